@@ -1,0 +1,63 @@
+"""Lyapunov spectra of recurrent networks, from exported weights."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .cells import GRU, LSTM, GRUResetBefore, ProjectedLSTM, Vanilla
+    from .errors import WeightsError
+    from .jacobians import jacobian
+    from .loading import load
+    from .lyapunov import lyapunov_spectrum, spectrum_of_jacobians
+    from .network import Network
+    from .random_networks import random_network
+    from .spectrum import Spectrum
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "GRU": "cells",
+    "GRUResetBefore": "cells",
+    "LSTM": "cells",
+    "ProjectedLSTM": "cells",
+    "Vanilla": "cells",
+    "WeightsError": "errors",
+    "jacobian": "jacobians",
+    "load": "loading",
+    "lyapunov_spectrum": "lyapunov",
+    "spectrum_of_jacobians": "lyapunov",
+    "Network": "network",
+    "random_network": "random_networks",
+    "Spectrum": "spectrum",
+}
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "GRUResetBefore",
+    "Network",
+    "ProjectedLSTM",
+    "Spectrum",
+    "Vanilla",
+    "WeightsError",
+    "jacobian",
+    "load",
+    "lyapunov_spectrum",
+    "random_network",
+    "spectrum_of_jacobians",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # names are imported when first used, so that `import lyapy` and `lyapy --help` are quick
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lyapy' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

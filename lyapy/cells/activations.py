@@ -1,0 +1,54 @@
+"""Activations and their slopes, exact far into saturation.
+
+One text serves NumPy and CuPy arrays and, compiled, single numbers. Only `decay`
+and `choose` have a second, vectorizable form in the compiled engine.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..types import Array
+
+__all__ = ["NONLINEARITIES", "activation", "choose", "decay", "logistic", "relu", "tanh"]
+
+NONLINEARITIES = ("tanh", "relu", "identity")
+
+
+def decay(x: Array) -> tuple[Array, Array]:
+    """Return exp(−|x|) and exp(−|x|) − 1, each to full relative accuracy."""
+    y = -np.abs(x)
+    return np.exp(y), np.expm1(y)
+
+
+def choose(condition: Array, yes: Array, no: Array) -> Array:
+    """Return ``yes`` where the condition holds, else ``no``."""
+    return np.where(condition, yes, no)
+
+
+def logistic(x: Array) -> tuple[Array, Array]:
+    """Return σ(x) = 1/(1 + exp(−x)) and its slope σ(x) σ(−x)."""
+    e, _ = decay(x)
+    s = 1.0 / (1.0 + e)
+    return choose(x < 0.0, e * s, s), e * s * s
+
+
+def tanh(x: Array) -> tuple[Array, Array]:
+    """Return tanh(x) and its slope 1/cosh²(x), which 1 − tanh² loses beyond |x| = 19."""
+    e, m = decay(2.0 * x)
+    s = 1.0 / (1.0 + e)
+    return choose(x < 0.0, m * s, -m * s), 4.0 * e * s * s
+
+
+def relu(x: Array) -> tuple[Array, Array]:
+    """Return max(x, 0) and its slope, 0 at 0."""
+    return np.maximum(x, 0.0), choose(x > 0.0, 1.0, 0.0)
+
+
+def activation(x: Array, kind: int) -> tuple[Array, Array]:
+    """Return value and slope of ``NONLINEARITIES[kind]``."""
+    if kind == 0:
+        return tanh(x)
+    if kind == 1:
+        return relu(x)
+    return x + 0.0, np.ones_like(x)

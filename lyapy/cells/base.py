@@ -1,0 +1,177 @@
+"""What a cell is: weights, a forward step, and its tangent step as a linear program."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from ..types import Array
+
+__all__ = [
+    "TILE",
+    "Cell",
+    "Determinant",
+    "as_matrix",
+    "as_vector",
+    "determinant",
+    "gates",
+    "project",
+]
+
+
+TILE = 64
+
+
+class Cell(ABC):
+    """A recurrent cell: next state and Jacobian from one forward step.
+
+    To write one:
+
+    1. Give `name`, and the `program`: the tangent step as text, one assignment a line,
+       ``dTARGET' = TERM + TERM …``. A term is ``left MATRIX right dSOURCE``, where
+       ``left`` and ``right`` are coefficient vectors (lower case), ``MATRIX`` a constant
+       weight (upper case), each optional. ``dh`` is the old deviation of block ``h``,
+       ``dh'`` the new one, ``dx`` that of the input; a target that is no block of the
+       state (``dy``) is auxiliary.
+    2. Name the `coefficients` in the order in which `step` writes them.
+    3. Set in ``__init__``: ``W`` (rows, m) and ``b`` (rows,), the input's weight and bias;
+       ``weights``, a NamedTuple of the arrays that `step` reads; ``blocks``, name → size of
+       the parts of the state, in order.
+    4. Write `step` and `matrices`; `log_abs_det` where it has a closed form.
+    5. Register the class in ``lyapy/cells/__init__.py``; it is then tested.
+    """
+
+    name: ClassVar[str]
+    program: ClassVar[str]
+    coefficients: ClassVar[tuple[str, ...]]
+    output: ClassVar[str] = "h"
+
+    W: Array
+    b: Array
+    weights: Any
+    blocks: dict[str, int]
+    auxiliary: Mapping[str, int] = {}
+
+    @staticmethod
+    @abstractmethod
+    def step(
+        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
+    ) -> None:
+        """Write the next state and the coefficients of the Jacobian into the last arguments.
+
+        Plain array code that runs on NumPy, on CuPy and compiled by Numba: the state lies on
+        the last axis, any axes before it are trajectories.
+
+        Parameters
+        ----------
+        weights : NamedTuple
+            `self.weights`.
+        state, new_state : array (..., D)
+        drive : array (..., rows)
+            ``W x + b``.
+        coefficients : array (..., C)
+            The coefficient vectors one after the other, as `coefficients` names them.
+        """
+
+    @abstractmethod
+    def matrices(self) -> dict[str, Array]:
+        """Return the constant matrices that `program` names."""
+
+    def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array | None:
+        """Return log|det J| for coefficients (..., size), or None without a closed form."""
+        return None
+
+    def dead_directions(self, coefficients: Mapping[str, Array]) -> Array | int:
+        """Return a lower bound on the nullity of J that its structure guarantees."""
+        return 0
+
+    def drive(self, x: Array) -> Array:
+        """Return W x + b for inputs (T, ..., m), row by row the same for every T."""
+        return project(x, self.W, self.b)
+
+    @property
+    def input_size(self) -> int:
+        """Width m of the input."""
+        return int(self.W.shape[1])
+
+    @property
+    def state_size(self) -> int:
+        """Dimension D of the state."""
+        return sum(self.blocks.values())
+
+    @property
+    def output_size(self) -> int:
+        """Width of the block that the next layer reads."""
+        return self.blocks[self.output]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(inputs={self.input_size}, state={self.state_size})"
+
+
+Step = Callable[[Any, Array, Array, Array, Array], None]
+
+
+class Determinant(NamedTuple):
+    """What a constant square weight contributes to log|det J| and to the dead directions."""
+
+    log_abs: float
+    nullity: int
+
+
+def determinant(matrix: Array) -> Determinant:
+    """Return log|det| (−∞ if singular to working precision) and the nullity of ``matrix``."""
+    nullity = len(matrix) - int(np.linalg.matrix_rank(matrix))
+    return Determinant(-np.inf if nullity else float(np.linalg.slogdet(matrix)[1]), nullity)
+
+
+def project(x: Array, W: Array, b: Array) -> Array:
+    """Return ``x @ W.T + b`` for x (T, ..., m), in products of exactly `TILE` rows.
+
+    So the rounding of a row does not depend on how time is cut into chunks.
+    """
+    drive = np.empty_like(x, shape=(*x.shape[:-1], len(b)))
+    drive[...] = b
+    for start in range(0, len(x) if W.shape[1] else 0, TILE):
+        rows = x[start : start + TILE]
+        padded = np.zeros_like(x, shape=(TILE, *x.shape[1:]))
+        padded[: len(rows)] = rows
+        drive[start : start + TILE] += (padded @ W.T)[: len(rows)]
+    return drive
+
+
+def gates(stacked: Array, names: str, prefix: str) -> dict[str, Array]:
+    """Split a matrix of stacked gates into ``{prefix_gate: rows}``."""
+    size = len(stacked) // len(names)
+    return {f"{prefix}_{g}": stacked[i * size : (i + 1) * size] for i, g in enumerate(names)}
+
+
+def as_matrix(value: Any, name: str, shape: tuple[int | None, int | None]) -> Array:
+    """Return ``value`` as a C-ordered float64 matrix of ``shape`` (None: any length)."""
+    matrix = np.ascontiguousarray(value, dtype=np.float64)
+    fits = matrix.ndim == 2 and all(
+        want is None or want == have for want, have in zip(shape, matrix.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if s is None else str(s) for s in shape)
+        raise ValueError(f"{name} has shape {matrix.shape}; it must be ({wanted})")
+    return _finite(matrix, name)
+
+
+def as_vector(value: Any, name: str, size: int) -> Array:
+    """Return ``value`` as a float64 vector; None means zeros."""
+    if value is None:
+        return np.zeros(size)
+    vector = np.ascontiguousarray(value, dtype=np.float64)
+    if vector.shape != (size,):
+        raise ValueError(f"{name} has shape {vector.shape}; it must be ({size},)")
+    return _finite(vector, name)
+
+
+def _finite(array: Array, name: str) -> Array:
+    bad = int(np.size(array) - np.count_nonzero(np.isfinite(array)))
+    if bad:
+        raise ValueError(f"{name} holds {bad} values that are NaN or infinite")
+    return array

@@ -1,0 +1,83 @@
+"""The vanilla (Elman) cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..types import Array
+from .activations import NONLINEARITIES, activation
+from .base import Cell, Determinant, as_matrix, as_vector, determinant
+
+__all__ = ["Vanilla"]
+
+
+class Weights(NamedTuple):
+    U: Array
+    kind: int
+
+
+class Vanilla(Cell):
+    """h′ = φ(W x + U h + b), with φ tanh, relu or identity (Elman 1990).
+
+    Parameters
+    ----------
+    W : array (n, m)
+        Input weight; ``None`` for an autonomous network.
+    U : array (n, n)
+        Recurrent weight.
+    b : array (n,), optional
+    nonlinearity : {"tanh", "relu", "identity"}
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit or a value is not finite.
+    """
+
+    name = "vanilla"
+    program = """
+    dh' = a U dh + a W dx
+    """
+    coefficients = ("a",)
+
+    def __init__(self, W: Any, U: Any, b: Any = None, nonlinearity: str = "tanh") -> None:
+        if nonlinearity not in NONLINEARITIES:
+            raise ValueError(
+                f"nonlinearity is {nonlinearity!r}; it must be one of {', '.join(NONLINEARITIES)}"
+            )
+        n = len(np.asarray(U))
+        U = as_matrix(U, "U", (n, n))
+        self.W = as_matrix(np.zeros((n, 0)) if W is None else W, "W", (n, None))
+        self.b = as_vector(b, "b", n)
+        self.nonlinearity = nonlinearity
+        self.weights = Weights(U, NONLINEARITIES.index(nonlinearity))
+        self.blocks = {"h": n}
+
+    @staticmethod
+    def step(
+        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
+    ) -> None:
+        value, slope = activation(drive + state @ weights.U.T, weights.kind)
+        new_state[...] = value
+        coefficients[...] = slope
+
+    def matrices(self) -> dict[str, Array]:
+        return {"U": self.weights.U, "W": self.W}
+
+    def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
+        # a dead unit makes the determinant zero, and its logarithm −∞ is the right answer
+        with np.errstate(divide="ignore"):
+            units = np.sum(np.log(np.abs(coefficients["a"])), axis=-1)
+            return units + self._determinant.log_abs
+
+    def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
+        a = coefficients["a"]
+        return np.maximum(np.sum(a == 0.0, axis=-1), self._determinant.nullity)
+
+    @cached_property
+    def _determinant(self) -> Determinant:
+        return determinant(self.weights.U)

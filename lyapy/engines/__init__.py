@@ -1,0 +1,44 @@
+"""The engines: the readable one on arrays, and the compiled one."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..trajectory import Engine
+
+__all__ = ["choose_engine"]
+
+BACKENDS = ("auto", "numba", "numpy", "cupy")
+
+
+def choose_engine(backend: str) -> Engine:
+    """Return the engine of ``backend``; "auto" is the compiled one.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+    ModuleNotFoundError
+        If the backend is not available here.
+    """
+    from ..trajectory import Engine
+
+    if backend in ("auto", "numba"):
+        from . import compiled
+
+        return Engine("numba", compiled.layer_forward, compiled.CompiledTangent)
+    if backend == "numpy":
+        from ..forward import layer_forward
+        from .array import ArrayTangent
+
+        return Engine("numpy", layer_forward, ArrayTangent)
+    if backend == "cupy":
+        if find_spec("cupy") is None:
+            raise ModuleNotFoundError(
+                "backend='cupy' needs CuPy, which is not installed; "
+                "python -m pip install 'lyapy[cuda12]' (or cuda13)"
+            )
+        raise ModuleNotFoundError("backend='cupy' is not part of this version; use 'numba'")
+    raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}")

@@ -1,0 +1,40 @@
+"""The forward pass of one layer, compiled from the cell's own text."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from numba.extending import register_jitable
+
+from ...cells import lstm
+from ...cells.base import Step
+from ...types import Array
+from . import activations as activations
+from .jit import compiled, sources_digest
+
+__all__ = ["layer_forward"]
+
+register_jitable(lstm.lstm_gates)
+
+
+def layer_forward(
+    step: Step, weights: Any, drive: Array, states: Array, coefficients: Array
+) -> None:
+    """Run ``step`` over time; see `lyapy.forward.layer_forward`."""
+    _compile(step)(weights, drive, states, coefficients)
+
+
+@cache
+def _compile(step: Step) -> Callable[..., None]:
+    digest = sources_digest(inspect.getfile(step))
+    inlined_step = register_jitable(step)
+
+    def run(weights: Any, drive: Array, states: Array, coefficients: Array) -> None:
+        digest  # noqa: B018 - among the closure variables, and so in the key of the cache
+        for t in range(len(drive)):
+            inlined_step(weights, states[t], drive[t], states[t + 1], coefficients[t])
+
+    return compiled(run)

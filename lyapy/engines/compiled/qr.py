@@ -1,0 +1,128 @@
+"""Reorthonormalization of row frames by recursive block Gram–Schmidt.
+
+Panels of a few rows are orthonormalized by modified Gram–Schmidt; in between, blocks of
+doubling size are projected out of the block behind them by two matrix products.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...types import Array
+from .blas import multiply
+from .jit import inlined, vectorized
+
+__all__ = ["PANEL", "orthonormalize"]
+
+PANEL = 16
+
+
+@inlined
+def orthonormalize(frame: Array, rows: int, columns: int, products: Array, log_r: Array) -> None:
+    """Orthonormalize ``frame[:rows, :columns]`` in place and write log R_ii.
+
+    Parameters
+    ----------
+    frame : array (k, width), C-ordered
+    products : array, at least (rows / 2 + PANEL)² numbers
+        Workspace.
+    log_r : array (k,)
+    """
+    size = frame.shape[1]
+    start = 0
+    while start < rows:
+        stop = min(start + PANEL, rows)
+        _orthonormalize_panel(frame, start, stop, columns, log_r)
+        # the recursion, unrolled: after panel number c the last lowbit(c) panels are
+        # projected out of as many behind them
+        done = stop // PANEL
+        block = (done & -done) * PANEL
+        end = min(stop + block, rows)
+        if end > stop:
+            first = frame.ctypes.data + 8 * size * (stop - block)
+            second = frame.ctypes.data + 8 * size * stop
+            work = products.ctypes.data
+            n = end - stop
+            multiply(1.0, second, size, first, size, True, 0.0, work, block, n, columns, block)
+            multiply(-1.0, work, block, first, size, False, 1.0, second, size, n, block, columns)
+        start = stop
+
+
+@inlined
+def _orthonormalize_panel(frame: Array, start: int, stop: int, columns: int, log_r: Array) -> None:
+    for i in range(start, stop):
+        q = frame[i]
+        norm = math.sqrt(_dot(q, q, columns))
+        if norm == 0.0:
+            log_r[i] = -math.inf
+            _complete(frame, i, columns)
+        else:
+            log_r[i] = math.log(norm)
+            inverse = 1.0 / norm
+            for c in range(columns):
+                q[c] *= inverse
+        j = i + 1
+        while j + 4 <= stop:
+            _project4(q, frame[j], frame[j + 1], frame[j + 2], frame[j + 3], columns)
+            j += 4
+        while j < stop:
+            _project(q, frame[j], columns)
+            j += 1
+
+
+@vectorized
+def _dot(a: Array, b: Array, columns: int) -> float:
+    total = 0.0
+    for c in range(columns):
+        total += a[c] * b[c]
+    return total
+
+
+@vectorized
+def _project(q: Array, z: Array, columns: int) -> None:
+    d = _dot(q, z, columns)
+    for c in range(columns):
+        z[c] -= d * q[c]
+
+
+@vectorized
+def _project4(q: Array, z0: Array, z1: Array, z2: Array, z3: Array, columns: int) -> None:
+    d0, d1, d2, d3 = 0.0, 0.0, 0.0, 0.0
+    for c in range(columns):
+        d0 += q[c] * z0[c]
+        d1 += q[c] * z1[c]
+        d2 += q[c] * z2[c]
+        d3 += q[c] * z3[c]
+    for c in range(columns):
+        z0[c] -= d0 * q[c]
+        z1[c] -= d1 * q[c]
+        z2[c] -= d2 * q[c]
+        z3[c] -= d3 * q[c]
+
+
+@inlined
+def _complete(frame: Array, i: int, columns: int) -> None:
+    """Put a unit vector orthogonal to the rows above in place of a vanished row."""
+    q = frame[i]
+    for axis in range(columns):
+        for c in range(columns):
+            q[c] = 0.0
+        q[(i + axis) % columns] = 1.0
+        for _ in range(2):
+            for j in range(i):
+                _project(frame[j], q, columns)
+        norm = math.sqrt(_dot(q, q, columns))
+        if norm > 0.5 / math.sqrt(columns):
+            for c in range(columns):
+                q[c] /= norm
+            return
+
+
+def workspace_size(rows: int) -> int:
+    """Return the numbers that `orthonormalize` needs as workspace for ``rows`` rows."""
+    half = PANEL
+    while 2 * half < rows:
+        half *= 2
+    return int(np.int64(half) * half)

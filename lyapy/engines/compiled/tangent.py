@@ -1,0 +1,206 @@
+"""The tangent kernel: it runs any network's linear program and knows no cell."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...types import Array
+from .. import interval
+from .blas import multiply
+from .jit import compiled, inlined
+from .plan import DIAGONAL, PRODUCT
+from .qr import orthonormalize
+
+__all__ = ["advance_frame"]
+
+UNIT_ROUNDOFF = interval.UNIT_ROUNDOFF
+effective_spread = inlined(interval.effective_spread)
+next_interval = inlined(interval.next_interval)
+next_rate = inlined(interval.next_rate)
+shortened = inlined(interval.shortened)
+
+
+@inlined
+def _merge(row: Array, terms: Array, weights: Array, coefficients: Array, out: Array) -> None:
+    """Write the sum of diag(left) W diag(right) over the terms of ``row``."""
+    columns = row.columns
+    for i in range(row.rows):
+        target = out[i * columns : (i + 1) * columns]
+        target[:] = 0.0
+        for j in range(row.first, row.last):
+            term = terms[j]
+            begin = term.matrix + i * columns
+            source = weights[begin : begin + columns]
+            factor = coefficients[term.left + i] if term.left >= 0 else 1.0
+            if term.right >= 0:
+                right = coefficients[term.right : term.right + columns]
+                for c in range(columns):
+                    target[c] += factor * source[c] * right[c]
+            else:
+                for c in range(columns):
+                    target[c] += factor * source[c]
+
+
+@inlined
+def _diagonal(row: Array, coefficients: Array, source: Array, target: Array, vectors: int) -> None:
+    """Compute target = scale * target (if add) + left * source, row by row."""
+    n = row.rows
+    for v in range(vectors):
+        z = target[v, row.target : row.target + n]
+        if row.add and row.scale >= 0:
+            scale = coefficients[row.scale : row.scale + n]
+            for c in range(n):
+                z[c] *= scale[c]
+        elif not row.add:
+            z[:] = 0.0
+        if row.columns:
+            q = source[v, row.source : row.source + n]
+            if row.left >= 0:
+                left = coefficients[row.left : row.left + n]
+                for c in range(n):
+                    z[c] += left[c] * q[c]
+            else:
+                for c in range(n):
+                    z[c] += q[c]
+
+
+@inlined
+def _step(
+    instructions: Array,
+    terms: Array,
+    weights: Array,
+    coefficients: Array,
+    frame: Array,
+    new: Array,
+    vectors: int,
+    merged: Array,
+) -> None:
+    """Write the image of ``frame`` under one step's Jacobian into ``new``."""
+    width = frame.shape[1]
+    for i in range(len(instructions)):
+        row = instructions[i]
+        source = new if row.new else frame
+        if row.op == DIAGONAL:
+            _diagonal(row, coefficients, source, new, vectors)
+            continue
+        if row.op == PRODUCT:
+            matrix = (coefficients if row.per_step == 1 else weights).ctypes.data + 8 * row.matrix
+        else:
+            _merge(row, terms, weights, coefficients, merged)
+            matrix = merged.ctypes.data
+        multiply(
+            1.0,
+            source.ctypes.data + 8 * row.source,
+            width,
+            matrix,
+            max(row.columns, 1),
+            True,
+            1.0 if row.add else 0.0,
+            new.ctypes.data + 8 * row.target,
+            width,
+            vectors,
+            row.columns,
+            row.rows,
+        )
+
+
+@inlined
+def _interval(
+    instructions: Array,
+    terms: Array,
+    weights: Array,
+    coefficients: Array,
+    buffers: Array,
+    at: int,
+    vectors: int,
+    merged: Array,
+) -> int:
+    """Apply all steps of ``coefficients`` to buffer ``at``, which is kept; return the last's."""
+    source = at
+    target = (at + 1) % 3
+    for t in range(len(coefficients)):
+        _step(
+            instructions,
+            terms,
+            weights,
+            coefficients[t],
+            buffers[source],
+            buffers[target],
+            vectors,
+            merged,
+        )
+        source = target
+        target = 3 - at - source
+    return source
+
+
+@inlined
+def _count(log_r: Array, limit: float, columns: int, error: Array, growth: Array) -> None:
+    """Add an interval's growth and estimated errors; see `lyapy.engines.carry.Carry.count`."""
+    top = log_r.max()
+    floor = columns * UNIT_ROUNDOFF * math.exp(top)
+    for i in range(len(log_r)):
+        error[i] += UNIT_ROUNDOFF * math.exp(top - log_r[i])
+        if top - log_r[i] > limit:
+            growth[i] += math.log(math.exp(log_r[i]) + floor)
+        else:
+            growth[i] += log_r[i]
+
+
+@compiled
+def advance_frame(
+    instructions: Array,
+    terms: Array,
+    weights: Array,
+    coefficients: Array,
+    ends: Array,
+    alive: Array,
+    buffers: Array,
+    columns: int,
+    merged: Array,
+    products: Array,
+    limit: float,
+    fixed: int,
+    rate: float,
+    error: Array,
+    growth: Array,
+) -> tuple[int, float, int, int, float, bool]:
+    """Move a frame through a chunk of time, tile by tile, as `ArrayTangent.advance` does.
+
+    The frame is ``buffers[0]`` of the three (k, width). Returns the number of the buffer in
+    which it ends, the rate, intervals, rejections, the largest spread, and False if a norm
+    overflowed.
+    """
+    at = 0
+    intervals, rejections, largest = 0, 0, 0.0
+    logs = np.empty(buffers.shape[1])
+    start = 0
+    for tile in range(len(ends)):
+        end = ends[tile]
+        vectors = alive[tile]
+        log_r = logs[:vectors]
+        growth[tile, vectors:] = -math.inf
+        growth[tile, :vectors] = 0.0
+        while start < end and vectors > 0:
+            steps = min(fixed, end - start) if fixed else next_interval(rate, end - start, limit)
+            while True:
+                span = coefficients[start : start + steps]
+                image = _interval(instructions, terms, weights, span, buffers, at, vectors, merged)
+                orthonormalize(buffers[image], vectors, columns, products, log_r)
+                spread = effective_spread(log_r.max(), log_r.min(), limit)
+                if spread <= limit or steps == 1 or fixed:
+                    break
+                rejections += 1
+                steps = shortened(steps, spread, limit)
+            if not log_r.max() < math.inf:
+                return at, rate, intervals, rejections, largest, False
+            _count(log_r, limit, columns, error, growth[tile])
+            rate = next_rate(rate, spread, steps)
+            largest = max(largest, spread)
+            intervals += 1
+            at = image
+            start += steps
+        start = end
+    return at, rate, intervals, rejections, largest, True

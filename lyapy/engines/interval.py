@@ -1,0 +1,103 @@
+"""The interval between two reorthonormalizations, controlled by error.
+
+Over one interval let the spread be s = max log R_ii − min log R_ii. Rounding puts an error
+of about u exp(s) on the smallest growth, u the unit roundoff. So a tolerance bounds s; the
+next interval follows from the last spread per step; one that overshoots is thrown away and
+repeated from its saved frame, like a rejected step of an ODE solver.
+
+The functions are plain number code: the compiled engine compiles this same text.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+__all__ = [
+    "UNIT_ROUNDOFF",
+    "Control",
+    "effective_spread",
+    "make_control",
+    "next_interval",
+    "next_rate",
+    "shortened",
+]
+
+UNIT_ROUNDOFF = 2.0**-53
+# exp(±300) keeps norms, and their squares in a sum, inside float64's range
+LOG_RANGE = 300.0
+SAFETY = 0.9
+
+
+class Control(NamedTuple):
+    """What decides on the interval.
+
+    Attributes
+    ----------
+    limit : float
+        The largest spread within the tolerance, log(tolerance / u).
+    fixed : int
+        Steps of a fixed interval; 0 lets the spread decide.
+    tile : int
+        Steps after which a reorthonormalization takes place in any case.
+    """
+
+    limit: float
+    fixed: int
+    tile: int
+
+
+def make_control(interval: int | str, tolerance: float, tile: int) -> Control:
+    """Return the control for ``interval`` ("auto" or a number of steps) and ``tolerance``.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+    """
+    if not UNIT_ROUNDOFF * 10 <= tolerance < 1:
+        raise ValueError(f"tolerance is {tolerance}; it must lie between 1e-15 and 1")
+    limit = math.log(tolerance / UNIT_ROUNDOFF)
+    if interval == "auto":
+        return Control(limit, 0, tile)
+    if isinstance(interval, str) or interval != int(interval) or interval < 1:
+        raise ValueError(f"interval is {interval!r}; it must be 'auto' or a positive whole number")
+    return Control(limit, int(interval), int(interval) * -(-tile // int(interval)))
+
+
+def next_interval(rate: float, remaining: int, limit: float) -> int:
+    """Return the steps of the next interval, so that those remaining are cut evenly.
+
+    Parameters
+    ----------
+    rate : float
+        Spread per step.
+    remaining : int
+        Steps to the end of the tile.
+    """
+    steps = remaining
+    if rate * remaining > SAFETY * limit:
+        steps = max(1, int(SAFETY * limit / rate))
+    pieces = -(-remaining // steps)
+    return -(-remaining // pieces)
+
+
+def next_rate(rate: float, spread: float, steps: int) -> float:
+    """Return the expected spread per step; it falls by half at most, so intervals double."""
+    return max(spread / steps, 0.5 * rate)
+
+
+def shortened(steps: int, spread: float, limit: float) -> int:
+    """Return the steps with which a rejected interval is repeated."""
+    # a spread near −log u is rounding noise: it hides how much too long the interval was
+    if not spread < 1.5 * limit:
+        return max(1, steps // 2)
+    return max(1, min(steps - 1, int(SAFETY * limit * steps / spread)))
+
+
+def effective_spread(largest: float, smallest: float, limit: float) -> float:
+    """Return the spread of log R_ii, or more where norms near the end of the range."""
+    if not (abs(largest) < math.inf and abs(smallest) < math.inf):
+        return math.inf
+    extent = max(abs(largest), abs(smallest))
+    return max(largest - smallest, extent * limit / LOG_RANGE)

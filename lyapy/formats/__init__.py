@@ -1,0 +1,126 @@
+"""Reading the bytes of a weights file into named arrays, whatever wrote it."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import Any, BinaryIO
+
+from numpy.typing import NDArray
+
+from lyapy.errors import WeightsError
+from lyapy.formats.refusal import ANEW, CONVERT, Refused
+
+__all__ = ["read_arrays"]
+
+_SIZE_LIMIT = 16 << 30
+_UNREAD = "a format that is not read yet"
+
+# What a file begins with, what it is then, and the remedy.
+_FOREIGN = [
+    (rb"\x89HDF\r\n\x1a\n", f"is an HDF5 file (Keras?), {_UNREAD}", CONVERT),
+    (rb"\x93NUMPY", "is a single npy array without a name", "write it with numpy.savez"),
+    (rb"version https://git-lfs", "is the pointer of a git-lfs file", "run git lfs pull"),
+    (rb"\x80[\x02-\x05]", "is a pickle that torch.save did not write", CONVERT),
+    (rb"\x08[\x01-\x20][\x12\x1a\x22\x2a\x32\x3a\x42]", f"is an ONNX file, {_UNREAD}", CONVERT),
+]
+_SUFFIXES = "give a .pt, .pth, .safetensors or .npz file"
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Read every array of a weights file.
+
+    The format is recognised by the file's content: PyTorch's (zip or older), safetensors or npz.
+    No code of the file is run, no other file opened, and no size believed before it is checked.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    dict
+        The arrays by name, read-only and in native byte order, in the file's order. Names in
+        nested dicts and lists are joined by dots; bfloat16 becomes float32; what is no array is
+        left out. Arrays that share memory in a PyTorch file share it here.
+
+    Raises
+    ------
+    lyapy.errors.WeightsError
+        Whatever is wrong with the file.
+    """
+    try:
+        _refuse_irregular(os.stat(path))
+        with open(path, "rb") as file:
+            arrays = _read(file, os.fspath(path))
+        if not arrays:
+            raise Refused("holds no arrays", _SUFFIXES)
+    except Refused as refusal:
+        raise WeightsError(path, _line(refusal.what), refusal.remedy) from None
+    except FileNotFoundError:
+        raise WeightsError(path, "does not exist", "check the path") from None
+    except PermissionError:
+        raise WeightsError(path, "may not be read", "check the file's permissions") from None
+    except Exception as error:  # a broken file can break its reader anywhere
+        what = _line(f"is damaged ({type(error).__name__}: {error})")
+        raise WeightsError(path, what, ANEW) from error
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
+
+
+def _line(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 300 else text[:300] + " ..."
+
+
+def _refuse_irregular(found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise Refused("is a directory", "give the weights file in it")
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused("is not a regular file", _SUFFIXES)
+    if found.st_size == 0:
+        raise Refused("is empty")
+    if found.st_size > _SIZE_LIMIT:
+        raise Refused(f"has {found.st_size} bytes, more than 16 GiB", "save the weights alone")
+
+
+def _read(file: BinaryIO, path: str) -> dict[str, NDArray[Any]]:
+    head = file.read(64)
+    file.seek(0)
+    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
+        return _read_zip(file)
+    # The magic number of torch's older files, pickled in any binary protocol.
+    if head[:1] == b"\x80" and b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." in head:
+        from lyapy.formats import torch_legacy
+
+        return torch_legacy.read(file)
+    if head[8:9] == b"{":
+        from lyapy.formats import safetensors_file
+
+        return safetensors_file.read(file)
+    raise _foreign(head, path)
+
+
+def _read_zip(file: BinaryIO) -> dict[str, NDArray[Any]]:
+    from lyapy.formats import npz, torch_zip, zip_archive
+
+    with zip_archive.open_archive(file) as archive:
+        names = archive.namelist()
+        if any(name.endswith("/data.pkl") for name in names):
+            return torch_zip.read(archive)
+        if any(name.endswith(".npy") for name in names):
+            return npz.read(archive)
+        if "model.weights.h5" in names:
+            raise Refused(f"is a Keras 3 archive, {_UNREAD}", CONVERT)
+    raise Refused("is a zip archive that neither torch.save nor numpy.savez wrote", CONVERT)
+
+
+def _foreign(head: bytes, path: str) -> Refused:
+    for magic, what, remedy in _FOREIGN:
+        if re.match(magic, head):
+            return Refused(what, remedy)
+    hint = " despite its name" if re.search(r"\.(pth?|safetensors|npz)$", path) else ""
+    return Refused(f"is no weights file{hint}: it begins with {head[:12]!r}", _SUFFIXES)

@@ -1,0 +1,63 @@
+"""Files of the safetensors package, and the checks that it does not make."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from numpy.typing import NDArray
+
+from lyapy.formats.elements import BFLOAT16, decode
+from lyapy.formats.refusal import CONVERT, Refused
+
+__all__ = ["read"]
+
+_HEADER_LIMIT = 16 << 20
+_CODES = {
+    "F64": "f8", "F32": "f4", "F16": "f2", "BF16": BFLOAT16, "BOOL": "?", "C64": "c8",
+    "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1",
+    "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1",
+}  # fmt: skip
+
+
+def read(file: BinaryIO) -> dict[str, NDArray[Any]]:
+    """Read every tensor.
+
+    Parameters
+    ----------
+    file
+        The file, open for reading.
+    """
+    try:
+        import safetensors
+    except ImportError:
+        raise Refused("needs the package safetensors", "pip install safetensors") from None
+    data = file.read()
+    _refuse_header(data)
+    deserialize: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = safetensors.deserialize
+    try:
+        tensors = deserialize(data)
+    except safetensors.SafetensorError as error:
+        raise Refused(f"is a damaged safetensors file ({error})") from None
+    return {name: _array(name, **tensor) for name, tensor in tensors}
+
+
+def _array(name: str, shape: list[int], dtype: str, data: bytes) -> NDArray[Any]:
+    if dtype not in _CODES:
+        raise Refused(f"holds {name!r} of dtype {dtype}, which is not read", "convert it to F32")
+    return decode(data, _CODES[dtype]).reshape(shape)
+
+
+def _refuse_header(data: bytes) -> None:
+    length = int.from_bytes(data[:8], "little")
+    if length > min(_HEADER_LIMIT, len(data) - 8):
+        raise Refused(f"has {len(data)} bytes and claims a safetensors header of {length}", CONVERT)
+    json.loads(data[8 : 8 + length], object_pairs_hook=_refuse_repeats)
+
+
+def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise Refused("names an entry of its safetensors header twice")
+    return found

@@ -1,0 +1,148 @@
+"""Tensors as a torch pickle describes them, checked, and turned into arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapy.formats.elements import Order, decode, itemsize
+from lyapy.formats.refusal import Refused
+
+__all__ = ["Storage", "Tensor", "arrays_of"]
+
+_RANK_LIMIT = 32
+_DEPTH_LIMIT = 32
+_COUNT_LIMIT = 1_000_000
+_NAME_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A run of bytes in the file.
+
+    Parameters
+    ----------
+    key
+        Its name in the file.
+    count
+        How many elements it holds.
+    code
+        The type of its elements, as in `lyapy.formats.elements`.
+    """
+
+    key: str
+    count: int
+    code: str
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of one element."""
+        return itemsize(self.code)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
+        return self.count * self.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A strided view of a storage, as declared and not yet checked.
+
+    Parameters
+    ----------
+    storage
+        The bytes.
+    code
+        The type of the tensor's elements; other than the storage's where that is untyped.
+    offset, shape, strides
+        In elements.
+    """
+
+    storage: Storage
+    code: str
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def arrays_of(
+    value: object, load: Callable[[Storage], bytes | memoryview], order: Order = "<"
+) -> dict[str, NDArray[Any]]:
+    """Gather the tensors in nested dicts, lists and tuples under dotted names.
+
+    Parameters
+    ----------
+    value
+        What a pickle held.
+    load
+        Returns as many bytes as a storage declares, or refuses.
+    order
+        Their byte order, ``"<"`` or ``">"``.
+    """
+    decoded: dict[tuple[Storage, str], NDArray[Any]] = {}
+    arrays: dict[str, NDArray[Any]] = {}
+    for count, (name, leaf) in enumerate(_walk("", value, _DEPTH_LIMIT)):
+        if count >= _COUNT_LIMIT:
+            raise Refused("holds too many values", "save a dict of tensors")
+        if not isinstance(leaf, Tensor):
+            continue
+        if not name:
+            raise Refused("is one tensor without a name", "save a dict of tensors")
+        if name in arrays:
+            raise Refused(f"holds two tensors that would be named {name!r}", "rename one")
+        try:
+            _check(leaf)
+            key = leaf.storage, leaf.code
+            if key not in decoded:
+                decoded[key] = decode(load(leaf.storage), leaf.code, order)
+        except Refused as refusal:
+            raise Refused(f"tensor {name!r} {refusal.what}", refusal.remedy) from None
+        arrays[name] = _view(leaf, decoded[key])
+    return arrays
+
+
+def _check(tensor: Tensor) -> None:
+    shape, strides = tensor.shape, tensor.strides
+    if len(shape) != len(strides) or len(shape) > _RANK_LIMIT:
+        raise Refused("has an impossible shape")
+    if any(type(number) is not int or number < 0 for number in (tensor.offset, *shape, *strides)):
+        raise Refused("has a negative shape, stride or offset")
+    count = prod(shape)
+    steps = zip(shape, strides, strict=True)
+    last = tensor.offset + sum((length - 1) * stride for length, stride in steps)
+    # The first bound keeps a stride of 0 from making much of little.
+    if count and max(count, last + 1) * itemsize(tensor.code) > tensor.storage.nbytes:
+        what = f"of shape {shape} is larger than its storage"
+        raise Refused(what, "save tensor.clone() where a tensor was expanded")
+
+
+def _walk(name: str, value: object, depth: int) -> Iterator[tuple[str, object]]:
+    yield name, value
+    children: Any = ()
+    if isinstance(value, dict):
+        children = value.items()
+    elif isinstance(value, list | tuple):
+        children = enumerate(value)
+    if children and not depth:
+        raise Refused("nests its values too deeply", "save a flat dict of tensors")
+    for key, child in children:
+        label = str(key)
+        if len(name) + len(label) > _NAME_LIMIT:
+            raise Refused("holds too long names", "save a flat dict of tensors")
+        yield from _walk(f"{name}.{label}" if name else label, child, depth - 1)
+
+
+def _view(tensor: Tensor, flat: NDArray[Any]) -> NDArray[Any]:
+    if not prod(tensor.shape):
+        return np.zeros(tensor.shape, flat.dtype)
+    step = flat.itemsize
+    # numpy would multiply the arbitrary stride of a length of 1.
+    pairs = zip(tensor.shape, tensor.strides, strict=True)
+    strides = tuple(stride * step if length > 1 else step for length, stride in pairs)
+    return np.ndarray(tensor.shape, flat.dtype, flat, tensor.offset * step, strides)

@@ -1,0 +1,41 @@
+"""Zip archives whose directory does not promise what the file cannot hold."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from typing import BinaryIO
+
+from lyapy.formats.refusal import CONVERT, Refused
+
+__all__ = ["open_archive"]
+
+# Deflate cannot do better, so a greater ratio is a lie.
+_RATIO_LIMIT = 1032
+_TOTAL_LIMIT = 16 << 30
+
+
+def open_archive(file: BinaryIO) -> zipfile.ZipFile:
+    """Open an archive and check its directory against the file's size.
+
+    Parameters
+    ----------
+    file
+        The file, open for reading.
+    """
+    size = os.fstat(file.fileno()).st_size
+    try:
+        archive = zipfile.ZipFile(file)
+    except zipfile.BadZipFile as error:
+        raise Refused(f"is a truncated or damaged zip archive ({error})") from None
+    members = archive.infolist()
+    if len({member.filename for member in members}) < len(members):
+        raise Refused("is a zip archive with two members of one name", CONVERT)
+    if any(member.flag_bits & 1 for member in members):
+        raise Refused("is an encrypted zip archive", "decrypt it")
+    # The first sum also bars members that overlap to be read many times.
+    packed = sum(member.compress_size for member in members)
+    unpacked = sum(member.file_size for member in members)
+    if packed > size or unpacked > min(_RATIO_LIMIT * size, _TOTAL_LIMIT):
+        raise Refused(f"is a zip archive of {size} bytes that declares {unpacked} unpacked")
+    return archive

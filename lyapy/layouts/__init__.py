@@ -1,0 +1,1 @@
+"""Layouts: under which names, and with which gates in which order, a framework keeps weights."""

@@ -1,0 +1,142 @@
+"""A network: a stack of cells with one state, one input and one tangent program."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from .cells import Cell
+from .program import Program, layer_programs, stack_programs
+from .types import Array
+
+__all__ = ["Network", "Part"]
+
+
+class Part(NamedTuple):
+    """A diagonal block of the Jacobian, whose spectrum is a part of the network's.
+
+    Attributes
+    ----------
+    program : Program
+        Over the state of this part, reading the coefficients of the whole network.
+    start : int
+        First of its columns in the state.
+    cells : tuple of Cell
+    """
+
+    program: Program
+    start: int
+    cells: tuple[Cell, ...]
+
+    def log_abs_det(self, coefficients: Array) -> Array | None:
+        """Return log|det J| for coefficients (..., C); None without a closed form."""
+        total: Array = 0.0
+        for cell, named in self._named(coefficients):
+            logs = cell.log_abs_det(named)
+            if logs is None:
+                return None
+            total = total + logs
+        return total
+
+    def dead_directions(self, coefficients: Array) -> int:
+        """Return a lower bound on the largest nullity of a J among coefficients (T, C)."""
+        return max(int(np.max(c.dead_directions(named))) for c, named in self._named(coefficients))
+
+    def _named(self, coefficients: Array) -> Iterator[tuple[Cell, dict[str, Array]]]:
+        for cell, placed in zip(self.cells, self.program.coefficients, strict=True):
+            yield cell, {name: coefficients[..., c.entries] for name, c in placed.items()}
+
+
+class Network:
+    """A stack of recurrent layers; layer l reads the new output of layer l − 1.
+
+    The state is the concatenation of the layers' states, from the first layer to the last;
+    within an LSTM layer h, then c.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        From the first layer to the last.
+    origin : str
+        Where the weights came from; shown and stored, without effect.
+    assumptions : sequence of str
+        What the weights file left open and was assumed; shown and stored.
+
+    Raises
+    ------
+    ValueError
+        If there is no cell, or a layer does not fit on the one below.
+    """
+
+    def __init__(
+        self, cells: Sequence[Cell], *, origin: str = "", assumptions: Sequence[str] = ()
+    ) -> None:
+        self.cells = tuple(cells)
+        self.origin = origin
+        self.assumptions = tuple(assumptions)
+        if not self.cells:
+            raise ValueError("cells is empty; a network needs at least one layer")
+        for layer, (below, cell) in enumerate(zip(self.cells, self.cells[1:], strict=False), 1):
+            if cell.input_size != below.output_size:
+                raise ValueError(
+                    f"layer {layer} reads {cell.input_size} inputs, but layer {layer - 1} "
+                    f"has {below.output_size} outputs"
+                )
+
+    @property
+    def input_size(self) -> int:
+        """Width m of the input; 0 for an autonomous network."""
+        return self.cells[0].input_size
+
+    @property
+    def state_size(self) -> int:
+        """Dimension D of the state, the number of exponents."""
+        return sum(cell.state_size for cell in self.cells)
+
+    @cached_property
+    def program(self) -> Program:
+        """The tangent step."""
+        return stack_programs(self.cells)
+
+    def parts(self, *, whole: bool) -> list[Part]:
+        """Return the diagonal blocks of the Jacobian, or one part that is all of it.
+
+        A layer does not depend on those above it, so the Jacobian of a stack is block
+        triangular, and its spectrum is the union of its layers' spectra.
+        """
+        if whole:
+            return [Part(self.program, 0, self.cells)]
+        starts = np.cumsum([0, *(cell.state_size for cell in self.cells)])
+        programs = layer_programs(self.cells)
+        return [
+            Part(p, int(s), (c,)) for p, s, c in zip(programs, starts, self.cells, strict=False)
+        ]
+
+    def split_state(self, state: Array) -> list[Array]:
+        """Cut states (..., D) into the layers' states."""
+        ends = np.cumsum([cell.state_size for cell in self.cells])[:-1]
+        return list(np.split(state, ends, axis=-1))
+
+    def blocks(self) -> Iterator[tuple[str, int]]:
+        """Yield name and size of the blocks of the state, in order: ``("0.h", 64)`` and so on."""
+        for layer, cell in enumerate(self.cells):
+            for name, size in cell.blocks.items():
+                yield f"{layer}.{name}", size
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the cells and weights, as computed (float64)."""
+        hasher = hashlib.sha256()
+        for cell in self.cells:
+            hasher.update(cell.name.encode())
+            for part in (cell.W, cell.b, *cell.weights):
+                array = np.ascontiguousarray(part)
+                hasher.update(repr((array.shape, array.dtype.str)).encode())
+                hasher.update(array.tobytes())
+        return hasher.hexdigest()
+
+    def __repr__(self) -> str:
+        return f"Network([{', '.join(map(repr, self.cells))}])"

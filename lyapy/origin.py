@@ -1,0 +1,48 @@
+"""Where a result comes from: versions, machine, digests."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from .network import Network
+from .types import Array
+
+__all__ = ["array_digest", "describe_origin"]
+
+PACKAGES = ("lyapy", "numpy", "scipy", "numba", "h5py")
+
+
+def array_digest(array: Array) -> str:
+    """Return the SHA-256 of an array's shape, type and values."""
+    hasher = hashlib.sha256(repr((array.shape, array.dtype.str)).encode())
+    hasher.update(np.ascontiguousarray(array).data)
+    return hasher.hexdigest()
+
+
+def describe_origin(network: Network) -> dict[str, Any]:
+    """Return what a result file tells of the network, the program and the machine."""
+    return {
+        "network": repr(network),
+        "network_origin": network.origin,
+        "network_sha256": network.digest(),
+        "assumptions": list(network.assumptions),
+        "versions": {name: _version(name) for name in PACKAGES}
+        | {"python": platform.python_version()},
+        "machine": f"{platform.system()} {platform.machine()}",
+        "command": " ".join(sys.argv),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,237 @@
+"""The tangent step of a network as a short linear program.
+
+A cell writes its tangent step as text, ``dc' = f dc + p U_f dh + …``: sums of terms
+``left MATRIX right dSOURCE`` with constant weights and coefficient vectors. Here the text
+is read, and the programs of a stack are joined into one over the whole state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .cells.base import Cell
+from .types import Array
+
+__all__ = [
+    "Assignment",
+    "Block",
+    "Program",
+    "Term",
+    "layer_programs",
+    "parse_program",
+    "stack_programs",
+]
+
+
+class Block(NamedTuple):
+    """Columns ``start : start + size`` of the frame; auxiliary ones lie behind the state."""
+
+    start: int
+    size: int
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.start, self.start + self.size)
+
+
+class Coefficient(NamedTuple):
+    """Entries ``start : start + size`` of a step's coefficients, those of all layers joined."""
+
+    start: int
+    size: int
+
+    @property
+    def entries(self) -> slice:
+        return slice(self.start, self.start + self.size)
+
+
+class Term(NamedTuple):
+    """``diag(left) · matrix · diag(right)`` applied to the block ``source``.
+
+    ``matrix`` is a constant array, or a coefficient that holds a whole matrix for each step,
+    or None for the identity; ``new`` says whether the source was assigned in this step.
+    """
+
+    source: Block
+    new: bool
+    matrix: Array | Coefficient | None
+    left: Coefficient | None
+    right: Coefficient | None
+
+
+class Assignment(NamedTuple):
+    """``target = sum of terms``."""
+
+    target: Block
+    terms: tuple[Term, ...]
+
+
+class Program(NamedTuple):
+    """The tangent step of a network.
+
+    Attributes
+    ----------
+    assignments
+        In the order of execution.
+    state_size, width
+        Columns of the state, and of the state with its auxiliary blocks.
+    coefficients
+        For each layer, its coefficients by name, in order.
+    """
+
+    assignments: tuple[Assignment, ...]
+    state_size: int
+    width: int
+    coefficients: tuple[dict[str, Coefficient], ...]
+
+
+class ParsedTerm(NamedTuple):
+    """One term of the text, by names."""
+
+    source: str
+    matrix: str | None
+    left: str | None
+    right: str | None
+
+
+def parse_program(text: str) -> list[tuple[str, list[ParsedTerm]]]:
+    """Read a cell's program: a list of (target, terms) in the order of the lines.
+
+    Raises
+    ------
+    ValueError
+        If a line is not of the form ``dTARGET' = TERM + TERM …``.
+    """
+    assignments = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        target, equals, right_hand_side = line.partition("=")
+        target = target.strip()
+        if not equals or not target.startswith("d") or len(target) < 2:
+            raise ValueError(f"program line {line!r} is not of the form dTARGET = TERM + TERM")
+        terms = [_parse_term(term.split(), line) for term in right_hand_side.split("+")]
+        assignments.append((target[1:], terms))
+    return assignments
+
+
+def _parse_term(words: list[str], line: str) -> ParsedTerm:
+    if not words or not words[-1].startswith("d") or len(words[-1]) < 2:
+        raise ValueError(f"a term of program line {line!r} does not end with a deviation dSOURCE")
+    *factors, source = words
+    capitals = [i for i, word in enumerate(factors) if word[0].isupper()]
+    if len(capitals) > 1 or len(factors) > 3 or (not capitals and len(factors) > 1):
+        raise ValueError(f"term {' '.join(words)!r} is not of the form left MATRIX right dSOURCE")
+    at = capitals[0] if capitals else len(factors)
+    left, matrix, right = factors[:at], factors[at : at + 1], factors[at + 1 :]
+    if len(left) > 1 or len(right) > 1:
+        raise ValueError(f"term {' '.join(words)!r} has more than one factor on a side")
+    return ParsedTerm(source[1:], *(part[0] if part else None for part in (matrix, left, right)))
+
+
+def stack_programs(cells: Sequence[Cell]) -> Program:
+    """Join the programs of ``cells`` from the first layer to the last.
+
+    A layer's ``dx`` is the new deviation of the output block of the layer below. The first
+    layer's is zero: states and perturbed states receive the same input.
+    """
+    state_size = sum(cell.state_size for cell in cells)
+    start, width = 0, state_size
+    below: Block | None = None
+    assignments: list[Assignment] = []
+    coefficients: list[dict[str, Coefficient]] = []
+    entries = 0
+    for cell in cells:
+        joined, placed, blocks = _place_cell(cell, below, start, width, entries)
+        assignments += joined
+        coefficients.append(placed)
+        start += cell.state_size
+        width += sum(cell.auxiliary.values())
+        entries += sum(coefficient.size for coefficient in placed.values())
+        below = blocks[cell.output]
+    return Program(tuple(assignments), state_size, width, tuple(coefficients))
+
+
+def layer_programs(cells: Sequence[Cell]) -> list[Program]:
+    """Return the program of each layer alone: the diagonal blocks of the stack's Jacobian.
+
+    Each is over its own layer's state and reads the coefficients of the whole stack.
+    """
+    programs = []
+    entries = 0
+    for cell in cells:
+        size = cell.state_size
+        assignments, placed, _ = _place_cell(cell, None, 0, size, entries)
+        width = size + sum(cell.auxiliary.values())
+        programs.append(Program(tuple(assignments), size, width, (placed,)))
+        entries += sum(coefficient.size for coefficient in placed.values())
+    return programs
+
+
+def _place_cell(
+    cell: Cell, below: Block | None, start: int, width: int, entries: int
+) -> tuple[list[Assignment], dict[str, Coefficient], dict[str, Block]]:
+    """Place a cell's blocks, auxiliary blocks and coefficients, and its terms on them."""
+    blocks: dict[str, Block] = {}
+    for name, size in cell.blocks.items():
+        blocks[name] = Block(start, size)
+        start += size
+    for name, size in cell.auxiliary.items():
+        blocks[name] = Block(width, size)
+        width += size
+    parsed = parse_program(cell.program)
+    placed = _place_coefficients(cell, parsed, blocks, entries)
+    return _place(cell, parsed, blocks, placed, below), placed, blocks
+
+
+def _place(
+    cell: Cell,
+    parsed: list[tuple[str, list[ParsedTerm]]],
+    blocks: dict[str, Block],
+    coefficients: dict[str, Coefficient],
+    below: Block | None,
+) -> list[Assignment]:
+    matrices = cell.matrices()
+
+    def coefficient_of(name: str | None) -> Coefficient | None:
+        return None if name is None else coefficients[name]
+
+    def matrix_of(name: str | None) -> Array | Coefficient | None:
+        return coefficients.get(name) or matrices[name] if name is not None else None
+
+    assignments = []
+    for target, terms in parsed:
+        placed = []
+        for term in terms:
+            source = below if term.source == "x" else blocks[_block_name(term.source)]
+            if source is None:
+                continue
+            new = term.source == "x" or term.source.endswith("'") or term.source in cell.auxiliary
+            left, right = coefficient_of(term.left), coefficient_of(term.right)
+            placed.append(Term(source, new, matrix_of(term.matrix), left, right))
+        assignments.append(Assignment(blocks[_block_name(target)], tuple(placed)))
+    return assignments
+
+
+def _place_coefficients(
+    cell: Cell, parsed: list[tuple[str, list[ParsedTerm]]], blocks: dict[str, Block], start: int
+) -> dict[str, Coefficient]:
+    sizes: dict[str, int] = {}
+    for target, terms in parsed:
+        rows = blocks[_block_name(target)].size
+        for term in terms:
+            inputs = term.source == "x"
+            columns = cell.input_size if inputs else blocks[_block_name(term.source)].size
+            named = ((term.left, rows), (term.right, columns), (term.matrix, rows * columns))
+            sizes |= {name: size for name, size in named if name in cell.coefficients}
+    unused = set(cell.coefficients) - set(sizes)
+    if unused:
+        raise ValueError(f"the program of {cell.name} does not use {', '.join(sorted(unused))}")
+    placed = {}
+    for name in cell.coefficients:
+        placed[name] = Coefficient(start, sizes[name])
+        start += sizes[name]
+    return placed
+
+
+def _block_name(name: str) -> str:
+    return name.removesuffix("'")

@@ -1,0 +1,165 @@
+"""The result: a Lyapunov spectrum with its errors, its history and its origin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from . import measures
+from .types import Array
+
+__all__ = ["Spectrum"]
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """A Lyapunov spectrum; what `lyapunov_spectrum` returns.
+
+    Attributes
+    ----------
+    growth : array (B, rows, K)
+        Sum of log R_ii of the reorthonormalizations, in nats, over pieces of the counted
+        steps; in the order of the frame's rows. Of a stack, each layer has its own frame of
+        up to k rows, so that K ≥ k.
+    growth_steps : array (rows,)
+        Counted step at which each piece ends.
+    state_size : int
+        D, the number of all exponents.
+    transient : int
+        Steps before the counted ones.
+    final_state : array (B, D)
+    final_frame : array (B, K, D)
+    intervals, rejections : array (B, parts)
+        Accepted and rejected intervals between reorthonormalizations, for each layer.
+    largest_spread : array (B, parts)
+        Largest max log R_ii − min log R_ii of an accepted interval, in nats.
+    numerical_error : array (B, K)
+        Estimated rounding error of each row's growth, in nats per step.
+    determinants : array (B, parts, 3)
+        Sums of log|det J| and of growth over the steps compared, and the number of these.
+    settings : dict
+        Arguments, origin, versions: what is needed to repeat the run.
+    """
+
+    growth: Array
+    growth_steps: Array
+    state_size: int
+    transient: int
+    final_state: Array
+    final_frame: Array
+    intervals: Array
+    rejections: Array
+    largest_spread: Array
+    numerical_error: Array
+    determinants: Array
+    settings: dict[str, Any]
+
+    @property
+    def steps(self) -> int:
+        """Counted steps of each trajectory."""
+        return int(self.growth_steps[-1])
+
+    @cached_property
+    def order(self) -> Array:
+        """The k rows of the frame with the largest exponents, descending."""
+        means = self.growth.sum(axis=1).mean(axis=0)
+        return np.argsort(-means, kind="stable")[: self.settings["k"]]
+
+    @cached_property
+    def per_trajectory(self) -> Array:
+        """Exponents of each trajectory (B, k), in nats per step."""
+        return self.growth.sum(axis=1)[:, self.order] / self.steps
+
+    @property
+    def exponents(self) -> Array:
+        """Exponents (k,), descending: the mean over the trajectories, in nats per step.
+
+        −∞ stands for a dead direction, one that the Jacobians provably annihilate. Where
+        `resolved` is False the number is an upper bound.
+        """
+        return self.per_trajectory.mean(axis=0)
+
+    @property
+    def standard_error(self) -> Array:
+        """Standard error (k,) of `exponents`; see `lyapy.measures.standard_error`."""
+        return measures.standard_error(self.growth[:, :, self.order], self.growth_steps)
+
+    @property
+    def resolved(self) -> Array:
+        """For each exponent (k,), whether float64 resolves it to the tolerance."""
+        error = self.numerical_error.max(axis=0)[self.order]
+        return (error <= 10.0 * self.settings["tolerance"]) | np.isneginf(self.exponents)
+
+    @property
+    def largest(self) -> float:
+        """The largest exponent, in nats per step."""
+        return float(self.exponents[0])
+
+    @property
+    def mean(self) -> float:
+        """Mean of the exponents, in nats per step."""
+        return float(self.exponents.mean())
+
+    @property
+    def kaplan_yorke_dimension(self) -> float:
+        """Kaplan–Yorke dimension; NaN where the exponents computed do not reach it."""
+        return measures.kaplan_yorke_dimension(self.exponents, self.state_size)
+
+    @property
+    def entropy_rate(self) -> float:
+        """Sum of the positive exponents, in nats per step; NaN where more may follow."""
+        return measures.entropy_rate(self.exponents, self.state_size)
+
+    @property
+    def sum_rule_residual(self) -> float:
+        """Largest |mean log|det J| − Σλ| / D of a trajectory, in nats per step.
+
+        NaN where it does not apply: for a partial spectrum, or one with dead or unresolved
+        directions.
+        """
+        log_det, growth, steps = np.moveaxis(self.determinants, -1, 0)
+        if not (np.all(steps > 0) and np.all(np.isfinite(log_det)) and self.resolved.all()):
+            return float("nan")
+        return float(np.max(np.sum(np.abs(log_det - growth) / steps, axis=1)) / self.state_size)
+
+    def convergence(self) -> Array:
+        """Return the mean exponents (rows, k) over the first steps, up to `growth_steps`."""
+        sums = np.cumsum(self.growth.mean(axis=0)[:, self.order], axis=0)
+        return sums / self.growth_steps[:, None]
+
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the spectrum to an HDF5 file; the layout is in the docs.
+
+        Raises
+        ------
+        FileExistsError
+            If the file exists and ``overwrite`` is False.
+        """
+        from .run_file import write_spectrum
+
+        write_spectrum(self, path, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Spectrum:
+        """Read a spectrum that `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is not one.
+        """
+        from .run_file import read_spectrum
+
+        return read_spectrum(path)
+
+    def __repr__(self) -> str:
+        lead = ", ".join(f"{x:.6g}" for x in self.exponents[:3])
+        more = ", …" if len(self.exponents) > 3 else ""
+        return (
+            f"Spectrum([{lead}{more}] nats per step; {len(self.exponents)} of {self.state_size} "
+            f"exponents, {len(self.growth)} trajectories of {self.steps} steps)"
+        )
