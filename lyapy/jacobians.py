@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .engines.array import tangent_step
+from .engines.tangent_step import tangent_step
 from .forward import forward_chunk
 from .network import Network
 from .types import Array

@@ -41,6 +41,7 @@ def lyapunov_spectrum(
     frame: Any = "random",
     initial_state: Any = None,
     seed: int = 0,
+    two_ended: bool = True,
     backend: str = "auto",
     threads: int | None = None,
     progress: bool = False,
@@ -78,6 +79,9 @@ def lyapunov_spectrum(
         otherwise drawn from a normal distribution.
     seed : int
         Of the random frames and states.
+    two_ended : bool
+        Allow a full spectrum to be computed as a leading frame under J and a trailing one
+        under J⁻ᵀ, where that is cheaper or resolves more; the exponents are the same.
     backend : {"auto", "numba", "numpy", "cupy"}
         "numpy" is the readable reference, "auto" the compiled CPU engine.
     threads : int, optional
@@ -116,7 +120,7 @@ def lyapunov_spectrum(
     threads = default_threads() if threads is None else threads
     check_size("threads", threads, 1)
     engine = choose_engine(backend)
-    parts = network.parts(whole=not isinstance(frame, str))
+    parts = network.parts(whole=not isinstance(frame, str), tolerance=two_ended and tolerance)
 
     def run(b: int, report: Callable[[int], None]) -> tuple[Array, list[PartResult]]:
         frames = (
@@ -227,7 +231,6 @@ def _collect(
 ) -> Spectrum:
     """Join the trajectories, and the parts behind one another."""
     carries = [[part.carry for part in found] for _, found in results]
-    total = schedule.transient + schedule.steps
 
     def counts(name: str) -> Array:
         return np.array([[getattr(carry, name) for carry in row] for row in carries])
@@ -242,10 +245,12 @@ def _collect(
         final_state=np.stack([state for state, _ in results]),
         final_frame=np.stack([_join_frames(network, parts, row) for row in carries]),
         intervals=counts("intervals"),
+        trailing_intervals=counts("trailing_intervals"),
         rejections=counts("rejections"),
         largest_spread=counts("largest_spread"),
+        split=counts("split"),
         numerical_error=np.stack([np.concatenate([c.error for c in row]) for row in carries])
-        / total,
+        / schedule.steps,
         determinants=np.array([[part.determinants for part in found] for _, found in results]),
         settings=settings,
     )

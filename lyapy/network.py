@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
 from .cells import Cell
-from .program import Program, layer_programs, stack_programs
+from .cells.base import Inverse
+from .engines.interval import UNIT_ROUNDOFF
+from .program import Program, Text, cell_text, single_program, stack_programs
 from .types import Array
 
 __all__ = ["Network", "Part"]
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part:
     """A diagonal block of the Jacobian, whose spectrum is a part of the network's.
 
     Attributes
@@ -26,11 +29,35 @@ class Part(NamedTuple):
     start : int
         First of its columns in the state.
     cells : tuple of Cell
+    inverse : Inverse or None
+        The map J⁻ᵀ, where it is cheap and its rounding within the tolerance.
     """
 
     program: Program
     start: int
     cells: tuple[Cell, ...]
+    inverse: Inverse | None = None
+
+    @cached_property
+    def inverse_program(self) -> Program:
+        """The program of J⁻ᵀ, reading what `inverse_coefficients` returns."""
+        assert self.inverse is not None
+        program, coefficients, auxiliary, matrices, *_ = self.inverse
+        blocks = self.cells[0].blocks
+        return single_program(Text(program, coefficients, blocks, auxiliary, matrices, 0))
+
+    def inverse_coefficients(self, coefficients: Array) -> Array:
+        """Return the coefficients of J⁻ᵀ for those of J (T, C); not finite without inverse."""
+        assert self.inverse is not None
+        ((_, named),) = self._named(coefficients)
+        with np.errstate(divide="ignore", over="ignore"):
+            values = self.inverse.values(named)
+        return np.concatenate([values[name] for name in self.inverse.coefficients], axis=-1)
+
+    @property
+    def has_log_abs_det(self) -> bool:
+        """Whether log|det J| has a closed form."""
+        return all(type(cell).log_abs_det is not Cell.log_abs_det for cell in self.cells)
 
     def log_abs_det(self, coefficients: Array) -> Array | None:
         """Return log|det J| for coefficients (..., C); None without a closed form."""
@@ -102,19 +129,32 @@ class Network:
         """The tangent step."""
         return stack_programs(self.cells)
 
-    def parts(self, *, whole: bool) -> list[Part]:
+    def parts(self, *, whole: bool, tolerance: float = 0.0) -> list[Part]:
         """Return the diagonal blocks of the Jacobian, or one part that is all of it.
 
         A layer does not depend on those above it, so the Jacobian of a stack is block
         triangular, and its spectrum is the union of its layers' spectra.
+
+        Parameters
+        ----------
+        whole : bool
+            Return one part.
+        tolerance : float
+            Relative error up to which an inverse of a layer's Jacobian is given with it.
         """
         if whole:
             return [Part(self.program, 0, self.cells)]
-        starts = np.cumsum([0, *(cell.state_size for cell in self.cells)])
-        programs = layer_programs(self.cells)
-        return [
-            Part(p, int(s), (c,)) for p, s, c in zip(programs, starts, self.cells, strict=False)
-        ]
+        parts = []
+        start = entries = 0
+        for cell in self.cells:
+            program = single_program(cell_text(cell), entries)
+            inverse = cell.inverse() if tolerance else None
+            if inverse is not None and inverse.condition * UNIT_ROUNDOFF > tolerance:
+                inverse = None
+            parts.append(Part(program, start, (cell,), inverse))
+            start += cell.state_size
+            entries += sum(c.size for c in program.coefficients[0].values())
+        return parts
 
     def split_state(self, state: Array) -> list[Array]:
         """Cut states (..., D) into the layers' states."""

@@ -7,7 +7,7 @@ is read, and the programs of a stack are joined into one over the whole state.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from .cells.base import Cell
@@ -18,8 +18,10 @@ __all__ = [
     "Block",
     "Program",
     "Term",
-    "layer_programs",
+    "Text",
+    "cell_text",
     "parse_program",
+    "single_program",
     "stack_programs",
 ]
 
@@ -78,12 +80,16 @@ class Program(NamedTuple):
         Columns of the state, and of the state with its auxiliary blocks.
     coefficients
         For each layer, its coefficients by name, in order.
+    stages
+        Programs over the state whose product is this one, and which differ from an ungraded
+        map by a scaling of their rows; empty where none are given.
     """
 
     assignments: tuple[Assignment, ...]
     state_size: int
     width: int
     coefficients: tuple[dict[str, Coefficient], ...]
+    stages: tuple[Program, ...] = ()
 
 
 class ParsedTerm(NamedTuple):
@@ -128,6 +134,25 @@ def _parse_term(words: list[str], line: str) -> ParsedTerm:
     return ParsedTerm(source[1:], *(part[0] if part else None for part in (matrix, left, right)))
 
 
+class Text(NamedTuple):
+    """A program as written, with what its names stand for."""
+
+    program: str
+    coefficients: tuple[str, ...]
+    blocks: Mapping[str, int]
+    auxiliary: Mapping[str, int]
+    matrices: Mapping[str, Array]
+    input_size: int
+    stages: tuple[str, ...] = ()
+
+
+def cell_text(cell: Cell) -> Text:
+    """Return the tangent step of a cell as written."""
+    matrices, m = cell.matrices(), cell.input_size
+    blocks, auxiliary, stages = cell.blocks, cell.auxiliary, cell.stages
+    return Text(cell.program, cell.coefficients, blocks, auxiliary, matrices, m, stages)
+
+
 def stack_programs(cells: Sequence[Cell]) -> Program:
     """Join the programs of ``cells`` from the first layer to the last.
 
@@ -141,8 +166,10 @@ def stack_programs(cells: Sequence[Cell]) -> Program:
     coefficients: list[dict[str, Coefficient]] = []
     entries = 0
     for cell in cells:
-        joined, placed, blocks = _place_cell(cell, below, start, width, entries)
-        assignments += joined
+        text = cell_text(cell)
+        blocks = _place_blocks(text, start, width)
+        placed = _place_coefficients(text, blocks, entries)
+        assignments += _place_terms(text, blocks, placed, below)
         coefficients.append(placed)
         start += cell.state_size
         width += sum(cell.auxiliary.values())
@@ -151,61 +178,57 @@ def stack_programs(cells: Sequence[Cell]) -> Program:
     return Program(tuple(assignments), state_size, width, tuple(coefficients))
 
 
-def layer_programs(cells: Sequence[Cell]) -> list[Program]:
-    """Return the program of each layer alone: the diagonal blocks of the stack's Jacobian.
+def single_program(text: Text, entries: int = 0) -> Program:
+    """Return the program of ``text`` alone, without a layer below.
 
-    Each is over its own layer's state and reads the coefficients of the whole stack.
+    Parameters
+    ----------
+    entries : int
+        Coefficients of a step before the first of these.
     """
-    programs = []
-    entries = 0
-    for cell in cells:
-        size = cell.state_size
-        assignments, placed, _ = _place_cell(cell, None, 0, size, entries)
-        width = size + sum(cell.auxiliary.values())
-        programs.append(Program(tuple(assignments), size, width, (placed,)))
-        entries += sum(coefficient.size for coefficient in placed.values())
-    return programs
+    size = sum(text.blocks.values())
+    width = size + sum(text.auxiliary.values())
+    blocks = _place_blocks(text, 0, size)
+    placed = _place_coefficients(text, blocks, entries)
+    stages = tuple(
+        Program(tuple(_place_terms(text._replace(program=stage), blocks, placed, None)), size, width, ())
+        for stage in text.stages
+    )
+    assignments = tuple(_place_terms(text, blocks, placed, None))
+    return Program(assignments, size, width, (placed,), stages)
 
 
-def _place_cell(
-    cell: Cell, below: Block | None, start: int, width: int, entries: int
-) -> tuple[list[Assignment], dict[str, Coefficient], dict[str, Block]]:
-    """Place a cell's blocks, auxiliary blocks and coefficients, and its terms on them."""
+def _place_blocks(text: Text, start: int, auxiliary_start: int) -> dict[str, Block]:
     blocks: dict[str, Block] = {}
-    for name, size in cell.blocks.items():
+    for name, size in text.blocks.items():
         blocks[name] = Block(start, size)
         start += size
-    for name, size in cell.auxiliary.items():
-        blocks[name] = Block(width, size)
-        width += size
-    parsed = parse_program(cell.program)
-    placed = _place_coefficients(cell, parsed, blocks, entries)
-    return _place(cell, parsed, blocks, placed, below), placed, blocks
+    for name, size in text.auxiliary.items():
+        blocks[name] = Block(auxiliary_start, size)
+        auxiliary_start += size
+    return blocks
 
 
-def _place(
-    cell: Cell,
-    parsed: list[tuple[str, list[ParsedTerm]]],
+def _place_terms(
+    text: Text,
     blocks: dict[str, Block],
     coefficients: dict[str, Coefficient],
     below: Block | None,
 ) -> list[Assignment]:
-    matrices = cell.matrices()
-
     def coefficient_of(name: str | None) -> Coefficient | None:
         return None if name is None else coefficients[name]
 
     def matrix_of(name: str | None) -> Array | Coefficient | None:
-        return coefficients.get(name) or matrices[name] if name is not None else None
+        return None if name is None else coefficients.get(name, text.matrices.get(name))
 
     assignments = []
-    for target, terms in parsed:
+    for target, terms in parse_program(text.program):
         placed = []
         for term in terms:
             source = below if term.source == "x" else blocks[_block_name(term.source)]
             if source is None:
                 continue
-            new = term.source == "x" or term.source.endswith("'") or term.source in cell.auxiliary
+            new = term.source == "x" or term.source.endswith("'") or term.source in text.auxiliary
             left, right = coefficient_of(term.left), coefficient_of(term.right)
             placed.append(Term(source, new, matrix_of(term.matrix), left, right))
         assignments.append(Assignment(blocks[_block_name(target)], tuple(placed)))
@@ -213,21 +236,21 @@ def _place(
 
 
 def _place_coefficients(
-    cell: Cell, parsed: list[tuple[str, list[ParsedTerm]]], blocks: dict[str, Block], start: int
+    text: Text, blocks: dict[str, Block], start: int
 ) -> dict[str, Coefficient]:
     sizes: dict[str, int] = {}
-    for target, terms in parsed:
+    for target, terms in parse_program(text.program):
         rows = blocks[_block_name(target)].size
         for term in terms:
             inputs = term.source == "x"
-            columns = cell.input_size if inputs else blocks[_block_name(term.source)].size
+            columns = text.input_size if inputs else blocks[_block_name(term.source)].size
             named = ((term.left, rows), (term.right, columns), (term.matrix, rows * columns))
-            sizes |= {name: size for name, size in named if name in cell.coefficients}
-    unused = set(cell.coefficients) - set(sizes)
+            sizes |= {name: size for name, size in named if name in text.coefficients}
+    unused = set(text.coefficients) - set(sizes)
     if unused:
-        raise ValueError(f"the program of {cell.name} does not use {', '.join(sorted(unused))}")
+        raise ValueError(f"the program does not use {', '.join(sorted(unused))}:{text.program}")
     placed = {}
-    for name in cell.coefficients:
+    for name in text.coefficients:
         placed[name] = Coefficient(start, sizes[name])
         start += sizes[name]
     return placed

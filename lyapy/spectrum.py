@@ -33,10 +33,13 @@ class Spectrum:
         Steps before the counted ones.
     final_state : array (B, D)
     final_frame : array (B, K, D)
-    intervals, rejections : array (B, parts)
-        Accepted and rejected intervals between reorthonormalizations, for each layer.
+    intervals, trailing_intervals, rejections : array (B, parts)
+        For each layer, accepted intervals between reorthonormalizations of the leading frame,
+        those of the trailing frame (0 where there was none), and rejected ones of both.
     largest_spread : array (B, parts)
         Largest max log R_ii − min log R_ii of an accepted interval, in nats.
+    split : array (B, parts)
+        Rows of the leading frame at the end; the others were followed under J⁻ᵀ.
     numerical_error : array (B, K)
         Estimated rounding error of each row's growth, in nats per step.
     determinants : array (B, parts, 3)
@@ -52,8 +55,10 @@ class Spectrum:
     final_state: Array
     final_frame: Array
     intervals: Array
+    trailing_intervals: Array
     rejections: Array
     largest_spread: Array
+    split: Array
     numerical_error: Array
     determinants: Array
     settings: dict[str, Any]

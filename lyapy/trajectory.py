@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from .engines.array import tangent_step
+from .engines.tangent_step import orthonormalize, tangent_step
 from .engines.carry import Carry
 from .engines.interval import Control
+from .engines.full import FullTangent, Tangent
 from .forward import Chunk, LayerForward, forward_chunk
 from .network import Network, Part
 from .program import Program
@@ -21,14 +22,6 @@ HISTORY_ROWS = 1024
 # the coefficients of a chunk should stay in the second-level cache
 CHUNK_BYTES = 256 * 1024
 CHUNK_TILES = 64
-
-
-class Tangent(Protocol):
-    """The tangent side of an engine, with the workspaces of one trajectory."""
-
-    def advance(
-        self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
-    ) -> Array: ...
 
 
 class Engine(NamedTuple):
@@ -92,7 +85,7 @@ class _Follower:
     def __init__(self, part: Part, frame: Array, schedule: Schedule, engine: Engine) -> None:
         self.part = part
         self.schedule = schedule
-        self.tangent = engine.tangent(part.program, len(frame))
+        self.tangent = _make_tangent(part, len(frame), engine)
         self.carry = Carry(frame.copy())
         self.alive = len(frame)
         self.growth = np.zeros((len(schedule.row_ends()), len(frame)))
@@ -110,6 +103,8 @@ class _Follower:
                 "shorter interval or interval='auto' mends it where the network does not diverge"
             )
         counted = start - self.schedule.transient
+        if counted < 0:
+            self.carry.reset_statistics()
         if counted >= 0:
             rows = (counted // tile + np.arange(len(tiles))) // self.schedule.tiles_per_row
             np.add.at(self.growth, rows, tiles)
@@ -140,7 +135,18 @@ class _Follower:
             self.determinants += np.sum(logs), np.sum(tiles), len(logs)
 
     def result(self) -> PartResult:
+        """Return what was found, with the frame orthonormal to working precision."""
+        self.carry.frame = orthonormalize(self.carry.frame)[0]
         return PartResult(self.growth, self.carry, self.determinants)
+
+
+def _make_tangent(part: Part, vectors: int, engine: Engine) -> Tangent:
+    """Return the engine's tangent side, checked by the determinant where that is to be had."""
+    leading = engine.tangent(part.program, vectors)
+    if vectors < part.program.state_size or not part.has_log_abs_det:
+        return leading
+    trailing = engine.tangent(part.inverse_program, vectors) if part.inverse else None
+    return FullTangent(leading, trailing, part.inverse_coefficients, part.log_abs_det, vectors)
 
 
 def run_trajectory(

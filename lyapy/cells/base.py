@@ -13,7 +13,7 @@ from ..types import Array
 __all__ = [
     "TILE",
     "Cell",
-    "Determinant",
+    "Determinant", "Inverse",
     "as_matrix",
     "as_vector",
     "determinant",
@@ -41,13 +41,16 @@ class Cell(ABC):
        ``weights``, a NamedTuple of the arrays that `step` reads; ``blocks``, name → size of
        the parts of the state, in order.
     4. Write `step` and `matrices`; `log_abs_det` where it has a closed form.
-    5. Register the class in ``lyapy/cells/__init__.py``; it is then tested.
+    5. Where ``program`` is the product of simpler maps, give them as `stages`: each should
+       become ungraded when its rows are scaled. They resolve exponents of saturated units.
+    6. Register the class in ``lyapy/cells/__init__.py``; it is then tested.
     """
 
     name: ClassVar[str]
     program: ClassVar[str]
     coefficients: ClassVar[tuple[str, ...]]
     output: ClassVar[str] = "h"
+    stages: ClassVar[tuple[str, ...]] = ()
 
     W: Array
     b: Array
@@ -84,6 +87,10 @@ class Cell(ABC):
         """Return log|det J| for coefficients (..., size), or None without a closed form."""
         return None
 
+    def inverse(self) -> Inverse | None:
+        """Return the program of J⁻ᵀ, or None where none is cheap or safe."""
+        return None
+
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array | int:
         """Return a lower bound on the nullity of J that its structure guarantees."""
         return 0
@@ -109,6 +116,30 @@ class Cell(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(inputs={self.input_size}, state={self.state_size})"
+
+
+class Inverse(NamedTuple):
+    """The map J⁻ᵀ of a cell, as a linear program over the same blocks.
+
+    Attributes
+    ----------
+    program, coefficients, auxiliary
+        As those of a `Cell`.
+    matrices : dict
+        The constant matrices that ``program`` names.
+    values : callable
+        From the coefficients of the cell, by name, to those named here, by name. Where they
+        are not finite J has no inverse.
+    condition : float
+        Condition number of the weight that was inverted.
+    """
+
+    program: str
+    coefficients: tuple[str, ...]
+    auxiliary: Mapping[str, int]
+    matrices: dict[str, Array]
+    values: Callable[[Mapping[str, Array]], dict[str, Array]]
+    condition: float
 
 
 Step = Callable[[Any, Array, Array, Array, Array], None]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..types import Array
 from .activations import logistic, tanh
-from .base import Cell, Determinant, as_matrix, as_vector, determinant, gates
+from .base import Cell, Determinant, Inverse, as_matrix, as_vector, determinant, gates
 
 __all__ = ["LSTM", "ProjectedLSTM"]
 
@@ -63,6 +63,11 @@ class LSTM(Cell):
     dc' = f dc + p U_f dh + q U_i dh + s U_g dh + p W_f dx + q W_i dx + s W_g dx
     dh' = e dc' + w U_o dh + w W_o dx
     """
+    stages = (
+        "dh' = dh \n dc' = f dc",
+        "dh' = w U_o dh \n dc' = dc + p U_f dh + q U_i dh + s U_g dh",
+        "dc' = dc \n dh' = dh + e dc",
+    )
     coefficients = ("f", "p", "q", "s", "e", "w")
 
     def __init__(self, W: Any, U: Any, b: Any = None) -> None:
@@ -92,9 +97,38 @@ class LSTM(Cell):
         # rank J ≤ n + rank(diag(w) U_o)
         return np.maximum(np.sum(coefficients["w"] == 0.0, axis=-1), self._determinant.nullity)
 
+    def inverse(self) -> Inverse | None:
+        if self._determinant.nullity:
+            return None
+        U = self.matrices()
+        return Inverse(
+            # J = [[e, 1], [1, 0]] [f dc + A dh, w U_o dh], with A the sum of the other gates
+            program="""
+            dv = i dc
+            dk = dh + F p dv + I q dv + G s dv
+            dh' = r O dk
+            dc' = dv + m dh'
+            """,
+            coefficients=("i", "p", "q", "s", "r", "m"),
+            auxiliary={"v": self.blocks["c"], "k": self.blocks["h"]},
+            matrices={
+                "F": -np.ascontiguousarray(U["U_f"].T),
+                "I": -np.ascontiguousarray(U["U_i"].T),
+                "G": -np.ascontiguousarray(U["U_g"].T),
+                "O": np.ascontiguousarray(np.linalg.inv(U["U_o"]).T),
+            },
+            values=_inverse_values,
+            condition=float(np.linalg.cond(U["U_o"])),
+        )
+
     @cached_property
     def _determinant(self) -> Determinant:
         return determinant(self.matrices()["U_o"])
+
+
+def _inverse_values(named: Mapping[str, Array]) -> dict[str, Array]:
+    kept = {name: named[name] for name in ("p", "q", "s")}
+    return {"i": 1.0 / named["f"], "r": 1.0 / named["w"], "m": -named["e"], **kept}
 
 
 class ProjectedLSTM(Cell):

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..types import Array
 from .activations import NONLINEARITIES, activation
-from .base import Cell, Determinant, as_matrix, as_vector, determinant
+from .base import Cell, Determinant, Inverse, as_matrix, as_vector, determinant
 
 __all__ = ["Vanilla"]
 
@@ -77,6 +77,19 @@ class Vanilla(Cell):
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
         a = coefficients["a"]
         return np.maximum(np.sum(a == 0.0, axis=-1), self._determinant.nullity)
+
+    def inverse(self) -> Inverse | None:
+        U = self.weights.U
+        if self._determinant.nullity:
+            return None
+        return Inverse(
+            program="dh' = r V dh",
+            coefficients=("r",),
+            auxiliary={},
+            matrices={"V": np.ascontiguousarray(np.linalg.inv(U).T)},
+            values=lambda named: {"r": 1.0 / named["a"]},
+            condition=float(np.linalg.cond(U)),
+        )
 
     @cached_property
     def _determinant(self) -> Determinant:

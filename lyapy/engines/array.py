@@ -4,60 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..program import Coefficient, Program, Term
+from ..program import Program
 from ..types import Array
 from .carry import Carry
+from .graded import graded_step
 from .interval import Control, effective_spread, next_interval, shortened
+from .tangent_step import orthonormalize, tangent_step
 
-__all__ = ["ArrayTangent", "orthonormalize", "tangent_step"]
-
-
-def tangent_step(program: Program, coefficients: Array, frame: Array) -> Array:
-    """Return ``frame @ J.T`` by the network's linear program.
-
-    Parameters
-    ----------
-    coefficients : array (..., C)
-        Of one step.
-    frame : array (..., k, D)
-        Deviation vectors as rows.
-    """
-    new = np.zeros_like(frame, shape=(*frame.shape[:-1], program.width))
-    for assignment in program.assignments:
-        for term in assignment.terms:
-            source = (new if term.new else frame)[..., term.source.columns]
-            rows = assignment.target.size
-            new[..., assignment.target.columns] += _apply(term, rows, coefficients, source)
-    return new[..., : program.state_size]
-
-
-def _apply(term: Term, rows: int, coefficients: Array, vectors: Array) -> Array:
-    if term.right is not None:
-        vectors = vectors * _values(term.right, coefficients)[..., None, :]
-    if isinstance(term.matrix, Coefficient):
-        matrix = _values(term.matrix, coefficients)
-        matrix = matrix.reshape(*matrix.shape[:-1], rows, term.source.size)
-        vectors = vectors @ np.swapaxes(matrix, -1, -2)
-    elif term.matrix is not None:
-        vectors = vectors @ term.matrix.T
-    if term.left is not None:
-        vectors = vectors * _values(term.left, coefficients)[..., None, :]
-    return vectors
-
-
-def _values(coefficient: Coefficient, coefficients: Array) -> Array:
-    return coefficients[..., coefficient.entries]
-
-
-def orthonormalize(frame: Array) -> tuple[Array, Array]:
-    """Return the orthonormal rows of ``frame`` (k, D) and log R_ii, by Householder's QR."""
-    if not np.all(np.isfinite(frame)):
-        return frame, np.full(len(frame), np.inf)
-    columns, upper = np.linalg.qr(frame.T)
-    diagonal = np.diagonal(upper)
-    signs = np.where(diagonal < 0.0, -1.0, 1.0)
-    with np.errstate(divide="ignore"):
-        return np.ascontiguousarray((columns * signs).T), np.log(np.abs(diagonal))
+__all__ = ["ArrayTangent"]
 
 
 class ArrayTangent:
@@ -100,23 +54,38 @@ class ArrayTangent:
             rows = int(alive[tile])
             growth[tile, :rows] = 0.0
             while start < end and rows:
-                steps = control.fixed or next_interval(carry.rate, end - start, control.limit)
-                steps = min(steps, end - start)
-                while True:
-                    frame = carry.frame[:rows]
-                    for t in range(start, start + steps):
-                        frame = tangent_step(self.program, coefficients[t], frame)
-                    frame, log_r = orthonormalize(frame)
-                    spread = effective_spread(log_r.max(), log_r.min(), control.limit)
-                    if spread <= control.limit or steps == 1 or control.fixed:
-                        break
-                    carry.rejections += 1
-                    steps = shortened(steps, spread, control.limit)
+                frame, log_r, scale, spread, steps = self._interval(
+                    coefficients[start:end], carry.frame[:rows], carry, control
+                )
                 if not log_r.max() < np.inf:
                     growth[:] = np.nan
                     return growth
-                growth[tile, :rows] += carry.count(log_r, spread, steps, control.limit)
+                growth[tile, :rows] += carry.count(log_r, scale, spread, steps, control)
                 carry.frame[:rows] = frame
                 start += steps
             start = end
         return growth
+
+    def _interval(
+        self, coefficients: Array, frame: Array, carry: Carry, control: Control
+    ) -> tuple[Array, Array, Array, float, int]:
+        """Return frame, log R_ii, its scale, the spread and the steps of an accepted interval."""
+        if control.graded:
+            step = graded_step(self.program, coefficients[0], frame, control)
+            return *step, carry.rate, 1
+        left = len(coefficients)
+        steps = min(control.fixed or next_interval(carry.rate, left, control.limit), left)
+        while True:
+            image = frame
+            for t in range(steps):
+                image = tangent_step(self.program, coefficients[t], image)
+            image, log_r = orthonormalize(image)
+            spread = effective_spread(log_r.max(), log_r.min(), control.limit)
+            if spread <= control.limit or steps == 1 or control.fixed:
+                break
+            carry.rejections += 1
+            steps = shortened(steps, spread, control.limit)
+        if steps == 1 and control.limit < spread < np.inf:
+            step = graded_step(self.program, coefficients[0], frame, control)
+            return *step, spread, steps
+        return image, log_r, np.full(len(log_r), log_r.max()), spread, steps

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..types import Array
-from .interval import UNIT_ROUNDOFF, next_rate
+from .interval import UNIT_ROUNDOFF, Control, next_rate
 
 __all__ = ["Carry"]
+
+# so large that the first interval has one step
+UNKNOWN_RATE = 40.0
 
 
 @dataclass
@@ -21,37 +24,65 @@ class Carry:
     frame : array (k, D)
         Orthonormal deviation vectors as rows.
     rate : float
-        Expected spread per step; before the first interval so large that it has one step.
+        Expected spread per step.
     error : array (k,)
         Sum over the intervals of the estimated rounding error of log R_ii, u exp(spread).
-    intervals, rejections : int
-        Accepted and rejected intervals.
+    intervals, trailing_intervals, rejections : int
+        Accepted intervals of the (leading) frame and of a trailing one, and rejected ones.
     largest_spread : float
-        Over the accepted intervals.
+        Over the accepted intervals, of log R_ii or, in a graded step, above its rounding.
+    split : int
+        Rows of the leading frame in a two-ended computation; k where there is one frame.
     """
 
     frame: Array
-    rate: float = 40.0
+    rate: float = UNKNOWN_RATE
     error: Array = field(default_factory=lambda: np.zeros(0))
     intervals: int = 0
+    trailing_intervals: int = 0
     rejections: int = 0
     largest_spread: float = 0.0
+    split: int = 0
 
     def __post_init__(self) -> None:
-        self.error = np.zeros(len(self.frame))
+        self.split = len(self.frame)
+        self.reset_statistics()
 
-    def count(self, log_r: Array, spread: float, steps: int, limit: float) -> Array:
+    def reset_statistics(self) -> None:
+        """Forget what was counted, not how to go on."""
+        self.error = np.zeros(len(self.frame))
+        self.intervals = self.trailing_intervals = self.rejections = 0
+        self.largest_spread = 0.0
+
+    def count(
+        self, log_r: Array, scale: Array, spread: float, steps: int, control: Control
+    ) -> Array:
         """Count an accepted interval and return its growth.
 
-        Where even the accepted interval hides a direction in the rounding of the largest one,
-        the growth returned is its upper bound, log(R_ii + D u max R).
+        Parameters
+        ----------
+        log_r, scale : array (rows,)
+            log R_ii, and the logarithm of the scale of the rounding in it.
+        spread : float
+            From which the next interval follows.
+
+        Returns
+        -------
+        array (rows,)
+            log R_ii, or where rounding hides it its upper bound, log(R_ii + D u scale).
         """
-        top = log_r.max()
-        noise = UNIT_ROUNDOFF * np.exp(top - log_r)
-        self.error[: len(log_r)] += noise
+        exact = np.isneginf(scale)
+        noise = scale - np.where(exact, 0.0, log_r)
+        with np.errstate(over="ignore"):
+            self.error[: len(log_r)] += UNIT_ROUNDOFF * np.exp(noise)
         self.rate = next_rate(self.rate, spread, steps)
         self.intervals += 1
-        self.largest_spread = max(self.largest_spread, spread)
-        floor = self.frame.shape[-1] * UNIT_ROUNDOFF * np.exp(top)
-        hidden = top - log_r > limit
-        return np.where(hidden, np.log(np.exp(log_r) + floor), log_r)
+        self.largest_spread = max(self.largest_spread, float(noise.max()))
+        floor = np.log(self.frame.shape[-1] * UNIT_ROUNDOFF) + scale
+        return np.where(noise > control.limit, np.logaddexp(log_r, floor), log_r)
+
+    def add(self, end: Carry, rows: slice) -> None:
+        """Add the statistics, but for the intervals, of one end, which covers ``rows``."""
+        self.error[rows] += end.error
+        self.rejections += end.rejections
+        self.largest_spread = max(self.largest_spread, end.largest_spread)

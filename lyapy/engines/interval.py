@@ -16,6 +16,7 @@ from typing import NamedTuple
 __all__ = [
     "UNIT_ROUNDOFF",
     "Control",
+    "block_spread_limit",
     "effective_spread",
     "make_control",
     "next_interval",
@@ -40,11 +41,15 @@ class Control(NamedTuple):
         Steps of a fixed interval; 0 lets the spread decide.
     tile : int
         Steps after which a reorthonormalization takes place in any case.
+    graded : int
+        0: a step is graded where it spreads too far; 1: every step is; 2: and all stages of its
+        map are taken one by one.
     """
 
     limit: float
     fixed: int
     tile: int
+    graded: int = 0
 
 
 def make_control(interval: int | str, tolerance: float, tile: int) -> Control:
@@ -93,6 +98,16 @@ def shortened(steps: int, spread: float, limit: float) -> int:
     if not spread < 1.5 * limit:
         return max(1, steps // 2)
     return max(1, min(steps - 1, int(SAFETY * limit * steps / spread)))
+
+
+def block_spread_limit(limit: float) -> float:
+    """Return the spread within a block of rows up to which its rows pass for orthonormal.
+
+    Gram–Schmidt leaves the block orthonormal up to u exp(spread of the block). What that
+    leaves in a row projected after it, relative to the row, is at most exp(limit) times as
+    large, and enters the row's norm squared: so √tolerance = √(u exp(limit)) is admitted.
+    """
+    return 0.5 * (limit - math.log(UNIT_ROUNDOFF)) - limit
 
 
 def effective_spread(largest: float, smallest: float, limit: float) -> float:

@@ -80,7 +80,7 @@ class _Machine:
         self.push(target)
 
     def storage(self, reference: object) -> None:
-        # Before 1.6 a sixth item told of a view; any but None is from before 0.4.
+        # The old format adds a view of the storage, None but in the oldest files.
         if isinstance(reference, tuple) and len(reference) == 6 and reference[5] is None:
             reference = reference[:5]
         match reference:

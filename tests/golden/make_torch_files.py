@@ -18,7 +18,8 @@ HERE = Path(__file__).parent / "torch_files"
 
 def types() -> dict[str, torch.Tensor]:
     """Return one tensor of each element type that is read."""
-    names = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 uint16 bool complex64 complex128"
+    names = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 uint16 bool"
+    names += " complex64 complex128"
     values = [[0.0, 1.0, 2.5], [3.0, 100.25, 7.0]]
     found = {name: torch.tensor(values).to(getattr(torch, name)) for name in names.split()}
     found["bfloat16"] = found["bfloat16"] / 3

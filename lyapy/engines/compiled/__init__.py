@@ -7,6 +7,7 @@ import numpy as np
 from ...program import Program
 from ...types import Array
 from ..carry import Carry
+from ..graded import graded_step
 from ..interval import Control
 from .forward import layer_forward
 from .plan import make_plan
@@ -23,31 +24,60 @@ class CompiledTangent:
     ----------
     program : Program
     vectors : int
-        Number k of deviation vectors.
+        Largest number of deviation vectors.
     """
 
     def __init__(self, program: Program, vectors: int) -> None:
+        self.program = program
         self.plan = make_plan(program)
         self.columns = program.state_size
-        self.buffers = np.zeros((3, vectors, program.width))
+        self.memory = np.zeros(3 * vectors * program.width)
+        self.width = program.width
         self.merged = np.empty(self.plan.merged_size)
         self.products = np.empty(workspace_size(vectors))
 
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
     ) -> Array:
-        """Move the frame through a chunk of time; as `ArrayTangent.advance` does."""
+        """Move the frame through a chunk of time, as `ArrayTangent.advance` does."""
+        rows = np.arange(len(carry.frame))
+        growth = np.where(rows < alive[:, None], 0.0, -np.inf)
+        start = 0
+        while start < len(coefficients):
+            if not control.graded:
+                start = self._run(coefficients, start, ends, alive, carry, control, growth)
+            if start < len(coefficients):
+                tile = int(np.searchsorted(ends, start, side="right"))
+                self._step_alone(coefficients[start], carry, control, growth[tile, : alive[tile]])
+                start += 1
+            if np.isnan(growth).any():
+                break
+        return growth
+
+    def _run(
+        self,
+        coefficients: Array,
+        start: int,
+        ends: Array,
+        alive: Array,
+        carry: Carry,
+        control: Control,
+        growth: Array,
+    ) -> int:
+        """Run the kernel from step ``start`` on; return the step before which it stops."""
         plan = self.plan
-        growth = np.empty((len(ends), len(carry.frame)))
-        self.buffers[0, :, : self.columns] = carry.frame
-        at, rate, intervals, rejections, spread, finite = advance_frame(
+        k = len(carry.frame)
+        buffers = self.memory[: 3 * k * self.width].reshape(3, k, self.width)
+        buffers[0, :, : self.columns] = carry.frame
+        at, start, carry.rate, intervals, rejections, spread = advance_frame(
             plan.instructions,
             plan.terms,
             plan.weights,
             coefficients,
+            start,
             ends,
             alive,
-            self.buffers,
+            buffers,
             self.columns,
             self.merged,
             self.products,
@@ -57,11 +87,23 @@ class CompiledTangent:
             carry.error,
             growth,
         )
-        carry.frame[...] = self.buffers[at, :, : self.columns]
-        carry.rate = rate
+        carry.frame[...] = buffers[at, :, : self.columns]
         carry.intervals += intervals
         carry.rejections += rejections
         carry.largest_spread = max(carry.largest_spread, spread)
-        if not finite:
+        return int(start)
+
+    def _step_alone(
+        self, coefficients: Array, carry: Carry, control: Control, growth: Array
+    ) -> None:
+        """Take a step at which the kernel stopped: a graded one, or one that overflows."""
+        frame = carry.frame[: len(growth)]
+        if control.fixed > 1 or not np.isfinite(frame).all():
             growth[:] = np.nan
-        return growth
+            return
+        frame, log_r, scale = graded_step(self.program, coefficients, frame, control)
+        if not log_r.max() < np.inf:
+            growth[:] = np.nan
+            return
+        growth += carry.count(log_r, scale, 2.0 * control.limit, 1, control)
+        carry.frame[: len(growth)] = frame

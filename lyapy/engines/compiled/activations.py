@@ -84,6 +84,9 @@ def _on_vectors(function: Any) -> None:
                 value[i], slope[i] = on_number(x[i])
             return value, slope
 
+        # Compiled code read from the disk is linked by name: functions of the same name and
+        # types, cached by different processes, would be taken for one another.
+        loop.__qualname__ = f"{function.__name__}_on_vector"
         return loop if isinstance(x, types.Array) else None
 
 

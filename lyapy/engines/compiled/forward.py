@@ -13,7 +13,7 @@ from ...cells import lstm
 from ...cells.base import Step
 from ...types import Array
 from . import activations as activations
-from .jit import compiled, sources_digest
+from .jit import compiled
 
 __all__ = ["layer_forward"]
 
@@ -29,12 +29,11 @@ def layer_forward(
 
 @cache
 def _compile(step: Step) -> Callable[..., None]:
-    digest = sources_digest(inspect.getfile(step))
     inlined_step = register_jitable(step)
 
     def run(weights: Any, drive: Array, states: Array, coefficients: Array) -> None:
-        digest  # noqa: B018 - among the closure variables, and so in the key of the cache
         for t in range(len(drive)):
             inlined_step(weights, states[t], drive[t], states[t + 1], coefficients[t])
 
-    return compiled(run)
+    run.__qualname__ = f"layer_forward.{step.__module__}.{step.__qualname__}"
+    return compiled(run, inspect.getfile(step))

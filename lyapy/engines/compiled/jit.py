@@ -23,11 +23,7 @@ vectorized = register_jitable(error_model="numpy", fastmath={"reassoc", "contrac
 
 @cache
 def sources_digest(*extra: str) -> str:
-    """Return a hash of the sources that compiled code may inline.
-
-    Numba's cache looks at the file of the compiled function alone; with this hash among
-    the function's closure variables it also notices a change in any other.
-    """
+    """Return a hash of the sources that compiled code may inline, ``extra`` files among them."""
     package = Path(__file__).parents[2]
     hasher = hashlib.sha256()
     folders = ("cells", "engines", "engines/compiled")
@@ -37,27 +33,36 @@ def sources_digest(*extra: str) -> str:
     return hasher.hexdigest()
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile ``function`` without the GIL; cache it on disk where that is possible."""
-    options = {"nogil": True, "error_model": "numpy"}
+def compiled(function: Callable[..., Any], *sources: str) -> Callable[..., Any]:
+    """Compile ``function`` without the GIL; cache it on disk where that is possible.
+
+    Numba's cache looks at the file of the compiled function alone, and processes that add to
+    the same index at the same time can mix up its entries. With the hash of all sources in
+    its name, each version of a function has an index of its own, with one entry.
+
+    Parameters
+    ----------
+    sources : str
+        Files outside the package whose functions are inlined.
+    """
+    function.__qualname__ = f"{function.__qualname__}.{sources_digest(*sources)[:16]}"
+    jit = numba.njit(nogil=True, error_model="numpy")
+    plain = cached = jit(function)
     try:
-        dispatcher = numba.njit(cache=True, **options)(function)
+        cached = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
     except RuntimeError as error:
         _warn(error)
-        uncached: Callable[..., Any] = numba.njit(**options)(function)
-        return uncached
-    plain = numba.njit(**options)(function)
 
     def call(*args: Any) -> Any:
-        nonlocal dispatcher
+        nonlocal cached
         try:
-            return dispatcher(*args)
+            return cached(*args)
         except (EOFError, OSError, ValueError, ImportError) as error:
-            if dispatcher is plain:
+            if cached is plain:
                 raise
             _warn(error)
-            dispatcher = plain
-            return dispatcher(*args)
+            cached = plain
+            return cached(*args)
 
     return call
 

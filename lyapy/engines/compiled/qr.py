@@ -20,17 +20,20 @@ PANEL = 16
 
 
 @inlined
-def orthonormalize(frame: Array, rows: int, columns: int, products: Array, log_r: Array) -> None:
+def orthonormalize(
+    frame: Array, rows: int, columns: int, products: Array, log_r: Array, spread_limit: float
+) -> None:
     """Orthonormalize ``frame[:rows, :columns]`` in place and write log R_ii.
 
     Parameters
     ----------
     frame : array (k, width), C-ordered
-    products : array, at least (rows / 2 + PANEL)² numbers
-        Workspace.
+    products : array of `workspace_size` numbers
     log_r : array (k,)
+    spread_limit : float
+        Largest max log R_ii − min log R_ii of a block that is projected out as if its rows
+        were exactly orthonormal.
     """
-    size = frame.shape[1]
     start = 0
     while start < rows:
         stop = min(start + PANEL, rows)
@@ -41,13 +44,38 @@ def orthonormalize(frame: Array, rows: int, columns: int, products: Array, log_r
         block = (done & -done) * PANEL
         end = min(stop + block, rows)
         if end > stop:
-            first = frame.ctypes.data + 8 * size * (stop - block)
-            second = frame.ctypes.data + 8 * size * stop
-            work = products.ctypes.data
-            n = end - stop
-            multiply(1.0, second, size, first, size, True, 0.0, work, block, n, columns, block)
-            multiply(-1.0, work, block, first, size, False, 1.0, second, size, n, block, columns)
+            before = log_r[stop - block : stop]
+            careful = not before.max() - before.min() <= spread_limit
+            _project_block(frame, stop - block, stop, end, columns, products, careful)
         start = stop
+
+
+@inlined
+def _project_block(
+    frame: Array, start: int, stop: int, end: int, columns: int, products: Array, careful: bool
+) -> None:
+    """Project rows ``start:stop`` out of rows ``stop:end``.
+
+    Rows orthonormal up to η leave η times the norm before of a projected row. Where η may
+    matter, the coefficients are corrected by the rows' own products, to second order in η, as
+    if the rows were projected out one by one.
+    """
+    size = frame.shape[1]
+    first = frame.ctypes.data + 8 * size * start
+    second = frame.ctypes.data + 8 * size * stop
+    b, n = stop - start, end - stop
+    factors = products.ctypes.data
+    multiply(1.0, second, size, first, size, True, 0.0, factors, b, n, columns, b)
+    if careful:
+        own = factors + 8 * b * b
+        corrected = own + 8 * b * b
+        multiply(1.0, first, size, first, size, True, 0.0, own, b, b, columns, b)
+        for i in range(b):
+            products[b * b + i * b : b * b + i * b + i + 1] = 0.0
+        products[2 * b * b : 2 * b * b + n * b] = products[: n * b]
+        multiply(-1.0, factors, b, own, b, False, 1.0, corrected, b, n, b, b)
+        factors = corrected
+    multiply(-1.0, factors, b, first, size, False, 1.0, second, size, n, b, columns)
 
 
 @inlined
@@ -125,4 +153,4 @@ def workspace_size(rows: int) -> int:
     half = PANEL
     while 2 * half < rows:
         half *= 2
-    return int(np.int64(half) * half)
+    return int(3 * np.int64(half) * half)

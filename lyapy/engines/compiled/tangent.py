@@ -16,6 +16,7 @@ from .qr import orthonormalize
 __all__ = ["advance_frame"]
 
 UNIT_ROUNDOFF = interval.UNIT_ROUNDOFF
+block_spread_limit = inlined(interval.block_spread_limit)
 effective_spread = inlined(interval.effective_spread)
 next_interval = inlined(interval.next_interval)
 next_rate = inlined(interval.next_rate)
@@ -155,6 +156,7 @@ def advance_frame(
     terms: Array,
     weights: Array,
     coefficients: Array,
+    start: int,
     ends: Array,
     alive: Array,
     buffers: Array,
@@ -166,41 +168,39 @@ def advance_frame(
     rate: float,
     error: Array,
     growth: Array,
-) -> tuple[int, float, int, int, float, bool]:
+) -> tuple[int, int, float, int, int, float]:
     """Move a frame through a chunk of time, tile by tile, as `ArrayTangent.advance` does.
 
-    The frame is ``buffers[0]`` of the three (k, width). Returns the number of the buffer in
-    which it ends, the rate, intervals, rejections, the largest spread, and False if a norm
-    overflowed.
+    The frame is ``buffers[0]`` of the three (k, width). Stops before a step that by itself
+    spreads too far or overflows. Returns the number of the buffer in which the frame ends, the
+    step reached, the rate, intervals, rejections, and the largest spread.
     """
     at = 0
+    caution = block_spread_limit(limit)
     intervals, rejections, largest = 0, 0, 0.0
     logs = np.empty(buffers.shape[1])
-    start = 0
     for tile in range(len(ends)):
         end = ends[tile]
         vectors = alive[tile]
         log_r = logs[:vectors]
-        growth[tile, vectors:] = -math.inf
-        growth[tile, :vectors] = 0.0
         while start < end and vectors > 0:
             steps = min(fixed, end - start) if fixed else next_interval(rate, end - start, limit)
             while True:
                 span = coefficients[start : start + steps]
                 image = _interval(instructions, terms, weights, span, buffers, at, vectors, merged)
-                orthonormalize(buffers[image], vectors, columns, products, log_r)
+                orthonormalize(buffers[image], vectors, columns, products, log_r, caution)
                 spread = effective_spread(log_r.max(), log_r.min(), limit)
                 if spread <= limit or steps == 1 or fixed:
                     break
                 rejections += 1
                 steps = shortened(steps, spread, limit)
-            if not log_r.max() < math.inf:
-                return at, rate, intervals, rejections, largest, False
+            if not log_r.max() < math.inf or (steps == 1 and spread > limit):
+                return at, start, rate, intervals, rejections, largest
             _count(log_r, limit, columns, error, growth[tile])
             rate = next_rate(rate, spread, steps)
             largest = max(largest, spread)
             intervals += 1
             at = image
             start += steps
-        start = end
-    return at, rate, intervals, rejections, largest, True
+        start = max(start, end)
+    return at, start, rate, intervals, rejections, largest

@@ -1,0 +1,130 @@
+"""The command line: one file for each command, imported before anything heavy is.
+
+A command is a module with ``SUMMARY``, ``EXAMPLE``, ``add_arguments(parser)`` and
+``run(arguments)``, which returns the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NoReturn, TextIO
+
+from .. import __version__
+from . import check, demo, info, plot, show, spectrum
+
+__all__ = ["main"]
+
+COMMANDS: dict[str, ModuleType] = {
+    "spectrum": spectrum,
+    "show": show,
+    "plot": plot,
+    "info": info,
+    "check": check,
+    "demo": demo,
+}
+BAD_INPUT = 2
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``lyapy`` and return its exit code.
+
+    0 is success, 1 a check that failed, 2 bad input, told in one line on standard error, and
+    130 an interruption.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The words after ``lyapy``; those of the process by default.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # file names need not be UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    with warnings.catch_warnings():
+        # the last filter wins: what lyapy warns of is for the user, once and in one line
+        warnings.simplefilter("always", RuntimeWarning)
+        warnings.showwarning = _show_warning
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
+        code: int = COMMANDS[arguments.command].run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # the reader, `head` perhaps, has enough; Python must not flush again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        print("lyapy: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except OSError as error:
+        return _refuse(_describe(error))
+    except (ValueError, TypeError, ArithmeticError, ModuleNotFoundError, MemoryError) as error:
+        return _refuse(str(error) or type(error).__name__)
+
+
+def _refuse(message: str) -> int:
+    print(f"lyapy: error: {' '.join(message.split())}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _describe(error: OSError) -> str:
+    """Return the system's word on a file, and the remedy where there is a usual one."""
+    if error.filename is None:
+        return str(error)
+    remedies = {
+        FileNotFoundError: "does not exist; check the path",
+        IsADirectoryError: "is a folder; give a file",
+        PermissionError: "may not be opened; check its permissions",
+    }
+    return f"{error.filename}: {remedies.get(type(error), error.strerror)}"
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"lyapy: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells an error in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"lyapy: error: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="lyapy",
+        description="Lyapunov spectra of recurrent networks, from exported weights.",
+        epilog="example: lyapy spectrum model.pt --inputs drive.npy -o run.h5",
+    )
+    parser.add_argument("--version", action="version", version=f"lyapy {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=module.SUMMARY,
+            description=f"{module.SUMMARY[0].upper()}{module.SUMMARY[1:]}.",
+            epilog=f"example: {module.EXAMPLE}",
+        )
+        module.add_arguments(command)
+    return parser

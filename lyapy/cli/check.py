@@ -1,0 +1,98 @@
+"""``lyapy check``: Jacobian and sum rule of a network, tried on numbers."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+from .weights import add_engine, add_weights, load_network
+
+if TYPE_CHECKING:
+    from ..network import Network
+
+__all__ = ["add_arguments", "run"]
+
+SUMMARY = "check a network: Jacobian against differences of the forward pass, and the sum rule"
+EXAMPLE = "lyapy check model.pt"
+
+POINTS = 5
+DIRECTIONS = 16
+DIFFERENCE_STEP = 1e-6
+JACOBIAN_ALLOWED = 1e-6
+STEPS, TRANSIENT = 256, 64
+SUM_RULE_ALLOWED = 1e-7
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_weights(parser)
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of states and inputs (0)")
+    add_engine(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the checks; the exit code is 1 if one fails."""
+    network = load_network(arguments)
+    print(f"Jacobian at {POINTS} random points against central differences:")
+    difference = jacobian_difference(network, arguments.seed)
+    sound = _judge("largest relative difference", difference, JACOBIAN_ALLOWED)
+    print(f"sum rule, mean log|det J| against the sum of exponents, over {STEPS} steps:")
+    residual = sum_rule_residual(network, arguments.seed, arguments.backend, arguments.threads)
+    if math.isnan(residual):
+        print("  does not apply: directions are dead, or too contracted for float64")
+    else:
+        sound &= _judge("residual in nats per step", residual, SUM_RULE_ALLOWED)
+    return 0 if sound else 1
+
+
+def _judge(name: str, found: float, allowed: float) -> bool:
+    passed = found <= allowed
+    print(f"  {name} {found:.1e}, allowed {allowed:.0e}: {'passed' if passed else 'FAILED'}")
+    return passed
+
+
+def jacobian_difference(network: Network, seed: int) -> float:
+    """Return the largest difference of J v from the forward pass, relative to the largest J v."""
+    import numpy as np
+
+    from ..forward import forward_chunk
+    from ..jacobians import jacobian
+
+    rng = np.random.default_rng(seed)
+    worst = 0.0
+    for _ in range(POINTS):
+        state, x = rng.normal(size=network.state_size), rng.normal(size=network.input_size)
+        vectors = rng.normal(size=(DIRECTIONS, network.state_size))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        moved = np.concatenate(
+            [state + DIFFERENCE_STEP * vectors, state - DIFFERENCE_STEP * vectors]
+        )
+        ends = forward_chunk(network, np.broadcast_to(x, (1, len(moved), len(x))), moved).states[0]
+        differences = (ends[:DIRECTIONS] - ends[DIRECTIONS:]) / (2 * DIFFERENCE_STEP)
+        products = vectors @ jacobian(network, state, x).T
+        # rounding of the states is the least that a difference can show
+        scale = max(np.abs(products).max(), 1e-3 * np.abs(ends).max())
+        worst = max(worst, float(np.abs(products - differences).max() / scale))
+    return worst
+
+
+def sum_rule_residual(network: Network, seed: int, backend: str, threads: int | None) -> float:
+    """Return the residual of the sum rule on a short run with random inputs."""
+    import numpy as np
+
+    from ..lyapunov import lyapunov_spectrum
+
+    drive = None
+    if network.input_size:
+        drive = np.random.default_rng(seed).normal(size=(TRANSIENT + STEPS, network.input_size))
+    spectrum = lyapunov_spectrum(
+        network,
+        drive,
+        steps=STEPS,
+        transient=TRANSIENT,
+        seed=seed,
+        backend=backend,
+        threads=threads,
+    )
+    return spectrum.sum_rule_residual

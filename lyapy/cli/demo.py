@@ -1,0 +1,90 @@
+"""``lyapy demo``: the main job on the network that ships with lyapy."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from .weights import add_engine, add_overwrite
+
+__all__ = ["add_arguments", "run"]
+
+SUMMARY = "compute the spectrum of a character-level LSTM that ships with lyapy"
+EXAMPLE = "lyapy demo -o results"
+
+TRAJECTORIES = 4
+STEPS = 768
+TRANSIENT = 128
+TEXT = (
+    "A character-level LSTM reads {b} passages of War and Peace, {t} characters each; its\n"
+    "Lyapunov spectrum says how fast perturbations of its state grow or die out. On the first\n"
+    "run the engine is compiled, which takes some seconds more.\n"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "-o", "--output", default=".", metavar="FOLDER",
+        help="for spectrum.h5 and spectrum.png, made if missing (this folder)",
+    )  # fmt: skip
+    add_engine(parser)
+    add_overwrite(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compute, print, write and draw."""
+    from ..inputs import read_encoding, read_inputs
+    from ..loading import load
+    from ..output import check_output
+
+    folder = Path(arguments.output)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+    run_file = folder / "spectrum.h5"
+    picture = run_file.with_suffix(".png")
+    data = files("lyapy") / "data"
+    with (
+        as_file(data / "character_lstm.safetensors") as weights,
+        as_file(data / "excerpt.txt") as text,
+    ):
+        network = load(weights)
+        overwrite = arguments.overwrite or _is_own(run_file, network.digest())
+        for output in (run_file, picture):
+            check_output(output, overwrite=overwrite)
+        inputs = read_inputs(text, network, *read_encoding(weights))
+    passages = inputs[: len(inputs) // TRAJECTORIES * TRAJECTORIES]
+    passages = passages.reshape(TRAJECTORIES, -1, network.input_size)
+    length = min(passages.shape[1], TRANSIENT + STEPS)
+    print(TEXT.format(b=TRAJECTORIES, t=length), flush=True)
+
+    from ..lyapunov import lyapunov_spectrum
+    from ..plots import plot_summary
+    from ..table import spectrum_table
+
+    spectrum = lyapunov_spectrum(
+        network,
+        passages[:, :length],
+        transient=TRANSIENT,
+        backend=arguments.backend,
+        threads=arguments.threads,
+        progress=not arguments.quiet,
+    )
+    spectrum.save(run_file, overwrite=overwrite)
+    print(spectrum_table(spectrum))
+    plot_summary(spectrum, picture, overwrite=overwrite)
+    print(f"\nwritten to {run_file} and {picture}")
+    return 0
+
+
+def _is_own(run_file: Path, digest: str) -> bool:
+    """Whether an earlier demo wrote the file, so that this one may replace it."""
+    from ..run_file import read_spectrum
+
+    try:
+        found = read_spectrum(run_file).settings
+    except (OSError, ValueError):
+        return False
+    return found.get("network_sha256") == digest and found.get("transient") == TRANSIENT

@@ -1,0 +1,104 @@
+"""``lyapy spectrum``: from a weights file to a run file."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from .weights import add_engine, add_overwrite, add_weights, load_network
+
+if TYPE_CHECKING:
+    from ..network import Network
+    from ..types import Array
+
+__all__ = ["add_arguments", "run"]
+
+SUMMARY = "compute the Lyapunov spectrum of a network and write it to a run file"
+EXAMPLE = "lyapy spectrum model.pt --inputs drive.npy --transient 500 -k 32 -o run.h5"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_weights(parser)
+    add = parser.add_argument
+    add("-o", "--output", required=True, metavar="FILE", help="run file to write (HDF5)")
+    shapes = ".npy, .npz or .h5 (FILE:NAME names an array) of shape (T, m) or (B, T, m), or .txt"
+    add("--inputs", metavar="FILE", help=shapes)
+    characters = "for .txt: all characters in the order of their indices (those in WEIGHTS)"
+    add("--vocabulary", metavar="FILE", help=characters)
+    add("--steps", type=int, metavar="N", help="steps to count (all inputs)")
+    add("-k", type=int, metavar="K", help="leading exponents to compute (all)")
+    add("--trajectories", type=int, metavar="B", help="trajectories from random initial states")
+    add("--transient", type=int, default=0, metavar="N", help="steps not counted at first (0)")
+    between = "steps between two reorthonormalizations (auto)"
+    add("--interval", type=_interval, default="auto", metavar="N|auto", help=between)
+    admitted = "rounding error admitted in one interval, in nats (1e-8)"
+    add("--tolerance", type=float, default=1e-8, metavar="X", help=admitted)
+    frames = "initial deviation vectors (random)"
+    add("--frame", choices=("random", "identity"), default="random", help=frames)
+    add("--seed", type=int, default=0, metavar="N", help="of frames and states (0)")
+    add_engine(parser)
+    add_overwrite(parser)
+    add("--quiet", action="store_true", help="no progress and no table")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compute and write a spectrum."""
+    from ..output import check_output
+
+    check_output(arguments.output, overwrite=arguments.overwrite)
+    network = load_network(arguments)
+    inputs = _read_inputs(arguments, network)
+    # only now, as it takes a second and bad input should be told at once
+    from ..lyapunov import lyapunov_spectrum
+    from ..table import spectrum_table
+
+    spectrum = lyapunov_spectrum(
+        network,
+        inputs,
+        steps=arguments.steps,
+        k=arguments.k,
+        trajectories=arguments.trajectories,
+        transient=arguments.transient,
+        interval=arguments.interval,
+        tolerance=arguments.tolerance,
+        frame=arguments.frame,
+        seed=arguments.seed,
+        backend=arguments.backend,
+        threads=arguments.threads,
+        progress=not arguments.quiet,
+    )
+    spectrum.save(arguments.output, overwrite=arguments.overwrite)
+    if not arguments.quiet:
+        print(f"{spectrum_table(spectrum)}\n\nwritten to {arguments.output}")
+    return 0
+
+
+def _interval(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a whole number") from None
+
+
+def _read_inputs(arguments: argparse.Namespace, network: Network) -> Array | None:
+    is_text = arguments.inputs is not None and arguments.inputs.lower().endswith(".txt")
+    if arguments.vocabulary is not None and not is_text:
+        raise ValueError("--vocabulary: is given without a text; add --inputs FILE.txt")
+    if arguments.inputs is None:
+        if network.input_size:
+            raise ValueError(
+                f"--inputs: is missing, but {arguments.weights} reads {network.input_size} inputs "
+                "at every step; give a file of them"
+            )
+        return None
+    from ..inputs import read_encoding, read_inputs, read_vocabulary
+
+    if not is_text:
+        return read_inputs(arguments.inputs, network)
+    vocabulary, embedding = read_encoding(arguments.weights)
+    if arguments.vocabulary is not None:
+        vocabulary = read_vocabulary(arguments.vocabulary)
+    return read_inputs(arguments.inputs, network, vocabulary, embedding)

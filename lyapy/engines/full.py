@@ -1,0 +1,173 @@
+"""Full spectra: from both ends where that pays, and checked by the determinant.
+
+If J Q = Q′ R is a step of the full frame, then J⁻ᵀ Q = Q′ R⁻ᵀ with R⁻ᵀ lower triangular: read
+from the last row upwards it is a QR step of the map J⁻ᵀ with growths −log R_ii. So the
+trailing exponents are the leading ones of J⁻ᵀ, started from the last rows of the same frame,
+not only in the limit but number for number. Each end has a smaller spread, and so a longer
+interval, and its QR has fewer rows.
+
+The growths of all rows sum to log|det J|. Where its closed form disagrees, a tile is repeated
+in one frame, and then in graded steps: R can be worse conditioned than its diagonal shows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from ..types import Array
+from .carry import UNKNOWN_RATE, Carry
+from .interval import UNIT_ROUNDOFF, Control
+from .split import MARGIN, best_split
+from .tangent_step import orthonormalize
+
+__all__ = ["FullTangent", "Tangent"]
+
+# below this size two calls cost more than the smaller QRs save, unless the spread demands it
+SMALL = 32
+
+
+class Tangent(Protocol):
+    """The tangent side of an engine, with the workspaces of one trajectory."""
+
+    def advance(
+        self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
+    ) -> Array: ...
+
+
+class FullTangent:
+    """A tangent engine for full spectra of a cell whose log|det J| has a closed form.
+
+    Parameters
+    ----------
+    leading, trailing : Tangent
+        Under J, and under J⁻ᵀ; None where that is not cheap or safe.
+    invert : callable
+        From the coefficients (T, C) of J to those of J⁻ᵀ, not finite where J has no inverse.
+    log_abs_det : callable
+        From the coefficients (T, C) to log|det J| (T,).
+    size : int
+        D.
+
+    Attributes
+    ----------
+    split : int
+        Rows of the leading frame; D stands for one frame.
+    """
+
+    def __init__(
+        self,
+        leading: Tangent,
+        trailing: Tangent | None,
+        invert: Callable[[Array], Array],
+        log_abs_det: Callable[[Array], Array],
+        size: int,
+    ) -> None:
+        self.leading = leading
+        self.trailing = trailing
+        self.invert = invert
+        self.log_abs_det = log_abs_det
+        self.size = size
+        self.split = size // 2 if trailing is not None and size >= SMALL else size
+        self.tiles = 0
+        self.rates = [UNKNOWN_RATE, UNKNOWN_RATE]
+
+    def advance(
+        self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
+    ) -> Array:
+        """Move the frame through a chunk of time, as `ArrayTangent.advance` does."""
+        growth = np.empty((len(ends), self.size))
+        logs = self.log_abs_det(coefficients)
+        start = 0
+        for tile, end in enumerate(ends):
+            span, rows = coefficients[start:end], alive[tile : tile + 1]
+            expected = float(np.sum(logs[start:end]))
+            growth[tile] = self._advance_tile(span, rows, expected, carry, control)
+            start = end
+        return growth
+
+    def _advance_tile(
+        self, coefficients: Array, alive: Array, expected: float, carry: Carry, control: Control
+    ) -> Array:
+        """Advance by a tile in the cheapest way that agrees with the determinant."""
+        steps = len(coefficients)
+        admitted = math.exp(control.limit) * UNIT_ROUNDOFF * steps * math.sqrt(self.size)
+
+        def agrees(growth: Array) -> bool:
+            return not abs(growth.sum() - expected) > admitted
+
+        if alive[0] < self.size:
+            self._cut(self.size, carry)
+            self.trailing = None
+        found = self._both_ends(coefficients, carry, control) if self.split < self.size else None
+        if found is None or not agrees(found[-1]):
+            self._cut(self.size, carry)
+            for graded in (0, 1, 2):
+                level = control._replace(graded=graded)
+                found = self._one_frame(coefficients, alive, carry, level)
+                if agrees(found[-1]) or control.fixed > 1:
+                    break
+        front, back, growth = found
+        self._keep(front, back, carry)
+        self.tiles += 1
+        # the split is reconsidered after 1, 2, 4, 8 … tiles
+        if self.trailing is not None and self.tiles & (self.tiles - 1) == 0:
+            self._cut(best_split(growth / steps, control.limit, control.tile), carry)
+        return growth
+
+    def _one_frame(
+        self, coefficients: Array, alive: Array, carry: Carry, control: Control
+    ) -> tuple[Carry, None, Array]:
+        frame = Carry(carry.frame.copy(), self.rates[0])
+        end = np.array([len(coefficients)])
+        return frame, None, self.leading.advance(coefficients, end, alive, frame, control)[0]
+
+    def _both_ends(
+        self, coefficients: Array, carry: Carry, control: Control
+    ) -> tuple[Carry, Carry | None, Array] | None:
+        """Advance both ends, the trailing one from its last row upwards; None if impossible."""
+        inverse = self.invert(coefficients)
+        if self.trailing is None or not np.isfinite(inverse).all():
+            return None
+        p = self.split
+        control = control._replace(limit=control.limit - math.log(MARGIN))
+        end = np.array([len(coefficients)])
+        front = Carry(carry.frame[:p].copy(), self.rates[0])
+        back = Carry(np.ascontiguousarray(carry.frame[: p - 1 : -1]), self.rates[1])
+        growth = np.empty(self.size)
+        growth[:p] = self.leading.advance(coefficients, end, np.array([p]), front, control)[0]
+        rows = np.array([self.size - p])
+        growth[p:] = -self.trailing.advance(inverse, end, rows, back, control)[0, ::-1]
+        if max(front.largest_spread, back.largest_spread) > control.limit:
+            return None
+        return front, back, growth
+
+    def _keep(self, front: Carry, back: Carry | None, carry: Carry) -> None:
+        p = self.split
+        carry.split = p
+        carry.frame[:p], self.rates[0] = front.frame, front.rate
+        carry.add(front, slice(None, p))
+        carry.intervals += front.intervals
+        if back is not None:
+            carry.frame[p:], self.rates[1] = back.frame[::-1], back.rate
+            back.error = back.error[::-1]
+            carry.add(back, slice(p, None))
+            carry.trailing_intervals += back.intervals
+
+    def _cut(self, split: int, carry: Carry) -> None:
+        """Cut the frame elsewhere from now on.
+
+        Gram–Schmidt leaves rows that are not quite orthogonal to those before them. That is
+        harmless while it goes on in the same order; before the order changes, each end is
+        orthonormalized in its own.
+        """
+        if split == self.split:
+            return
+        p = self.split
+        carry.frame[:p] = orthonormalize(carry.frame[:p])[0]
+        carry.frame[p:] = orthonormalize(carry.frame[: p - 1 : -1])[0][::-1]
+        self.split = split
+        self.rates = [UNKNOWN_RATE, UNKNOWN_RATE]

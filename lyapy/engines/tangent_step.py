@@ -1,0 +1,58 @@
+"""The two halves of the central loop in plain array code: tangent step and QR."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..program import Coefficient, Program, Term
+from ..types import Array
+
+__all__ = ["orthonormalize", "tangent_step"]
+
+
+def tangent_step(program: Program, coefficients: Array, frame: Array) -> Array:
+    """Return ``frame @ J.T`` by the network's linear program.
+
+    Parameters
+    ----------
+    coefficients : array (..., C)
+        Of one step.
+    frame : array (..., k, D)
+        Deviation vectors as rows.
+    """
+    new = np.zeros_like(frame, shape=(*frame.shape[:-1], program.width))
+    for assignment in program.assignments:
+        for term in assignment.terms:
+            source = (new if term.new else frame)[..., term.source.columns]
+            rows = assignment.target.size
+            new[..., assignment.target.columns] += _apply(term, rows, coefficients, source)
+    return new[..., : program.state_size]
+
+
+def _apply(term: Term, rows: int, coefficients: Array, vectors: Array) -> Array:
+    if term.right is not None:
+        vectors = vectors * _values(term.right, coefficients)[..., None, :]
+    if isinstance(term.matrix, Coefficient):
+        matrix = _values(term.matrix, coefficients)
+        matrix = matrix.reshape(*matrix.shape[:-1], rows, term.source.size)
+        vectors = vectors @ np.swapaxes(matrix, -1, -2)
+    elif term.matrix is not None:
+        vectors = vectors @ term.matrix.T
+    if term.left is not None:
+        vectors = vectors * _values(term.left, coefficients)[..., None, :]
+    return vectors
+
+
+def _values(coefficient: Coefficient, coefficients: Array) -> Array:
+    return coefficients[..., coefficient.entries]
+
+
+def orthonormalize(frame: Array) -> tuple[Array, Array]:
+    """Return the orthonormal rows of ``frame`` (k, D) and log R_ii, by Householder's QR."""
+    if not np.all(np.isfinite(frame)):
+        return frame, np.full(len(frame), np.inf)
+    columns, upper = np.linalg.qr(frame.T)
+    diagonal = np.diagonal(upper)
+    signs = np.where(diagonal < 0.0, -1.0, 1.0)
+    with np.errstate(divide="ignore"):
+        return np.ascontiguousarray((columns * signs).T), np.log(np.abs(diagonal))

@@ -1,0 +1,116 @@
+"""An output file: refused before the work if it cannot be written, and put in place whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from os import PathLike
+from pathlib import Path
+
+__all__ = ["check_output", "write_whole"]
+
+
+def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
+    """Return the file that `write_whole` would write, symbolic links followed.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and ``overwrite`` is False.
+    OSError
+        If it is no regular file, or its folder is missing or cannot be written.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"{path}: is a folder; give the name of a file in it")
+    # replacing a device such as /dev/null would take it from everybody
+    if target.exists() and not target.is_file():
+        raise OSError(f"{path}: is not a regular file; give another name")
+    if target.exists() and not overwrite:
+        raise _exists(path)
+    if not target.parent.exists():
+        raise FileNotFoundError(f"{path}: the folder {target.parent} does not exist; create it")
+    descriptor, temporary = _create_beside(path, target)
+    os.close(descriptor)
+    temporary.unlink()
+    return target
+
+
+def write_whole(path: str | PathLike[str], data: bytes | memoryview, *, overwrite: bool) -> None:
+    """Write a file through a temporary one in its folder, so that it is never half-written.
+
+    Parameters
+    ----------
+    path : str or path
+    data : bytes
+    overwrite : bool
+        Whether a file that exists is replaced; it stays whole until the new one is.
+
+    Raises
+    ------
+    OSError
+        As `check_output`, or if the disk is full.
+    """
+    target = check_output(path, overwrite=overwrite)
+    descriptor, temporary = _create_beside(path, target)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            os.replace(temporary, target)
+        else:
+            _place_new(temporary, target)
+        _sync_folder(target.parent)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        what = f"{path}: could not be written ({error.strerror})"
+        raise OSError(f"{what}; free some space or choose another folder") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _exists(path: str | PathLike[str]) -> FileExistsError:
+    return FileExistsError(
+        f"{path}: exists; choose another name, or replace it with overwrite=True (--overwrite)"
+    )
+
+
+def _create_beside(path: str | PathLike[str], target: Path) -> tuple[int, Path]:
+    temporary = target.with_name(f".lyapy-{secrets.token_hex(8)}.part")
+    try:
+        return os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), temporary
+    except OSError as error:
+        raise type(error)(
+            f"{path}: the folder {target.parent} cannot be written ({error.strerror}); "
+            "choose another folder"
+        ) from None
+
+
+def _place_new(temporary: Path, target: Path) -> None:
+    """Put the file in place unless there is one by now."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        # a file system without hard links: an empty file reserves the name
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        try:
+            os.replace(temporary, target)
+        except OSError:
+            target.unlink()
+            raise
+
+
+def _sync_folder(folder: Path) -> None:
+    # some file systems cannot; the file itself is safe
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,227 @@
+"""Pictures of a spectrum, for papers and for a glance."""
+
+from __future__ import annotations
+
+import io
+import math
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .output import check_output, write_whole
+from .spectrum import Spectrum
+from .types import Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_convergence", "plot_spectrum", "plot_summary"]
+
+BLUE, RED, GREY = "#1f5fa8", "#c0392b", "#8a8a8a"
+# beyond this, single markers merge into a line
+MANY = 48
+CURVES = 8
+# a tail this much deeper than the leading quarter hides whether that is above zero
+DEEP_TAIL = 5.0
+DECADE = 10
+# below, an error is rounding, as on a periodic orbit
+NO_ERROR = 1e-7
+SUFFIXES = (".png", ".pdf", ".svg")
+
+
+def plot_spectrum(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
+    """Plot the exponents (nats per step) against their index, with standard errors.
+
+    Dead directions (−∞) are crosses at the lower edge; exponents of which only an upper bound
+    is known are open triangles that point down. Where the tail would flatten the leading
+    quarter, an inset shows it.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    axes : matplotlib Axes, optional
+        Where to; those of a new figure by default.
+
+    Returns
+    -------
+    Axes
+        ``axes.figure.savefig("spectrum.pdf")`` saves it.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If matplotlib is missing.
+    """
+    axes = _new_figure(5.4, 3.8).subplots() if axes is None else axes
+    from matplotlib.ticker import MaxNLocator
+
+    count = len(spectrum.exponents)
+    _draw_exponents(axes, spectrum, count)
+    deep = _has_deep_tail(spectrum)
+    dead = np.flatnonzero(np.isneginf(spectrum.exponents)) + 1
+    if len(dead):
+        axes.margins(y=0.1)
+        place = axes.get_xaxis_transform()
+        height = np.full(len(dead), 0.025)
+        axes.plot(dead, height, "x", color=RED, ms=4, label="dead: −∞", transform=place)
+    axes.set_xlim(0.8 - 0.03 * count, 1.03 * count + 0.2)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    _label(axes, "Index $i$", r"Exponent $\lambda_i$ (nats per step)")
+    if len(axes.get_legend_handles_labels()[0]) > 1:
+        # opaque, so that the zero line does not strike the words out
+        style: dict[str, Any] = {"framealpha": 1.0, "edgecolor": "none", "fontsize": "small"}
+        axes.legend(loc="upper right" if deep else "lower left", borderaxespad=1.5, **style)
+    if deep:
+        _draw_inset(axes, spectrum, count // 4)
+    return axes
+
+
+def plot_convergence(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
+    """Plot running means of the exponents (nats per step) against the counted steps.
+
+    Of more than eight exponents, eight of the leading quarter are shown, evenly spaced. The
+    legend has the final values with their standard errors.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    axes : matplotlib Axes, optional
+        Where to; those of a new figure by default.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If matplotlib is missing.
+    """
+    axes = _new_figure(6.4, 3.8).subplots() if axes is None else axes
+    from matplotlib import colormaps
+
+    shown = _shown_curves(spectrum.exponents)
+    steps, history = spectrum.growth_steps, spectrum.convergence()
+    axes.axhline(0.0, color=GREY, lw=0.8, zorder=0)
+    for i, shade in zip(shown, np.linspace(0.0, 0.88, len(shown)), strict=True):
+        colour = colormaps["viridis"](shade)
+        axes.plot(steps, history[:, i], color=colour, lw=1.3)
+        value, error = spectrum.exponents[i], spectrum.standard_error[i]
+        axes.errorbar(
+            steps[-1], value, np.nan_to_num(error), color=colour, fmt="o", ms=3.5, clip_on=False,
+            label=f"$\\lambda_{{{i + 1}}}$ = {_with_error(value, error)}",
+        )  # fmt: skip
+    if len(steps) > 1:
+        axes.set_xlim(steps[0], steps[-1])
+    if steps[-1] > DECADE * steps[0]:
+        axes.set_xscale("log")
+    _label(axes, "Counted steps", r"Running mean of $\lambda_i$ (nats per step)")
+    if len(shown):
+        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize="small")
+    return axes
+
+
+def plot_summary(spectrum: Spectrum, path: str | PathLike[str], *, overwrite: bool = False) -> None:
+    """Save one figure with the spectrum and the convergence of its exponents.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    path : str or path
+        With the suffix .png, .pdf or .svg.
+    overwrite : bool
+        Whether a file that exists is replaced.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is none of these.
+    OSError
+        If the file exists and ``overwrite`` is False, or cannot be written.
+    ModuleNotFoundError
+        If matplotlib is missing.
+    """
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path}: is no name of a picture; give one in {', '.join(SUFFIXES)}")
+    check_output(path, overwrite=overwrite)
+    figure = _new_figure(10.5, 4.0)
+    left, right = figure.subplots(1, 2)
+    plot_spectrum(spectrum, left)
+    plot_convergence(spectrum, right)
+    memory = io.BytesIO()
+    figure.savefig(memory, format=Path(path).suffix[1:].lower(), dpi=200)
+    write_whole(path, memory.getvalue(), overwrite=overwrite)
+
+
+def _new_figure(width: float, height: float) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "pictures need matplotlib, which is not installed; python -m pip install 'lyapy[plot]'"
+        ) from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _draw_exponents(axes: Axes, spectrum: Spectrum, count: int) -> None:
+    """Draw the leading ``count`` exponents that are finite."""
+    index = np.arange(1, count + 1)
+    values = np.where(np.isfinite(spectrum.exponents), spectrum.exponents, np.nan)[:count]
+    sound = np.where(spectrum.resolved[:count], values, np.nan)
+    errors = np.where(np.isnan(sound), np.nan, spectrum.standard_error[:count])
+    axes.axhline(0.0, color=GREY, lw=0.8, zorder=0)
+    told = "± standard error" if np.isfinite(errors).any() else None
+    if count > MANY:
+        axes.plot(index, sound, color=BLUE, lw=1.6)
+        low, high = sound - errors, sound + errors
+        axes.fill_between(index, low, high, color=BLUE, alpha=0.3, lw=0, label=told)
+    else:
+        axes.plot(index, sound, color=BLUE, lw=0.6, alpha=0.5)
+        size = 4 if count <= MANY // 2 else 2.5
+        style: dict[str, Any] = {"fmt": "o", "ms": size, "elinewidth": 1.2, "capsize": size / 2}
+        axes.errorbar(index, sound, np.nan_to_num(errors), color=BLUE, label=told, **style)
+    bounds = ~spectrum.resolved[:count]
+    if bounds.any():
+        style = {"color": RED, "mfc": "none", "ms": 4, "mew": 0.9}
+        label = "not resolved: upper bound"
+        axes.plot(index[bounds], values[bounds], "v", label=label, **style)
+
+
+def _has_deep_tail(spectrum: Spectrum) -> bool:
+    finite = spectrum.exponents[np.isfinite(spectrum.exponents)]
+    quarter = len(spectrum.exponents) // 4
+    if quarter < CURVES or len(finite) <= quarter:
+        return False
+    return bool(finite[0] - finite[-1] > DEEP_TAIL * (finite[0] - finite[quarter - 1]))
+
+
+def _draw_inset(axes: Axes, spectrum: Spectrum, count: int) -> None:
+    inset = axes.inset_axes((0.14, 0.13, 0.42, 0.42))
+    _draw_exponents(inset, spectrum, count)
+    inset.tick_params(labelsize="x-small")
+    inset.set_title("leading quarter", fontsize="small", color=GREY, pad=3)
+    inset.spines[["top", "right"]].set_visible(False)
+
+
+def _shown_curves(exponents: Array) -> Array:
+    finite = np.flatnonzero(np.isfinite(exponents))
+    if len(finite) <= CURVES:
+        return finite
+    last = max(len(exponents) // 4, CURVES)
+    return np.unique(np.linspace(0, min(last, len(finite)) - 1, CURVES).round().astype(int))
+
+
+def _with_error(value: float, error: float) -> str:
+    if not error > NO_ERROR:
+        return f"{value:.6g}".replace("-", "−")
+    decimals = max(1 - math.floor(math.log10(error)), 0)
+    return f"{value:.{decimals}f} ± {error:.{decimals}f}".replace("-", "−")
+
+
+def _label(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)

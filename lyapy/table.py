@@ -1,0 +1,166 @@
+"""A spectrum in words and numbers: a table for people, a dict for programs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .spectrum import Spectrum
+from .types import Array
+
+__all__ = ["spectrum_summary", "spectrum_table"]
+
+FIRST = 8
+LAST = 2
+MOST_DECIMALS = 8
+
+
+def spectrum_table(spectrum: Spectrum) -> str:
+    """Return a spectrum as a plain text table: its first and last exponents, and its measures.
+
+    Exponents, standard errors and measures are in nats per step. ``-inf (dead)`` is a direction
+    that the Jacobians annihilate, ``< x (not resolved)`` one of which only a bound is known.
+
+    Returns
+    -------
+    str
+        Lines of at most 78 characters (but for long names), without a newline at the end.
+    """
+    count = len(spectrum.exponents)
+    head = f"{count} of {spectrum.state_size} Lyapunov exponents, in nats per step"
+    facts = _facts(spectrum)
+    width = max(len(name) for name, _ in facts)
+    lines = [f"{name:<{width}}   {text}" for name, text in facts]
+    return "\n".join([head, "", *_exponent_lines(spectrum), "", *lines])
+
+
+def spectrum_summary(spectrum: Spectrum) -> dict[str, Any]:
+    """Return a spectrum as a dict that is valid JSON.
+
+    JSON knows neither −∞ nor NaN: such a ``value`` is None, and the ``status`` beside it says
+    why. Exponents are ``resolved``, ``not resolved`` (``value`` is an upper bound) or ``dead``
+    (−∞); measures are ``computed``, ``dead`` (−∞), ``not reached`` by the exponents computed, or
+    ``does not apply``.
+
+    Returns
+    -------
+    dict
+        With the keys units, exponents (a list of index, value, standard_error, status),
+        measures, state_size, trajectories, steps, transient, intervals, trailing_intervals and
+        rejections (for each trajectory and layer), largest_spread, settings.
+    """
+    statuses = _statuses(spectrum)
+    rows = zip(spectrum.exponents, spectrum.standard_error, statuses, strict=True)
+    return {
+        "units": "nats per step",
+        "exponents": [
+            {"index": i, "value": _number(x), "standard_error": _number(error), "status": status}
+            for i, (x, error, status) in enumerate(rows, 1)
+        ],
+        "measures": {
+            "mean": _measure(spectrum.mean, "dead"),
+            "kaplan_yorke_dimension": _measure(spectrum.kaplan_yorke_dimension, "not reached"),
+            "entropy_rate": _measure(spectrum.entropy_rate, "not reached"),
+            "sum_rule_residual": _measure(spectrum.sum_rule_residual, "does not apply"),
+        },
+        "state_size": spectrum.state_size,
+        "trajectories": len(spectrum.growth),
+        "steps": spectrum.steps,
+        "transient": spectrum.transient,
+        "intervals": spectrum.intervals.tolist(),
+        "trailing_intervals": spectrum.trailing_intervals.tolist(),
+        "rejections": spectrum.rejections.tolist(),
+        "largest_spread": _number(spectrum.largest_spread.max()),
+        "settings": _plain(spectrum.settings),
+    }
+
+
+def _statuses(spectrum: Spectrum) -> list[str]:
+    dead = np.isneginf(spectrum.exponents)
+    found = np.where(dead, "dead", np.where(spectrum.resolved, "resolved", "not resolved"))
+    return [str(status) for status in found]
+
+
+def _range(steps: int, intervals: Array) -> str:
+    means = steps / intervals[intervals > 0]
+    low, high = f"{means.min():.1f}", f"{means.max():.1f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _measure(value: float, otherwise: str) -> dict[str, Any]:
+    return {"value": _number(value), "status": "computed" if math.isfinite(value) else otherwise}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _exponent_lines(spectrum: Spectrum) -> list[str]:
+    exponents, errors = spectrum.exponents, spectrum.standard_error
+    count = len(exponents)
+    indices = list(range(count))
+    gap = count > FIRST + LAST + 1
+    if gap:
+        indices = [*range(FIRST), *range(count - LAST, count)]
+    decimals = _decimals(errors[indices])
+    statuses = _statuses(spectrum)
+    lines = [f"{'i':>6}   {'exponent':>14}   {'standard error':>14}"]
+    for i in indices:
+        if gap and i == count - LAST:
+            lines.append(f"{'...':>6}")
+        lines.append(f"{i + 1:>6}   {_exponent(exponents[i], errors[i], statuses[i], decimals)}")
+    return lines
+
+
+def _exponent(value: float, error: float, status: str, decimals: int) -> str:
+    if status == "dead":
+        return f"{'-inf':>14}   (dead)"
+    if status == "not resolved":
+        return f"{f'< {value:.{decimals}f}':>14}   (not resolved)"
+    told = f"{error:>14.{decimals}f}" if math.isfinite(error) else f"{'unknown':>14}"
+    return f"{value:>14.{decimals}f}   {told}"
+
+
+def _decimals(errors: Array) -> int:
+    """Return how many decimals show two digits of the smallest error."""
+    known = errors[np.isfinite(errors) & (errors > 0.0)]
+    if not len(known):
+        return 6
+    return min(max(1 - math.floor(math.log10(known.min())), 2), MOST_DECIMALS)
+
+
+def _facts(spectrum: Spectrum) -> list[tuple[str, str]]:
+    settings = spectrum.settings
+    rejected = int(spectrum.rejections.sum())
+    accepted = int(spectrum.intervals.sum() + spectrum.trailing_intervals.sum())
+    facts = [
+        ("mean exponent", f"{spectrum.mean:.6g}"),
+        ("Kaplan-Yorke dimension", _told(spectrum.kaplan_yorke_dimension, "not reached")),
+        ("entropy rate", _told(spectrum.entropy_rate, "not reached")),
+        ("sum-rule residual", _told(spectrum.sum_rule_residual, "does not apply", ".1e")),
+        ("trajectories", str(len(spectrum.growth))),
+        ("steps", f"{spectrum.steps}, after a transient of {spectrum.transient}"),
+        ("interval", f"{_range(spectrum.steps, spectrum.intervals)} steps on average"),
+        ("rejected intervals", f"{rejected} of {rejected + accepted}"),
+        ("largest spread", f"{spectrum.largest_spread.max():.1f} nats in one interval"),
+    ]
+    if spectrum.trailing_intervals.any():
+        trailing = _range(spectrum.steps, spectrum.trailing_intervals)
+        facts.insert(7, ("interval, trailing frame", f"{trailing} steps on average"))
+    if "seconds" in settings:
+        facts.append(("time", f"{settings['seconds']:.1f} s"))
+    if settings.get("network_origin"):
+        facts.append(("network", settings["network_origin"]))
+    return facts
+
+
+def _told(value: float, otherwise: str, form: str = ".6g") -> str:
+    return otherwise if math.isnan(value) else f"{value:{form}}"
