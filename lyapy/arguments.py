@@ -41,9 +41,7 @@ def check_inputs(network: Network, inputs: Any, transient: int, steps: int | Non
         if steps is None:
             raise ValueError("steps is missing; a network without inputs needs a number of steps")
         return np.zeros((1, transient + steps, 0))
-    array = np.asarray(inputs)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"inputs has dtype {array.dtype}; it must be real numbers")
+    array = _real("inputs", inputs)
     if array.ndim not in (2, 3):
         raise ValueError(
             f"inputs has {array.ndim} dimensions, shape {array.shape}; it must be (T, {m}) or "
@@ -51,7 +49,7 @@ def check_inputs(network: Network, inputs: Any, transient: int, steps: int | Non
         )
     if array.shape[-1] != m:
         raise ValueError(f"inputs has width {array.shape[-1]}; the network reads {m} inputs")
-    array = np.ascontiguousarray(array if array.ndim == 3 else array[None], dtype=np.float64)
+    array = np.ascontiguousarray(array if array.ndim == 3 else array[None])
     if not array.size:
         raise ValueError(f"inputs is empty, shape {array.shape}")
     if not np.isfinite(array).all():
@@ -82,7 +80,7 @@ def check_start(
     counts = {"inputs": len(inputs), "trajectories": trajectories or 1}
     states = None
     if initial_state is not None:
-        states = np.atleast_2d(np.asarray(initial_state, dtype=np.float64))
+        states = np.atleast_2d(_real("initial_state", initial_state))
         if states.ndim != 2 or states.shape[1] != D:
             raise ValueError(
                 f"initial_state has shape {np.shape(initial_state)}; it must be ({D},) or (B, {D})"
@@ -104,7 +102,7 @@ def check_start(
 
 
 def check_frame(frame: Any, k: int | None, state_size: int) -> tuple[int, Array | None]:
-    """Return k and the given frame with orthonormal rows; None where frame is "random".
+    """Return k and the given frame with orthonormal rows; None where frame is a name.
 
     Raises
     ------
@@ -116,8 +114,8 @@ def check_frame(frame: Any, k: int | None, state_size: int) -> tuple[int, Array 
             raise ValueError(f"frame is {frame!r}; it must be 'random', 'identity' or an array")
         k = state_size if k is None else k
         check_size("k", k, 1, state_size, f"the state has {state_size} dimensions")
-        return k, np.eye(state_size)[:k] if frame == "identity" else None
-    rows = np.asarray(frame, dtype=np.float64)
+        return k, None
+    rows = _real("frame", frame)
     if rows.ndim != 2 or rows.shape[1] != state_size or not 1 <= len(rows) <= state_size:
         raise ValueError(f"frame has shape {rows.shape}; it must be (k, {state_size})")
     if k is not None and k != len(rows):
@@ -129,6 +127,17 @@ def check_frame(frame: Any, k: int | None, state_size: int) -> tuple[int, Array 
     if diagonal.min() <= RANK_TOLERANCE * diagonal.max():
         raise ValueError("frame has linearly dependent rows")
     return len(rows), np.ascontiguousarray(columns.T)
+
+
+def _real(name: str, value: Any) -> Array:
+    """Return ``value`` as a float64 array; raise TypeError if it is not real numbers."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise TypeError(f"{name} is ragged; it must be an array of real numbers") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {array.dtype}; it must be real numbers")
+    return array.astype(np.float64)
 
 
 def check_size(name: str, value: Any, least: int, most: int | None = None, why: str = "") -> None:

@@ -61,7 +61,9 @@ def forward_chunk(
         states[0] = start
         size = sum(coefficient.size for coefficient in names.values())
         coefficients = np.empty_like(x, shape=(len(x), *start.shape[:-1], size))
-        run_layer(type(cell).step, cell.weights, cell.drive(x), states, coefficients)
+        # a state that overflows is found by the caller
+        with np.errstate(over="ignore", invalid="ignore"):
+            run_layer(type(cell).step, cell.weights, cell.drive(x), states, coefficients)
         x = states[1:, ..., output_columns(cell)]
         all_states.append(states[1:])
         all_coefficients.append(coefficients)

@@ -65,7 +65,7 @@ def network_from_arrays(
     path: str, arrays: Mapping[str, Array], hints: Hints, prefix: str | Sequence[str] | None = None
 ) -> Network:
     """Build a network of named arrays; ``path`` is for messages. See `load`."""
-    stacks, reversed_names = find_layers(arrays)
+    stacks, reversed_names = find_layers(path, arrays)
     chosen = _choose(path, arrays, stacks, prefix)
     stack = [layer for name in chosen for layer in stacks[name]]
     if hints.layers is not None:

@@ -111,6 +111,8 @@ def lyapunov_spectrum(
     (8,)
     """
     began = time.perf_counter()
+    if not isinstance(network, Network):
+        raise TypeError(f"network is a {type(network).__name__}; it must be a lyapy.Network")
     check_size("seed", seed, 0)
     k, given_frame = check_frame(frame, k, network.state_size)
     all_inputs = check_inputs(network, inputs, transient, steps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import platform
+import shlex
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -36,7 +37,7 @@ def describe_origin(network: Network) -> dict[str, Any]:
         "versions": {name: _version(name) for name in PACKAGES}
         | {"python": platform.python_version()},
         "machine": f"{platform.system()} {platform.machine()}",
-        "command": " ".join(sys.argv),
+        "command": shlex.join(sys.argv),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 

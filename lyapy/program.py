@@ -8,7 +8,7 @@ is read, and the programs of a stack are joined into one over the whole state.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .cells.base import Cell
 from .types import Array
@@ -216,22 +216,24 @@ def _place_terms(
     below: Block | None,
 ) -> list[Assignment]:
     def coefficient_of(name: str | None) -> Coefficient | None:
-        return None if name is None else coefficients[name]
+        return None if name is None else _look_up(name, coefficients, text)
 
     def matrix_of(name: str | None) -> Array | Coefficient | None:
-        return None if name is None else coefficients.get(name, text.matrices.get(name))
+        return None if name is None else _look_up(name, {**text.matrices, **coefficients}, text)
 
     assignments = []
     for target, terms in parse_program(text.program):
         placed = []
         for term in terms:
-            source = below if term.source == "x" else blocks[_block_name(term.source)]
+            x = term.source == "x"
+            source = below if x else _look_up(_block_name(term.source), blocks, text)
             if source is None:
                 continue
-            new = term.source == "x" or term.source.endswith("'") or term.source in text.auxiliary
+            new = x or term.source.endswith("'") or term.source in text.auxiliary
             left, right = coefficient_of(term.left), coefficient_of(term.right)
             placed.append(Term(source, new, matrix_of(term.matrix), left, right))
-        assignments.append(Assignment(blocks[_block_name(target)], tuple(placed)))
+        target_block = _look_up(_block_name(target), blocks, text)
+        assignments.append(Assignment(target_block, tuple(placed)))
     return assignments
 
 
@@ -240,10 +242,11 @@ def _place_coefficients(
 ) -> dict[str, Coefficient]:
     sizes: dict[str, int] = {}
     for target, terms in parse_program(text.program):
-        rows = blocks[_block_name(target)].size
+        rows = _look_up(_block_name(target), blocks, text).size
         for term in terms:
             inputs = term.source == "x"
-            columns = text.input_size if inputs else blocks[_block_name(term.source)].size
+            block = _block_name(term.source)
+            columns = text.input_size if inputs else _look_up(block, blocks, text).size
             named = ((term.left, rows), (term.right, columns), (term.matrix, rows * columns))
             sizes |= {name: size for name, size in named if name in text.coefficients}
     unused = set(text.coefficients) - set(sizes)
@@ -254,6 +257,13 @@ def _place_coefficients(
         placed[name] = Coefficient(start, sizes[name])
         start += sizes[name]
     return placed
+
+
+def _look_up(name: str, table: Mapping[str, Any], text: Text) -> Any:
+    if name not in table:
+        known = ", ".join(sorted(table))
+        raise ValueError(f"no {name!r} is known ({known}) for the program:{text.program}")
+    return table[name]
 
 
 def _block_name(name: str) -> str:

@@ -72,6 +72,7 @@ class FullTangent:
         self.log_abs_det = log_abs_det
         self.size = size
         self.split = size // 2 if trailing is not None and size >= SMALL else size
+        self.graded = False
         self.tiles = 0
         self.rates = [UNKNOWN_RATE, UNKNOWN_RATE]
 
@@ -97,7 +98,8 @@ class FullTangent:
         admitted = math.exp(control.limit) * UNIT_ROUNDOFF * steps * math.sqrt(self.size)
 
         def agrees(growth: Array) -> bool:
-            return not abs(growth.sum() - expected) > admitted
+            # a dead direction makes both sides −∞
+            return not math.isfinite(expected) or abs(growth.sum() - expected) <= admitted
 
         if alive[0] < self.size:
             self._cut(self.size, carry)
@@ -105,17 +107,20 @@ class FullTangent:
         found = self._both_ends(coefficients, carry, control) if self.split < self.size else None
         if found is None or not agrees(found[-1]):
             self._cut(self.size, carry)
-            for graded in (0, 1, 2):
-                level = control._replace(graded=graded)
-                found = self._one_frame(coefficients, alive, carry, level)
-                if agrees(found[-1]) or control.fixed > 1:
+            for graded in (self.graded, True):
+                self.graded = graded and control.fixed <= 1
+                way = control._replace(graded=self.graded)
+                found = self._one_frame(coefficients, alive, carry, way)
+                if self.graded or agrees(found[-1]):
                     break
         front, back, growth = found
         self._keep(front, back, carry)
         self.tiles += 1
-        # the split is reconsidered after 1, 2, 4, 8 … tiles
-        if self.trailing is not None and self.tiles & (self.tiles - 1) == 0:
-            self._cut(best_split(growth / steps, control.limit, control.tile), carry)
+        # the way is reconsidered after 1, 2, 4, 8 … tiles
+        if self.tiles & (self.tiles - 1) == 0:
+            self.graded = False
+            if self.trailing is not None:
+                self._cut(best_split(growth / steps, control.limit, control.tile), carry)
         return growth
 
     def _one_frame(

@@ -15,8 +15,10 @@ import numpy as np
 
 from ..program import Program
 from ..types import Array
-from .interval import Control
 from .tangent_step import tangent_step
+
+# a ratio of row sizes that costs so much relative accuracy at most
+GRADED = 1e4
 
 __all__ = ["GradedStep", "graded_step"]
 
@@ -38,45 +40,30 @@ class GradedStep(NamedTuple):
     scale: Array
 
 
-def graded_step(
-    program: Program, coefficients: Array, frame: Array, control: Control
-) -> GradedStep:
+def graded_step(program: Program, coefficients: Array, frame: Array) -> GradedStep:
     """Advance a frame (k, D) by one step, reorthonormalizing after its stages.
 
-    The first two stages are taken as one where that is within the tolerance: their product is
-    seldom graded otherwise than by its rows.
-    """
-    stages = program.stages or (program,)
-    if len(stages) > 1 and control.graded < 2:
-        step = _follow_stages((stages[:2], *((s,) for s in stages[2:])), coefficients, frame)
-        if not np.any(step.scale - step.log_r > control.limit):
-            return step
-    return _follow_stages(tuple((stage,) for stage in stages), coefficients, frame)
-
-
-def _follow_stages(
-    groups: tuple[tuple[Program, ...], ...], coefficients: Array, frame: Array
-) -> GradedStep:
-    """Reorthonormalize after each group of stages.
-
-    The size of the map's i-th largest row is the scale of the rounding in R_ii.
+    The size of the map's i-th largest row is the scale of the rounding in R_ii. A stage whose
+    rows are about of one size is taken together with the next.
     """
     log_r, scale = np.zeros(len(frame)), np.full(len(frame), -np.inf)
-    for stages in groups:
-        for stage in stages:
-            frame = tangent_step(stage, coefficients, frame)
-        frame, logs, sizes = _sorted_qr(frame)
+    stages = program.stages or (program,)
+    for stage in stages:
+        frame = tangent_step(stage, coefficients, frame)
+        sizes = np.linalg.norm(frame, axis=0)
+        if stage is not stages[-1] and sizes.max() <= GRADED * sizes.min():
+            continue
+        frame, logs, sizes = _sorted_qr(frame, sizes)
         scale = np.logaddexp(scale + logs, sizes + log_r)
         log_r = log_r + logs
     return GradedStep(frame, log_r, scale)
 
 
-def _sorted_qr(image: Array) -> tuple[Array, Array, Array]:
-    """Return the orthonormal rows of ``image`` (k, D), log R_ii, and the sorted row sizes.
+def _sorted_qr(image: Array, sizes: Array) -> tuple[Array, Array, Array]:
+    """Return orthonormal rows of ``image`` (k, D), log R_ii, and the k largest log sizes.
 
-    The map's rows are the columns here.
+    The map's rows are the columns here, ``sizes`` (D,) their norms.
     """
-    sizes = np.linalg.norm(image, axis=0)
     order = np.argsort(-sizes, kind="stable")
     columns, upper = np.linalg.qr(image.T[order])
     unsorted = np.empty_like(columns)

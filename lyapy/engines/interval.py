@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 __all__ = [
     "UNIT_ROUNDOFF",
     "Control",
@@ -41,15 +43,14 @@ class Control(NamedTuple):
         Steps of a fixed interval; 0 lets the spread decide.
     tile : int
         Steps after which a reorthonormalization takes place in any case.
-    graded : int
-        0: a step is graded where it spreads too far; 1: every step is; 2: and all stages of its
-        map are taken one by one.
+    graded : bool
+        Take every step as a graded one, not only those that spread too far.
     """
 
     limit: float
     fixed: int
     tile: int
-    graded: int = 0
+    graded: bool = False
 
 
 def make_control(interval: int | str, tolerance: float, tile: int) -> Control:
@@ -60,12 +61,12 @@ def make_control(interval: int | str, tolerance: float, tile: int) -> Control:
     ValueError
         If an argument is out of range.
     """
-    if not UNIT_ROUNDOFF * 10 <= tolerance < 1:
-        raise ValueError(f"tolerance is {tolerance}; it must lie between 1e-15 and 1")
+    if not isinstance(tolerance, (int, float)) or not 1e-15 <= tolerance < 1:
+        raise ValueError(f"tolerance is {tolerance!r}; it must lie between 1e-15 and 1")
     limit = math.log(tolerance / UNIT_ROUNDOFF)
     if interval == "auto":
         return Control(limit, 0, tile)
-    if isinstance(interval, str) or interval != int(interval) or interval < 1:
+    if not isinstance(interval, (int, np.integer)) or interval < 1:
         raise ValueError(f"interval is {interval!r}; it must be 'auto' or a positive whole number")
     return Control(limit, int(interval), int(interval) * -(-tile // int(interval)))
 

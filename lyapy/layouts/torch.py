@@ -43,8 +43,14 @@ class Layer:
     names: dict[str, str] = field(default_factory=dict)
 
 
-def find_layers(arrays: Mapping[str, Array]) -> tuple[dict[str, list[Layer]], list[str]]:
-    """Sort tensors into recurrent layers by prefix; return them and the reversed ones' names."""
+def find_layers(path: str, arrays: Mapping[str, Array]) -> tuple[dict[str, list[Layer]], list[str]]:
+    """Sort tensors into recurrent layers by prefix; return them and the reversed ones' names.
+
+    Raises
+    ------
+    WeightsError
+        If two tensors claim the same place, or a layer is missing among others.
+    """
     found: dict[str, dict[int, Layer]] = {}
     reversed_names = []
     for name, array in arrays.items():
@@ -60,12 +66,27 @@ def find_layers(arrays: Mapping[str, Array]) -> tuple[dict[str, list[Layer]], li
             continue
         number = int(match["layer"] or 0)
         layer = found.setdefault(match["prefix"], {}).setdefault(number, Layer(number))
+        if role in layer.names:
+            raise WeightsError(
+                path,
+                f"{layer.names[role]} and {name} are the same weight of layer {number}",
+                "remove one of them",
+            )
         layer.arrays[role], layer.names[role] = array, name
     stacks = {
         prefix: [layers[i] for i in sorted(layers)]
         for prefix, layers in found.items()
         if any("U" in layer.arrays for layer in layers.values())
     }
+    for prefix, layers in stacks.items():
+        numbers = [layer.number for layer in layers]
+        missing = sorted(set(range(max(numbers))) - set(numbers))
+        if missing:
+            raise WeightsError(
+                path,
+                f"the layers {numbers} of {prefix!r} are there, but not {missing}",
+                "export the whole state_dict",
+            )
     return stacks, reversed_names
 
 

@@ -57,7 +57,9 @@ def compiled(function: Callable[..., Any], *sources: str) -> Callable[..., Any]:
         nonlocal cached
         try:
             return cached(*args)
-        except (EOFError, OSError, ValueError, ImportError) as error:
+        except Exception as error:
+            # a damaged cache raises whatever its damaged part happens to; the compiled code
+            # itself raises nothing
             if cached is plain:
                 raise
             _warn(error)

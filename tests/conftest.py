@@ -1,0 +1,110 @@
+"""What the numerics tests share: every cell, both engines, and routes that bypass the library."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy.cells import CELLS, Cell
+from lyapy.cells.activations import tanh
+from lyapy.forward import forward_chunk
+
+
+@pytest.fixture(params=CELLS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(params=["numpy", "numba"])
+def backend(request):
+    return request.param
+
+
+def difference_jacobian(network, state, x, step=0.01):
+    """Differentiate the forward pass alone, by central differences of eighth order."""
+    columns = []
+    for axis in np.eye(network.state_size):
+        total = np.zeros(network.state_size)
+        for distance, weight in enumerate((4 / 5, -1 / 5, 4 / 105, -1 / 280), 1):
+            for sign in (1, -1):
+                moved = state + sign * distance * step * axis
+                total += sign * weight * forward_chunk(network, x[None], moved).states[0]
+        columns.append(total / step)
+    return np.stack(columns, axis=1)
+
+
+def qr_growth(jacobians, frame):
+    """Sum of log R_ii of a plain QR at every step, for the rows of ``frame``."""
+    columns, growth = frame.T, np.zeros(len(frame))
+    for J in jacobians:
+        columns, upper = np.linalg.qr(J @ columns)
+        growth += np.log(np.abs(np.diagonal(upper)))
+    return growth
+
+
+def log_moduli(matrix):
+    """Return log|eig|, descending."""
+    return np.sort(np.log(np.abs(np.linalg.eigvals(matrix))))[::-1]
+
+
+def orbit_jacobians(network, inputs, state):
+    """Return the dense Jacobians (T, D, D) along the orbit of ``state``."""
+    states = forward_chunk(network, inputs, state).states
+    before = [state, *states[:-1]]
+    return np.stack([lyapy.jacobian(network, h, x) for h, x in zip(before, inputs, strict=True)])
+
+
+def mixed_stack(kinds, m=2, gain=1.3):
+    """Layers of different kinds and sizes on one another."""
+    cells = []
+    for layer, kind in enumerate(kinds):
+        size = cells[-1].output_size if cells else m
+        part = lyapy.random_network(kind, 4 - layer, size, gain=gain, bias=0.5, seed=layer)
+        cells += part.cells
+    return lyapy.Network(cells)
+
+
+class Rate(Cell):
+    """x′ = (1 − δ) x + δ (J tanh x + W input), a cell with right-scaled weights."""
+
+    name = "rate"
+    program = "dh' = l dh + s J r dh"
+    coefficients = ("l", "s", "r")
+
+    class Weights(NamedTuple):
+        J: Any
+        step: float
+
+    def __init__(self, J, step, W=None):
+        n = len(J)
+        self.weights = self.Weights(np.ascontiguousarray(J), step)
+        self.W = np.zeros((n, 0)) if W is None else step * W
+        self.b = np.zeros(n)
+        self.blocks = {"h": n}
+
+    @staticmethod
+    def step(weights, state, drive, new_state, coefficients):
+        n = state.shape[-1]
+        value, slope = tanh(state)
+        new_state[...] = (1.0 - weights.step) * state + weights.step * (value @ weights.J.T) + drive
+        coefficients[..., :n] = 1.0 - weights.step
+        coefficients[..., n : 2 * n] = weights.step
+        coefficients[..., 2 * n :] = slope
+
+    def matrices(self):
+        return {"J": self.weights.J}
+
+
+class RateByParts(Rate):
+    """The same through an auxiliary block, each factor in an assignment of its own."""
+
+    name = "rate-by-parts"
+    program = """
+    dy = J r dh
+    dh' = s dy + l dh
+    """
+
+    def __init__(self, J, step, W=None):
+        super().__init__(J, step, W)
+        self.auxiliary = {"y": len(J)}

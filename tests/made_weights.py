@@ -1,0 +1,22 @@
+"""Weights and inputs in files, for tests of the command line."""
+
+import numpy as np
+
+RNG = np.random.default_rng(0)
+UNITS, M = 5, 3
+GRU = {
+    "gru.weight_ih_l0": RNG.normal(size=(3 * UNITS, M)),
+    "gru.weight_hh_l0": RNG.normal(size=(3 * UNITS, UNITS)),
+    "gru.bias_ih_l0": RNG.normal(size=3 * UNITS),
+    "gru.bias_hh_l0": RNG.normal(size=3 * UNITS),
+}
+VANILLA = {"weight_ih_l0": np.zeros((4, 0)), "weight_hh_l0": RNG.normal(size=(4, 4))}
+DRIVE = RNG.normal(size=(2, 120, M))
+RUN = ["--backend", "numpy", "--quiet", "-o", "run.h5"]
+
+
+def write_files():
+    """Write gru.npz, vanilla.npz and drive.npy into the working folder."""
+    np.savez("gru.npz", **GRU)
+    np.savez("vanilla.npz", **VANILLA)
+    np.save("drive.npy", DRIVE)

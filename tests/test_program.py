@@ -1,0 +1,139 @@
+"""The tangent step as a linear program: its text, and the programs of stacks."""
+
+import numpy as np
+import pytest
+from conftest import difference_jacobian, mixed_stack, orbit_jacobians
+
+import lyapy
+from lyapy import lyapunov_spectrum, spectrum_of_jacobians
+from lyapy.cells import CELLS, Cell
+from lyapy.cells.jacobian import GivenJacobian
+from lyapy.engines.tangent_step import tangent_step
+from lyapy.forward import forward_chunk
+from lyapy.program import parse_program, stack_programs
+
+NAMES = list(CELLS)
+STACKS = [
+    tuple(NAMES[(i + step * j) % len(NAMES)] for j in range(3)) for i in range(5) for step in (1, 2)
+]
+
+
+def test_text_is_read_term_by_term():
+    parsed = parse_program("""
+    dy = r dh + u U_r dh
+
+    dh' = dh + P dy + left W right dx + V right dh
+    """)
+    assert [target for target, _ in parsed] == ["y", "h'"]
+    assert parsed[0][1] == [("h", None, "r", None), ("h", "U_r", "u", None)]
+    assert parsed[1][1] == [
+        ("h", None, None, None),
+        ("y", "P", None, None),
+        ("x", "W", "left", "right"),
+        ("h", "V", None, "right"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dh' U dh", "not of the form dTARGET = "),
+        ("h' = U dh", "not of the form dTARGET = "),
+        ("d = U dh", "not of the form dTARGET = "),
+        ("dh' = a U", "does not end with a deviation"),
+        ("dh' = a U dh +", "does not end with a deviation"),
+        ("dh' = a U d", "does not end with a deviation"),
+        ("dh' = U V dh", "not of the form left MATRIX right dSOURCE"),
+        ("dh' = a b dh", "not of the form left MATRIX right dSOURCE"),
+        ("dh' = a b U c dh", "not of the form left MATRIX right dSOURCE"),
+        ("dh' = a b U dh", "more than one factor on a side"),
+        ("dh' = U a b dh", "more than one factor on a side"),
+    ],
+)
+def test_text_that_cannot_be_read(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_program(text)
+
+
+class Written(GivenJacobian):
+    """A cell of one matrix, whose program a test writes."""
+
+    def __init__(self, program, coefficients=("J",)):
+        super().__init__(2)
+        self.program, self.coefficients = program, coefficients
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        (Written("dh' = J dh", ("J", "unused")), "unused"),
+        (Written("dh' = J dg"), "'g'"),
+        (Written("dg' = J dh"), "'g'"),
+        (Written("dh' = J dh + K dh"), "'K'"),
+        (Written("dh' = J dh + a dh"), "'a'"),
+        (Written("dh' = J dh + J a dh"), "'a'"),
+    ],
+)
+def test_names_that_the_cell_does_not_have(cell, name):
+    with pytest.raises(ValueError, match=name):
+        stack_programs([cell])
+
+
+@pytest.mark.parametrize("kinds", STACKS, ids="/".join)
+def test_stack_program_on_the_identity_is_the_derivative(kinds):
+    network = mixed_stack(kinds)
+    rng = np.random.default_rng(1)
+    state, x = rng.normal(size=network.state_size), rng.normal(size=2)
+    J = difference_jacobian(network, state, x)
+    np.testing.assert_allclose(lyapy.jacobian(network, state, x), J, atol=1e-11)
+    coefficients = forward_chunk(network, x[None], state).coefficients[0]
+    frame = rng.normal(size=(3, network.state_size))
+    moved = tangent_step(network.program, coefficients, frame)
+    np.testing.assert_allclose(moved, frame @ J.T, atol=1e-10)
+
+
+@pytest.mark.parametrize("kinds", STACKS, ids="/".join)
+def test_parts_are_the_diagonal_blocks(kinds):
+    network = mixed_stack(kinds)
+    rng = np.random.default_rng(2)
+    state, x = rng.normal(size=network.state_size), rng.normal(size=2)
+    J = lyapy.jacobian(network, state, x)
+    coefficients = forward_chunk(network, x[None], state).coefficients[0]
+    blocks = np.zeros_like(J)
+    for part in network.parts(whole=False):
+        size = part.program.state_size
+        rows = slice(part.start, part.start + size)
+        blocks[rows, rows] = tangent_step(part.program, coefficients, np.eye(size)).T
+        assert not J[rows, part.start + size :].any()
+        np.testing.assert_array_equal(blocks[rows, rows], J[rows, rows])
+    assert np.abs(J - blocks).max() > 0.01
+
+
+def test_layers_keep_their_order():
+    network = mixed_stack(("gru", "lstm", "vanilla"))
+    assert list(network.blocks()) == [("0.h", 4), ("1.h", 3), ("1.c", 3), ("2.h", 2)]
+    parts = network.split_state(np.arange(12.0))
+    assert [list(part) for part in parts] == [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9], [10, 11]]
+    assert all(isinstance(cell, Cell) for cell in network.cells)
+    assert network.state_size == 12
+    assert network.input_size == 2
+
+
+@pytest.mark.parametrize("kinds", [("gru", "vanilla"), ("lstm", "gru-reset-before", "vanilla")])
+def test_stack_is_the_union_of_its_layers(kinds, backend):
+    """Exactly so for a dense frame whose first rows are those of the last layer."""
+    network = mixed_stack(kinds, gain=1.0)
+    D, inputs = network.state_size, np.random.default_rng(9).normal(size=(1500, 2))
+    sizes = [cell.state_size for cell in network.cells]
+    order = np.concatenate(np.split(np.arange(D), np.cumsum(sizes)[:-1])[::-1])
+    J, options = orbit_jacobians(network, inputs, np.zeros(D)), {"backend": backend}
+    # rounding turns such a frame in time, so the exact relation is for a short one
+    layers = lyapunov_spectrum(network, inputs[:4], frame="identity", **options)
+    dense = spectrum_of_jacobians(J[:4], frame=np.eye(D)[order], **options)
+    given = lyapunov_spectrum(network, inputs[:4], frame=np.eye(D)[order], **options)
+    np.testing.assert_allclose(dense.growth, layers.growth[:, :, order], atol=1e-7)
+    np.testing.assert_allclose(given.growth, layers.growth[:, :, order], atol=1e-7)
+    np.testing.assert_allclose(dense.exponents, layers.exponents, atol=1e-8)
+    layers = lyapunov_spectrum(network, inputs, transient=100, **options)
+    dense = spectrum_of_jacobians(J, transient=100, **options)
+    np.testing.assert_allclose(dense.exponents, layers.exponents, atol=0.02)
