@@ -69,9 +69,12 @@ class Part:
             total = total + logs
         return total
 
-    def dead_directions(self, coefficients: Array) -> int:
-        """Return a lower bound on the largest nullity of a J among coefficients (T, C)."""
-        return max(int(np.max(c.dead_directions(named))) for c, named in self._named(coefficients))
+    def dead_directions(self, coefficients: Array) -> Array:
+        """Return for each J among coefficients (T, C) a lower bound (T,) on its nullity."""
+        most = np.zeros(len(coefficients), dtype=np.int64)
+        for cell, named in self._named(coefficients):
+            most = np.maximum(most, cell.dead_directions(named))
+        return most
 
     def _named(self, coefficients: Array) -> Iterator[tuple[Cell, dict[str, Array]]]:
         for cell, placed in zip(self.cells, self.program.coefficients, strict=True):

@@ -191,7 +191,9 @@ def single_program(text: Text, entries: int = 0) -> Program:
     blocks = _place_blocks(text, 0, size)
     placed = _place_coefficients(text, blocks, entries)
     stages = tuple(
-        Program(tuple(_place_terms(text._replace(program=stage), blocks, placed, None)), size, width, ())
+        Program(
+            tuple(_place_terms(text._replace(program=stage), blocks, placed, None)), size, width, ()
+        )
         for stage in text.stages
     )
     assignments = tuple(_place_terms(text, blocks, placed, None))
@@ -237,9 +239,7 @@ def _place_terms(
     return assignments
 
 
-def _place_coefficients(
-    text: Text, blocks: dict[str, Block], start: int
-) -> dict[str, Coefficient]:
+def _place_coefficients(text: Text, blocks: dict[str, Block], start: int) -> dict[str, Coefficient]:
     sizes: dict[str, int] = {}
     for target, terms in parse_program(text.program):
         rows = _look_up(_block_name(target), blocks, text).size

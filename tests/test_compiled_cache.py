@@ -26,7 +26,9 @@ for kind in sys.argv[1:]:
 def run(code, *arguments, cache, path=PACKAGE.parent, warnings="error"):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(path)}
     command = [sys.executable, "-W", warnings, "-c", code, *arguments]
-    return subprocess.run(command, check=False, env=environment, capture_output=True, text=True, cwd=path)
+    return subprocess.run(
+        command, check=False, env=environment, capture_output=True, text=True, cwd=path
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Draw ``character_lstm.png``: the spectrum of the shipped network, and what its text erases.
 
-Run from anywhere: ``python docs/images/draw_character_lstm.py``.
+Run from anywhere: ``python docs/images/draw_character_lstm.py``; it takes about three minutes.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def draw_convergence(axes: Axes, spectrum: lyapy.Spectrum) -> None:
 
 
 def draw_exponents(axes: Axes, spectrum: lyapy.Spectrum) -> None:
-    """Draw the exponents on the same axis; triangles are bounds."""
+    """Draw the exponents on the same axis; triangles are upper bounds."""
     number = np.arange(1, len(spectrum.exponents) + 1)
     colours = BY_INDEX((number - 1) / (len(number) - 1))
     contraction, resolved = -spectrum.exponents, spectrum.resolved
@@ -86,9 +86,11 @@ def draw_exponents(axes: Axes, spectrum: lyapy.Spectrum) -> None:
     axes.set(xlim=(-3, 133))
     axes.tick_params(labelleft=False)
     axes.set_xlabel("number i of 128")
-    axes.legend([bounds], ["upper bounds"], frameon=False, loc="lower left", handletextpad=0.1)
+    if not resolved.all():
+        axes.legend([bounds], ["upper bounds"], frameon=False, loc="lower left", handletextpad=0.1)
+    time = round(-1 / spectrum.largest, -1)
     axes.annotate(
-        f"a perturbation of one direction\nis kept for {-1 / spectrum.largest:.0f} characters",
+        f"a perturbation of one direction\nfades e-fold in about {time:.0f} characters",
         (1, contraction[0]),
         (14, contraction[0]),
         va="center",

@@ -13,7 +13,8 @@ from ..types import Array
 __all__ = [
     "TILE",
     "Cell",
-    "Determinant", "Inverse",
+    "Determinant",
+    "Inverse",
     "as_matrix",
     "as_vector",
     "determinant",

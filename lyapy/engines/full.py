@@ -82,16 +82,26 @@ class FullTangent:
         """Move the frame through a chunk of time, as `ArrayTangent.advance` does."""
         growth = np.empty((len(ends), self.size))
         logs = self.log_abs_det(coefficients)
+        inverse = np.zeros((len(coefficients), 0))
         start = 0
         for tile, end in enumerate(ends):
-            span, rows = coefficients[start:end], alive[tile : tile + 1]
+            if self.split < self.size and not inverse.size:
+                inverse = self.invert(coefficients)
+            span, back = coefficients[start:end], inverse[start:end]
             expected = float(np.sum(logs[start:end]))
-            growth[tile] = self._advance_tile(span, rows, expected, carry, control)
+            rows = alive[tile : tile + 1]
+            growth[tile] = self._advance_tile(span, back, rows, expected, carry, control)
             start = end
         return growth
 
     def _advance_tile(
-        self, coefficients: Array, alive: Array, expected: float, carry: Carry, control: Control
+        self,
+        coefficients: Array,
+        inverse: Array,
+        alive: Array,
+        expected: float,
+        carry: Carry,
+        control: Control,
     ) -> Array:
         """Advance by a tile in the cheapest way that agrees with the determinant."""
         steps = len(coefficients)
@@ -104,15 +114,15 @@ class FullTangent:
         if alive[0] < self.size:
             self._cut(self.size, carry)
             self.trailing = None
-        found = self._both_ends(coefficients, carry, control) if self.split < self.size else None
+        found = None
+        if self.split < self.size and np.isfinite(inverse).all():
+            found = self._both_ends(coefficients, inverse, carry, control)
         if found is None or not agrees(found[-1]):
             self._cut(self.size, carry)
-            for graded in (self.graded, True):
-                self.graded = graded and control.fixed <= 1
-                way = control._replace(graded=self.graded)
-                found = self._one_frame(coefficients, alive, carry, way)
-                if self.graded or agrees(found[-1]):
-                    break
+            found = self._one_frame(coefficients, alive, carry, self._way(control))
+            if not (self.graded or agrees(found[-1])):
+                self.graded = True
+                found = self._one_frame(coefficients, alive, carry, self._way(control))
         front, back, growth = found
         self._keep(front, back, carry)
         self.tiles += 1
@@ -123,6 +133,9 @@ class FullTangent:
                 self._cut(best_split(growth / steps, control.limit, control.tile), carry)
         return growth
 
+    def _way(self, control: Control) -> Control:
+        return control._replace(graded=self.graded and control.fixed <= 1)
+
     def _one_frame(
         self, coefficients: Array, alive: Array, carry: Carry, control: Control
     ) -> tuple[Carry, None, Array]:
@@ -131,12 +144,10 @@ class FullTangent:
         return frame, None, self.leading.advance(coefficients, end, alive, frame, control)[0]
 
     def _both_ends(
-        self, coefficients: Array, carry: Carry, control: Control
+        self, coefficients: Array, inverse: Array, carry: Carry, control: Control
     ) -> tuple[Carry, Carry | None, Array] | None:
         """Advance both ends, the trailing one from its last row upwards; None if impossible."""
-        inverse = self.invert(coefficients)
-        if self.trailing is None or not np.isfinite(inverse).all():
-            return None
+        assert self.trailing is not None
         p = self.split
         control = control._replace(limit=control.limit - math.log(MARGIN))
         end = np.array([len(coefficients)])

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from numpy.typing import NDArray
 
 from lyapy.errors import WeightsError
-from lyapy.formats.refusal import ANEW, CONVERT, Refused
+from lyapy.formats.refusal import ANEW, CONVERT, RefusedError
 
 __all__ = ["read_arrays"]
 
@@ -56,8 +56,8 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         with open(path, "rb") as file:
             arrays = _read(file, os.fspath(path))
         if not arrays:
-            raise Refused("holds no arrays", _SUFFIXES)
-    except Refused as refusal:
+            raise RefusedError("holds no arrays", _SUFFIXES)
+    except RefusedError as refusal:
         raise WeightsError(path, _line(refusal.what), refusal.remedy) from None
     except FileNotFoundError:
         raise WeightsError(path, "does not exist", "check the path") from None
@@ -78,13 +78,13 @@ def _line(text: str) -> str:
 
 def _refuse_irregular(found: os.stat_result) -> None:
     if stat.S_ISDIR(found.st_mode):
-        raise Refused("is a directory", "give the weights file in it")
+        raise RefusedError("is a directory", "give the weights file in it")
     if not stat.S_ISREG(found.st_mode):
-        raise Refused("is not a regular file", _SUFFIXES)
+        raise RefusedError("is not a regular file", _SUFFIXES)
     if found.st_size == 0:
-        raise Refused("is empty")
+        raise RefusedError("is empty")
     if found.st_size > _SIZE_LIMIT:
-        raise Refused(f"has {found.st_size} bytes, more than 16 GiB", "save the weights alone")
+        raise RefusedError(f"has {found.st_size} bytes, more than 16 GiB", "save the weights alone")
 
 
 def _read(file: BinaryIO, path: str) -> dict[str, NDArray[Any]]:
@@ -114,13 +114,13 @@ def _read_zip(file: BinaryIO) -> dict[str, NDArray[Any]]:
         if any(name.endswith(".npy") for name in names):
             return npz.read(archive)
         if "model.weights.h5" in names:
-            raise Refused(f"is a Keras 3 archive, {_UNREAD}", CONVERT)
-    raise Refused("is a zip archive that neither torch.save nor numpy.savez wrote", CONVERT)
+            raise RefusedError(f"is a Keras 3 archive, {_UNREAD}", CONVERT)
+    raise RefusedError("is a zip archive that neither torch.save nor numpy.savez wrote", CONVERT)
 
 
-def _foreign(head: bytes, path: str) -> Refused:
+def _foreign(head: bytes, path: str) -> RefusedError:
     for magic, what, remedy in _FOREIGN:
         if re.match(magic, head):
-            return Refused(what, remedy)
+            return RefusedError(what, remedy)
     hint = " despite its name" if re.search(r"\.(pth?|safetensors|npz)$", path) else ""
-    return Refused(f"is no weights file{hint}: it begins with {head[:12]!r}", _SUFFIXES)
+    return RefusedError(f"is no weights file{hint}: it begins with {head[:12]!r}", _SUFFIXES)

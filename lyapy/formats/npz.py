@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from lyapy.formats.refusal import Refused
+from lyapy.formats.refusal import RefusedError
 
 __all__ = ["read"]
 
@@ -32,14 +32,16 @@ def read(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     name = member.filename
     if not name.endswith(".npy"):
-        raise Refused(f"holds {name!r}, which is no npy array", "write it with numpy.savez")
+        raise RefusedError(f"holds {name!r}, which is no npy array", "write it with numpy.savez")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Refused(f"compresses {name!r} as numpy does not", "write it with numpy.savez")
+        raise RefusedError(f"compresses {name!r} as numpy does not", "write it with numpy.savez")
     with archive.open(member) as stream:
         shape, fortran, dtype = _header(stream, name)
         size = prod(shape) * dtype.itemsize
         if min(shape, default=0) < 0 or size != member.file_size - stream.tell():
-            raise Refused(f"declares {shape} of {dtype} for {name!r}, which is not what it holds")
+            raise RefusedError(
+                f"declares {shape} of {dtype} for {name!r}, which is not what it holds"
+            )
         data = stream.read(size)
     array: NDArray[Any] = np.ndarray(shape, dtype, data, order="F" if fortran else "C")
     return array.astype(dtype.newbyteorder("="))
@@ -50,9 +52,9 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     reader = readers.get(npy.read_magic(stream))
     if reader is None:
-        raise Refused(f"holds {name!r} in an npy version that is not read")
+        raise RefusedError(f"holds {name!r} in an npy version that is not read")
     shape, fortran, dtype = reader(stream, max_header_size=_HEADER_LIMIT)
     if dtype.kind not in _KINDS or dtype.itemsize == 0:
         what = f"holds {name!r} of dtype {dtype}; objects and records are not read"
-        raise Refused(what, "write plain arrays of numbers")
+        raise RefusedError(what, "write plain arrays of numbers")
     return shape, fortran, dtype

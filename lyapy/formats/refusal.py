@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["ANEW", "CONVERT", "Refused"]
+__all__ = ["ANEW", "CONVERT", "RefusedError"]
 
 ANEW = "write it or fetch it anew"
 CONVERT = "convert it to safetensors or npz where it was written"
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The content of a file refused; `read_arrays` adds the file's name.
 
     Parameters

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from numpy.typing import NDArray
 
 from lyapy.formats.elements import BFLOAT16, decode
-from lyapy.formats.refusal import CONVERT, Refused
+from lyapy.formats.refusal import CONVERT, RefusedError
 
 __all__ = ["read"]
 
@@ -32,32 +32,36 @@ def read(file: BinaryIO) -> dict[str, NDArray[Any]]:
     try:
         import safetensors
     except ImportError:
-        raise Refused("needs the package safetensors", "pip install safetensors") from None
+        raise RefusedError("needs the package safetensors", "pip install safetensors") from None
     data = file.read()
     _refuse_header(data)
     deserialize: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = safetensors.deserialize
     try:
         tensors = deserialize(data)
     except safetensors.SafetensorError as error:
-        raise Refused(f"is a damaged safetensors file ({error})") from None
+        raise RefusedError(f"is a damaged safetensors file ({error})") from None
     return {name: _array(name, **tensor) for name, tensor in tensors}
 
 
 def _array(name: str, shape: list[int], dtype: str, data: bytes) -> NDArray[Any]:
     if dtype not in _CODES:
-        raise Refused(f"holds {name!r} of dtype {dtype}, which is not read", "convert it to F32")
+        raise RefusedError(
+            f"holds {name!r} of dtype {dtype}, which is not read", "convert it to F32"
+        )
     return decode(data, _CODES[dtype]).reshape(shape)
 
 
 def _refuse_header(data: bytes) -> None:
     length = int.from_bytes(data[:8], "little")
     if length > min(_HEADER_LIMIT, len(data) - 8):
-        raise Refused(f"has {len(data)} bytes and claims a safetensors header of {length}", CONVERT)
+        raise RefusedError(
+            f"has {len(data)} bytes and claims a safetensors header of {length}", CONVERT
+        )
     json.loads(data[8 : 8 + length], object_pairs_hook=_refuse_repeats)
 
 
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise Refused("names an entry of its safetensors header twice")
+        raise RefusedError("names an entry of its safetensors header twice")
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lyapy.formats.elements import BFLOAT16
-from lyapy.formats.refusal import Refused
+from lyapy.formats.refusal import RefusedError
 from lyapy.formats.torch_tensor import Storage, Tensor
 
 __all__ = ["NAMES", "STATE_DICT", "STORAGES", "Global", "call", "set_items"]
@@ -44,9 +44,11 @@ def _tensor(
     storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any, code: str | None = None
 ) -> Tensor:
     if not (isinstance(storage, Storage) and type(shape) is type(strides) is tuple):
-        raise Refused("holds a tensor without storage or shape", STATE_DICT)
+        raise RefusedError("holds a tensor without storage or shape", STATE_DICT)
     if any(rest[2:]):
-        raise Refused("holds a lazily conjugated or negated tensor", "save tensor.resolve_neg()")
+        raise RefusedError(
+            "holds a lazily conjugated or negated tensor", "save tensor.resolve_neg()"
+        )
     return Tensor(storage, code or storage.code, offset, shape, strides)
 
 
@@ -88,11 +90,11 @@ def set_items(target: object, pairs: Iterable[Any]) -> None:
         Keys and values.
     """
     if not isinstance(target, dict):
-        raise Refused("sets items of what is no dict", STATE_DICT)
+        raise RefusedError("sets items of what is no dict", STATE_DICT)
     for key, value in pairs:
         # The hash of a nested tuple recurses without bound.
         if not isinstance(key, str | int | float | None):
-            raise Refused(f"has a dict with a key of type {type(key).__name__}", STATE_DICT)
+            raise RefusedError(f"has a dict with a key of type {type(key).__name__}", STATE_DICT)
         target[key] = value
 
 
@@ -130,7 +132,7 @@ def call(function: object, args: Any) -> Any:
         The arguments.
     """
     if not isinstance(function, Global) or function.name not in _CALLS:
-        raise Refused("calls what is no function in its pickle", STATE_DICT)
+        raise RefusedError("calls what is no function in its pickle", STATE_DICT)
     if not isinstance(args, tuple) or len(args) > 8:
-        raise Refused(f"calls {function.name} with impossible arguments", STATE_DICT)
+        raise RefusedError(f"calls {function.name} with impossible arguments", STATE_DICT)
     return _CALLS[function.name](*args)

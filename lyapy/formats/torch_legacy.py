@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from lyapy.formats.refusal import Refused
+from lyapy.formats.refusal import RefusedError
 from lyapy.formats.torch_globals import STATE_DICT
 from lyapy.formats.torch_pickle import load_pickle
 from lyapy.formats.torch_tensor import Storage, arrays_of
@@ -30,16 +30,16 @@ def read(file: BinaryIO) -> dict[str, NDArray[Any]]:
     stream = io.BytesIO(data)
     magic, protocol, system = (load_pickle(stream) for _ in range(3))
     if (magic, protocol) != (_MAGIC, _PROTOCOL):
-        raise Refused("is of an unknown version of torch.save", STATE_DICT)
+        raise RefusedError("is of an unknown version of torch.save", STATE_DICT)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise Refused("was written by a big-endian machine", STATE_DICT)
+        raise RefusedError("was written by a big-endian machine", STATE_DICT)
     declared: dict[str, Storage] = {}
     value = load_pickle(stream, declared)
     regions = _regions(data, stream, declared)
 
     def load(storage: Storage) -> memoryview:
         if storage.key not in regions:
-            raise Refused("lacks its data")
+            raise RefusedError("lacks its data")
         return regions[storage.key]
 
     return arrays_of(value, load)
@@ -53,13 +53,13 @@ def _regions(
     start = stream.tell()
     for key in keys if isinstance(keys, list) else []:
         if not isinstance(key, str) or key not in declared or key in regions:
-            raise Refused("holds a storage that no tensor names", STATE_DICT)
+            raise RefusedError("holds a storage that no tensor names", STATE_DICT)
         count = int.from_bytes(data[start : start + 8], "little")
         storage = declared[key]
         regions[key] = data[start + 8 : start + 8 + storage.nbytes]
         if count * storage.itemsize != storage.nbytes or len(regions[key]) != storage.nbytes:
-            raise Refused("is cut short, or declares a storage in two sizes")
+            raise RefusedError("is cut short, or declares a storage in two sizes")
         start += 8 + storage.nbytes
     if start != len(data):
-        raise Refused(f"has {len(data) - start} bytes after its last tensor", STATE_DICT)
+        raise RefusedError(f"has {len(data) - start} bytes after its last tensor", STATE_DICT)
     return regions

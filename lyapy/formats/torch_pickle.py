@@ -9,7 +9,7 @@ import pickletools
 from collections.abc import Callable
 from typing import IO, Any
 
-from lyapy.formats.refusal import Refused
+from lyapy.formats.refusal import RefusedError
 from lyapy.formats.torch_globals import NAMES, STATE_DICT, STORAGES, Global, call, set_items
 from lyapy.formats.torch_tensor import Storage
 
@@ -29,7 +29,7 @@ def load_pickle(stream: IO[bytes], storages: dict[str, Storage] | None = None) -
     machine = _Machine({} if storages is None else storages)
     for opcode, argument, _ in pickletools.genops(stream):
         if opcode.name not in _ACTIONS:
-            raise Refused(f"uses the opcode {opcode.name} in its pickle", STATE_DICT)
+            raise RefusedError(f"uses the opcode {opcode.name} in its pickle", STATE_DICT)
         _ACTIONS[opcode.name](machine, argument)
     return machine.stack.pop()
 
@@ -60,7 +60,7 @@ class _Machine:
 
     def add(self, items: list[Any]) -> None:
         if not isinstance(self.stack[-1], list):
-            raise Refused("appends to what is no list in its pickle", STATE_DICT)
+            raise RefusedError("appends to what is no list in its pickle", STATE_DICT)
         self.stack[-1].extend(items)
 
     def fill(self, items: list[Any]) -> None:
@@ -70,13 +70,15 @@ class _Machine:
     def name(self, module: object, name: object) -> None:
         found = f"{_RENAMED.get(str(module), module)}.{name}"
         if found not in NAMES:
-            raise Refused(f"calls for {found!r} in its pickle, which is not allowed", STATE_DICT)
+            raise RefusedError(
+                f"calls for {found!r} in its pickle, which is not allowed", STATE_DICT
+            )
         self.push(Global(found))
 
     def build(self, target: object, _: object) -> None:
         # The state is what torch keeps beside a dict, or a numpy dtype's; neither holds weights.
         if not isinstance(target, dict | None):
-            raise Refused("sets attributes in its pickle", STATE_DICT)
+            raise RefusedError("sets attributes in its pickle", STATE_DICT)
         self.push(target)
 
     def storage(self, reference: object) -> None:
@@ -87,9 +89,9 @@ class _Machine:
             case ("storage", Global(name), str(key), _, int(count)) if name in STORAGES:
                 found = Storage(key, count, STORAGES[name])
             case _:
-                raise Refused("refers to data in an unknown way in its pickle", STATE_DICT)
+                raise RefusedError("refers to data in an unknown way in its pickle", STATE_DICT)
         if self.storages.setdefault(key, found) != found:
-            raise Refused("declares one storage in two ways", STATE_DICT)
+            raise RefusedError("declares one storage in two ways", STATE_DICT)
         self.push(found)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapy.formats.elements import Order, decode, itemsize
-from lyapy.formats.refusal import Refused
+from lyapy.formats.refusal import RefusedError
 
 __all__ = ["Storage", "Tensor", "arrays_of"]
 
@@ -89,20 +89,20 @@ def arrays_of(
     arrays: dict[str, NDArray[Any]] = {}
     for count, (name, leaf) in enumerate(_walk("", value, _DEPTH_LIMIT)):
         if count >= _COUNT_LIMIT:
-            raise Refused("holds too many values", "save a dict of tensors")
+            raise RefusedError("holds too many values", "save a dict of tensors")
         if not isinstance(leaf, Tensor):
             continue
         if not name:
-            raise Refused("is one tensor without a name", "save a dict of tensors")
+            raise RefusedError("is one tensor without a name", "save a dict of tensors")
         if name in arrays:
-            raise Refused(f"holds two tensors that would be named {name!r}", "rename one")
+            raise RefusedError(f"holds two tensors that would be named {name!r}", "rename one")
         try:
             _check(leaf)
             key = leaf.storage, leaf.code
             if key not in decoded:
                 decoded[key] = decode(load(leaf.storage), leaf.code, order)
-        except Refused as refusal:
-            raise Refused(f"tensor {name!r} {refusal.what}", refusal.remedy) from None
+        except RefusedError as refusal:
+            raise RefusedError(f"tensor {name!r} {refusal.what}", refusal.remedy) from None
         arrays[name] = _view(leaf, decoded[key])
     return arrays
 
@@ -110,16 +110,16 @@ def arrays_of(
 def _check(tensor: Tensor) -> None:
     shape, strides = tensor.shape, tensor.strides
     if len(shape) != len(strides) or len(shape) > _RANK_LIMIT:
-        raise Refused("has an impossible shape")
+        raise RefusedError("has an impossible shape")
     if any(type(number) is not int or number < 0 for number in (tensor.offset, *shape, *strides)):
-        raise Refused("has a negative shape, stride or offset")
+        raise RefusedError("has a negative shape, stride or offset")
     count = prod(shape)
     steps = zip(shape, strides, strict=True)
     last = tensor.offset + sum((length - 1) * stride for length, stride in steps)
     # The first bound keeps a stride of 0 from making much of little.
     if count and max(count, last + 1) * itemsize(tensor.code) > tensor.storage.nbytes:
         what = f"of shape {shape} is larger than its storage"
-        raise Refused(what, "save tensor.clone() where a tensor was expanded")
+        raise RefusedError(what, "save tensor.clone() where a tensor was expanded")
 
 
 def _walk(name: str, value: object, depth: int) -> Iterator[tuple[str, object]]:
@@ -130,11 +130,11 @@ def _walk(name: str, value: object, depth: int) -> Iterator[tuple[str, object]]:
     elif isinstance(value, list | tuple):
         children = enumerate(value)
     if children and not depth:
-        raise Refused("nests its values too deeply", "save a flat dict of tensors")
+        raise RefusedError("nests its values too deeply", "save a flat dict of tensors")
     for key, child in children:
         label = str(key)
         if len(name) + len(label) > _NAME_LIMIT:
-            raise Refused("holds too long names", "save a flat dict of tensors")
+            raise RefusedError("holds too long names", "save a flat dict of tensors")
         yield from _walk(f"{name}.{label}" if name else label, child, depth - 1)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from lyapy.formats.elements import Order
-from lyapy.formats.refusal import Refused
+from lyapy.formats.refusal import RefusedError
 from lyapy.formats.torch_globals import STATE_DICT
 from lyapy.formats.torch_pickle import load_pickle
 from lyapy.formats.torch_tensor import Storage, arrays_of
@@ -34,28 +34,28 @@ def read(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
         if root + name in members:
             return archive.read(root + name)
         if default is None:
-            raise Refused(f"lacks the member {name!r}")
+            raise RefusedError(f"lacks the member {name!r}")
         return default
 
     def load(storage: Storage) -> bytes:
         raw = content("data/" + storage.key)
         if len(raw) != storage.nbytes:
-            raise Refused(f"has a storage of {len(raw)} bytes, declared with {storage.nbytes}")
+            raise RefusedError(f"has a storage of {len(raw)} bytes, declared with {storage.nbytes}")
         return raw
 
     order = _ORDERS.get(content("byteorder", b"little"))
     if order is None:
-        raise Refused("has an unknown byte order", STATE_DICT)
+        raise RefusedError("has an unknown byte order", STATE_DICT)
     return arrays_of(load_pickle(io.BytesIO(content("data.pkl"))), load, order)
 
 
 def _root(members: dict[str, zipfile.ZipInfo]) -> str:
     roots = [name.removesuffix("data.pkl") for name in members if name.endswith("/data.pkl")]
     if len(roots) != 1:
-        raise Refused("holds more than one data.pkl", STATE_DICT)
+        raise RefusedError("holds more than one data.pkl", STATE_DICT)
     if any(name.startswith((roots[0] + "constants.pkl", roots[0] + "code/")) for name in members):
         remedy = "torch.save(torch.jit.load(file).state_dict(), other_file)"
-        raise Refused("is a TorchScript archive, which holds a program", remedy)
+        raise RefusedError("is a TorchScript archive, which holds a program", remedy)
     if any(member.compress_type != zipfile.ZIP_STORED for member in members.values()):
-        raise Refused("is a compressed archive, which torch.save never writes", STATE_DICT)
+        raise RefusedError("is a compressed archive, which torch.save never writes", STATE_DICT)
     return roots[0]

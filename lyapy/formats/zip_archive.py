@@ -6,7 +6,7 @@ import os
 import zipfile
 from typing import BinaryIO
 
-from lyapy.formats.refusal import CONVERT, Refused
+from lyapy.formats.refusal import CONVERT, RefusedError
 
 __all__ = ["open_archive"]
 
@@ -27,15 +27,15 @@ def open_archive(file: BinaryIO) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(file)
     except zipfile.BadZipFile as error:
-        raise Refused(f"is a truncated or damaged zip archive ({error})") from None
+        raise RefusedError(f"is a truncated or damaged zip archive ({error})") from None
     members = archive.infolist()
     if len({member.filename for member in members}) < len(members):
-        raise Refused("is a zip archive with two members of one name", CONVERT)
+        raise RefusedError("is a zip archive with two members of one name", CONVERT)
     if any(member.flag_bits & 1 for member in members):
-        raise Refused("is an encrypted zip archive", "decrypt it")
+        raise RefusedError("is an encrypted zip archive", "decrypt it")
     # The first sum also bars members that overlap to be read many times.
     packed = sum(member.compress_size for member in members)
     unpacked = sum(member.file_size for member in members)
     if packed > size or unpacked > min(_RATIO_LIMIT * size, _TOTAL_LIMIT):
-        raise Refused(f"is a zip archive of {size} bytes that declares {unpacked} unpacked")
+        raise RefusedError(f"is a zip archive of {size} bytes that declares {unpacked} unpacked")
     return archive

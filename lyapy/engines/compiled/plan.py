@@ -33,6 +33,7 @@ INSTRUCTION = np.dtype(
         ("per_step", np.int64),
         ("first", np.int64),
         ("last", np.int64),
+        ("plain", np.int64),
     ]
 )
 TERM = np.dtype([("matrix", np.int64), ("left", np.int64), ("right", np.int64)])
@@ -104,7 +105,7 @@ def _instructions(
 ) -> list[dict[str, int]]:
     target = assignment.target
     diagonal = [t for t in assignment.terms if t.matrix is None]
-    merged, plain, factor = _split_products([t for t in assignment.terms if t.matrix is not None])
+    merged, shared, factor = _split_products([t for t in assignment.terms if t.matrix is not None])
     rows: list[dict[str, int]] = []
 
     def emit(op: int, source: Block, new: bool, **fields: int) -> None:
@@ -112,7 +113,7 @@ def _instructions(
         place |= {"source": source.start, "columns": source.size, "new": int(new)}
         rows.append(place | fields)
 
-    for term in plain:
+    for term in shared:
         per_step = isinstance(term.matrix, Coefficient)
         matrix = term.matrix
         start = matrix.start if isinstance(matrix, Coefficient) else weights.place(matrix)
@@ -127,7 +128,8 @@ def _instructions(
         first = len(terms)
         for term in group:
             terms.append((weights.place(term.matrix), _start(term.left), _start(term.right)))
-        emit(MERGED, group[0].source, group[0].new, first=first, last=len(terms))
+        plain = int(all(t.left is not None and t.right is None for t in group))
+        emit(MERGED, group[0].source, group[0].new, first=first, last=len(terms), plain=plain)
     if not rows:
         # a layer without any term: its deviations vanish
         emit(MERGED, Block(0, 0), False, first=0, last=0)

@@ -29,6 +29,9 @@ def _merge(row: Array, terms: Array, weights: Array, coefficients: Array, out: A
     columns = row.columns
     for i in range(row.rows):
         target = out[i * columns : (i + 1) * columns]
+        if row.last - row.first == 3 and row.plain:
+            _merge_three(row, terms, weights, coefficients, i, target)
+            continue
         target[:] = 0.0
         for j in range(row.first, row.last):
             term = terms[j]
@@ -45,21 +48,43 @@ def _merge(row: Array, terms: Array, weights: Array, coefficients: Array, out: A
 
 
 @inlined
+def _merge_three(
+    row: Array, terms: Array, weights: Array, coefficients: Array, i: int, target: Array
+) -> None:
+    """Write row ``i`` of a sum of three gates, as of a GRU or an LSTM, in one pass."""
+    columns = row.columns
+    first, second, third = terms[row.first], terms[row.first + 1], terms[row.first + 2]
+    a = weights[first.matrix + i * columns : first.matrix + (i + 1) * columns]
+    b = weights[second.matrix + i * columns : second.matrix + (i + 1) * columns]
+    d = weights[third.matrix + i * columns : third.matrix + (i + 1) * columns]
+    p, q = coefficients[first.left + i], coefficients[second.left + i]
+    s = coefficients[third.left + i]
+    for c in range(columns):
+        target[c] = p * a[c] + q * b[c] + s * d[c]
+
+
+@inlined
 def _diagonal(row: Array, coefficients: Array, source: Array, target: Array, vectors: int) -> None:
     """Compute target = scale * target (if add) + left * source, row by row."""
     n = row.rows
+    left = coefficients[max(row.left, 0) : max(row.left, 0) + n]
+    scale = coefficients[max(row.scale, 0) : max(row.scale, 0) + n]
     for v in range(vectors):
         z = target[v, row.target : row.target + n]
-        if row.add and row.scale >= 0:
-            scale = coefficients[row.scale : row.scale + n]
+        q = source[v, row.source : row.source + n]
+        if not row.columns:
             for c in range(n):
                 z[c] *= scale[c]
-        elif not row.add:
-            z[:] = 0.0
-        if row.columns:
-            q = source[v, row.source : row.source + n]
+        elif row.add and row.scale >= 0 and row.left >= 0:
+            for c in range(n):
+                z[c] = scale[c] * z[c] + left[c] * q[c]
+        else:
+            if not row.add:
+                z[:] = 0.0
+            elif row.scale >= 0:
+                for c in range(n):
+                    z[c] *= scale[c]
             if row.left >= 0:
-                left = coefficients[row.left : row.left + n]
                 for c in range(n):
                     z[c] += left[c] * q[c]
             else:
