@@ -44,6 +44,7 @@ def lyapunov_spectrum(
     two_ended: bool = True,
     backend: str = "auto",
     threads: int | None = None,
+    blas_threads: int = 1,
     progress: bool = False,
 ) -> Spectrum:
     """Compute the Lyapunov spectrum of a network, driven or autonomous.
@@ -87,6 +88,9 @@ def lyapunov_spectrum(
     threads : int, optional
         Trajectories computed at a time; the CPUs available by default. The result does not
         depend on it.
+    blas_threads : int
+        Threads inside each matrix product, for one trajectory of a large network; with more
+        than one the last bits of the result may depend on them.
     progress : bool
         Show a bar on a terminal, or a line now and then in a log.
 
@@ -121,6 +125,7 @@ def lyapunov_spectrum(
     schedule = make_schedule(transient, all_inputs.shape[1] - transient, control)
     threads = default_threads() if threads is None else threads
     check_size("threads", threads, 1)
+    check_size("blas_threads", blas_threads, 1)
     engine = choose_engine(backend)
     parts = network.parts(whole=not isinstance(frame, str), tolerance=two_ended and tolerance)
 
@@ -133,7 +138,9 @@ def lyapunov_spectrum(
         return run_trajectory(network, parts, drive, state, frames, schedule, engine, report)
 
     total = transient + schedule.steps
-    results = _run_all(run, len(start.states), total, threads, progress)
+    # threads of BLAS inside the threads here would fight for the cores
+    with threadpool_limits(blas_threads, user_api="blas"):
+        results = _run_all(run, len(start.states), total, threads, progress)
     settings = {
         "k": k,
         "steps": schedule.steps,
@@ -145,6 +152,7 @@ def lyapunov_spectrum(
         "seed": seed,
         "backend": engine.name,
         "threads": threads,
+        "blas_threads": blas_threads,
         "inputs_sha256": array_digest(all_inputs),
         "seconds": time.perf_counter() - began,
         **describe_origin(network),
@@ -212,8 +220,7 @@ def _run_all(
         except FloatingPointError as error:
             raise FloatingPointError(f"trajectory {b}: {error}") from None
 
-    # threads of BLAS inside the threads here would fight for the cores
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         try:
             return list(pool.map(named, range(trajectories)))
         except BaseException:

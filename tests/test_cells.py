@@ -222,3 +222,12 @@ def test_weights_are_copied_into_float64():
     assert network.cells[0].weights.U.dtype == np.float64
     assert before != lyapy.Network([lyapy.Vanilla(None, 2 * U)]).digest()
     assert before == lyapy.Network([lyapy.Vanilla(None, np.eye(2))]).digest()
+
+
+def test_drive_does_not_depend_on_how_time_is_cut(kind):
+    (cell,) = lyapy.random_network(kind, 37, 53, bias=0.5, seed=1).cells
+    x = np.random.default_rng(2).normal(size=(150, 53))
+    whole = cell.drive(x)
+    np.testing.assert_allclose(whole, x @ cell.W.T + cell.b, rtol=1e-12, atol=1e-12)
+    for length in (1, 2, 3, 5, 17, 63, 64, 65, 149):
+        np.testing.assert_array_equal(cell.drive(x[:length]), whole[:length])

@@ -145,7 +145,7 @@ def test_demo(folder, capsys):
     assert "character-level LSTM" in out
     assert "128 of 128 Lyapunov exponents" in out
     spectrum = lyapy.Spectrum.load("made/here/spectrum.h5")
-    assert len(spectrum.per_trajectory) == 8
+    assert len(spectrum.per_trajectory) == 4
     assert (folder / "made/here/spectrum.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -109,6 +109,23 @@ def test_parts_are_the_diagonal_blocks(kinds):
     assert np.abs(J - blocks).max() > 0.01
 
 
+class ReadMemory(lyapy.LSTM):
+    """An LSTM whose second block is what the layer above reads."""
+
+    name = "lstm-read-memory"
+    output = "c"
+
+
+def test_output_that_is_not_the_first_block():
+    below, above = mixed_stack(("lstm", "gru")).cells
+    read = ReadMemory(below.W, below.weights.U, below.b)
+    network, plain = lyapy.Network([read, above]), lyapy.Network([below, above])
+    state, x = np.random.default_rng(3).normal(size=(2, network.state_size))
+    J = difference_jacobian(network, state, x[:2])
+    np.testing.assert_allclose(lyapy.jacobian(network, state, x[:2]), J, atol=1e-11)
+    assert np.abs(J - lyapy.jacobian(plain, state, x[:2])).max() > 0.01
+
+
 def test_layers_keep_their_order():
     network = mixed_stack(("gru", "lstm", "vanilla"))
     assert list(network.blocks()) == [("0.h", 4), ("1.h", 3), ("1.c", 3), ("2.h", 2)]

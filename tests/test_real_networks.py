@@ -108,7 +108,7 @@ def test_shipped_network_spectrum(shipped):
     path, _, inputs = shipped
     network = lyapy.load(str(path))
     assert network.state_size == 128
-    inputs = inputs[:2000]
+    inputs = inputs[:1200]
     leading = lyapunov_spectrum(network, inputs, k=16, transient=100)
     assert leading.resolved.all()
     assert np.all(np.isfinite(leading.standard_error))

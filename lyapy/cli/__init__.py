@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import NoReturn, TextIO
 
@@ -55,7 +57,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the last filter wins: what lyapy warns of is for the user, once and in one line
         warnings.simplefilter("always", RuntimeWarning)
         warnings.showwarning = _show_warning
-        return _run(arguments)
+        with _log_to_stderr():
+            return _run(arguments)
+
+
+@contextmanager
+def _log_to_stderr() -> Iterator[None]:
+    logger, handler = logging.getLogger("lyapy"), logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("lyapy: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
 
 
 def _run(arguments: argparse.Namespace) -> int:

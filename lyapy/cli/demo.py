@@ -14,7 +14,7 @@ SUMMARY = "compute the spectrum of a character-level LSTM that ships with lyapy"
 EXAMPLE = "lyapy demo -o results"
 
 TRAJECTORIES = 4
-STEPS = 768
+STEPS = 512
 TRANSIENT = 128
 TEXT = (
     "A character-level LSTM reads {b} passages of War and Peace, {t} characters each; its\n"
@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         transient=TRANSIENT,
         backend=arguments.backend,
         threads=arguments.threads,
+        blas_threads=arguments.blas_threads,
         progress=not arguments.quiet,
     )
     spectrum.save(run_file, overwrite=overwrite)

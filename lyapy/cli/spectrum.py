@@ -66,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         backend=arguments.backend,
         threads=arguments.threads,
+        blas_threads=arguments.blas_threads,
         progress=not arguments.quiet,
     )
     spectrum.save(arguments.output, overwrite=arguments.overwrite)

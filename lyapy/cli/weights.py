@@ -46,6 +46,13 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=int, metavar="N", help="trajectories computed at a time (all CPUs)"
     )
+    parser.add_argument(
+        "--blas-threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="threads inside each product, for one trajectory of a large network (1)",
+    )
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -11,6 +12,8 @@ from typing import Any
 
 import numba
 from numba.extending import register_jitable
+
+logger = logging.getLogger("lyapy")
 
 __all__ = ["compiled", "inlined", "sources_digest", "vectorized"]
 
@@ -53,8 +56,13 @@ def compiled(function: Callable[..., Any], *sources: str) -> Callable[..., Any]:
     except RuntimeError as error:
         _warn(error)
 
+    announced = False
+
     def call(*args: Any) -> Any:
-        nonlocal cached
+        nonlocal cached, announced
+        if not announced:
+            announced = True
+            _announce(cached, function.__qualname__)
         try:
             return cached(*args)
         except Exception as error:
@@ -67,6 +75,13 @@ def compiled(function: Callable[..., Any], *sources: str) -> Callable[..., Any]:
             return cached(*args)
 
     return call
+
+
+def _announce(dispatcher: Any, name: str) -> None:
+    """Log that ``name`` is compiled now, unless it is on the disk."""
+    folder = dispatcher.stats.cache_path
+    if folder is None or not any(Path(folder).glob(f"*{name}*.nbi")):
+        logger.info("compiling %s, once; it is kept in %s", name.rpartition(".")[0], folder)
 
 
 def _warn(error: Exception) -> None:
