@@ -4,7 +4,7 @@ Where torch is: ``python examples/spectrum_of_a_torch_model.py export``.
 Where lyapy is: ``python examples/spectrum_of_a_torch_model.py spectrum``.
 """
 
-import sys
+import argparse
 
 import numpy as np
 
@@ -49,4 +49,7 @@ def spectrum() -> None:
 
 
 if __name__ == "__main__":
-    {"export": export, "spectrum": spectrum}[sys.argv[1]]()
+    halves = {"export": export, "spectrum": spectrum}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("half", choices=halves)
+    halves[parser.parse_args().half]()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import time
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,10 +15,11 @@ from .cells.base import TILE
 from .cells.jacobian import GivenJacobian
 from .engines import choose_engine
 from .engines.carry import Carry
-from .engines.interval import Control, make_control
+from .engines.interval import make_control
 from .network import Network, Part
 from .origin import array_digest, describe_origin
 from .progress import Progress
+from .rounding import warn_of_rounding
 from .spectrum import Spectrum
 from .trajectory import PartResult, Schedule, make_schedule, run_trajectory
 from .types import Array
@@ -74,7 +73,9 @@ def lyapunov_spectrum(
     tolerance : float
         Rounding error admitted in the growth of one interval, in nats.
     frame : "random", "identity" or array (k, D)
-        Initial deviation vectors, as rows.
+        Initial deviation vectors, as rows. With an array a stack is followed as a whole
+        instead of layer by layer; rounding can then push nearly equal exponents of different
+        layers apart, and a warning says so.
     initial_state : array (D,) or (B, D), optional
         Zeros by default for a network driven by inputs of its own for each trajectory;
         otherwise drawn from a normal distribution.
@@ -158,7 +159,7 @@ def lyapunov_spectrum(
         **describe_origin(network),
     }
     spectrum = _collect(network, parts, results, schedule, settings)
-    _warn(spectrum, control)
+    warn_of_rounding(spectrum, control, whole_stack=len(network.cells) > len(parts))
     return spectrum
 
 
@@ -272,25 +273,3 @@ def _join_frames(network: Network, parts: list[Part], carries: list[Carry]) -> A
         placed[:, part.start : part.start + part.program.state_size] = carry.frame
         rows.append(placed)
     return np.concatenate(rows)
-
-
-def _warn(spectrum: Spectrum, control: Control) -> None:
-    unresolved = int(np.count_nonzero(~spectrum.resolved))
-    spread = float(spectrum.largest_spread.max())
-    if not unresolved and not (control.fixed and spread > control.limit):
-        return
-    found = f"R_ii spread by {spread:.1f} nats within one interval, {control.limit:.1f} are allowed"
-    error = spectrum.numerical_error.max()
-    if control.fixed > 1:
-        steps = max(1, math.floor(control.fixed * control.limit / max(spread, control.limit)))
-        found = f"interval={control.fixed} is too long: {found}"
-        remedy = f"use interval='auto', or at most {steps}"
-    else:
-        found = f"the Jacobians are too graded for float64: {found}"
-        remedy = "those not resolved are upper bounds (Spectrum.resolved)"
-    warnings.warn(
-        f"{found}; {unresolved} of {len(spectrum.exponents)} exponents are not resolved "
-        f"(rounding error up to {error:.1g} nats per step); {remedy}",
-        RuntimeWarning,
-        stacklevel=3,
-    )

@@ -84,7 +84,7 @@ class Spectrum:
         """Exponents (k,), descending: the mean over the trajectories, in nats per step.
 
         −∞ stands for a dead direction, one that the Jacobians provably annihilate. Where
-        `resolved` is False the number is an upper bound.
+        `resolved` is False the number is an upper bound, up to `numerical_error`.
         """
         return self.per_trajectory.mean(axis=0)
 
@@ -123,8 +123,8 @@ class Spectrum:
     def sum_rule_residual(self) -> float:
         """Largest |mean log|det J| − Σλ| / D of a trajectory, in nats per step.
 
-        NaN where it does not apply: for a partial spectrum, or one with dead or unresolved
-        directions.
+        NaN where it does not apply: where a layer's spectrum is partial, or there are dead or
+        unresolved directions.
         """
         log_det, growth, steps = np.moveaxis(self.determinants, -1, 0)
         if not (np.all(steps > 0) and np.all(np.isfinite(log_det)) and self.resolved.all()):
@@ -164,7 +164,8 @@ class Spectrum:
     def __repr__(self) -> str:
         lead = ", ".join(f"{x:.6g}" for x in self.exponents[:3])
         more = ", …" if len(self.exponents) > 3 else ""
+        trajectories = f"{len(self.growth)} trajector{'ies' if len(self.growth) > 1 else 'y'}"
         return (
             f"Spectrum([{lead}{more}] nats per step; {len(self.exponents)} of {self.state_size} "
-            f"exponents, {len(self.growth)} trajectories of {self.steps} steps)"
+            f"exponents, {trajectories} of {self.steps} steps)"
         )

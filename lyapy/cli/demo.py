@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         as_file(data / "excerpt.txt") as text,
     ):
         network = load(weights)
+        network.origin = "character_lstm.safetensors, shipped with lyapy"
         overwrite = arguments.overwrite or _is_own(run_file, network.digest())
         for output in (run_file, picture):
             check_output(output, overwrite=overwrite)

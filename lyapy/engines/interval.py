@@ -29,7 +29,8 @@ __all__ = [
 UNIT_ROUNDOFF = 2.0**-53
 # exp(±300) keeps norms, and their squares in a sum, inside float64's range
 LOG_RANGE = 300.0
-SAFETY = 0.9
+SAFETY = 0.95
+FADING = 0.95
 
 
 class Control(NamedTuple):
@@ -89,8 +90,14 @@ def next_interval(rate: float, remaining: int, limit: float) -> int:
 
 
 def next_rate(rate: float, spread: float, steps: int) -> float:
-    """Return the expected spread per step; it falls by half at most, so intervals double."""
-    return max(spread / steps, 0.5 * rate)
+    """Return the expected spread per step: the last one, or a slowly fading memory of more.
+
+    A rejected interval costs all its steps anew, a cautious one only its share of a QR.
+    """
+    found = spread / steps
+    if found < 0.25 * rate:
+        return 0.5 * rate
+    return max(found, FADING * rate)
 
 
 def shortened(steps: int, spread: float, limit: float) -> int:
