@@ -26,6 +26,9 @@ MANY = 48
 CURVES = 8
 # a tail this much deeper than the leading quarter hides whether that is above zero
 DEEP_TAIL = 5.0
+# right and upper end of the inset with its title, in the axes' own units
+INSET_RIGHT = 0.56
+INSET_TOP = 0.64
 DECADE = 10
 # below, an error is rounding, as on a periodic orbit
 NO_ERROR = 1e-7
@@ -102,6 +105,7 @@ def plot_convergence(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
     """
     axes = _new_figure(6.4, 3.8).subplots() if axes is None else axes
     from matplotlib import colormaps
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     shown = _shown_curves(spectrum.exponents)
     steps, history = spectrum.growth_steps, spectrum.convergence()
@@ -118,6 +122,9 @@ def plot_convergence(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
         axes.set_xlim(steps[0], steps[-1])
     if steps[-1] > DECADE * steps[0]:
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     _label(axes, "Counted steps", r"Running mean of $\lambda_i$ (nats per step)")
     if len(shown):
         axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize="small")
@@ -195,11 +202,14 @@ def _has_deep_tail(spectrum: Spectrum) -> bool:
     quarter = len(spectrum.exponents) // 4
     if quarter < CURVES or len(finite) <= quarter:
         return False
-    return bool(finite[0] - finite[-1] > DEEP_TAIL * (finite[0] - finite[quarter - 1]))
+    # the inset must not lie on the curve, which passes above its right corner
+    bottom, top = finite[-1], max(finite[0], 0.0)
+    clear = finite[int(INSET_RIGHT * len(finite))] - bottom > INSET_TOP * (top - bottom)
+    return bool(clear and finite[0] - bottom > DEEP_TAIL * (finite[0] - finite[quarter - 1]))
 
 
 def _draw_inset(axes: Axes, spectrum: Spectrum, count: int) -> None:
-    inset = axes.inset_axes((0.14, 0.13, 0.42, 0.42))
+    inset = axes.inset_axes((0.14, 0.13, INSET_RIGHT - 0.14, INSET_TOP - 0.22))
     _draw_exponents(inset, spectrum, count)
     inset.tick_params(labelsize="x-small")
     inset.set_title("leading quarter", fontsize="small", color=GREY, pad=3)
