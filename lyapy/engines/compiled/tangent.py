@@ -25,42 +25,42 @@ shortened = inlined(interval.shortened)
 
 @inlined
 def _merge(row: Array, terms: Array, weights: Array, coefficients: Array, out: Array) -> None:
-    """Write the sum of diag(left) W diag(right) over the terms of ``row``."""
-    columns = row.columns
-    for i in range(row.rows):
-        target = out[i * columns : (i + 1) * columns]
+    """Write the transpose of the sum of diag(left) W diag(right) over the terms of ``row``."""
+    n = row.rows
+    for j in range(row.columns):
+        target = out[j * n : (j + 1) * n]
         if row.last - row.first == 3 and row.plain:
-            _merge_three(row, terms, weights, coefficients, i, target)
+            _merge_three(row, terms, weights, coefficients, j, target)
             continue
         target[:] = 0.0
-        for j in range(row.first, row.last):
-            term = terms[j]
-            begin = term.matrix + i * columns
-            source = weights[begin : begin + columns]
-            factor = coefficients[term.left + i] if term.left >= 0 else 1.0
-            if term.right >= 0:
-                right = coefficients[term.right : term.right + columns]
-                for c in range(columns):
-                    target[c] += factor * source[c] * right[c]
+        for k in range(row.first, row.last):
+            term = terms[k]
+            source = weights[term.matrix + j * n : term.matrix + (j + 1) * n]
+            factor = coefficients[term.right + j] if term.right >= 0 else 1.0
+            if term.left >= 0:
+                left = coefficients[term.left : term.left + n]
+                for i in range(n):
+                    target[i] += factor * source[i] * left[i]
             else:
-                for c in range(columns):
-                    target[c] += factor * source[c]
+                for i in range(n):
+                    target[i] += factor * source[i]
 
 
 @inlined
 def _merge_three(
-    row: Array, terms: Array, weights: Array, coefficients: Array, i: int, target: Array
+    row: Array, terms: Array, weights: Array, coefficients: Array, j: int, target: Array
 ) -> None:
-    """Write row ``i`` of a sum of three gates, as of a GRU or an LSTM, in one pass."""
-    columns = row.columns
+    """Write column ``j`` of a sum of three gates, as of a GRU or an LSTM, in one pass."""
+    n = row.rows
     first, second, third = terms[row.first], terms[row.first + 1], terms[row.first + 2]
-    a = weights[first.matrix + i * columns : first.matrix + (i + 1) * columns]
-    b = weights[second.matrix + i * columns : second.matrix + (i + 1) * columns]
-    d = weights[third.matrix + i * columns : third.matrix + (i + 1) * columns]
-    p, q = coefficients[first.left + i], coefficients[second.left + i]
-    s = coefficients[third.left + i]
-    for c in range(columns):
-        target[c] = p * a[c] + q * b[c] + s * d[c]
+    a = weights[first.matrix + j * n : first.matrix + (j + 1) * n]
+    b = weights[second.matrix + j * n : second.matrix + (j + 1) * n]
+    d = weights[third.matrix + j * n : third.matrix + (j + 1) * n]
+    p = coefficients[first.left : first.left + n]
+    q = coefficients[second.left : second.left + n]
+    s = coefficients[third.left : third.left + n]
+    for i in range(n):
+        target[i] = p[i] * a[i] + q[i] * b[i] + s[i] * d[i]
 
 
 @inlined
@@ -111,8 +111,9 @@ def _step(
         if row.op == DIAGONAL:
             _diagonal(row, coefficients, source, new, vectors)
             continue
+        per_step = row.op == PRODUCT and row.per_step == 1
         if row.op == PRODUCT:
-            matrix = (coefficients if row.per_step == 1 else weights).ctypes.data + 8 * row.matrix
+            matrix = (coefficients if per_step else weights).ctypes.data + 8 * row.matrix
         else:
             _merge(row, terms, weights, coefficients, merged)
             matrix = merged.ctypes.data
@@ -121,8 +122,8 @@ def _step(
             source.ctypes.data + 8 * row.source,
             width,
             matrix,
-            max(row.columns, 1),
-            True,
+            max(row.columns, 1) if per_step else row.rows,
+            per_step,
             1.0 if row.add else 0.0,
             new.ctypes.data + 8 * row.target,
             width,
