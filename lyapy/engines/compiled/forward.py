@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -17,6 +18,9 @@ from .jit import compiled
 
 __all__ = ["layer_forward"]
 
+# trajectories that start at once in several threads must not each compile the same cell
+_lock = threading.Lock()
+
 register_jitable(lstm.lstm_gates)
 
 
@@ -24,7 +28,9 @@ def layer_forward(
     step: Step, weights: Any, drive: Array, states: Array, coefficients: Array
 ) -> None:
     """Run ``step`` over time; see `lyapy.forward.layer_forward`."""
-    _compile(step)(weights, drive, states, coefficients)
+    with _lock:
+        run = _compile(step)
+    run(weights, drive, states, coefficients)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -57,12 +58,14 @@ def compiled(function: Callable[..., Any], *sources: str) -> Callable[..., Any]:
         _warn(error)
 
     announced = False
+    lock = threading.Lock()
 
     def call(*args: Any) -> Any:
         nonlocal cached, announced
-        if not announced:
-            announced = True
-            _announce(cached, function.__qualname__)
+        with lock:
+            if not announced:
+                announced = True
+                _announce(cached, function.__qualname__)
         try:
             return cached(*args)
         except Exception as error:

@@ -78,6 +78,9 @@ def _diagonal(row: Array, coefficients: Array, source: Array, target: Array, vec
         elif row.add and row.scale >= 0 and row.left >= 0:
             for c in range(n):
                 z[c] = scale[c] * z[c] + left[c] * q[c]
+        elif not row.add and row.left >= 0:
+            for c in range(n):
+                z[c] = left[c] * q[c]
         else:
             if not row.add:
                 z[:] = 0.0
