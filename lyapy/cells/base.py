@@ -151,12 +151,21 @@ class Determinant(NamedTuple):
 
     log_abs: float
     nullity: int
+    condition: float
 
 
 def determinant(matrix: Array) -> Determinant:
-    """Return log|det| (−∞ if singular to working precision) and the nullity of ``matrix``."""
-    nullity = len(matrix) - int(np.linalg.matrix_rank(matrix))
-    return Determinant(-np.inf if nullity else float(np.linalg.slogdet(matrix)[1]), nullity)
+    """Return log|det| (−∞ if singular to working precision), nullity and condition number."""
+    from scipy.linalg import lapack
+
+    factors, _, _ = lapack.dgetrf(matrix)
+    rcond, _ = lapack.dgecon(factors, np.linalg.norm(matrix, 1))
+    # the singular values are dear, and needed only where the cheap estimate is not clear
+    nullity = 0
+    if not rcond > len(matrix) * np.finfo(np.float64).eps:
+        nullity = len(matrix) - int(np.linalg.matrix_rank(matrix))
+    log_abs = -np.inf if nullity else float(np.sum(np.log(np.abs(np.diagonal(factors)))))
+    return Determinant(log_abs, nullity, 1.0 / rcond if rcond else np.inf)
 
 
 def project(x: Array, W: Array, b: Array) -> Array:

@@ -118,7 +118,7 @@ class LSTM(Cell):
                 "O": np.ascontiguousarray(np.linalg.inv(U["U_o"]).T),
             },
             values=_inverse_values,
-            condition=float(np.linalg.cond(U["U_o"])),
+            condition=self._determinant.condition,
         )
 
     @cached_property

@@ -88,7 +88,7 @@ class Vanilla(Cell):
             auxiliary={},
             matrices={"V": np.ascontiguousarray(np.linalg.inv(U).T)},
             values=lambda named: {"r": 1.0 / named["a"]},
-            condition=float(np.linalg.cond(U)),
+            condition=self._determinant.condition,
         )
 
     @cached_property
