@@ -14,8 +14,8 @@ SUMMARY = "compute the spectrum of a character-level LSTM that ships with lyapy"
 EXAMPLE = "lyapy demo -o results"
 
 TRAJECTORIES = 4
-STEPS = 512
-TRANSIENT = 128
+STEPS = 256
+TRANSIENT = 64
 TEXT = (
     "A character-level LSTM reads {b} passages of War and Peace, {t} characters each; its\n"
     "Lyapunov spectrum says how fast perturbations of its state grow or die out. On the first\n"

@@ -71,7 +71,7 @@ class ArrayTangent:
     ) -> tuple[Array, Array, Array, float, int]:
         """Return frame, log R_ii, its scale, the spread and the steps of an accepted interval."""
         if control.graded:
-            step = graded_step(self.program, coefficients[0], frame)
+            step = graded_step(self.program, coefficients[0], frame, control.limit)
             return *step, carry.rate, 1
         left = len(coefficients)
         steps = min(control.fixed or next_interval(carry.rate, left, control.limit), left)
@@ -86,6 +86,6 @@ class ArrayTangent:
             carry.rejections += 1
             steps = shortened(steps, spread, control.limit)
         if steps == 1 and control.limit < spread < np.inf:
-            step = graded_step(self.program, coefficients[0], frame)
+            step = graded_step(self.program, coefficients[0], frame, control.limit)
             return *step, spread, steps
         return image, log_r, np.full(len(log_r), log_r.max()), spread, steps

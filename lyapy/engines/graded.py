@@ -9,6 +9,7 @@ takes a QR after each.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +18,8 @@ from ..program import Program
 from ..types import Array
 from .tangent_step import tangent_step
 
-# a ratio of row sizes that costs so much relative accuracy at most
-GRADED = 1e4
+# part of the tolerance that the sizes of a stage's rows may use up without a QR of their own
+SHARE = 0.01
 
 __all__ = ["GradedStep", "graded_step"]
 
@@ -40,18 +41,24 @@ class GradedStep(NamedTuple):
     scale: Array
 
 
-def graded_step(program: Program, coefficients: Array, frame: Array) -> GradedStep:
+def graded_step(program: Program, coefficients: Array, frame: Array, limit: float) -> GradedStep:
     """Advance a frame (k, D) by one step, reorthonormalizing after its stages.
 
     The size of the map's i-th largest row is the scale of the rounding in R_ii. A stage whose
-    rows are about of one size is taken together with the next.
+    rows do not differ too much in size is taken together with the next.
+
+    Parameters
+    ----------
+    limit : float
+        Largest spread within the tolerance, as in `Control`.
     """
+    admitted = SHARE * math.exp(limit)
     log_r, scale = np.zeros(len(frame)), np.full(len(frame), -np.inf)
     stages = program.stages or (program,)
     for stage in stages:
         frame = tangent_step(stage, coefficients, frame)
         sizes = np.linalg.norm(frame, axis=0)
-        if stage is not stages[-1] and sizes.max() <= GRADED * sizes.min():
+        if stage is not stages[-1] and sizes.max() <= admitted * sizes.min():
             continue
         frame, logs, sizes = _sorted_qr(frame, sizes)
         scale = np.logaddexp(scale + logs, sizes + log_r)

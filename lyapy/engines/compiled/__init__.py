@@ -101,7 +101,7 @@ class CompiledTangent:
         if control.fixed > 1 or not np.isfinite(frame).all():
             growth[:] = np.nan
             return
-        frame, log_r, scale = graded_step(self.program, coefficients, frame)
+        frame, log_r, scale = graded_step(self.program, coefficients, frame, control.limit)
         if not log_r.max() < np.inf:
             growth[:] = np.nan
             return
