@@ -11,8 +11,9 @@ from ..graded import graded_step
 from ..interval import Control
 from .forward import layer_forward
 from .plan import make_plan
-from .qr import workspace_size
-from .tangent import advance_frame
+from .products import SCRATCH, aligned, row_stride
+from .qr import workspace
+from .tangent import Memory, advance_frame
 
 __all__ = ["CompiledTangent", "layer_forward"]
 
@@ -29,12 +30,13 @@ class CompiledTangent:
 
     def __init__(self, program: Program, vectors: int) -> None:
         self.program = program
-        self.plan = make_plan(program)
+        self.plan = make_plan(program, blas=False)
         self.columns = program.state_size
-        self.memory = np.zeros(3 * vectors * program.width)
-        self.width = program.width
-        self.merged = np.empty(self.plan.merged_size)
-        self.products = np.empty(workspace_size(vectors))
+        self.stride = row_stride(program.width)
+        self.frames = aligned(3 * vectors * self.stride)
+        merged = aligned(self.plan.merged_size)
+        scratch, projections = aligned(SCRATCH), workspace(vectors)
+        self.memory = Memory(self.frames, merged, scratch, projections)
 
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
@@ -65,29 +67,24 @@ class CompiledTangent:
         growth: Array,
     ) -> int:
         """Run the kernel from step ``start`` on; return the step before which it stops."""
-        plan = self.plan
         k = len(carry.frame)
-        buffers = self.memory[: 3 * k * self.width].reshape(3, k, self.width)
-        buffers[0, :, : self.columns] = carry.frame
+        frames = self.frames[: 3 * k * self.stride].reshape(3, k, self.stride)
+        frames[0, :, : self.columns] = carry.frame
         at, start, carry.rate, intervals, rejections, spread = advance_frame(
-            plan.instructions,
-            plan.terms,
-            plan.weights,
+            self.plan,
             coefficients,
             start,
             ends,
             alive,
-            buffers,
+            self.memory._replace(frames=frames),
             self.columns,
-            self.merged,
-            self.products,
             control.limit,
             control.fixed,
             carry.rate,
             carry.error,
             growth,
         )
-        carry.frame[...] = buffers[at, :, : self.columns]
+        carry.frame[...] = frames[at, :, : self.columns]
         carry.intervals += intervals
         carry.rejections += rejections
         carry.largest_spread = max(carry.largest_spread, spread)

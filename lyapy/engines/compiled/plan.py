@@ -6,37 +6,32 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...program import Assignment, Block, Coefficient, Program, Term
+from ...program import Assignment, Coefficient, Program, Term
 from ...types import Array
+from .products import aligned, pack, packed_size
 
-__all__ = ["DIAGONAL", "MERGED", "PRODUCT", "Plan", "make_plan"]
+__all__ = ["DIAGONAL", "GIVEN", "MERGED", "PRODUCT", "Plan", "make_plan"]
 
-# target (+)= source @ W.T
-PRODUCT = 0
-# target = scale * target (if add) + left * source
-DIAGONAL = 1
-# target (+)= source @ M.T with M = sum of diag(left) W diag(right), rebuilt at every step
-MERGED = 2
+# target = (target if add) + left ⊙ other
+DIAGONAL = 0
+# target = (target if add) + scale ⊙ (source @ M.T) + left ⊙ other, with M a constant matrix,
+PRODUCT = 1
+# or a matrix among the coefficients,
+GIVEN = 2
+# or the sum of diag(left) W diag(right) over terms, rebuilt at every step
+MERGED = 3
 
 INSTRUCTION = np.dtype(
     [
-        ("op", np.int64),
-        ("target", np.int64),
-        ("rows", np.int64),
-        ("source", np.int64),
-        ("columns", np.int64),
-        ("new", np.int64),
-        ("add", np.int64),
-        ("scale", np.int64),
-        ("left", np.int64),
-        ("matrix", np.int64),
-        ("per_step", np.int64),
-        ("first", np.int64),
-        ("last", np.int64),
-        ("plain", np.int64),
+        (name, np.int64)
+        for name in (
+            *("op", "target", "rows", "add"),
+            *("source", "columns", "new", "scale", "matrix", "first", "last"),
+            *("left", "other", "other_new"),
+        )
     ]
 )
-TERM = np.dtype([("matrix", np.int64), ("left", np.int64), ("right", np.int64)])
+TERM = np.dtype([(name, np.int64) for name in ("matrix", "left", "right")])
 NONE = -1
 
 
@@ -46,14 +41,15 @@ class Plan(NamedTuple):
     Attributes
     ----------
     instructions : array of INSTRUCTION
-        To be done in order at every step.
+        To be done in order at every step. The source and other are read from the new
+        frame where ``new`` and ``other_new``; fields that do not apply are `NONE`.
     terms : array of TERM
         Those of the merged products, between ``first`` and ``last`` of their instruction.
     weights : array
-        The transposes of all constant matrices, one behind the other, row-major: products
-        with them are faster than with the matrices by up to a third (n = 64).
+        The transposes of all constant matrices, one behind the other: packed, or row-major
+        for BLAS.
     merged_size : int
-        Numbers in the largest merged matrix.
+        Numbers in the largest merged or given matrix.
     """
 
     instructions: Array
@@ -62,30 +58,25 @@ class Plan(NamedTuple):
     merged_size: int
 
 
-def make_plan(program: Program) -> Plan:
-    """Order each assignment's terms so that the frame is passed over as rarely as possible.
+def make_plan(program: Program, blas: bool) -> Plan:
+    """Turn each assignment into one product for each of its sources.
 
-    First the constant products that share a left factor, written without it; then one pass
-    that scales them and adds the diagonal terms; then the products that are merged into one
-    matrix for each source.
+    Terms with the same source are merged into one matrix; a term alone is scaled after its
+    product. Diagonal terms are added as the products are written, one with each.
     """
-    weights = _Weights()
-    rows: list[dict[str, int]] = []
+    weights = _Weights(blas)
     terms: list[tuple[int, int, int]] = []
-    for assignment in program.assignments:
-        rows += _instructions(assignment, weights, terms)
-    table = np.array(
-        [tuple(r.get(n, NONE) for n in INSTRUCTION.names or ()) for r in rows], INSTRUCTION
-    )
-    merged = table[table["op"] == MERGED]
-    largest = int((merged["rows"] * merged["columns"]).max(initial=0))
-    return Plan(table, np.array(terms, TERM), weights.joined(), largest)
+    rows = [row for a in program.assignments for row in _instructions(a, weights, terms)]
+    table = np.array([tuple(r.get(n, NONE) for n in INSTRUCTION.names or ()) for r in rows], INSTRUCTION)
+    sizes = [packed_size(row["columns"], row["rows"]) for row in rows if row["op"] in (GIVEN, MERGED)]
+    return Plan(table, np.array(terms, TERM), weights.joined(), max(sizes, default=0))
 
 
 class _Weights:
     """Collects constant matrices, each once."""
 
-    def __init__(self) -> None:
+    def __init__(self, blas: bool) -> None:
+        self.blas = blas
         self.arrays: list[Array] = []
         self.starts: dict[int, int] = {}
         self.size = 0
@@ -93,12 +84,14 @@ class _Weights:
     def place(self, matrix: Array) -> int:
         if id(matrix) not in self.starts:
             self.starts[id(matrix)] = self.size
-            self.arrays.append(matrix)
-            self.size += matrix.size
+            self.arrays.append(np.ravel(matrix.T) if self.blas else pack(matrix.T))
+            self.size += self.arrays[-1].size
         return self.starts[id(matrix)]
 
     def joined(self) -> Array:
-        return np.concatenate([np.zeros(0), *(np.ravel(a.T) for a in self.arrays)])
+        memory = aligned(self.size)
+        np.concatenate([np.zeros(0), *self.arrays], out=memory)
+        return memory
 
 
 def _instructions(
@@ -106,48 +99,48 @@ def _instructions(
 ) -> list[dict[str, int]]:
     target = assignment.target
     diagonal = [t for t in assignment.terms if t.matrix is None]
-    merged, shared, factor = _split_products([t for t in assignment.terms if t.matrix is not None])
+    groups: dict[object, list[Term]] = {}
+    for term in assignment.terms:
+        if term.matrix is not None:
+            groups.setdefault((term.source, term.new), []).append(term)
     rows: list[dict[str, int]] = []
 
-    def emit(op: int, source: Block, new: bool, **fields: int) -> None:
-        place = {"op": op, "target": target.start, "rows": target.size, "add": int(bool(rows))}
-        place |= {"source": source.start, "columns": source.size, "new": int(new)}
-        rows.append(place | fields)
+    def emit(op: int, product: dict[str, int]) -> None:
+        row = {"op": op, "target": target.start, "rows": target.size, "add": int(bool(rows))}
+        if diagonal:
+            term = diagonal.pop(0)
+            row |= {"left": _start(term.left), "other": term.source.start}
+            row |= {"other_new": int(term.new)}
+        rows.append(row | product)
 
-    for term in shared:
-        per_step = isinstance(term.matrix, Coefficient)
-        matrix = term.matrix
-        start = matrix.start if isinstance(matrix, Coefficient) else weights.place(matrix)
-        emit(PRODUCT, term.source, term.new, matrix=start, per_step=int(per_step))
-    scale = factor
-    for term in diagonal:
-        emit(DIAGONAL, term.source, term.new, left=_start(term.left), scale=_start(scale))
-        scale = None
-    if scale is not None:
-        emit(DIAGONAL, Block(0, 0), False, scale=scale.start)
-    for group in merged:
-        first = len(terms)
-        for term in group:
-            terms.append((weights.place(term.matrix), _start(term.left), _start(term.right)))
-        plain = int(all(t.left is not None and t.right is None for t in group))
-        emit(MERGED, group[0].source, group[0].new, first=first, last=len(terms), plain=plain)
-    if not rows:
-        # a layer without any term: its deviations vanish
-        emit(MERGED, Block(0, 0), False, first=0, last=0)
+    for group in groups.values():
+        # a BLAS can add, or its result be scaled after it, but not both
+        op, product = _product(group, weights, terms, scalable=not (weights.blas and rows))
+        emit(op, product)
+    while diagonal or not rows:
+        # an assignment without any term is a product with nothing
+        emit(DIAGONAL, {})
     return rows
 
 
-def _split_products(
-    products: list[Term],
-) -> tuple[list[list[Term]], list[Term], Coefficient | None]:
-    """Split into merged groups, plain products, and the left factor that the plain ones share."""
-    groups: dict[tuple[Block, bool], list[Term]] = {}
-    for term in products:
-        groups.setdefault((term.source, term.new), []).append(term)
-    single = [g[0] for g in groups.values() if len(g) == 1 and g[0].right is None]
-    factor = single[0].left if single else None
-    plain = [term for term in single if term.left == factor]
-    return [g for g in groups.values() if g[0] not in plain], plain, factor
+def _product(
+    group: list[Term], weights: _Weights, terms: list[tuple[int, int, int]], scalable: bool
+) -> tuple[int, dict[str, int]]:
+    """Return how the terms of one source become one product."""
+    source, new, matrix, left, right = group[0]
+    row = {"source": source.start, "columns": source.size, "new": int(new)}
+    if len(group) == 1 and right is None and (scalable or left is None):
+        row["scale"] = _start(left)
+        if isinstance(matrix, Coefficient):
+            return GIVEN, row | {"matrix": matrix.start}
+        assert matrix is not None
+        return PRODUCT, row | {"matrix": weights.place(matrix)}
+    first = len(terms)
+    for term in group:
+        if isinstance(term.matrix, Coefficient):
+            raise ValueError("a matrix among the coefficients must be alone with its source")
+        terms.append((weights.place(term.matrix), _start(term.left), _start(term.right)))
+    return MERGED, row | {"first": first, "last": len(terms)}
 
 
 def _start(coefficient: Coefficient | None) -> int:

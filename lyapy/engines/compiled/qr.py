@@ -1,6 +1,6 @@
 """Reorthonormalization of row frames by recursive block Gram–Schmidt.
 
-Panels of a few rows are orthonormalized by modified Gram–Schmidt; in between, blocks of
+Blocks of a few rows are orthonormalized by modified Gram–Schmidt; in between, blocks of
 doubling size are projected out of the block behind them by two matrix products.
 """
 
@@ -11,12 +11,13 @@ import math
 import numpy as np
 
 from ...types import Array
-from .blas import multiply
 from .jit import inlined, vectorized
+from .products import address, aligned, cross, multiply_panel
+from .tiles import PANEL
 
-__all__ = ["PANEL", "orthonormalize"]
+__all__ = ["BASE", "orthonormalize", "workspace"]
 
-PANEL = 16
+BASE = 16
 
 
 @inlined
@@ -28,7 +29,8 @@ def orthonormalize(
     Parameters
     ----------
     frame : array (k, width), C-ordered
-    products : array of `workspace_size` numbers
+    products : array
+        Of `workspace`.
     log_r : array (k,)
     spread_limit : float
         Largest max log R_ii − min log R_ii of a block that is projected out as if its rows
@@ -36,12 +38,12 @@ def orthonormalize(
     """
     start = 0
     while start < rows:
-        stop = min(start + PANEL, rows)
-        _orthonormalize_panel(frame, start, stop, columns, log_r)
+        stop = min(start + BASE, rows)
+        _orthonormalize_base(frame, start, stop, columns, log_r)
         # the recursion, unrolled: after panel number c the last lowbit(c) panels are
         # projected out of as many behind them
-        done = stop // PANEL
-        block = (done & -done) * PANEL
+        done = stop // BASE
+        block = (done & -done) * BASE
         end = min(stop + block, rows)
         if end > stop:
             before = log_r[stop - block : stop]
@@ -60,26 +62,36 @@ def _project_block(
     matter, the coefficients are corrected by the rows' own products, to second order in η, as
     if the rows were projected out one by one.
     """
-    size = frame.shape[1]
-    first = frame.ctypes.data + 8 * size * start
-    second = frame.ctypes.data + 8 * size * stop
+    stride = frame.shape[1]
+    first, second = address(frame, stride * start), address(frame, stride * stop)
     b, n = stop - start, end - stop
-    factors = products.ctypes.data
-    multiply(1.0, second, size, first, size, True, 0.0, factors, b, n, columns, b)
+    factors, minus = address(products, 0), address(products, len(products) - PANEL)
+    cross(second, stride, n, first, stride, b, columns, factors, b)
     if careful:
-        own = factors + 8 * b * b
-        corrected = own + 8 * b * b
-        multiply(1.0, first, size, first, size, True, 0.0, own, b, b, columns, b)
+        own, corrected = address(products, b * b), address(products, 2 * b * b)
+        cross(first, stride, b, first, stride, b, columns, own, b)
         for i in range(b):
             products[b * b + i * b : b * b + i * b + i + 1] = 0.0
         products[2 * b * b : 2 * b * b + n * b] = products[: n * b]
-        multiply(-1.0, factors, b, own, b, False, 1.0, corrected, b, n, b, b)
+        _subtract(factors, n, b, own, b, b, corrected, b, minus)
         factors = corrected
-    multiply(-1.0, factors, b, first, size, False, 1.0, second, size, n, b, columns)
+    # beyond the state lie auxiliary blocks, free for use, or nothing
+    _subtract(factors, n, b, first, stride, columns, second, stride, minus)
 
 
 @inlined
-def _orthonormalize_panel(frame: Array, start: int, stop: int, columns: int, log_r: Array) -> None:
+def _subtract(
+    a: int, rows: int, inner: int, b: int, b_stride: int, columns: int, out: int, out_stride: int, minus: int
+) -> None:
+    """Compute out −= a @ b, in whole panels."""
+    for j in range(0, columns, PANEL):
+        multiply_panel(
+            a, inner, rows, b + 8 * j, b_stride, inner, out + 8 * j, out_stride, 1, minus, 0, 0, 0
+        )
+
+
+@inlined
+def _orthonormalize_base(frame: Array, start: int, stop: int, columns: int, log_r: Array) -> None:
     for i in range(start, stop):
         q = frame[i]
         norm = math.sqrt(_dot(q, q, columns))
@@ -148,9 +160,11 @@ def _complete(frame: Array, i: int, columns: int) -> None:
             return
 
 
-def workspace_size(rows: int) -> int:
-    """Return the numbers that `orthonormalize` needs as workspace for ``rows`` rows."""
-    half = PANEL
+def workspace(rows: int) -> Array:
+    """Return what `orthonormalize` needs as workspace for ``rows`` rows."""
+    half = BASE
     while 2 * half < rows:
         half *= 2
-    return int(3 * np.int64(half) * half)
+    memory = aligned(3 * half * half + PANEL)
+    memory[-PANEL:] = -1.0
+    return memory

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from ...types import Array
 from .. import interval
-from .blas import multiply
 from .jit import compiled, inlined
-from .plan import DIAGONAL, PRODUCT
+from .plan import DIAGONAL, GIVEN, PRODUCT, Plan
+from .products import address, merge, multiply, pack_transposed
 from .qr import orthonormalize
 
 __all__ = ["advance_frame"]
@@ -23,70 +24,36 @@ next_rate = inlined(interval.next_rate)
 shortened = inlined(interval.shortened)
 
 
-@inlined
-def _merge(row: Array, terms: Array, weights: Array, coefficients: Array, out: Array) -> None:
-    """Write the transpose of the sum of diag(left) W diag(right) over the terms of ``row``."""
-    n = row.rows
-    for j in range(row.columns):
-        target = out[j * n : (j + 1) * n]
-        if row.last - row.first == 3 and row.plain:
-            _merge_three(row, terms, weights, coefficients, j, target)
-            continue
-        target[:] = 0.0
-        for k in range(row.first, row.last):
-            term = terms[k]
-            source = weights[term.matrix + j * n : term.matrix + (j + 1) * n]
-            factor = coefficients[term.right + j] if term.right >= 0 else 1.0
-            if term.left >= 0:
-                left = coefficients[term.left : term.left + n]
-                for i in range(n):
-                    target[i] += factor * source[i] * left[i]
-            else:
-                for i in range(n):
-                    target[i] += factor * source[i]
+class Memory(NamedTuple):
+    """Workspaces of one trajectory.
+
+    Attributes
+    ----------
+    frames : array (3, k, stride)
+    merged : array
+        For one matrix that is rebuilt at every step.
+    scratch : array of `SCRATCH` numbers
+    projections : array of `qr.workspace_size` numbers
+    """
+
+    frames: Array
+    merged: Array
+    scratch: Array
+    projections: Array
 
 
 @inlined
-def _merge_three(
-    row: Array, terms: Array, weights: Array, coefficients: Array, j: int, target: Array
-) -> None:
-    """Write column ``j`` of a sum of three gates, as of a GRU or an LSTM, in one pass."""
-    n = row.rows
-    first, second, third = terms[row.first], terms[row.first + 1], terms[row.first + 2]
-    a = weights[first.matrix + j * n : first.matrix + (j + 1) * n]
-    b = weights[second.matrix + j * n : second.matrix + (j + 1) * n]
-    d = weights[third.matrix + j * n : third.matrix + (j + 1) * n]
-    p = coefficients[first.left : first.left + n]
-    q = coefficients[second.left : second.left + n]
-    s = coefficients[third.left : third.left + n]
-    for i in range(n):
-        target[i] = p[i] * a[i] + q[i] * b[i] + s[i] * d[i]
-
-
-@inlined
-def _diagonal(row: Array, coefficients: Array, source: Array, target: Array, vectors: int) -> None:
-    """Compute target = scale * target (if add) + left * source, row by row."""
+def _diagonal(row: Array, add: bool, coefficients: Array, frame: Array, new: Array, vectors: int) -> None:
+    """Compute target = (target if add) + left ⊙ other, row by row."""
     n = row.rows
     left = coefficients[max(row.left, 0) : max(row.left, 0) + n]
-    scale = coefficients[max(row.scale, 0) : max(row.scale, 0) + n]
+    source = new if row.other_new == 1 else frame
     for v in range(vectors):
-        z = target[v, row.target : row.target + n]
-        q = source[v, row.source : row.source + n]
-        if not row.columns:
-            for c in range(n):
-                z[c] *= scale[c]
-        elif row.add and row.scale >= 0 and row.left >= 0:
-            for c in range(n):
-                z[c] = scale[c] * z[c] + left[c] * q[c]
-        elif not row.add and row.left >= 0:
-            for c in range(n):
-                z[c] = left[c] * q[c]
-        else:
-            if not row.add:
-                z[:] = 0.0
-            elif row.scale >= 0:
-                for c in range(n):
-                    z[c] *= scale[c]
+        z = new[v, row.target : row.target + n]
+        if not add:
+            z[:] = 0.0
+        if row.other >= 0:
+            q = source[v, row.other : row.other + n]
             if row.left >= 0:
                 for c in range(n):
                     z[c] += left[c] * q[c]
@@ -96,71 +63,57 @@ def _diagonal(row: Array, coefficients: Array, source: Array, target: Array, vec
 
 
 @inlined
+def _matrix(row: Array, terms: Array, weights: Array, coefficients: Array, memory: Memory) -> int:
+    """Return the address of the packed matrix of a product, building it where it changes."""
+    if row.op == PRODUCT:
+        return address(weights, row.matrix)
+    merged = address(memory.merged, 0)
+    if row.op == GIVEN:
+        pack_transposed(address(coefficients, row.matrix), row.columns, row.rows, merged)
+    else:
+        own = terms[row.first : row.last]
+        merge(own, weights, coefficients, row.columns, row.rows, merged, memory.scratch)
+    return merged
+
+
+@inlined
 def _step(
-    instructions: Array,
-    terms: Array,
-    weights: Array,
-    coefficients: Array,
-    frame: Array,
-    new: Array,
-    vectors: int,
-    merged: Array,
+    plan: Plan, coefficients: Array, frame: Array, new: Array, vectors: int, memory: Memory
 ) -> None:
     """Write the image of ``frame`` under one step's Jacobian into ``new``."""
-    width = frame.shape[1]
-    for i in range(len(instructions)):
-        row = instructions[i]
-        source = new if row.new else frame
+    stride = frame.shape[1]
+    for i in range(len(plan.instructions)):
+        row = plan.instructions[i]
         if row.op == DIAGONAL:
-            _diagonal(row, coefficients, source, new, vectors)
+            _diagonal(row, row.add == 1, coefficients, frame, new, vectors)
             continue
-        per_step = row.op == PRODUCT and row.per_step == 1
-        if row.op == PRODUCT:
-            matrix = (coefficients if per_step else weights).ctypes.data + 8 * row.matrix
-        else:
-            _merge(row, terms, weights, coefficients, merged)
-            matrix = merged.ctypes.data
+        source = new if row.new == 1 else frame
+        other = new if row.other_new == 1 else frame
         multiply(
-            1.0,
-            source.ctypes.data + 8 * row.source,
-            width,
-            matrix,
-            max(row.columns, 1) if per_step else row.rows,
-            per_step,
-            1.0 if row.add else 0.0,
-            new.ctypes.data + 8 * row.target,
-            width,
+            address(source, row.source),
+            stride,
             vectors,
+            _matrix(row, plan.terms, plan.weights, coefficients, memory),
             row.columns,
             row.rows,
+            address(new, row.target),
+            stride,
+            row.add,
+            address(coefficients, row.scale) if row.scale >= 0 else 0,
+            address(coefficients, row.left) if row.left >= 0 else 0,
+            address(other, row.other) if row.other >= 0 else 0,
+            stride,
+            address(memory.scratch, 0),
         )
 
 
 @inlined
-def _interval(
-    instructions: Array,
-    terms: Array,
-    weights: Array,
-    coefficients: Array,
-    buffers: Array,
-    at: int,
-    vectors: int,
-    merged: Array,
-) -> int:
-    """Apply all steps of ``coefficients`` to buffer ``at``, which is kept; return the last's."""
+def _interval(plan: Plan, coefficients: Array, at: int, vectors: int, memory: Memory) -> int:
+    """Apply all steps of ``coefficients`` to frame ``at``, which is kept; return the last's."""
     source = at
     target = (at + 1) % 3
     for t in range(len(coefficients)):
-        _step(
-            instructions,
-            terms,
-            weights,
-            coefficients[t],
-            buffers[source],
-            buffers[target],
-            vectors,
-            merged,
-        )
+        _step(plan, coefficients[t], memory.frames[source], memory.frames[target], vectors, memory)
         source = target
         target = 3 - at - source
     return source
@@ -181,17 +134,13 @@ def _count(log_r: Array, limit: float, columns: int, error: Array, growth: Array
 
 @compiled
 def advance_frame(
-    instructions: Array,
-    terms: Array,
-    weights: Array,
+    plan: Plan,
     coefficients: Array,
     start: int,
     ends: Array,
     alive: Array,
-    buffers: Array,
+    memory: Memory,
     columns: int,
-    merged: Array,
-    products: Array,
     limit: float,
     fixed: int,
     rate: float,
@@ -200,14 +149,14 @@ def advance_frame(
 ) -> tuple[int, int, float, int, int, float]:
     """Move a frame through a chunk of time, tile by tile, as `ArrayTangent.advance` does.
 
-    The frame is ``buffers[0]`` of the three (k, width). Stops before a step that by itself
+    The frame is the first of ``memory.frames``. Stops before a step that by itself
     spreads too far or overflows. Returns the number of the buffer in which the frame ends, the
     step reached, the rate, intervals, rejections, and the largest spread.
     """
     at = 0
     caution = block_spread_limit(limit)
     intervals, rejections, largest = 0, 0, 0.0
-    logs = np.empty(buffers.shape[1])
+    logs = np.empty(memory.frames.shape[1])
     for tile in range(len(ends)):
         end = ends[tile]
         vectors = alive[tile]
@@ -215,9 +164,9 @@ def advance_frame(
         while start < end and vectors > 0:
             steps = min(fixed, end - start) if fixed else next_interval(rate, end - start, limit)
             while True:
-                span = coefficients[start : start + steps]
-                image = _interval(instructions, terms, weights, span, buffers, at, vectors, merged)
-                orthonormalize(buffers[image], vectors, columns, products, log_r, caution)
+                image = _interval(plan, coefficients[start : start + steps], at, vectors, memory)
+                frame = memory.frames[image]
+                orthonormalize(frame, vectors, columns, memory.projections, log_r, caution)
                 spread = effective_spread(log_r.max(), log_r.min(), limit)
                 if spread <= limit or steps == 1 or fixed:
                     break

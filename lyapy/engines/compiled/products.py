@@ -1,0 +1,295 @@
+"""Matrix products put together of tiles, and the packing of their right-hand sides.
+
+A packed matrix lies in panels of `PANEL` columns, one behind the other and the last one filled
+up with zeros: each panel is read from its beginning to its end.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...types import Array
+from .jit import inlined
+from .tiles import PANEL, ROWS, copy_tile, dot_tile, merge_tile, product_tile
+
+__all__ = [
+    "SCRATCH",
+    "address",
+    "aligned",
+    "cross",
+    "merge",
+    "multiply",
+    "multiply_panel",
+    "pack",
+    "pack_transposed",
+    "packed_size",
+    "row_stride",
+]
+
+_P1, _P2, _P3, _P4, _P5, _P6, _P7, _P8 = (product_tile(rows) for rows in range(1, 9))
+_DOT_42, _DOT_41, _DOT_12, _DOT_11 = (dot_tile(r, c) for r, c in ((4, 2), (4, 1), (1, 2), (1, 1)))
+_MERGE_1, _MERGE_2, _MERGE_3 = (merge_tile(terms, False) for terms in (1, 2, 3))
+_MERGE_RIGHT = merge_tile(1, True)
+_COPY = copy_tile()
+
+# numbers of workspace: two tiles and three rows of factors
+SCRATCH = (2 * ROWS + 3) * PANEL
+
+
+def aligned(size: int) -> Array:
+    """Return ``size`` zeros that begin at a cache line."""
+    memory = np.zeros(size + 8)
+    start = -memory.ctypes.data // 8 % 8
+    return memory[start : start + size]
+
+
+def row_stride(width: int) -> int:
+    """Return the numbers from one row of a frame to the next.
+
+    Whole panels, and never a multiple of the caches' periods: rows of 64, 128 … numbers would
+    all fall on the same few lines.
+    """
+    panels = -(-width // PANEL)
+    return PANEL * (panels + (panels % 2 == 0))
+
+
+def packed_size(inner: int, columns: int) -> int:
+    """Return the numbers that a packed matrix (inner, columns) takes."""
+    return -(-columns // PANEL) * PANEL * inner
+
+
+def pack(matrix: Array) -> Array:
+    """Return ``matrix`` (inner, columns) in panels."""
+    inner, columns = matrix.shape
+    panels = -(-columns // PANEL)
+    padded = np.zeros((inner, panels * PANEL))
+    padded[:, :columns] = matrix
+    return np.ravel(padded.reshape(inner, panels, PANEL).transpose(1, 0, 2))
+
+
+@inlined
+def address(array: Array, number: int) -> int:
+    """Return the address of a number of a contiguous array."""
+    return np.int64(array.ctypes.data) + 8 * number
+
+
+@inlined
+def multiply_panel(
+    a: int,
+    a_stride: int,
+    vectors: int,
+    b: int,
+    b_stride: int,
+    inner: int,
+    out: int,
+    out_stride: int,
+    add: int,
+    scale: int,
+    left: int,
+    other: int,
+    other_stride: int,
+) -> None:
+    """Compute `PANEL` columns of a product for all rows, as `tiles.product_tile` says."""
+    i = 0
+    while i < vectors:
+        at, to, beside = a + 8 * i * a_stride, out + 8 * i * out_stride, other
+        if other != 0:
+            beside = other + 8 * i * other_stride
+        what = (
+            at,
+            a_stride,
+            b,
+            b_stride,
+            inner,
+            to,
+            out_stride,
+            add,
+            scale,
+            left,
+            beside,
+            other_stride,
+        )
+        rows = min(ROWS, vectors - i)
+        if rows == 8:
+            _P8(what)
+        elif rows == 7:
+            _P7(what)
+        elif rows == 6:
+            _P6(what)
+        elif rows == 5:
+            _P5(what)
+        elif rows == 4:
+            _P4(what)
+        elif rows == 3:
+            _P3(what)
+        elif rows == 2:
+            _P2(what)
+        else:
+            _P1(what)
+        i += rows
+
+
+@inlined
+def multiply(
+    a: int,
+    a_stride: int,
+    vectors: int,
+    b: int,
+    inner: int,
+    columns: int,
+    out: int,
+    out_stride: int,
+    add: int,
+    scale: int,
+    left: int,
+    other: int,
+    other_stride: int,
+    scratch: int,
+) -> None:
+    """Compute out = (out if add) + scale ⊙ (a @ b) + left ⊙ other for a packed b.
+
+    Parameters
+    ----------
+    a, b, out, scale, left, other : int
+        Addresses of arrays (vectors, inner), packed (inner, columns), (vectors, columns),
+        (columns,), (columns,), (vectors, columns); a scale, left or other of 0 is absent.
+    scratch : int
+        Address of `SCRATCH` numbers.
+    """
+    whole = columns // PANEL * PANEL
+    for j in range(0, whole, PANEL):
+        multiply_panel(
+            a,
+            a_stride,
+            vectors,
+            b + 8 * j * inner,
+            PANEL,
+            inner,
+            out + 8 * j,
+            out_stride,
+            add,
+            scale + 8 * j if scale != 0 else 0,
+            left + 8 * j if left != 0 else 0,
+            other + 8 * j if other != 0 else 0,
+            other_stride,
+        )
+    rest = columns - whole
+    if rest == 0:
+        return
+    # the last columns are computed on the side: beside them may lie another block
+    near = scratch + 8 * ROWS * PANEL
+    factors = near + 8 * ROWS * PANEL
+    if scale != 0:
+        _COPY((scale + 8 * whole, 0, 1, rest, factors, 0))
+    if left != 0:
+        _COPY((left + 8 * whole, 0, 1, rest, factors + 8 * PANEL, 0))
+    for i in range(0, vectors, ROWS):
+        rows = min(ROWS, vectors - i)
+        place = out + 8 * (whole + i * out_stride)
+        if add != 0:
+            _COPY((place, out_stride, rows, rest, scratch, PANEL))
+        if other != 0:
+            _COPY((other + 8 * (whole + i * other_stride), other_stride, rows, rest, near, PANEL))
+        multiply_panel(
+            a + 8 * i * a_stride,
+            a_stride,
+            rows,
+            b + 8 * whole * inner,
+            PANEL,
+            inner,
+            scratch,
+            PANEL,
+            add,
+            factors if scale != 0 else 0,
+            factors + 8 * PANEL if left != 0 else 0,
+            near if other != 0 else 0,
+            PANEL,
+        )
+        _COPY((scratch, PANEL, rows, rest, place, out_stride))
+
+
+@inlined
+def cross(
+    a: int,
+    a_stride: int,
+    rows: int,
+    b: int,
+    b_stride: int,
+    columns: int,
+    inner: int,
+    out: int,
+    out_stride: int,
+) -> None:
+    """Compute out = a @ b.T from addresses of a (rows, inner) and b (columns, inner)."""
+    for i in range(0, rows - 3, 4):
+        for j in range(0, columns - 1, 2):
+            to = out + 8 * (i * out_stride + j)
+            at, beside = a + 8 * i * a_stride, b + 8 * j * b_stride
+            _DOT_42((at, a_stride, beside, b_stride, inner, to, out_stride))
+        if columns % 2:
+            at, beside = a + 8 * i * a_stride, b + 8 * (columns - 1) * b_stride
+            to = out + 8 * (i * out_stride + columns - 1)
+            _DOT_41((at, a_stride, beside, b_stride, inner, to, out_stride))
+    for i in range(rows // 4 * 4, rows):
+        at = a + 8 * i * a_stride
+        for j in range(0, columns - 1, 2):
+            to = out + 8 * (i * out_stride + j)
+            _DOT_12((at, a_stride, b + 8 * j * b_stride, b_stride, inner, to, out_stride))
+        if columns % 2:
+            to = out + 8 * (i * out_stride + columns - 1)
+            beside = b + 8 * (columns - 1) * b_stride
+            _DOT_11((at, a_stride, beside, b_stride, inner, to, out_stride))
+
+
+@inlined
+def merge(
+    terms: Array,
+    weights: Array,
+    coefficients: Array,
+    inner: int,
+    columns: int,
+    out: int,
+    scratch: Array,
+) -> None:
+    """Write the packed sum of left ⊙ W ⊙ right[:, None] over ``terms``, to an address.
+
+    Each W (inner, columns) is the transpose of a term's matrix, packed.
+    """
+    for j in range(0, columns, PANEL):
+        target = out + 8 * j * inner
+        t = 0
+        while t < len(terms):
+            together = min(3, len(terms) - t)
+            for s in range(together):
+                term = terms[t + s]
+                if term.right >= 0:
+                    together = 1
+                for c in range(min(PANEL, columns - j)):
+                    left = coefficients[term.left + j + c] if term.left >= 0 else 1.0
+                    scratch[s * PANEL + c] = left
+            add = np.int64(t > 0)
+            l1, l2, l3 = address(scratch, 0), address(scratch, PANEL), address(scratch, 2 * PANEL)
+            w1 = address(weights, terms[t].matrix + j * inner)
+            if terms[t].right >= 0:
+                right = address(coefficients, terms[t].right)
+                _MERGE_RIGHT((target, inner, add, w1, l1, right))
+                together = 1
+            elif together == 1:
+                _MERGE_1((target, inner, add, w1, l1))
+            else:
+                w2 = address(weights, terms[t + 1].matrix + j * inner)
+                if together == 2:
+                    _MERGE_2((target, inner, add, w1, l1, w2, l2))
+                else:
+                    w3 = address(weights, terms[t + 2].matrix + j * inner)
+                    _MERGE_3((target, inner, add, w1, l1, w2, l2, w3, l3))
+            t += together
+
+
+@inlined
+def pack_transposed(matrix: int, inner: int, columns: int, out: int) -> None:
+    """Pack the transpose of the matrix (columns, inner) at an address."""
+    for j in range(0, columns, PANEL):
+        for c in range(min(PANEL, columns - j)):
+            row = matrix + 8 * (j + c) * inner
+            _COPY((row, 1, inner, 1, out + 8 * (j * inner + c), PANEL))
