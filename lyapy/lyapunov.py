@@ -127,7 +127,7 @@ def lyapunov_spectrum(
     threads = default_threads() if threads is None else threads
     check_size("threads", threads, 1)
     check_size("blas_threads", blas_threads, 1)
-    engine = choose_engine(backend)
+    engine = choose_engine(backend, blas_threads)
     parts = network.parts(whole=not isinstance(frame, str), tolerance=two_ended and tolerance)
 
     def run(b: int, report: Callable[[int], None]) -> tuple[Array, list[PartResult]]:

@@ -127,10 +127,11 @@ class _Follower:
         """
         logs = self.part.log_abs_det(coefficients)
         if logs is None and first:
-            identity = np.eye(self.part.program.state_size)
-            steps = coefficients[: ends[0]]
-            dense = [tangent_step(self.part.program, step, identity) for step in steps]
-            logs, tiles = np.linalg.slogdet(np.stack(dense))[1], tiles[0]
+            program, identity = self.part.program, np.eye(self.part.program.state_size)
+            # some at a time, for the sake of memory
+            some = [coefficients[t : min(t + 8, ends[0])] for t in range(0, ends[0], 8)]
+            dense = (tangent_step(program, steps, identity) for steps in some)
+            logs, tiles = np.concatenate([np.linalg.slogdet(J)[1] for J in dense]), tiles[0]
         if logs is not None:
             self.determinants += np.sum(logs), np.sum(tiles), len(logs)
 

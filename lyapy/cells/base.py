@@ -19,6 +19,7 @@ __all__ = [
     "as_vector",
     "determinant",
     "gates",
+    "log_abs_product",
     "project",
 ]
 
@@ -166,6 +167,17 @@ def determinant(matrix: Array) -> Determinant:
         nullity = len(matrix) - int(np.linalg.matrix_rank(matrix))
     log_abs = -np.inf if nullity else float(np.sum(np.log(np.abs(np.diagonal(factors)))))
     return Determinant(log_abs, nullity, 1.0 / rcond if rcond else np.inf)
+
+
+def log_abs_product(x: Array) -> Array:
+    """Return Σ log|x| over the last axis, in a fraction of the time of as many logarithms."""
+    fractions, exponents = np.frexp(x)
+    # products of so many fractions, each at least 1/2, stay in float64's range
+    starts = np.arange(0, x.shape[-1], 1000)
+    products = np.multiply.reduceat(fractions, starts, axis=-1)
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.abs(products)).sum(axis=-1)
+    return logs + np.log(2.0) * exponents.sum(axis=-1)
 
 
 def project(x: Array, W: Array, b: Array) -> Array:

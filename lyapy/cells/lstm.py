@@ -10,7 +10,7 @@ import numpy as np
 
 from ..types import Array
 from .activations import logistic, tanh
-from .base import Cell, Determinant, Inverse, as_matrix, as_vector, determinant, gates
+from .base import Cell, Determinant, Inverse, as_matrix, as_vector, determinant, gates, log_abs_product
 
 __all__ = ["LSTM", "ProjectedLSTM"]
 
@@ -89,9 +89,8 @@ class LSTM(Cell):
 
     def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
         # log|w| = log|tanh c′| + log o(1 − o)
-        with np.errstate(divide="ignore"):
-            units = np.log(coefficients["f"]) + np.log(np.abs(coefficients["w"]))
-            return np.sum(units, axis=-1) + self._determinant.log_abs
+        logs = log_abs_product(coefficients["f"]) + log_abs_product(coefficients["w"])
+        return logs + self._determinant.log_abs
 
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
         # rank J ≤ n + rank(diag(w) U_o)

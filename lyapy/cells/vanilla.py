@@ -10,7 +10,7 @@ import numpy as np
 
 from ..types import Array
 from .activations import NONLINEARITIES, activation
-from .base import Cell, Determinant, Inverse, as_matrix, as_vector, determinant
+from .base import Cell, Determinant, Inverse, as_matrix, as_vector, determinant, log_abs_product
 
 __all__ = ["Vanilla"]
 
@@ -70,9 +70,7 @@ class Vanilla(Cell):
 
     def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
         # a dead unit makes the determinant zero, and its logarithm −∞ is the right answer
-        with np.errstate(divide="ignore"):
-            units = np.sum(np.log(np.abs(coefficients["a"])), axis=-1)
-            return units + self._determinant.log_abs
+        return log_abs_product(coefficients["a"]) + self._determinant.log_abs
 
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
         a = coefficients["a"]

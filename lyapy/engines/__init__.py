@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ __all__ = ["choose_engine"]
 BACKENDS = ("auto", "numba", "numpy", "cupy")
 
 
-def choose_engine(backend: str) -> Engine:
+def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
     """Return the engine of ``backend``; "auto" is the compiled one.
 
     Raises
@@ -28,7 +29,8 @@ def choose_engine(backend: str) -> Engine:
     if backend in ("auto", "numba"):
         from . import compiled
 
-        return Engine("numba", compiled.layer_forward, compiled.CompiledTangent)
+        tangent = partial(compiled.CompiledTangent, blas=blas_threads > 1)
+        return Engine("numba", compiled.layer_forward, tangent)
     if backend == "numpy":
         from ..forward import layer_forward
         from .array import ArrayTangent

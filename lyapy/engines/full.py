@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -36,6 +36,29 @@ class Tangent(Protocol):
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
     ) -> Array: ...
+
+
+class _Span(NamedTuple):
+    """Tiles that are advanced together: ends, living directions and Σ log|det J| of each."""
+
+    coefficients: Array
+    ends: Array
+    alive: Array
+    expected: Array
+
+    def head(self, count: int) -> _Span:
+        """Return the first ``count`` tiles."""
+        end = self.ends[count - 1]
+        rest = (self.ends[:count], self.alive[:count], self.expected[:count])
+        return _Span(self.coefficients[:end], *rest)
+
+
+class _Advance(NamedTuple):
+    """Where one way leads: both ends, or one frame, and the growth (tiles, D)."""
+
+    front: Carry
+    back: Carry | None
+    growth: Array
 
 
 class FullTangent:
@@ -80,86 +103,114 @@ class FullTangent:
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
     ) -> Array:
         """Move the frame through a chunk of time, as `ArrayTangent.advance` does."""
+        starts = np.concatenate([[0], ends[:-1]])
+        expected = np.add.reduceat(self.log_abs_det(coefficients), starts)
         growth = np.empty((len(ends), self.size))
-        logs = self.log_abs_det(coefficients)
-        inverse = np.zeros((len(coefficients), 0))
-        start = 0
-        for tile, end in enumerate(ends):
-            if self.split < self.size and not inverse.size:
-                inverse = self.invert(coefficients)
-            span, back = coefficients[start:end], inverse[start:end]
-            expected = float(np.sum(logs[start:end]))
-            rows = alive[tile : tile + 1]
-            growth[tile] = self._advance_tile(span, back, rows, expected, carry, control)
-            start = end
+        done = 0
+        while done < len(ends):
+            # the way is reconsidered after 1, 2, 4, 8 … tiles
+            last = min(done + (1 << self.tiles.bit_length()) - self.tiles, len(ends))
+            last = done + int(np.searchsorted(-alive[done:last], -alive[done], side="right"))
+            first = starts[done]
+            tiles = self._advance_tiles(
+                _Span(
+                    coefficients[first : ends[last - 1]],
+                    ends[done:last] - first,
+                    alive[done:last],
+                    expected[done:last],
+                ),
+                carry,
+                control,
+            )
+            growth[done : done + len(tiles)] = tiles
+            done += len(tiles)
         return growth
 
-    def _advance_tile(
-        self,
-        coefficients: Array,
-        inverse: Array,
-        alive: Array,
-        expected: float,
-        carry: Carry,
-        control: Control,
-    ) -> Array:
-        """Advance by a tile in the cheapest way that agrees with the determinant."""
-        steps = len(coefficients)
-        admitted = math.exp(control.limit) * UNIT_ROUNDOFF * steps * math.sqrt(self.size)
+    def _advance_tiles(self, span: _Span, carry: Carry, control: Control) -> Array:
+        """Advance by the tiles of ``span`` that go one way, the cheapest; return their growth.
 
-        def agrees(growth: Array) -> bool:
-            # a dead direction makes both sides −∞
-            return not math.isfinite(expected) or abs(growth.sum() - expected) <= admitted
-
-        if alive[0] < self.size:
+        How far is found by going all the way and looking back, which is cheap where little
+        goes wrong: what follows a tile that fails is thrown away.
+        """
+        if span.alive[0] < self.size:
             self._cut(self.size, carry)
             self.trailing = None
-        found = None
-        if self.split < self.size and np.isfinite(inverse).all():
-            found = self._both_ends(coefficients, inverse, carry, control)
-        if found is None or not agrees(found[-1]):
-            self._cut(self.size, carry)
-            found = self._one_frame(coefficients, alive, carry, self._way(control))
-            if not (self.graded or agrees(found[-1])):
-                self.graded = True
-                found = self._one_frame(coefficients, alive, carry, self._way(control))
+        found = self._attempt(span, carry, control)
+        count = self._count_agreeing(span, found, control)
+        while not count and len(span.ends) > 1:
+            span = span.head(len(span.ends) // 2)
+            found = self._attempt(span, carry, control)
+            count = self._count_agreeing(span, found, control)
+        if 0 < count < len(span.ends):
+            span = span.head(count)
+            found = self._attempt(span, carry, control)
+        elif not count:
+            found = self._mend(span, carry, control)
+        assert found is not None
         front, back, growth = found
         self._keep(front, back, carry)
-        self.tiles += 1
-        # the way is reconsidered after 1, 2, 4, 8 … tiles
+        self.tiles += len(span.ends)
         if self.tiles & (self.tiles - 1) == 0:
             self.graded = False
             if self.trailing is not None:
-                self._cut(best_split(growth / steps, control.limit, control.tile), carry)
+                rates = growth[-1] / np.diff(span.ends, prepend=0)[-1]
+                self._cut(best_split(rates, control.limit, control.tile), carry)
         return growth
+
+    def _attempt(self, span: _Span, carry: Carry, control: Control) -> _Advance | None:
+        if self.split < self.size:
+            return self._both_ends(span, carry, control)
+        return self._one_frame(span, carry, control)
+
+    def _mend(self, span: _Span, carry: Carry, control: Control) -> _Advance:
+        """Advance by one tile on which the way so far fails: in one frame, or in graded steps."""
+        if self.split < self.size:
+            self._cut(self.size, carry)
+            found = self._one_frame(span, carry, control)
+            if self._count_agreeing(span, found, control):
+                return found
+        self.graded = True
+        return self._one_frame(span, carry, control)
+
+    def _count_agreeing(self, span: _Span, found: _Advance | None, control: Control) -> int:
+        """Return how many tiles from the first one on agree with the determinant."""
+        if found is None:
+            return 0
+        steps = np.diff(span.ends, prepend=0)
+        admitted = math.exp(control.limit) * UNIT_ROUNDOFF * steps * math.sqrt(self.size)
+        # a dead direction makes both sides −∞
+        known = np.isfinite(span.expected)
+        difference = np.abs(found.growth.sum(axis=1) - np.where(known, span.expected, 0.0))
+        agrees = ~known | (difference <= admitted) | self.graded
+        return len(agrees) if agrees.all() else int(agrees.argmin())
 
     def _way(self, control: Control) -> Control:
         return control._replace(graded=self.graded and control.fixed <= 1)
 
-    def _one_frame(
-        self, coefficients: Array, alive: Array, carry: Carry, control: Control
-    ) -> tuple[Carry, None, Array]:
+    def _one_frame(self, span: _Span, carry: Carry, control: Control) -> _Advance:
         frame = Carry(carry.frame.copy(), self.rates[0])
-        end = np.array([len(coefficients)])
-        return frame, None, self.leading.advance(coefficients, end, alive, frame, control)[0]
+        control = self._way(control)
+        growth = self.leading.advance(span.coefficients, span.ends, span.alive, frame, control)
+        return _Advance(frame, None, growth)
 
-    def _both_ends(
-        self, coefficients: Array, inverse: Array, carry: Carry, control: Control
-    ) -> tuple[Carry, Carry | None, Array] | None:
+    def _both_ends(self, span: _Span, carry: Carry, control: Control) -> _Advance | None:
         """Advance both ends, the trailing one from its last row upwards; None if impossible."""
         assert self.trailing is not None
-        p = self.split
+        inverse = self.invert(span.coefficients)
+        if not np.isfinite(inverse).all():
+            return None
+        p, ends = self.split, span.ends
         control = control._replace(limit=control.limit - math.log(MARGIN))
-        end = np.array([len(coefficients)])
         front = Carry(carry.frame[:p].copy(), self.rates[0])
         back = Carry(np.ascontiguousarray(carry.frame[: p - 1 : -1]), self.rates[1])
-        growth = np.empty(self.size)
-        growth[:p] = self.leading.advance(coefficients, end, np.array([p]), front, control)[0]
-        rows = np.array([self.size - p])
-        growth[p:] = -self.trailing.advance(inverse, end, rows, back, control)[0, ::-1]
+        growth = np.empty((len(ends), self.size))
+        rows = np.full(len(ends), p)
+        growth[:, :p] = self.leading.advance(span.coefficients, ends, rows, front, control)
+        rows = np.full(len(ends), self.size - p)
+        growth[:, p:] = -self.trailing.advance(inverse, ends, rows, back, control)[:, ::-1]
         if max(front.largest_spread, back.largest_spread) > control.limit:
             return None
-        return front, back, growth
+        return _Advance(front, back, growth)
 
     def _keep(self, front: Carry, back: Carry | None, carry: Carry) -> None:
         p = self.split

@@ -16,11 +16,12 @@ def tangent_step(program: Program, coefficients: Array, frame: Array) -> Array:
     Parameters
     ----------
     coefficients : array (..., C)
-        Of one step.
+        Of one step, or of several.
     frame : array (..., k, D)
-        Deviation vectors as rows.
+        Deviation vectors as rows; without further axes, the same for all steps.
     """
-    new = np.zeros_like(frame, shape=(*frame.shape[:-1], program.width))
+    each = np.broadcast_shapes(coefficients.shape[:-1], frame.shape[:-2])
+    new = np.zeros_like(frame, shape=(*each, frame.shape[-2], program.width))
     for assignment in program.assignments:
         for term in assignment.terms:
             source = (new if term.new else frame)[..., term.source.columns]

@@ -17,6 +17,10 @@ from .tangent import Memory, advance_frame
 
 __all__ = ["CompiledTangent", "layer_forward"]
 
+# from here on BLAS, which blocks its products for the caches, is the faster; measured
+LARGE_STATE = 1000
+LARGE_FRAME = 200
+
 
 class CompiledTangent:
     """The tangent kernel with the tables and workspaces of one trajectory.
@@ -26,11 +30,14 @@ class CompiledTangent:
     program : Program
     vectors : int
         Largest number of deviation vectors.
+    blas : bool
+        Leave all products to BLAS, which can use several threads.
     """
 
-    def __init__(self, program: Program, vectors: int) -> None:
+    def __init__(self, program: Program, vectors: int, blas: bool = False) -> None:
         self.program = program
-        self.plan = make_plan(program, blas=False)
+        large = program.state_size >= LARGE_STATE and vectors >= LARGE_FRAME
+        self.plan = make_plan(program, blas or large)
         self.columns = program.state_size
         self.stride = row_stride(program.width)
         self.frames = aligned(3 * vectors * self.stride)

@@ -50,12 +50,15 @@ class Plan(NamedTuple):
         for BLAS.
     merged_size : int
         Numbers in the largest merged or given matrix.
+    blas : bool
+        Whether the products are BLAS's.
     """
 
     instructions: Array
     terms: Array
     weights: Array
     merged_size: int
+    blas: bool
 
 
 def make_plan(program: Program, blas: bool) -> Plan:
@@ -69,7 +72,7 @@ def make_plan(program: Program, blas: bool) -> Plan:
     rows = [row for a in program.assignments for row in _instructions(a, weights, terms)]
     table = np.array([tuple(r.get(n, NONE) for n in INSTRUCTION.names or ()) for r in rows], INSTRUCTION)
     sizes = [packed_size(row["columns"], row["rows"]) for row in rows if row["op"] in (GIVEN, MERGED)]
-    return Plan(table, np.array(terms, TERM), weights.joined(), max(sizes, default=0))
+    return Plan(table, np.array(terms, TERM), weights.joined(), max(sizes, default=0), blas)
 
 
 class _Weights:

@@ -18,6 +18,7 @@ __all__ = [
     "aligned",
     "cross",
     "merge",
+    "merge_rows",
     "multiply",
     "multiply_panel",
     "pack",
@@ -284,6 +285,27 @@ def merge(
                     w3 = address(weights, terms[t + 2].matrix + j * inner)
                     _MERGE_3((target, inner, add, w1, l1, w2, l2, w3, l3))
             t += together
+
+
+@inlined
+def merge_rows(
+    terms: Array, weights: Array, coefficients: Array, inner: int, columns: int, out: Array
+) -> None:
+    """Write the same sum row by row, for BLAS, of weights that are not packed."""
+    for j in range(inner):
+        target = out[j * columns : (j + 1) * columns]
+        target[:] = 0.0
+        for t in range(len(terms)):
+            term = terms[t]
+            source = weights[term.matrix + j * columns : term.matrix + (j + 1) * columns]
+            factor = coefficients[term.right + j] if term.right >= 0 else 1.0
+            if term.left >= 0:
+                left = coefficients[term.left : term.left + columns]
+                for i in range(columns):
+                    target[i] += factor * source[i] * left[i]
+            else:
+                for i in range(columns):
+                    target[i] += factor * source[i]
 
 
 @inlined

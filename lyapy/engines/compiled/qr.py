@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from ...types import Array
+from . import blas
 from .jit import inlined, vectorized
 from .products import address, aligned, cross, multiply_panel
 from .tiles import PANEL
@@ -18,11 +19,18 @@ from .tiles import PANEL
 __all__ = ["BASE", "orthonormalize", "workspace"]
 
 BASE = 16
+LARGE = 128
 
 
 @inlined
 def orthonormalize(
-    frame: Array, rows: int, columns: int, products: Array, log_r: Array, spread_limit: float
+    frame: Array,
+    rows: int,
+    columns: int,
+    products: Array,
+    log_r: Array,
+    spread_limit: float,
+    by_blas: bool,
 ) -> None:
     """Orthonormalize ``frame[:rows, :columns]`` in place and write log R_ii.
 
@@ -35,6 +43,8 @@ def orthonormalize(
     spread_limit : float
         Largest max log R_ii − min log R_ii of a block that is projected out as if its rows
         were exactly orthonormal.
+    by_blas : bool
+        Leave the products of large blocks to BLAS.
     """
     start = 0
     while start < rows:
@@ -48,7 +58,10 @@ def orthonormalize(
         if end > stop:
             before = log_r[stop - block : stop]
             careful = not before.max() - before.min() <= spread_limit
-            _project_block(frame, stop - block, stop, end, columns, products, careful)
+            if by_blas and block >= LARGE and not careful:
+                _project_by_blas(frame, stop - block, stop, end, columns, products)
+            else:
+                _project_block(frame, stop - block, stop, end, columns, products, careful)
         start = stop
 
 
@@ -77,6 +90,18 @@ def _project_block(
         factors = corrected
     # beyond the state lie auxiliary blocks, free for use, or nothing
     _subtract(factors, n, b, first, stride, columns, second, stride, minus)
+
+
+@inlined
+def _project_by_blas(
+    frame: Array, start: int, stop: int, end: int, columns: int, products: Array
+) -> None:
+    """Do the same by BLAS, which can use several threads."""
+    stride = frame.shape[1]
+    first, second = address(frame, stride * start), address(frame, stride * stop)
+    b, n, factors = stop - start, end - stop, address(products, 0)
+    blas.multiply(1.0, second, stride, first, stride, True, 0.0, factors, b, n, columns, b)
+    blas.multiply(-1.0, factors, b, first, stride, False, 1.0, second, stride, n, b, columns)
 
 
 @inlined

@@ -9,9 +9,10 @@ import numpy as np
 
 from ...types import Array
 from .. import interval
+from . import blas
 from .jit import compiled, inlined
 from .plan import DIAGONAL, GIVEN, PRODUCT, Plan
-from .products import address, merge, multiply, pack_transposed
+from .products import address, merge, merge_rows, multiply, pack_transposed
 from .qr import orthonormalize
 
 __all__ = ["advance_frame"]
@@ -43,37 +44,110 @@ class Memory(NamedTuple):
 
 
 @inlined
-def _diagonal(row: Array, add: bool, coefficients: Array, frame: Array, new: Array, vectors: int) -> None:
-    """Compute target = (target if add) + left ⊙ other, row by row."""
+def _add_diagonal(
+    row: Array, coefficients: Array, frame: Array, new: Array, vectors: int
+) -> None:
+    """Add left ⊙ other to the target, row by row."""
     n = row.rows
     left = coefficients[max(row.left, 0) : max(row.left, 0) + n]
     source = new if row.other_new == 1 else frame
     for v in range(vectors):
         z = new[v, row.target : row.target + n]
-        if not add:
-            z[:] = 0.0
-        if row.other >= 0:
-            q = source[v, row.other : row.other + n]
-            if row.left >= 0:
-                for c in range(n):
-                    z[c] += left[c] * q[c]
-            else:
-                for c in range(n):
-                    z[c] += q[c]
+        q = source[v, row.other : row.other + n]
+        if row.left >= 0:
+            for c in range(n):
+                z[c] += left[c] * q[c]
+        else:
+            for c in range(n):
+                z[c] += q[c]
 
 
 @inlined
-def _matrix(row: Array, terms: Array, weights: Array, coefficients: Array, memory: Memory) -> int:
-    """Return the address of the packed matrix of a product, building it where it changes."""
+def _scale(row: Array, coefficients: Array, new: Array, vectors: int) -> None:
+    factors = coefficients[row.scale : row.scale + row.rows]
+    for v in range(vectors):
+        z = new[v, row.target : row.target + row.rows]
+        for c in range(row.rows):
+            z[c] *= factors[c]
+
+
+@inlined
+def _packed_product(
+    plan: Plan,
+    row: Array,
+    coefficients: Array,
+    frame: Array,
+    new: Array,
+    vectors: int,
+    memory: Memory,
+) -> None:
+    """Compute target = (target if add) + scale ⊙ (source @ M.T) + left ⊙ other in one pass."""
+    stride = frame.shape[1]
+    matrix = address(memory.merged, 0)
     if row.op == PRODUCT:
-        return address(weights, row.matrix)
-    merged = address(memory.merged, 0)
-    if row.op == GIVEN:
-        pack_transposed(address(coefficients, row.matrix), row.columns, row.rows, merged)
+        matrix = address(plan.weights, row.matrix)
+    elif row.op == GIVEN:
+        pack_transposed(address(coefficients, row.matrix), row.columns, row.rows, matrix)
     else:
-        own = terms[row.first : row.last]
-        merge(own, weights, coefficients, row.columns, row.rows, merged, memory.scratch)
-    return merged
+        terms = plan.terms[row.first : row.last]
+        merge(terms, plan.weights, coefficients, row.columns, row.rows, matrix, memory.scratch)
+    multiply(
+        address(new if row.new == 1 else frame, row.source),
+        stride,
+        vectors,
+        matrix,
+        row.columns,
+        row.rows,
+        address(new, row.target),
+        stride,
+        row.add,
+        address(coefficients, row.scale) if row.scale >= 0 else 0,
+        address(coefficients, row.left) if row.left >= 0 else 0,
+        address(new if row.other_new == 1 else frame, row.other) if row.other >= 0 else 0,
+        stride,
+        address(memory.scratch, 0),
+    )
+
+
+@inlined
+def _blas_product(
+    plan: Plan,
+    row: Array,
+    coefficients: Array,
+    frame: Array,
+    new: Array,
+    vectors: int,
+    memory: Memory,
+) -> None:
+    """Compute the same by BLAS and two passes over the target."""
+    stride = frame.shape[1]
+    given = row.op == GIVEN
+    matrix = address(memory.merged, 0)
+    if given:
+        matrix = address(coefficients, row.matrix)
+    elif row.op == PRODUCT:
+        matrix = address(plan.weights, row.matrix)
+    else:
+        terms = plan.terms[row.first : row.last]
+        merge_rows(terms, plan.weights, coefficients, row.columns, row.rows, memory.merged)
+    blas.multiply(
+        1.0,
+        address(new if row.new == 1 else frame, row.source),
+        stride,
+        matrix,
+        row.columns if given else row.rows,
+        given,
+        1.0 if row.add else 0.0,
+        address(new, row.target),
+        stride,
+        vectors,
+        row.columns,
+        row.rows,
+    )
+    if row.scale >= 0:
+        _scale(row, coefficients, new, vectors)
+    if row.other >= 0:
+        _add_diagonal(row, coefficients, frame, new, vectors)
 
 
 @inlined
@@ -81,30 +155,18 @@ def _step(
     plan: Plan, coefficients: Array, frame: Array, new: Array, vectors: int, memory: Memory
 ) -> None:
     """Write the image of ``frame`` under one step's Jacobian into ``new``."""
-    stride = frame.shape[1]
     for i in range(len(plan.instructions)):
         row = plan.instructions[i]
-        if row.op == DIAGONAL:
-            _diagonal(row, row.add == 1, coefficients, frame, new, vectors)
+        if row.op != DIAGONAL:
+            if plan.blas:
+                _blas_product(plan, row, coefficients, frame, new, vectors, memory)
+            else:
+                _packed_product(plan, row, coefficients, frame, new, vectors, memory)
             continue
-        source = new if row.new == 1 else frame
-        other = new if row.other_new == 1 else frame
-        multiply(
-            address(source, row.source),
-            stride,
-            vectors,
-            _matrix(row, plan.terms, plan.weights, coefficients, memory),
-            row.columns,
-            row.rows,
-            address(new, row.target),
-            stride,
-            row.add,
-            address(coefficients, row.scale) if row.scale >= 0 else 0,
-            address(coefficients, row.left) if row.left >= 0 else 0,
-            address(other, row.other) if row.other >= 0 else 0,
-            stride,
-            address(memory.scratch, 0),
-        )
+        if row.add == 0:
+            new[:vectors, row.target : row.target + row.rows] = 0.0
+        if row.other >= 0:
+            _add_diagonal(row, coefficients, frame, new, vectors)
 
 
 @inlined
@@ -166,7 +228,9 @@ def advance_frame(
             while True:
                 image = _interval(plan, coefficients[start : start + steps], at, vectors, memory)
                 frame = memory.frames[image]
-                orthonormalize(frame, vectors, columns, memory.projections, log_r, caution)
+                orthonormalize(
+                    frame, vectors, columns, memory.projections, log_r, caution, plan.blas
+                )
                 spread = effective_spread(log_r.max(), log_r.min(), limit)
                 if spread <= limit or steps == 1 or fixed:
                     break
