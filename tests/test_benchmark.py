@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.benchmarks import growth
+
 
 def test_tiny_benchmark_runs():
     command = [sys.executable, "-m", "tests.benchmarks.cpu", "--tiny"]
@@ -14,3 +16,10 @@ def test_tiny_benchmark_runs():
     assert len(rows) == 2
     errors = [float(row.split("|")[-2]) for row in rows]
     assert all(error < 1e-6 for error in errors)
+
+
+def test_one_case_of_the_growth_benchmark_runs():
+    case = {"kind": "gru", "n": 6, "k": 3, "steps": 70, "trajectories": 1, "layers": 1}
+    seconds, memory = growth.in_a_process(case | {"threads": 1})
+    assert seconds > 0.0
+    assert 10.0 < memory < 2000.0

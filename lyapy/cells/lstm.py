@@ -10,7 +10,16 @@ import numpy as np
 
 from ..types import Array
 from .activations import logistic, tanh
-from .base import Cell, Determinant, Inverse, as_matrix, as_vector, determinant, gates, log_abs_product
+from .base import (
+    Cell,
+    Determinant,
+    Inverse,
+    as_matrix,
+    as_vector,
+    determinant,
+    gates,
+    log_abs_product,
+)
 
 __all__ = ["LSTM", "ProjectedLSTM"]
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 ROUNDS = 3
 DOCS = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
+COMMAND = "`python -m tests.benchmarks.cpu --write`"
 
 
 class Case(NamedTuple):
@@ -73,9 +74,9 @@ def main() -> None:
     for case in cases:
         lines.append(measure(case))
         print(lines[-1], flush=True)
-    print(environment())
+    print(environment(COMMAND))
     if arguments.write:
-        write("\n".join([*lines, "", environment()]))
+        replace_table("\n".join([*lines, "", environment(COMMAND)]), BEGIN, END)
 
 
 HEADER = (
@@ -152,7 +153,7 @@ def deviation(network, inputs, k) -> float:
     return float(np.max(np.abs(found.exponents - wanted.exponents)))
 
 
-def environment() -> str:
+def environment(command: str, cores: int = 1) -> str:
     """Return machine, versions and command."""
     names = ("lyapy", "numpy", "scipy", "numba", "jax", "torch")
     versions = []
@@ -166,19 +167,18 @@ def environment() -> str:
     if info.exists():
         found = [x for x in info.read_text().splitlines() if x.startswith("model name")]
         model = found[0].partition(":")[2].strip() if found else model
-    return (
-        f"One core of {model}; Python {platform.python_version()}, {', '.join(versions)}; "
-        "`python -m tests.benchmarks.cpu --write`; medians of "
-        f"{ROUNDS} rounds, everything warmed up."
-    )
+    where = "One core" if cores == 1 else f"{cores} cores"
+    times = f"medians of {ROUNDS} rounds" if cores == 1 else "shortest of up to three runs"
+    python = f"Python {platform.python_version()}, {', '.join(versions)}"
+    return f"{where} of {model}; {python}; {command}; {times}, everything warmed up."
 
 
-def write(table: str) -> None:
+def replace_table(table: str, begin: str, end: str) -> None:
     """Put the table between its marks in the docs."""
     text = DOCS.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    DOCS.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    DOCS.write_text(f"{before}{begin}\n{table}\n{end}{after}")
 
 
 if __name__ == "__main__":

@@ -70,8 +70,12 @@ def make_plan(program: Program, blas: bool) -> Plan:
     weights = _Weights(blas)
     terms: list[tuple[int, int, int]] = []
     rows = [row for a in program.assignments for row in _instructions(a, weights, terms)]
-    table = np.array([tuple(r.get(n, NONE) for n in INSTRUCTION.names or ()) for r in rows], INSTRUCTION)
-    sizes = [packed_size(row["columns"], row["rows"]) for row in rows if row["op"] in (GIVEN, MERGED)]
+    table = np.array(
+        [tuple(r.get(n, NONE) for n in INSTRUCTION.names or ()) for r in rows], INSTRUCTION
+    )
+    sizes = [
+        packed_size(row["columns"], row["rows"]) for row in rows if row["op"] in (GIVEN, MERGED)
+    ]
     return Plan(table, np.array(terms, TERM), weights.joined(), max(sizes, default=0), blas)
 
 

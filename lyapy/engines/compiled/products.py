@@ -10,27 +10,22 @@ import numpy as np
 
 from ...types import Array
 from .jit import inlined
-from .tiles import PANEL, ROWS, copy_tile, dot_tile, merge_tile, product_tile
+from .tiles import PANEL, ROWS, copy_tile, dot_tile, product_tile
 
 __all__ = [
     "SCRATCH",
     "address",
     "aligned",
     "cross",
-    "merge",
-    "merge_rows",
     "multiply",
     "multiply_panel",
     "pack",
-    "pack_transposed",
     "packed_size",
     "row_stride",
 ]
 
 _P1, _P2, _P3, _P4, _P5, _P6, _P7, _P8 = (product_tile(rows) for rows in range(1, 9))
 _DOT_42, _DOT_41, _DOT_12, _DOT_11 = (dot_tile(r, c) for r, c in ((4, 2), (4, 1), (1, 2), (1, 1)))
-_MERGE_1, _MERGE_2, _MERGE_3 = (merge_tile(terms, False) for terms in (1, 2, 3))
-_MERGE_RIGHT = merge_tile(1, True)
 _COPY = copy_tile()
 
 # numbers of workspace: two tiles and three rows of factors
@@ -71,7 +66,7 @@ def pack(matrix: Array) -> Array:
 @inlined
 def address(array: Array, number: int) -> int:
     """Return the address of a number of a contiguous array."""
-    return np.int64(array.ctypes.data) + 8 * number
+    return np.int64(array.ctypes.data) + 8 * number  # type: ignore[return-value]
 
 
 @inlined
@@ -240,78 +235,3 @@ def cross(
             to = out + 8 * (i * out_stride + columns - 1)
             beside = b + 8 * (columns - 1) * b_stride
             _DOT_11((at, a_stride, beside, b_stride, inner, to, out_stride))
-
-
-@inlined
-def merge(
-    terms: Array,
-    weights: Array,
-    coefficients: Array,
-    inner: int,
-    columns: int,
-    out: int,
-    scratch: Array,
-) -> None:
-    """Write the packed sum of left ⊙ W ⊙ right[:, None] over ``terms``, to an address.
-
-    Each W (inner, columns) is the transpose of a term's matrix, packed.
-    """
-    for j in range(0, columns, PANEL):
-        target = out + 8 * j * inner
-        t = 0
-        while t < len(terms):
-            together = min(3, len(terms) - t)
-            for s in range(together):
-                term = terms[t + s]
-                if term.right >= 0:
-                    together = 1
-                for c in range(min(PANEL, columns - j)):
-                    left = coefficients[term.left + j + c] if term.left >= 0 else 1.0
-                    scratch[s * PANEL + c] = left
-            add = np.int64(t > 0)
-            l1, l2, l3 = address(scratch, 0), address(scratch, PANEL), address(scratch, 2 * PANEL)
-            w1 = address(weights, terms[t].matrix + j * inner)
-            if terms[t].right >= 0:
-                right = address(coefficients, terms[t].right)
-                _MERGE_RIGHT((target, inner, add, w1, l1, right))
-                together = 1
-            elif together == 1:
-                _MERGE_1((target, inner, add, w1, l1))
-            else:
-                w2 = address(weights, terms[t + 1].matrix + j * inner)
-                if together == 2:
-                    _MERGE_2((target, inner, add, w1, l1, w2, l2))
-                else:
-                    w3 = address(weights, terms[t + 2].matrix + j * inner)
-                    _MERGE_3((target, inner, add, w1, l1, w2, l2, w3, l3))
-            t += together
-
-
-@inlined
-def merge_rows(
-    terms: Array, weights: Array, coefficients: Array, inner: int, columns: int, out: Array
-) -> None:
-    """Write the same sum row by row, for BLAS, of weights that are not packed."""
-    for j in range(inner):
-        target = out[j * columns : (j + 1) * columns]
-        target[:] = 0.0
-        for t in range(len(terms)):
-            term = terms[t]
-            source = weights[term.matrix + j * columns : term.matrix + (j + 1) * columns]
-            factor = coefficients[term.right + j] if term.right >= 0 else 1.0
-            if term.left >= 0:
-                left = coefficients[term.left : term.left + columns]
-                for i in range(columns):
-                    target[i] += factor * source[i] * left[i]
-            else:
-                for i in range(columns):
-                    target[i] += factor * source[i]
-
-
-@inlined
-def pack_transposed(matrix: int, inner: int, columns: int, out: int) -> None:
-    """Pack the transpose of the matrix (columns, inner) at an address."""
-    for j in range(0, columns, PANEL):
-        for c in range(min(PANEL, columns - j)):
-            row = matrix + 8 * (j + c) * inner
-            _COPY((row, 1, inner, 1, out + 8 * (j * inner + c), PANEL))

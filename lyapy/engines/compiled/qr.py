@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from ...types import Array
 from . import blas
 from .jit import inlined, vectorized
@@ -18,7 +16,7 @@ from .tiles import PANEL
 
 __all__ = ["BASE", "orthonormalize", "workspace"]
 
-BASE = 16
+BASE = 8
 LARGE = 128
 
 
@@ -106,7 +104,15 @@ def _project_by_blas(
 
 @inlined
 def _subtract(
-    a: int, rows: int, inner: int, b: int, b_stride: int, columns: int, out: int, out_stride: int, minus: int
+    a: int,
+    rows: int,
+    inner: int,
+    b: int,
+    b_stride: int,
+    columns: int,
+    out: int,
+    out_stride: int,
+    minus: int,
 ) -> None:
     """Compute out −= a @ b, in whole panels."""
     for j in range(0, columns, PANEL):

@@ -11,8 +11,9 @@ from ...types import Array
 from .. import interval
 from . import blas
 from .jit import compiled, inlined
+from .merging import merge, merge_rows, pack_transposed
 from .plan import DIAGONAL, GIVEN, PRODUCT, Plan
-from .products import address, merge, merge_rows, multiply, pack_transposed
+from .products import address, multiply
 from .qr import orthonormalize
 
 __all__ = ["advance_frame"]
@@ -44,9 +45,7 @@ class Memory(NamedTuple):
 
 
 @inlined
-def _add_diagonal(
-    row: Array, coefficients: Array, frame: Array, new: Array, vectors: int
-) -> None:
+def _add_diagonal(row: Array, coefficients: Array, frame: Array, new: Array, vectors: int) -> None:
     """Add left ⊙ other to the target, row by row."""
     n = row.rows
     left = coefficients[max(row.left, 0) : max(row.left, 0) + n]

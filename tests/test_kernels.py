@@ -1,0 +1,131 @@
+"""The compiled matrix products and their reorthonormalization, against NumPy."""
+
+import numpy as np
+import pytest
+from numba import njit
+
+import lyapy
+from lyapy import lyapunov_spectrum
+from lyapy.engines import compiled
+from lyapy.engines.compiled import qr
+from lyapy.engines.compiled.products import (
+    SCRATCH,
+    address,
+    aligned,
+    cross,
+    multiply,
+    pack,
+    row_stride,
+)
+
+RNG = np.random.default_rng(0)
+
+
+@njit(error_model="numpy")
+def run_multiply(a, b, inner, columns, out, at, add, scale, left, other, scratch):
+    stride = out.shape[1]
+    multiply(
+        address(a, 0),
+        a.shape[1],
+        len(a),
+        address(b, 0),
+        inner,
+        columns,
+        address(out, at),
+        stride,
+        add,
+        address(scale, 0) if len(scale) else 0,
+        address(left, 0) if len(left) else 0,
+        address(other, 0) if len(other) else 0,
+        columns,
+        address(scratch, 0),
+    )
+
+
+@njit(error_model="numpy")
+def run_cross(a, b, inner, out):
+    cross(
+        address(a, 0),
+        a.shape[1],
+        len(a),
+        address(b, 0),
+        b.shape[1],
+        len(b),
+        inner,
+        address(out, 0),
+        out.shape[1],
+    )
+
+
+@njit(error_model="numpy")
+def run_orthonormalize(frame, rows, columns, workspace, log_r, by_blas):
+    qr.orthonormalize(frame, rows, columns, workspace, log_r, 0.0, by_blas)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 7, 8, 9, 21])
+@pytest.mark.parametrize(("inner", "columns"), [(1, 1), (7, 13), (8, 8), (16, 24), (33, 20)])
+@pytest.mark.parametrize("add", [0, 1])
+@pytest.mark.parametrize("parts", ["", "scale", "other", "left other", "scale left other"])
+def test_product_with_all_that_is_added(rows, inner, columns, add, parts):
+    a, b = RNG.normal(size=(rows, inner)), RNG.normal(size=(inner, columns))
+    # other blocks lie before and behind the target, and must stay as they are
+    out = RNG.normal(size=(rows, columns + 9))
+    given = {"scale": RNG.normal(size=columns), "left": RNG.normal(size=columns)}
+    given["other"] = RNG.normal(size=(rows, columns))
+    empty = {"scale": np.zeros(0), "left": np.zeros(0), "other": np.zeros((0, 0))}
+    scale, left, other = (
+        (given if name in parts.split() else empty)[name] for name in ("scale", "left", "other")
+    )
+    wanted = out.copy()
+    product = a @ b * (scale if len(scale) else 1.0)
+    if len(other):
+        product += (left if len(left) else 1.0) * other
+    wanted[:, 3 : 3 + columns] = product + add * out[:, 3 : 3 + columns]
+    run_multiply(a, pack(b), inner, columns, out, 3, add, scale, left, other, np.zeros(SCRATCH))
+    np.testing.assert_allclose(out, wanted, rtol=1e-13, atol=1e-13)
+
+
+def test_a_row_does_not_depend_on_its_neighbours():
+    a, b = RNG.normal(size=(17, 40)), pack(RNG.normal(size=(40, 19)))
+    none, scratch = np.zeros(0), np.zeros(SCRATCH)
+    together = np.zeros((17, 19))
+    run_multiply(a, b, 40, 19, together, 0, 0, none, none, np.zeros((0, 0)), scratch)
+    for start, stop in ((0, 1), (1, 6), (6, 17)):
+        part, out = a[start:stop].copy(), np.zeros((stop - start, 19))
+        run_multiply(part, b, 40, 19, out, 0, 0, none, none, np.zeros((0, 0)), scratch)
+        np.testing.assert_array_equal(out, together[start:stop])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (4, 2), (5, 3), (9, 8)])
+@pytest.mark.parametrize("inner", [1, 4, 15, 64])
+def test_inner_products(shape, inner):
+    a, b = (RNG.normal(size=(n, inner + 5)) for n in shape)
+    out = np.zeros(shape)
+    run_cross(a, b, inner, out)
+    np.testing.assert_allclose(out, a[:, :inner] @ b[:, :inner].T, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("by_blas", [False, True])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (7, 9), (40, 41), (300, 310)])
+def test_orthonormalization(rows, columns, by_blas):
+    stride = row_stride(columns)
+    frame = aligned(rows * stride).reshape(rows, stride)
+    frame[:, :columns] = RNG.normal(size=(rows, columns))
+    wanted = np.linalg.qr(frame[:, :columns].T)[1].diagonal()
+    log_r = np.zeros(rows)
+    run_orthonormalize(frame, rows, columns, qr.workspace(rows), log_r, by_blas)
+    np.testing.assert_allclose(log_r, np.log(np.abs(wanted)), atol=1e-11)
+    rows_found = frame[:, :columns]
+    np.testing.assert_allclose(rows_found @ rows_found.T, np.eye(rows), atol=1e-10)
+
+
+def test_blas_gives_the_same_spectrum(kind, monkeypatch):
+    network = lyapy.random_network(kind, 12, 3, layers=2, seed=1)
+    inputs = RNG.normal(size=(150, 3))
+    own = lyapunov_spectrum(network, inputs, frame="identity")
+    by_blas = lyapunov_spectrum(network, inputs, frame="identity", blas_threads=2)
+    np.testing.assert_allclose(own.growth, by_blas.growth, atol=1e-7)
+    monkeypatch.setattr(compiled, "LARGE_STATE", 1)
+    monkeypatch.setattr(compiled, "LARGE_FRAME", 1)
+    large = lyapunov_spectrum(network, inputs, frame="identity")
+    np.testing.assert_array_equal(large.growth, by_blas.growth)
