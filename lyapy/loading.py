@@ -16,7 +16,7 @@ from .layouts.layer import Hints, Layer, Stacks
 from .network import Network
 from .types import Array
 
-__all__ = ["load", "network_from_arrays", "network_from_contents"]
+__all__ = ["load", "network_from_arrays", "network_from_contents", "recurrent_names"]
 
 DIRECTIONS = ("forward", "backward")
 NAMES_SHOWN = 12
@@ -169,6 +169,11 @@ def _choose(
             )
         chosen += matching
     return chosen
+
+
+def recurrent_names(stacks: Stacks) -> set[str]:
+    """Return the names of the tensors that layers are made of."""
+    return {name for stack in stacks.values() for layer in stack for name in layer.names.values()}
 
 
 def _listed(arrays: Mapping[str, Array]) -> str:

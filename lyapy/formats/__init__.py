@@ -15,15 +15,16 @@ from lyapy.formats.refusal import ANEW, CONVERT, RefusedError
 __all__ = ["Contents", "read_arrays", "read_contents"]
 
 _SIZE_LIMIT = 16 << 30
-_UNREAD = "a format that is not read yet"
 
 # What a file begins with, what it is then, and the remedy.
 _FOREIGN = [
-    (rb"\x93NUMPY", "is a single npy array without a name", "write it with numpy.savez"),
     (rb"version https://git-lfs", "is the pointer of a git-lfs file", "run git lfs pull"),
     (rb"\x80[\x02-\x05]", "is a pickle that torch.save did not write", CONVERT),
-    (rb"\x08[\x01-\x20][\x12\x1a\x22\x2a\x32\x3a\x42]", f"is an ONNX file, {_UNREAD}", CONVERT),
 ]
+# A model's version of the format, then any other field.
+_ONNX = rb"\x08[\x01-\x20][\x12\x1a\x22\x2a\x32\x3a\x42]"
+# A map of one entry or more, whose first key is a text.
+_MSGPACK = rb"([\x81-\x8f]|\xde..|\xdf....)[\xa1-\xbf\xd9]"
 _SUFFIXES = "give a .pt, .pth, .safetensors, .npz, .h5 or .keras file"
 
 
@@ -137,6 +138,18 @@ def _read(file: BinaryIO, path: str) -> Contents:
         from lyapy.formats import hdf5
 
         return Contents(*hdf5.read(file))
+    if re.match(_ONNX, head, re.DOTALL):
+        from lyapy.formats import onnx_file
+
+        return Contents(*onnx_file.read(file))
+    if head[:6] == b"\x93NUMPY":
+        from lyapy.formats import npy_sequence
+
+        return Contents(npy_sequence.read(file), {})
+    if re.match(_MSGPACK, head, re.DOTALL):
+        from lyapy.formats import msgpack_file
+
+        return Contents(msgpack_file.read(file), {})
     raise _foreign(head, path)
 
 

@@ -10,7 +10,7 @@ from .layer import Hints, Stacks
 __all__ = ["LAYOUTS", "find_layers"]
 
 # Those that are recognised by themselves, and those that only a hint tells.
-RECOGNISED = ("keras", "torch")
+RECOGNISED = ("canonical", "onnx", "keras", "flax", "torch")
 LAYOUTS = (*RECOGNISED, "haiku", "tensorflow1")
 
 

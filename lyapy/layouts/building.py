@@ -62,6 +62,8 @@ def build_cell(path: str, layer: Layer, hints: Hints) -> tuple[Cell, list[str]]:
     varied |= {name: value for name, value in layer.options.items() if value}
     if "peepholes" in arrays:
         varied["peepholes"] = arrays["peepholes"]
+    if layer.variant:
+        varied = {"gate": chosen["gate"]} | varied
     if kind == ProjectedLSTM.name:
         if varied:
             raise WeightsError(
@@ -113,7 +115,7 @@ def _activations(
         )
     if layer.open_gates and "nonlinearity" not in chosen:
         assumed.append(f"layer {layer.number}: {layer.open_gates}; tanh beside the gates")
-    if "output" not in chosen and "nonlinearity" in chosen:
+    if "output" not in chosen and "nonlinearity" in chosen and kind != GRU.name:
         chosen["output"] = chosen["nonlinearity"]
     return {**USUAL, **chosen}, assumed
 

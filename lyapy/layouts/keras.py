@@ -200,7 +200,7 @@ def _user_name(
 
 
 def _numbered(model: Any) -> dict[str, str]:
-    """Return the names of a model's layers by those that Keras 3 gives them: ``lstm_1`` …"""
+    """Return the names of a model's layers by those that Keras 3 gives, as in ``lstm_1``."""
     config = model.get("config") if isinstance(model, dict) else None
     layers = config.get("layers") if isinstance(config, dict) else None
     names: dict[str, str] = {}

@@ -49,6 +49,8 @@ class Layer:
         ``gate``, ``nonlinearity`` and ``output``, as far as the file settles them.
     options : dict
         ``coupled`` and ``clip`` of a variant.
+    variant : bool
+        Whether the cell is a variant even with the usual activations.
     open_gates : str
         Why the gates' activation has to be asked for; empty where it is the sigmoid or settled.
     open_reset : bool
@@ -65,6 +67,7 @@ class Layer:
     cell: str | None = None
     activations: dict[str, str] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    variant: bool = False
     open_gates: str = ""
     open_reset: bool = False
     direction: str = "forward"
