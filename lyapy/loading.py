@@ -60,7 +60,7 @@ def load(
     direction : {"forward", "backward"}, optional
         Of bidirectional layers; forward by default. The inputs of a backward layer must be
         given in reverse.
-    layout : {"haiku", "tensorflow1"}, optional
+    layout : {"equinox", "haiku", "tensorflow1"}, optional
         The framework, where names and shapes do not tell it.
     forget_bias : float, optional
         What TensorFlow 1 and Haiku add to the forget gate as they run; 1 by default.

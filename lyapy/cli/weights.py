@@ -25,7 +25,7 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     hints.add_argument("--gate-nonlinearity", metavar="NAME", help=kinds)
     either = "forward (default) or backward, of bidirectional layers"
     hints.add_argument("--direction", help=either)
-    hints.add_argument("--layout", help="haiku or tensorflow1, which names do not tell")
+    hints.add_argument("--layout", help="equinox, haiku or tensorflow1, which names do not tell")
     added = "what TensorFlow 1 and Haiku add to the forget gate (1)"
     hints.add_argument("--forget-bias", type=float, metavar="X", help=added)
     hints.add_argument("--layers", type=int, metavar="N", help="take the first N layers")

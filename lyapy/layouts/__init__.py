@@ -11,7 +11,7 @@ __all__ = ["LAYOUTS", "find_layers"]
 
 # Those that are recognised by themselves, and those that only a hint tells.
 RECOGNISED = ("canonical", "onnx", "keras", "flax", "torch")
-LAYOUTS = (*RECOGNISED, "haiku", "tensorflow1")
+LAYOUTS = (*RECOGNISED, "equinox", "haiku", "tensorflow1")
 
 
 def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:

@@ -1,4 +1,4 @@
-"""Haiku's cores, by hint: an LSTM's ``w`` (m + n, 4n) with gates i g f o, a GRU's ``w_i``, ``w_h``."""
+"""Haiku's cores, by hint: an LSTM's ``w`` (m + n, 4n), gates i g f o; a GRU's ``w_i``, ``w_h``."""
 
 from __future__ import annotations
 
