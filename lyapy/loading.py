@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike, fspath
 
 from .arguments import check_size
 from .cells import Cell
 from .errors import WeightsError
-from .formats import read_arrays
-from .layouts.torch import Hints, Layer, build_cell, find_layers
+from .formats import Contents, read_contents
+from .layouts import find_layers
+from .layouts.building import build_cell
+from .layouts.layer import Hints, Layer, Stacks
 from .network import Network
 from .types import Array
 
-__all__ = ["load", "network_from_arrays"]
+__all__ = ["load", "network_from_arrays", "network_from_contents", "recurrent_names"]
 
+DIRECTIONS = ("forward", "backward")
 NAMES_SHOWN = 12
 
 
@@ -25,6 +29,10 @@ def load(
     nonlinearity: str | None = None,
     layers: int | None = None,
     prefix: str | Sequence[str] | None = None,
+    gate_nonlinearity: str | None = None,
+    direction: str | None = None,
+    layout: str | None = None,
+    forget_bias: float | None = None,
 ) -> Network:
     """Read a network from a weights file, without the framework that wrote it.
 
@@ -34,17 +42,28 @@ def load(
     Parameters
     ----------
     path : str or path
-        ``.pt``, ``.pth``, ``.safetensors`` or ``.npz``; what counts is the content.
+        ``.pt``, ``.pth``, ``.safetensors``, ``.npz``, Keras's ``.h5`` and ``.keras``, ``.onnx``,
+        Flax's ``.msgpack``, Equinox's ``.eqx``; what counts is the content.
     cell : str, optional
         The cell's name, where shapes leave it open: ``"gru-reset-before"`` for a GRU with its
         reset gate before the product.
-    nonlinearity : {"tanh", "relu", "identity"}, optional
-        Of vanilla cells, which no file tells.
+    nonlinearity : {"tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2"}
+        Of vanilla cells, where the file does not tell; of others, where it is not tanh.
     layers : int, optional
         Number of layers to take, from the first; all by default.
     prefix : str or sequence of str, optional
         Which tensors, by what stands before ``weight_ih_l0``, where the file holds several
-        recurrent networks; several prefixes are stacked in their order.
+        recurrent networks; several prefixes are stacked in their order. For Keras, the name
+        of a layer.
+    gate_nonlinearity : {"sigmoid", "hard-sigmoid", "hard-sigmoid-keras2"}, optional
+        Of gates, which Keras's files of weights alone do not tell.
+    direction : {"forward", "backward"}, optional
+        Of bidirectional layers; forward by default. The inputs of a backward layer must be
+        given in reverse.
+    layout : {"equinox", "haiku", "tensorflow1"}, optional
+        The framework, where names and shapes do not tell it.
+    forget_bias : float, optional
+        What TensorFlow 1 and Haiku add to the forget gate as they run; 1 by default.
 
     Returns
     -------
@@ -57,28 +76,31 @@ def load(
     ValueError
         If a hint is not one of the choices.
     """
-    hints = Hints(cell, nonlinearity, layers)
-    return network_from_arrays(fspath(path), read_arrays(path), hints, prefix)
+    hints = Hints(cell, nonlinearity, layers, gate_nonlinearity, direction, layout, forget_bias)
+    return network_from_contents(fspath(path), read_contents(path), hints, prefix)
 
 
 def network_from_arrays(
     path: str, arrays: Mapping[str, Array], hints: Hints, prefix: str | Sequence[str] | None = None
 ) -> Network:
     """Build a network of named arrays; ``path`` is for messages. See `load`."""
-    stacks, reversed_names = find_layers(path, arrays)
-    chosen = _choose(path, arrays, stacks, prefix)
-    stack = [layer for name in chosen for layer in stacks[name]]
+    return network_from_contents(path, Contents(dict(arrays), {}), hints, prefix)
+
+
+def network_from_contents(
+    path: str, contents: Contents, hints: Hints, prefix: str | Sequence[str] | None = None
+) -> Network:
+    """Build a network of a file's contents; ``path`` is for messages. See `load`."""
+    stacks = find_layers(path, contents, hints)
+    chosen = _choose(path, contents.arrays, stacks, prefix)
+    stack, assumptions = _in_direction([layer for name in chosen for layer in stacks[name]], hints)
+    bidirectional = bool(assumptions)
     if hints.layers is not None:
         check_size("layers", hints.layers, 1, len(stack), f"{path} has {len(stack)} layers")
         stack = stack[: hints.layers]
     cells: list[Cell] = []
-    assumptions = [
-        f"{name} is the other direction of a bidirectional layer: left out"
-        for name in reversed_names
-        if name.startswith(tuple(chosen)) and "weight_hh" in name
-    ]
     for number, layer in enumerate(stack):
-        cell, assumed = build_cell(path, Layer(number, layer.arrays, layer.names), hints)
+        cell, assumed = build_cell(path, replace(layer, number=number), hints)
         cells.append(cell)
         assumptions += assumed
     try:
@@ -86,16 +108,35 @@ def network_from_arrays(
     except ValueError as error:
         remedy = (
             "upper layers of a bidirectional network read both directions; give layers=1"
-            if reversed_names
+            if bidirectional
             else "give layers= or prefix= to pick those that belong together"
         )
         raise WeightsError(path, str(error), remedy) from None
 
 
+def _in_direction(stack: Sequence[Layer], hints: Hints) -> tuple[list[Layer], list[str]]:
+    """Return the layers of one direction, and what is to be said of it."""
+    direction = hints.direction or "forward"
+    if direction not in DIRECTIONS:
+        raise ValueError(f"direction is {direction!r}; it must be one of {', '.join(DIRECTIONS)}")
+    taken = [layer for layer in stack if layer.direction == direction]
+    others = [layer for layer in stack if layer.direction != direction]
+    if not taken:
+        raise ValueError(f"direction is {direction!r}, but all layers are {others[0].direction}")
+    said = [
+        f"{layer.names.get('U', 'a layer')} is the other direction of a bidirectional layer: "
+        "left out"
+        for layer in others
+    ]
+    if direction == "backward":
+        said.append("the layer reads its input backwards: give the inputs in reverse")
+    return taken, said
+
+
 def _choose(
     path: str,
     arrays: Mapping[str, Array],
-    stacks: Mapping[str, list[Layer]],
+    stacks: Stacks,
     prefix: str | Sequence[str] | None,
 ) -> list[str]:
     """Return the prefixes asked for, or the only one there is."""
@@ -117,13 +158,22 @@ def _choose(
     wanted = [prefix] if isinstance(prefix, str) else list(prefix)
     chosen = []
     for name in wanted:
-        matching = [name] if name in stacks else [p for p in stacks if p.rstrip("._") == name]
+        matching = (
+            [name]
+            if name in stacks
+            else [p for p in stacks if p.rstrip("._/") == name.rstrip("._/")]
+        )
         if len(matching) != 1:
             raise WeightsError(
                 path, f"no recurrent layer has the prefix {name!r}", f"found are {_quoted(stacks)}"
             )
         chosen += matching
     return chosen
+
+
+def recurrent_names(stacks: Stacks) -> set[str]:
+    """Return the names of the tensors that layers are made of."""
+    return {name for stack in stacks.values() for layer in stack for name in layer.names.values()}
 
 
 def _listed(arrays: Mapping[str, Array]) -> str:

@@ -7,7 +7,18 @@ import math
 import numpy as np
 
 from .arguments import check_size
-from .cells import CELLS, GRU, LSTM, Cell, GRUResetBefore, ProjectedLSTM, Vanilla
+from .cells import (
+    CELLS,
+    GRU,
+    LSTM,
+    Cell,
+    GRUResetBefore,
+    GRUResetBeforeVariant,
+    GRUVariant,
+    LSTMVariant,
+    ProjectedLSTM,
+    Vanilla,
+)
 from .network import Network
 from .types import Array
 
@@ -35,7 +46,8 @@ def random_network(
     ----------
     kind : str
         A cell's name: ``"vanilla"``, ``"gru"``, ``"gru-reset-before"``, ``"lstm"``,
-        ``"lstm-projected"`` (which projects to half of its units).
+        ``"lstm-projected"`` (which projects to half of its units), ``"lstm-variant"`` (with
+        random peepholes) and so on.
     n : int
         Units of each layer.
     m : int
@@ -74,9 +86,12 @@ def _random_cell(
     if kind == Vanilla.name:
         W, U, b = draw(n, m, 1.0), draw(n, n, gain), bias * rng.normal(size=n)
         return Vanilla(W, U, b, nonlinearity)
-    if kind in (GRU.name, GRUResetBefore.name):
+    grus = {c.name: c for c in (GRU, GRUResetBefore, GRUVariant, GRUResetBeforeVariant)}
+    if kind in grus:
         W, U, b = draw(3 * n, m, 1.0), draw(3 * n, n, gain), bias * rng.normal(size=3 * n)
-        return GRU(W, U, b) if kind == GRU.name else GRUResetBefore(W, U, b)
+        return grus[kind](W, U, b)
     p = max(n // 2, 1) if kind == ProjectedLSTM.name else n
     W, U, b = draw(4 * n, m, 1.0), draw(4 * n, p, gain), bias * rng.normal(size=4 * n)
+    if kind == LSTMVariant.name:
+        return LSTMVariant(W, U, b, peepholes=bias * rng.normal(size=(3, n)))
     return ProjectedLSTM(W, U, draw(p, n, 1.0), b) if kind == ProjectedLSTM.name else LSTM(W, U, b)

@@ -12,7 +12,7 @@ from lyapy.cells import CELLS
 from lyapy.cells.base import Cell
 from lyapy.engines import choose_engine
 from lyapy.forward import forward_chunk
-from lyapy.layouts.torch import Hints
+from lyapy.layouts.layer import Hints
 from lyapy.loading import network_from_arrays
 
 GOLDEN = Path(__file__).parent / "golden" / "torch_cells.npz"

@@ -6,9 +6,21 @@ from .base import Cell
 from .gru import GRU, GRUResetBefore
 from .lstm import LSTM, ProjectedLSTM
 from .vanilla import Vanilla
+from .variants import GRUResetBeforeVariant, GRUVariant, LSTMVariant
 
-__all__ = ["CELLS", "GRU", "LSTM", "Cell", "GRUResetBefore", "ProjectedLSTM", "Vanilla"]
+__all__ = [
+    "CELLS",
+    "GRU",
+    "LSTM",
+    "Cell",
+    "GRUResetBefore",
+    "GRUResetBeforeVariant",
+    "GRUVariant",
+    "LSTMVariant",
+    "ProjectedLSTM",
+    "Vanilla",
+]
 
-CELLS: dict[str, type[Cell]] = {
-    cell.name: cell for cell in (Vanilla, GRU, GRUResetBefore, LSTM, ProjectedLSTM)
-}
+PLAIN = (Vanilla, GRU, GRUResetBefore, LSTM, ProjectedLSTM)
+VARIANTS = (GRUVariant, GRUResetBeforeVariant, LSTMVariant)
+CELLS: dict[str, type[Cell]] = {cell.name: cell for cell in (*PLAIN, *VARIANTS)}

@@ -10,9 +10,21 @@ import numpy as np
 
 from ..types import Array
 
-__all__ = ["NONLINEARITIES", "activation", "choose", "decay", "logistic", "relu", "tanh"]
+__all__ = [
+    "NONLINEARITIES",
+    "activation",
+    "choose",
+    "clipped",
+    "decay",
+    "hard_sigmoid",
+    "hard_sigmoid_keras2",
+    "kind_of",
+    "logistic",
+    "relu",
+    "tanh",
+]
 
-NONLINEARITIES = ("tanh", "relu", "identity")
+NONLINEARITIES = ("tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2")
 
 
 def decay(x: Array) -> tuple[Array, Array]:
@@ -45,10 +57,43 @@ def relu(x: Array) -> tuple[Array, Array]:
     return np.maximum(x, 0.0), choose(x > 0.0, 1.0, 0.0)
 
 
+def hard_sigmoid(x: Array) -> tuple[Array, Array]:
+    """Return x/6 + 1/2 between 0 and 1 and its slope, as PyTorch and Keras 3 define it."""
+    v = x / 6.0 + 0.5
+    return np.minimum(np.maximum(v, 0.0), 1.0), choose(np.abs(x) < 3.0, 1.0 / 6.0, 0.0)
+
+
+def hard_sigmoid_keras2(x: Array) -> tuple[Array, Array]:
+    """Return x/5 + 1/2 between 0 and 1 and its slope, as ONNX and Keras until 2 define it."""
+    v = 0.2 * x + 0.5
+    return np.minimum(np.maximum(v, 0.0), 1.0), choose(np.abs(x) < 2.5, 0.2, 0.0)
+
+
 def activation(x: Array, kind: int) -> tuple[Array, Array]:
     """Return value and slope of ``NONLINEARITIES[kind]``."""
     if kind == 0:
         return tanh(x)
     if kind == 1:
         return relu(x)
+    if kind == 3:
+        return logistic(x)
+    if kind == 4:
+        return hard_sigmoid(x)
+    if kind == 5:
+        return hard_sigmoid_keras2(x)
     return x + 0.0, np.ones_like(x)
+
+
+def clipped(x: Array, kind: int, limit: float) -> tuple[Array, Array]:
+    """Return value and slope of ``NONLINEARITIES[kind]`` of x cut to ±``limit``."""
+    value, slope = activation(np.minimum(np.maximum(x, -limit), limit), kind)
+    return value, slope * (np.abs(x) <= limit)
+
+
+def kind_of(nonlinearity: str, name: str = "nonlinearity") -> int:
+    """Return the place in `NONLINEARITIES`; ``name`` is the argument's, for the error."""
+    if nonlinearity not in NONLINEARITIES:
+        raise ValueError(
+            f"{name} is {nonlinearity!r}; it must be one of {', '.join(NONLINEARITIES)}"
+        )
+    return NONLINEARITIES.index(nonlinearity)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..types import Array
-from .activations import NONLINEARITIES, activation
+from .activations import activation, kind_of
 from .base import Cell, Determinant, Inverse, as_matrix, as_vector, determinant, log_abs_product
 
 __all__ = ["Vanilla"]
@@ -21,7 +21,7 @@ class Weights(NamedTuple):
 
 
 class Vanilla(Cell):
-    """h′ = φ(W x + U h + b), with φ tanh, relu or identity (Elman 1990).
+    """h′ = φ(W x + U h + b), with φ tanh, relu, identity or a sigmoid (Elman 1990).
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Vanilla(Cell):
     U : array (n, n)
         Recurrent weight.
     b : array (n,), optional
-    nonlinearity : {"tanh", "relu", "identity"}
+    nonlinearity : {"tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2"}
 
     Raises
     ------
@@ -45,16 +45,13 @@ class Vanilla(Cell):
     coefficients = ("a",)
 
     def __init__(self, W: Any, U: Any, b: Any = None, nonlinearity: str = "tanh") -> None:
-        if nonlinearity not in NONLINEARITIES:
-            raise ValueError(
-                f"nonlinearity is {nonlinearity!r}; it must be one of {', '.join(NONLINEARITIES)}"
-            )
+        kind = kind_of(nonlinearity)
         n = len(np.asarray(U))
         U = as_matrix(U, "U", (n, n))
         self.W = as_matrix(np.zeros((n, 0)) if W is None else W, "W", (n, None))
         self.b = as_vector(b, "b", n)
         self.nonlinearity = nonlinearity
-        self.weights = Weights(U, NONLINEARITIES.index(nonlinearity))
+        self.weights = Weights(U, kind)
         self.blocks = {"h": n}
 
     @staticmethod

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import NoReturn, TextIO
 
 from .. import __version__
-from . import check, demo, info, plot, show, spectrum
+from . import check, convert, demo, info, plot, show, spectrum
 
 __all__ = ["main"]
 
@@ -27,6 +27,7 @@ COMMANDS: dict[str, ModuleType] = {
     "show": show,
     "plot": plot,
     "info": info,
+    "convert": convert,
     "check": check,
     "demo": demo,
 }

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from .weights import add_weights, load_network
+from .weights import add_weights, hints_of
+
+if TYPE_CHECKING:
+    from ..layouts.layer import Stacks
+    from ..network import Network
 
 __all__ = ["add_arguments", "run"]
 
 SUMMARY = "print the layers and sizes of a weights file, and what was assumed"
 EXAMPLE = "lyapy info model.pt"
+OTHERS_SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,9 +24,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what a network is."""
-    network = load_network(arguments)
-    print(arguments.weights)
+    """Print what a network is, or which there are to choose from."""
+    from ..formats import read_contents
+    from ..layouts import find_layers
+    from ..loading import network_from_contents, recurrent_names
+
+    path, hints = arguments.weights, hints_of(arguments)
+    contents = read_contents(path)
+    stacks = find_layers(path, contents, hints)
+    if len(stacks) > 1 and arguments.prefix is None:
+        _print_candidates(path, stacks)
+    else:
+        _print_network(path, network_from_contents(path, contents, hints, arguments.prefix))
+    used = recurrent_names(stacks)
+    others = [name for name in contents.arrays if name not in used]
+    for name in others[:OTHERS_SHOWN]:
+        print(f"  not recurrent: {name} {tuple(contents.arrays[name].shape)}")
+    if len(others) > OTHERS_SHOWN:
+        print(f"  not recurrent: {len(others) - OTHERS_SHOWN} more")
+    return 0
+
+
+def _print_candidates(path: str, stacks: Stacks) -> None:
+    print(f"{path}: {len(stacks)} recurrent networks; pick with --prefix")
+    for prefix, stack in stacks.items():
+        for layer in stack:
+            matrices = [role for role in ("W", "U") if role in layer.names]
+            shapes = [f"{layer.names[role]} {layer.arrays[role].shape}" for role in matrices]
+            other = f", {layer.direction}" if layer.direction != "forward" else ""
+            print(f"  {prefix!r} layer {layer.number}{other}: {', '.join(shapes)}")
+
+
+def _print_network(path: str, network: Network) -> None:
+    print(path)
     for number, cell in enumerate(network.cells):
         blocks = ", ".join(f"{name} ({size})" for name, size in cell.blocks.items())
         print(f"  layer {number}: {cell.name}, {cell.input_size} inputs, state {blocks}")
@@ -29,4 +65,3 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"  SHA-256 of the weights: {network.digest()}")
     for assumption in network.assumptions or ("nothing",):
         print(f"  assumed: {assumption}")
-    return 0

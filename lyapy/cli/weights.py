@@ -3,41 +3,54 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..layouts.layer import Hints
     from ..network import Network
 
-__all__ = ["add_engine", "add_overwrite", "add_weights", "load_network"]
+__all__ = ["add_engine", "add_overwrite", "add_weights", "hints_of", "load_network"]
 
 BACKENDS = ("auto", "numba", "numpy", "cupy")
 
 
 def add_weights(parser: argparse.ArgumentParser) -> None:
     """Add the weights file, and the hints for what it leaves open."""
-    parser.add_argument("weights", metavar="WEIGHTS", help=".pt, .pth, .safetensors or .npz file")
+    parser.add_argument("weights", metavar="WEIGHTS", help="of PyTorch, Keras, ONNX, JAX …")
     hints = parser.add_argument_group("hints", "where the weights file leaves something open")
     hints.add_argument("--cell", help="the cell's name, such as gru-reset-before")
     hints.add_argument("--nonlinearity", help="of vanilla cells: tanh, relu or identity")
+    kinds = "of gates: sigmoid, hard-sigmoid or hard-sigmoid-keras2"
+    hints.add_argument("--gate-nonlinearity", metavar="NAME", help=kinds)
+    either = "forward (default) or backward, of bidirectional layers"
+    hints.add_argument("--direction", help=either)
+    hints.add_argument("--layout", help="equinox, haiku or tensorflow1, which names do not tell")
+    added = "what TensorFlow 1 and Haiku add to the forget gate (1)"
+    hints.add_argument("--forget-bias", type=float, metavar="X", help=added)
     hints.add_argument("--layers", type=int, metavar="N", help="take the first N layers")
     hints.add_argument(
         "--prefix",
+        "--layer",
         action="append",
         help="of the recurrent tensors' names; several are stacked in their order",
     )
 
 
+def hints_of(arguments: argparse.Namespace) -> Hints:
+    """Return what the arguments say where the file does not."""
+    from ..layouts.layer import Hints
+
+    return Hints(**{field.name: getattr(arguments, field.name) for field in fields(Hints)})
+
+
 def load_network(arguments: argparse.Namespace) -> Network:
     """Load the network that the arguments name."""
-    from ..loading import load
+    from ..formats import read_contents
+    from ..loading import network_from_contents
 
-    return load(
-        arguments.weights,
-        cell=arguments.cell,
-        nonlinearity=arguments.nonlinearity,
-        layers=arguments.layers,
-        prefix=arguments.prefix,
-    )
+    path = arguments.weights
+    return network_from_contents(path, read_contents(path), hints_of(arguments), arguments.prefix)
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

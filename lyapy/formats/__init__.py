@@ -5,33 +5,50 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from numpy.typing import NDArray
 
 from lyapy.errors import WeightsError
 from lyapy.formats.refusal import ANEW, CONVERT, RefusedError
 
-__all__ = ["read_arrays"]
+__all__ = ["Contents", "read_arrays", "read_contents"]
 
 _SIZE_LIMIT = 16 << 30
-_UNREAD = "a format that is not read yet"
 
 # What a file begins with, what it is then, and the remedy.
 _FOREIGN = [
-    (rb"\x89HDF\r\n\x1a\n", f"is an HDF5 file (Keras?), {_UNREAD}", CONVERT),
-    (rb"\x93NUMPY", "is a single npy array without a name", "write it with numpy.savez"),
     (rb"version https://git-lfs", "is the pointer of a git-lfs file", "run git lfs pull"),
     (rb"\x80[\x02-\x05]", "is a pickle that torch.save did not write", CONVERT),
-    (rb"\x08[\x01-\x20][\x12\x1a\x22\x2a\x32\x3a\x42]", f"is an ONNX file, {_UNREAD}", CONVERT),
 ]
-_SUFFIXES = "give a .pt, .pth, .safetensors or .npz file"
+# A model's version of the format, then any other field.
+_ONNX = rb"\x08[\x01-\x20][\x12\x1a\x22\x2a\x32\x3a\x42]"
+# A map of one entry or more, whose first key is a text.
+_MSGPACK = rb"([\x81-\x8f]|\xde..|\xdf....)[\xa1-\xbf\xd9]"
+_SUFFIXES = "give a .pt, .pth, .safetensors, .npz, .h5 or .keras file"
+
+
+class Contents(NamedTuple):
+    """What a weights file holds.
+
+    Attributes
+    ----------
+    arrays : dict
+        The arrays by name; see `read_arrays`.
+    metadata : dict
+        What the file says of them, as texts: a Keras model's ``model_config`` and
+        ``keras_version``, and the like.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    metadata: dict[str, str]
 
 
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     """Read every array of a weights file.
 
-    The format is recognised by the file's content: PyTorch's (zip or older), safetensors or npz.
+    The format is recognised by the file's content: PyTorch's (zip or older), safetensors,
+    npz, HDF5 or Keras's archive.
     No code of the file is run, no other file opened, and no size believed before it is checked.
 
     Parameters
@@ -51,11 +68,27 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     lyapy.errors.WeightsError
         Whatever is wrong with the file.
     """
+    return read_contents(path).arrays
+
+
+def read_contents(path: str | os.PathLike[str]) -> Contents:
+    """Read every array of a weights file, and what it says of them; see `read_arrays`.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    lyapy.errors.WeightsError
+        Whatever is wrong with the file.
+    """
     try:
         _refuse_irregular(os.stat(path))
         with open(path, "rb") as file:
-            arrays = _read(file, os.fspath(path))
-        if not arrays:
+            contents = _read(file, os.fspath(path))
+        if not contents.arrays:
             raise RefusedError("holds no arrays", _SUFFIXES)
     except RefusedError as refusal:
         raise WeightsError(path, _line(refusal.what), refusal.remedy) from None
@@ -66,9 +99,9 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     except Exception as error:  # a broken file can break its reader anywhere
         what = _line(f"is damaged ({type(error).__name__}: {error})")
         raise WeightsError(path, what, ANEW) from error
-    for array in arrays.values():
+    for array in contents.arrays.values():
         array.flags.writeable = False
-    return arrays
+    return contents
 
 
 def _line(text: str) -> str:
@@ -87,7 +120,7 @@ def _refuse_irregular(found: os.stat_result) -> None:
         raise RefusedError(f"has {found.st_size} bytes, more than 16 GiB", "save the weights alone")
 
 
-def _read(file: BinaryIO, path: str) -> dict[str, NDArray[Any]]:
+def _read(file: BinaryIO, path: str) -> Contents:
     head = file.read(64)
     file.seek(0)
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
@@ -96,25 +129,43 @@ def _read(file: BinaryIO, path: str) -> dict[str, NDArray[Any]]:
     if head[:1] == b"\x80" and b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." in head:
         from lyapy.formats import torch_legacy
 
-        return torch_legacy.read(file)
+        return Contents(torch_legacy.read(file), {})
     if head[8:9] == b"{":
         from lyapy.formats import safetensors_file
 
-        return safetensors_file.read(file)
+        return Contents(safetensors_file.read(file), {})
+    if head[:8] == b"\x89HDF\r\n\x1a\n":
+        from lyapy.formats import hdf5
+
+        return Contents(*hdf5.read(file))
+    if re.match(_ONNX, head, re.DOTALL):
+        from lyapy.formats import onnx_file
+
+        return Contents(*onnx_file.read(file))
+    if head[:6] == b"\x93NUMPY":
+        from lyapy.formats import npy_sequence
+
+        return Contents(npy_sequence.read(file), {})
+    if re.match(_MSGPACK, head, re.DOTALL):
+        from lyapy.formats import msgpack_file
+
+        return Contents(msgpack_file.read(file), {})
     raise _foreign(head, path)
 
 
-def _read_zip(file: BinaryIO) -> dict[str, NDArray[Any]]:
+def _read_zip(file: BinaryIO) -> Contents:
     from lyapy.formats import npz, torch_zip, zip_archive
 
     with zip_archive.open_archive(file) as archive:
         names = archive.namelist()
         if any(name.endswith("/data.pkl") for name in names):
-            return torch_zip.read(archive)
+            return Contents(torch_zip.read(archive), {})
         if any(name.endswith(".npy") for name in names):
-            return npz.read(archive)
+            return Contents(npz.read(archive), {})
         if "model.weights.h5" in names:
-            raise RefusedError(f"is a Keras 3 archive, {_UNREAD}", CONVERT)
+            from lyapy.formats import keras_archive
+
+            return Contents(*keras_archive.read(archive))
     raise RefusedError("is a zip archive that neither torch.save nor numpy.savez wrote", CONVERT)
 
 
@@ -122,5 +173,7 @@ def _foreign(head: bytes, path: str) -> RefusedError:
     for magic, what, remedy in _FOREIGN:
         if re.match(magic, head):
             return RefusedError(what, remedy)
-    hint = " despite its name" if re.search(r"\.(pth?|safetensors|npz)$", path) else ""
+    hint = (
+        " despite its name" if re.search(r"\.(pth?|safetensors|npz|h5|hdf5|keras)$", path) else ""
+    )
     return RefusedError(f"is no weights file{hint}: it begins with {head[:12]!r}", _SUFFIXES)

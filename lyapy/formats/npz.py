@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lyapy.formats.refusal import RefusedError
 
-__all__ = ["read"]
+__all__ = ["read", "read_header"]
 
 _KINDS = "biufcSU"
 _HEADER_LIMIT = 1000
@@ -36,7 +36,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise RefusedError(f"compresses {name!r} as numpy does not", "write it with numpy.savez")
     with archive.open(member) as stream:
-        shape, fortran, dtype = _header(stream, name)
+        shape, fortran, dtype = read_header(stream, name)
         size = prod(shape) * dtype.itemsize
         if min(shape, default=0) < 0 or size != member.file_size - stream.tell():
             raise RefusedError(
@@ -47,7 +47,8 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     return array.astype(dtype.newbyteorder("="))
 
 
-def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read and check an array's header; return shape, whether in Fortran order, and dtype."""
     # Version 3 is for structured arrays only.
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     reader = readers.get(npy.read_magic(stream))

@@ -1,1 +1,34 @@
 """Layouts: under which names, and with which gates in which order, a framework keeps weights."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from ..formats import Contents
+from .layer import Hints, Stacks
+
+__all__ = ["LAYOUTS", "find_layers"]
+
+# Those that are recognised by themselves, and those that only a hint tells.
+RECOGNISED = ("canonical", "onnx", "keras", "flax", "torch")
+LAYOUTS = (*RECOGNISED, "equinox", "haiku", "tensorflow1")
+
+
+def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
+    """Return the recurrent layers among all tensors, in stacks by prefix.
+
+    Raises
+    ------
+    WeightsError
+        If tensors that look recurrent do not fit together.
+    ValueError
+        If ``hints.layout`` is not one of `LAYOUTS`.
+    """
+    if hints.layout is not None and hints.layout not in LAYOUTS:
+        raise ValueError(f"layout is {hints.layout!r}; it must be one of {', '.join(LAYOUTS)}")
+    found: Stacks = {}
+    for name in RECOGNISED if hints.layout is None else (hints.layout,):
+        found |= import_module(f".{name}", __name__).find_layers(path, contents, hints)
+        if found and name in ("canonical", "onnx"):
+            break
+    return found

@@ -93,4 +93,7 @@ def _on_vectors(function: Any) -> None:
 _on_vectors(activations.logistic)
 _on_vectors(activations.tanh)
 _on_vectors(activations.relu)
+_on_vectors(activations.hard_sigmoid)
+_on_vectors(activations.hard_sigmoid_keras2)
 register_jitable(activations.activation)
+register_jitable(activations.clipped)

@@ -1,0 +1,244 @@
+"""LSTM and GRU with other activations, peepholes, coupled gates or clipping.
+
+Cells of their own, so that the plain ones stay as fast as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..types import Array
+from .activations import activation, clipped, kind_of
+from .base import as_matrix
+from .gru import GRU, GRUResetBefore
+from .lstm import LSTM
+
+__all__ = ["GRUResetBeforeVariant", "GRUVariant", "LSTMVariant"]
+
+
+class LSTMWeights(NamedTuple):
+    U: Array
+    peepholes: Array
+    gate: int
+    candidate: int
+    output: int
+    coupled: float
+    clip: float
+
+
+class GRUWeights(NamedTuple):
+    U: Array
+    c: Array
+    gate: int
+    candidate: int
+    clip: float
+
+
+class LSTMVariant(LSTM):
+    """LSTM with other activations, peepholes, a coupled forget gate or clipping.
+
+    i = σ(W x + U h + b + p_i c), f likewise, g = φ(·), c′ = f c + i g,
+    o = σ(W x + U h + b + p_o c′), h′ = o ψ(c′) (Gers and Schmidhuber 2000; ONNX).
+
+    Parameters
+    ----------
+    W, U, b
+        As in `LSTM`.
+    gate, nonlinearity, output : str
+        σ, φ and ψ: ``"sigmoid"``, ``"tanh"``, ``"relu"``, ``"identity"``, ``"hard-sigmoid"``
+        (x/6 + 1/2, of PyTorch and Keras 3) or ``"hard-sigmoid-keras2"`` (x/5 + 1/2, of Keras
+        until 2 and ONNX).
+    peepholes : array (3, n), optional
+        p of the gates i, f, o.
+    coupled : bool
+        f = 1 − i, whatever the weights of f (ONNX ``input_forget``).
+    clip : float, optional
+        What the activations σ and φ read is cut to ±clip.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a value is not finite, or an activation is not known.
+    """
+
+    name = "lstm-variant"
+
+    def __init__(
+        self,
+        W: Any,
+        U: Any,
+        b: Any = None,
+        *,
+        gate: str = "sigmoid",
+        nonlinearity: str = "tanh",
+        output: str = "tanh",
+        peepholes: Any = None,
+        coupled: bool = False,
+        clip: float | None = None,
+    ) -> None:
+        super().__init__(W, U, b)
+        n = self.blocks["h"]
+        p = np.zeros((3, n)) if peepholes is None else as_matrix(peepholes, "peepholes", (3, n))
+        self.weights = LSTMWeights(
+            self.weights.U,
+            p,
+            kind_of(gate, "gate"),
+            kind_of(nonlinearity),
+            kind_of(output, "output"),
+            float(coupled),
+            _limit(clip),
+        )
+
+    @staticmethod
+    def step(
+        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
+    ) -> None:
+        n = weights.U.shape[1]
+        P, gate, coupled, clip = weights.peepholes, weights.gate, weights.coupled, weights.clip
+        a = drive + state[..., :n] @ weights.U.T
+        c = state[..., n:]
+        i, i_slope = clipped(a[..., :n] + P[0] * c, gate, clip)
+        f, f_slope = clipped(a[..., n : 2 * n] + P[1] * c, gate, clip)
+        g, g_slope = clipped(a[..., 2 * n : 3 * n], weights.candidate, clip)
+        f = coupled * (1.0 - i) + (1.0 - coupled) * f
+        p = (1.0 - coupled) * c * f_slope
+        q = (g - coupled * c) * i_slope
+        new_c = f * c + i * g
+        o, o_slope = clipped(a[..., 3 * n :] + P[2] * new_c, gate, clip)
+        v, v_slope = activation(new_c, weights.output)
+        w = v * o_slope
+        new_state[..., :n] = o * v
+        new_state[..., n:] = new_c
+        coefficients[..., :n] = f + p * P[1] + q * P[0]
+        coefficients[..., n : 2 * n] = p
+        coefficients[..., 2 * n : 3 * n] = q
+        coefficients[..., 3 * n : 4 * n] = i * g_slope
+        coefficients[..., 4 * n : 5 * n] = o * v_slope + w * P[2]
+        coefficients[..., 5 * n :] = w
+
+    def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
+        # with peepholes the coefficient f may be negative
+        return super().log_abs_det({**coefficients, "f": np.abs(coefficients["f"])})
+
+    def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
+        closed = np.sum(coefficients["f"] == 0.0, axis=-1)
+        return np.maximum(super().dead_directions(coefficients), closed)
+
+
+class GRUVariant(GRU):
+    """GRU, reset after the product, with other activations or clipping.
+
+    Parameters
+    ----------
+    W, U, b, c
+        As in `GRU`.
+    gate, nonlinearity : str
+        Activations of the gates r and z, and of n; see `LSTMVariant`.
+    clip : float, optional
+        What the activations read is cut to ±clip.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a value is not finite, or an activation is not known.
+    """
+
+    name = "gru-variant"
+
+    def __init__(
+        self,
+        W: Any,
+        U: Any,
+        b: Any = None,
+        c: Any = None,
+        *,
+        gate: str = "sigmoid",
+        nonlinearity: str = "tanh",
+        clip: float | None = None,
+    ) -> None:
+        super().__init__(W, U, b, c)
+        U, c = self.weights
+        kinds = kind_of(gate, "gate"), kind_of(nonlinearity)
+        self.weights = GRUWeights(U, c, *kinds, _limit(clip))
+
+    @staticmethod
+    def step(
+        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
+    ) -> None:
+        n = state.shape[-1]
+        gate, clip = weights.gate, weights.clip
+        a = state @ weights.U.T
+        r, r_slope = clipped(drive[..., :n] + a[..., :n], gate, clip)
+        z, z_slope = clipped(drive[..., n : 2 * n] + a[..., n : 2 * n], gate, clip)
+        v = a[..., 2 * n :] + weights.c
+        g, g_slope = clipped(drive[..., 2 * n :] + r * v, weights.candidate, clip)
+        t = (1.0 - z) * g_slope
+        new_state[...] = (1.0 - z) * g + z * state
+        coefficients[..., :n] = z
+        coefficients[..., n : 2 * n] = (state - g) * z_slope
+        coefficients[..., 2 * n : 3 * n] = t * v * r_slope
+        coefficients[..., 3 * n : 4 * n] = t * r
+        coefficients[..., 4 * n :] = t
+
+
+class GRUResetBeforeVariant(GRUResetBefore):
+    """GRU, reset before the product, with other activations or clipping.
+
+    Parameters
+    ----------
+    W, U, b
+        As in `GRUResetBefore`.
+    gate, nonlinearity, clip
+        As in `GRUVariant`.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a value is not finite, or an activation is not known.
+    """
+
+    name = "gru-reset-before-variant"
+
+    def __init__(
+        self,
+        W: Any,
+        U: Any,
+        b: Any = None,
+        *,
+        gate: str = "sigmoid",
+        nonlinearity: str = "tanh",
+        clip: float | None = None,
+    ) -> None:
+        super().__init__(W, U, b)
+        U, c = self.weights
+        kinds = kind_of(gate, "gate"), kind_of(nonlinearity)
+        self.weights = GRUWeights(U, c, *kinds, _limit(clip))
+
+    @staticmethod
+    def step(
+        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
+    ) -> None:
+        n = state.shape[-1]
+        gate, clip = weights.gate, weights.clip
+        a = state @ weights.U[: 2 * n].T
+        r, r_slope = clipped(drive[..., :n] + a[..., :n], gate, clip)
+        z, z_slope = clipped(drive[..., n : 2 * n] + a[..., n:], gate, clip)
+        v = drive[..., 2 * n :] + (r * state) @ weights.U[2 * n :].T
+        g, g_slope = clipped(v, weights.candidate, clip)
+        new_state[...] = (1.0 - z) * g + z * state
+        coefficients[..., :n] = r
+        coefficients[..., n : 2 * n] = state * r_slope
+        coefficients[..., 2 * n : 3 * n] = z
+        coefficients[..., 3 * n : 4 * n] = (state - g) * z_slope
+        coefficients[..., 4 * n :] = (1.0 - z) * g_slope
+
+
+def _limit(clip: float | None) -> float:
+    if clip is None:
+        return np.inf
+    if not clip > 0.0:
+        raise ValueError(f"clip is {clip}; it must be positive")
+    return float(clip)

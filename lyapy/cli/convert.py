@@ -1,0 +1,37 @@
+"""``lyapy convert``: from any weights file to the canonical one."""
+
+from __future__ import annotations
+
+import argparse
+
+from .weights import add_overwrite, add_weights, load_network
+
+__all__ = ["add_arguments", "run"]
+
+SUMMARY = "write the network of a weights file in lyapy's canonical form (HDF5)"
+EXAMPLE = "lyapy convert model.keras --prefix lstm -o canonical.h5"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_weights(parser)
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="file to write")
+    add_overwrite(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert a file, and read it back to see that it is the same network."""
+    from ..layouts.canonical import canonical_bytes
+    from ..loading import load
+    from ..output import check_output, write_whole
+
+    check_output(arguments.output, overwrite=arguments.overwrite)
+    network = load_network(arguments)
+    write_whole(arguments.output, canonical_bytes(network), overwrite=arguments.overwrite)
+    if load(arguments.output).digest() != network.digest():
+        raise ValueError(f"{arguments.output}: is not what was written; the disk may be failing")
+    for line in network.assumptions:
+        print(f"  assumed: {line}")
+    print(f"  SHA-256 of the weights: {network.digest()}")
+    print(f"written to {arguments.output}")
+    return 0

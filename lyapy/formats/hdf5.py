@@ -1,0 +1,149 @@
+"""HDF5 files such as Keras writes, read without following where they point."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapy.formats.refusal import CONVERT, RefusedError
+
+__all__ = ["read"]
+
+_TOTAL_LIMIT = 16 << 30
+# Deflate cannot do better, so a greater ratio is a lie.
+_RATIO_LIMIT = 1032
+_OBJECTS_LIMIT = 100_000
+_DEPTH_LIMIT = 32
+_TEXT_LIMIT = 16 << 20
+# Others are loaded as plug-ins from the disk.
+_FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
+# The attributes that layouts read: Keras's configuration and the names that its users gave.
+_ATTRIBUTES = ("model_config", "keras_version", "backend", "name", "lyapy")
+
+
+def read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read every dataset by its path, and the attributes that tell of networks.
+
+    Parameters
+    ----------
+    file
+        The file, open for reading.
+
+    Returns
+    -------
+    arrays
+        By path without the leading slash.
+    metadata
+        Texts by ``path@attribute``; those of the root by the attribute's name.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    with h5py.File(file, "r") as opened:
+        reader = _Reader(size)
+        reader.group(opened["/"], "", 0)
+    return reader.arrays, reader.metadata
+
+
+class _Reader:
+    """Walks a file, counting what it has taken in."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.total = self.objects = 0
+        self.seen: set[int] = set()
+        self.arrays: dict[str, NDArray[Any]] = {}
+        self.metadata: dict[str, str] = {}
+
+    def group(self, group: Any, path: str, depth: int) -> None:
+        address = h5py.h5o.get_info(group.id).addr
+        if address in self.seen or depth > _DEPTH_LIMIT:
+            raise RefusedError(f"has the group {path!r} inside itself, or too deep", CONVERT)
+        self.seen.add(address)
+        self._attributes(group, path)
+        for raw in group.id:
+            self.objects += 1
+            if self.objects > _OBJECTS_LIMIT:
+                raise RefusedError(f"holds more than {_OBJECTS_LIMIT} objects", CONVERT)
+            self._link(group, raw, path, depth)
+
+    def _link(self, group: Any, raw: bytes, path: str, depth: int) -> None:
+        name = raw.decode("utf-8", "backslashreplace")
+        path = f"{path}/{name}" if path else name
+        if group.id.links.get_info(raw).type != h5py.h5l.TYPE_HARD:
+            raise RefusedError(f"has {path!r} as a link to elsewhere, not followed", CONVERT)
+        found = h5py.h5o.open(group.id, raw)
+        if isinstance(found, h5py.h5g.GroupID):
+            self.group(h5py.Group(found), path, depth + 1)
+        elif isinstance(found, h5py.h5d.DatasetID):
+            self.arrays[path] = self._dataset(found, path)
+            self._attributes(h5py.Dataset(found), path)
+
+    def _attributes(self, owner: Any, path: str) -> None:
+        for name in _ATTRIBUTES:
+            if not h5py.h5a.exists(owner.id, name.encode()):
+                continue
+            attribute = h5py.h5a.open(owner.id, name.encode())
+            kind, size = attribute.get_type(), attribute.get_storage_size()
+            if kind.get_class() != h5py.h5t.STRING or attribute.shape != ():
+                continue
+            if size > _TEXT_LIMIT:
+                raise RefusedError(f"has an attribute {name!r} of {size} bytes", CONVERT)
+            text = owner.attrs[name]
+            text = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+            self.metadata[f"{path}@{name}" if path else name] = text
+
+    def _dataset(self, dataset: Any, path: str) -> NDArray[Any]:
+        _refuse_storage(dataset, path)
+        kind = dataset.get_type()
+        if kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING) or (
+            kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()
+        ):
+            raise RefusedError(
+                f"holds {path!r} of no plain type; objects and records are not read",
+                "write plain arrays of numbers",
+            )
+        if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
+            raise RefusedError(f"holds {path!r} without values", CONVERT)
+        dtype = np.dtype(dataset.dtype)
+        declared = int(np.prod([dtype.itemsize, *dataset.shape], dtype=object))
+        self.total += declared
+        if self.total > min(_RATIO_LIMIT * self.size, _TOTAL_LIMIT):
+            raise RefusedError(f"of {self.size} bytes declares {dataset.shape} for {path!r}")
+        self._refuse_chunks(dataset, path, dtype, declared)
+        array = np.empty(dataset.shape, dtype)
+        if declared:
+            dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
+        return array.astype(dtype.newbyteorder("="), copy=False)
+
+    def _refuse_chunks(self, dataset: Any, path: str, dtype: Any, declared: int) -> None:
+        properties = dataset.get_create_plist()
+        stored = dataset.get_storage_size()
+        if properties.get_layout() != h5py.h5d.CHUNKED:
+            if stored != dataset.get_type().get_size() * (declared // dtype.itemsize):
+                raise RefusedError(
+                    f"declares {dataset.shape} for {path!r} and holds {stored} bytes"
+                )
+            return
+        chunk = int(np.prod([dtype.itemsize, *properties.get_chunk()], dtype=object))
+        if chunk > min(_RATIO_LIMIT * self.size, _TOTAL_LIMIT) or declared > _RATIO_LIMIT * stored:
+            raise RefusedError(f"of {self.size} bytes declares chunks of {chunk} for {path!r}")
+
+
+def _refuse_storage(dataset: Any, path: str) -> None:
+    properties = dataset.get_create_plist()
+    if properties.get_external_count():
+        raise RefusedError(f"keeps {path!r} in another file, not opened", CONVERT)
+    if properties.get_layout() == h5py.h5d.VIRTUAL:
+        raise RefusedError(f"has {path!r} as a virtual dataset of other files", CONVERT)
+    for i in range(properties.get_nfilters()):
+        number, _, _, name = properties.get_filter(i)
+        if number not in _FILTERS:
+            shown = name.decode("ascii", "replace") or f"number {number}"
+            raise RefusedError(
+                f"packs {path!r} with the filter {shown}, which is not read",
+                "write it with gzip or unpacked",
+            )

@@ -1,0 +1,35 @@
+"""Keras's ``.keras`` archives: a zip of the configuration and an HDF5 file of the weights."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+from numpy.typing import NDArray
+
+from lyapy.formats import hdf5
+from lyapy.formats.refusal import RefusedError
+
+__all__ = ["read"]
+
+_TEXT_LIMIT = 16 << 20
+_TEXTS = {"config.json": "model_config", "metadata.json": "archive_metadata"}
+
+
+def read(archive: zipfile.ZipFile) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read the weights and the configuration; see `lyapy.formats.hdf5.read`.
+
+    Parameters
+    ----------
+    archive
+        The archive, whose directory was checked.
+    """
+    arrays, metadata = hdf5.read(io.BytesIO(archive.read("model.weights.h5")))
+    for member, name in _TEXTS.items():
+        if member not in archive.namelist():
+            continue
+        if archive.getinfo(member).file_size > _TEXT_LIMIT:
+            raise RefusedError(f"has {member!r} of more than 16 MiB")
+        metadata[name] = archive.read(member).decode("utf-8")
+    return arrays, metadata

@@ -1,0 +1,121 @@
+"""Write the files in jax_files/ with Flax 0.12, Equinox 0.13 and Haiku 0.0.17; run by hand.
+
+Usage: python tests/golden/make_jax_files.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import flax
+import haiku as hk
+import jax
+import numpy as np
+from flax import linen, nnx
+from safetensors.numpy import save_file
+
+HERE = Path(__file__).parent / "jax_files"
+STEPS, INPUTS, UNITS = 20, 2, 3
+RNG = np.random.default_rng(13)
+X = RNG.normal(size=(STEPS, INPUTS)).astype("f4")
+EXPECTED: dict[str, Any] = {"inputs": X}
+
+
+def randomised(tree: Any) -> Any:
+    """Return the same tree with every weight, the biases too, of size one."""
+    draw = lambda leaf: np.asarray(RNG.normal(0.0, 0.8, leaf.shape), "f4")  # noqa: E731
+    return jax.tree_util.tree_map(draw, tree)
+
+
+def run(name: str, step: Callable[[Any, Any], Any], carry: Any) -> None:
+    """Drive a cell from the zero state and keep its outputs."""
+    outputs = []
+    for x in X:
+        carry, y = step(carry, x)
+        outputs.append(np.asarray(y))
+    EXPECTED[name] = np.stack(outputs)
+
+
+def write_tree(name: str, params: Any) -> None:
+    """Write a tree of parameters as msgpack, npz and safetensors."""
+    (HERE / f"{name}.msgpack").write_bytes(flax.serialization.to_bytes(params))
+    flat = flax.traverse_util.flatten_dict(params, sep="/")
+    arrays = {key: np.asarray(value) for key, value in flat.items()}
+    np.savez(HERE / f"{name}.npz", **arrays)
+    dotted = {key.replace("/", "."): value for key, value in arrays.items()}
+    save_file(dotted, HERE / f"{name}.safetensors")
+
+
+def from_linen() -> None:
+    """Write linen's cells."""
+    for name, cell in {
+        "linen_lstm": linen.LSTMCell(UNITS),
+        "linen_lstm_optimized": linen.OptimizedLSTMCell(UNITS),
+        "linen_gru": linen.GRUCell(UNITS),
+        "linen_simple": linen.SimpleCell(UNITS),
+    }.items():
+        carry = cell.initialize_carry(jax.random.key(0), (INPUTS,))
+        params = randomised(cell.init(jax.random.key(0), carry, X[0]))
+        run(name, lambda c, x, cell=cell, p=params: cell.apply(p, c, x), carry)
+        write_tree(name, params)
+
+
+def from_nnx() -> None:
+    """Write nnx's cells."""
+    rngs = nnx.Rngs(0)
+    for name, cell in {
+        "nnx_lstm": nnx.LSTMCell(INPUTS, UNITS, rngs=rngs),
+        "nnx_lstm_optimized": nnx.OptimizedLSTMCell(INPUTS, UNITS, rngs=rngs),
+        "nnx_gru": nnx.GRUCell(INPUTS, UNITS, rngs=rngs),
+        "nnx_simple": nnx.SimpleCell(INPUTS, UNITS, rngs=rngs),
+    }.items():
+        state = nnx.state(cell, nnx.Param)
+        nnx.update(cell, randomised(state))
+        carry = cell.initialize_carry((INPUTS,), rngs=rngs)
+        run(name, cell, carry)
+        write_tree(name, nnx.to_pure_dict(nnx.state(cell, nnx.Param)))
+
+
+def from_equinox() -> None:
+    """Write Equinox's cells, as it serialises them and by the names of their fields."""
+    key = jax.random.key(0)
+    for name, cell in {
+        "equinox_lstm": eqx.nn.LSTMCell(INPUTS, UNITS, key=key),
+        "equinox_gru": eqx.nn.GRUCell(INPUTS, UNITS, key=key),
+    }.items():
+        cell = randomised(cell)
+        zero = np.zeros(UNITS, "f4")
+        if "lstm" in name:
+            run(name, lambda c, x, f=cell: (f(x, c), f(x, c)[0]), (zero, zero))
+        else:
+            run(name, lambda c, x, f=cell: (f(x, c), f(x, c)), zero)
+        eqx.tree_serialise_leaves(HERE / f"{name}.eqx", cell)
+        fields = ("weight_ih", "weight_hh", "bias", "bias_n")
+        arrays = {f"cell.{f}": np.asarray(getattr(cell, f)) for f in fields if hasattr(cell, f)}
+        np.savez(HERE / f"{name}.npz", **arrays)
+
+
+def from_haiku() -> None:
+    """Write Haiku's cores."""
+    for name, core in {"haiku_lstm": hk.LSTM, "haiku_gru": hk.GRU}.items():
+
+        def net(x: Any, state: Any, core: Any = core) -> Any:
+            cell = core(UNITS)
+            return cell(x, cell.initial_state(None) if state is None else state)
+
+        made = hk.without_apply_rng(hk.transform(net))
+        params = randomised(made.init(jax.random.key(0), X[0], None))
+        run(name, lambda c, x, f=made, p=params: f.apply(p, x, c)[::-1], None)
+        arrays = {f"{m}/{k}": np.asarray(v) for m, d in params.items() for k, v in d.items()}
+        np.savez(HERE / f"{name}.npz", **arrays)
+
+
+if __name__ == "__main__":
+    from_linen()
+    from_nnx()
+    from_equinox()
+    from_haiku()
+    np.savez(HERE / "expected.npz", **EXPECTED)

@@ -1,0 +1,44 @@
+"""Write the files in tensorflow1_files/ with TensorFlow 2.21's tf.compat.v1; run by hand.
+
+Usage: TF_USE_LEGACY_KERAS=1 python tests/golden/make_tensorflow1_files.py
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+import numpy as np
+import tensorflow as tf
+
+HERE = Path(__file__).parent / "tensorflow1_files"
+STEPS, INPUTS, UNITS = 20, 2, 3
+
+
+def main() -> None:
+    """Write each cell's variables by their names, and its outputs."""
+    rng = np.random.default_rng(17)
+    x = rng.normal(size=(STEPS, INPUTS)).astype("f4")
+    expected = {"inputs": x}
+    cells = tf.compat.v1.nn.rnn_cell
+    makers = {
+        "basic_lstm": lambda: cells.BasicLSTMCell(UNITS),
+        "lstm_peepholes": lambda: cells.LSTMCell(UNITS, use_peepholes=True, forget_bias=0.5),
+        "lstm_projected": lambda: cells.LSTMCell(UNITS, num_proj=2),
+        "gru": lambda: cells.GRUCell(UNITS),
+    }
+    for name, make in makers.items():
+        with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+            outputs, _ = tf.compat.v1.nn.dynamic_rnn(make(), x[None], dtype=tf.float32)
+            variables = tf.compat.v1.global_variables()
+            for variable in variables:
+                variable.load(rng.normal(0.0, 0.8, variable.shape).astype("f4"), session)
+            values = session.run({variable.name: variable for variable in variables})
+            expected[name] = session.run(outputs)[0]
+        np.savez(HERE / f"{name}.npz", **values)
+    np.savez(HERE / "expected.npz", **expected)
+
+
+if __name__ == "__main__":
+    main()

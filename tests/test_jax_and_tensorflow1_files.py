@@ -1,0 +1,86 @@
+"""Files of Flax, Equinox, Haiku and TensorFlow 1: the network computes what they computed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy import WeightsError, lyapunov_spectrum
+from lyapy.formats import read_arrays
+from lyapy.forward import forward_chunk
+
+GOLDEN = Path(__file__).parent / "golden"
+JAX = dict(np.load(GOLDEN / "jax_files" / "expected.npz"))
+TF1 = dict(np.load(GOLDEN / "tensorflow1_files" / "expected.npz"))
+SUFFIXES = (".msgpack", ".npz", ".safetensors", ".eqx")
+FILES = [p for name in JAX for s in SUFFIXES if (p := GOLDEN / "jax_files" / f"{name}{s}").exists()]
+FORGET = {"lstm_peepholes": 0.5}
+
+
+def load(path):
+    if path.suffix == ".msgpack":
+        pytest.importorskip("msgpack", reason="needs the extra flax")
+    hints = {"layout": "haiku"} if path.stem.startswith("haiku") else {}
+    if "simple" in path.stem:
+        hints["nonlinearity"] = "tanh"
+    if path.suffix == ".eqx":
+        hints["layout"] = "equinox"
+    return lyapy.load(path, **hints)
+
+
+def outputs(network, inputs):
+    states = forward_chunk(network, inputs.astype(float), np.zeros(network.state_size)).states
+    return states[:, : network.cells[0].output_size]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_jax_computes_the_same(path):
+    found = outputs(load(path), JAX["inputs"])
+    np.testing.assert_allclose(found, JAX[path.stem], rtol=1e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in JAX if name != "inputs"])
+def test_one_spectrum_however_it_was_saved(name):
+    spectra = [
+        lyapunov_spectrum(load(path), JAX["inputs"].astype(float)).exponents
+        for path in FILES
+        if path.stem == name
+    ]
+    for other in spectra[1:]:
+        np.testing.assert_allclose(other, spectra[0], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in TF1 if name != "inputs"])
+def test_tensorflow1_computes_the_same(name):
+    path, forget = GOLDEN / "tensorflow1_files" / f"{name}.npz", FORGET.get(name)
+    network = lyapy.load(path, layout="tensorflow1", forget_bias=forget)
+    assert "lstm" not in name or f"{forget or 1:g} is added to the forget" in str(
+        network.assumptions
+    )
+    np.testing.assert_allclose(outputs(network, TF1["inputs"]), TF1[name], rtol=1e-6, atol=2e-6)
+
+
+def test_layouts_that_only_a_hint_tells():
+    path = GOLDEN / "tensorflow1_files" / "basic_lstm.npz"
+    with pytest.raises(WeightsError, match="no recurrent layer is recognised"):
+        lyapy.load(path)
+    with pytest.raises(ValueError, match="layout is 'theano'; it must be one of"):
+        lyapy.load(path, layout="theano")
+
+
+def test_a_leaf_that_lies(tmp_path):
+    content = (GOLDEN / "jax_files" / "equinox_gru.eqx").read_bytes()
+    path = tmp_path / "a.eqx"
+    path.write_bytes(content[:-4])
+    with pytest.raises(WeightsError, match=r"declares \(3,\) of float32 for array 3"):
+        read_arrays(path)
+
+
+def test_msgpack_that_lies(tmp_path):
+    msgpack = pytest.importorskip("msgpack", reason="needs the extra flax")
+    array = msgpack.packb(((1 << 40,), "float32", bytes(4)))
+    path = tmp_path / "a.msgpack"
+    path.write_bytes(msgpack.packb({"w": msgpack.ExtType(1, array)}))
+    with pytest.raises(WeightsError, match=r"declares \(1099511627776,\) of float32 for 4 bytes"):
+        read_arrays(path)

@@ -1,0 +1,145 @@
+"""Trained Keras networks out of packages: textgenrnn in cuDNN's layout, chars2vec of Keras 2.2."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy import WeightsError, lyapunov_spectrum
+from lyapy.engines import choose_engine
+from lyapy.formats import read_arrays
+from lyapy.forward import forward_chunk
+
+pytestmark = pytest.mark.network
+# what the package's README shows that it generates
+TEXT = (
+    "[Spoiler] Anyone else find this post and their person that was a little more than I really "
+    "like the Star Wars in the fire or health and posting a personal house of the 2016 Letter for "
+    "the game in a report of my backyard."
+)
+BITS_PER_CHARACTER = 1.27573
+# the first outputs of rnn_2 after "I really like the Star Wars", by tf_keras 2.21
+BY_KERAS = [-0.0045154421, 0.3268813193, 0.5193791986, -0.0003790432, -0.0096138557]
+CHARACTERS = "!\"#$%&'()*+,-./0123456789:;<=>?@_abcdefghijklmnopqrstuvwxyz"
+# the first numbers of words' vectors in eng_50, by tf_keras 2.21
+VECTORS = {
+    "natural": [0.3731604815, -0.3052676618, -0.6009518504, -0.2179717720],
+    "naturael": [0.2453527153, -0.3634477854, -0.5307941437, -0.2200746387],
+    "understanding": [-0.6870625019, -0.7447343469, -0.9884858131, -0.6424034238],
+}
+
+
+@pytest.fixture(scope="module")
+def package(request, tmp_path_factory):
+    """Return a function that unpacks files of a package, whose archive is kept in the cache."""
+
+    def fetch(name, version, *members):
+        archive = f"{name}-{version}.tar.gz"
+        kept = Path(request.config.cache.mkdir(name))
+        if not (kept / archive).exists():
+            with tempfile.TemporaryDirectory(dir=kept) as fresh:
+                command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", fresh]
+                command += ["--retries", "1", "--timeout", "20", f"{name}=={version}"]
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    pytest.skip(f"pip cannot get {name} {version}: {done.stderr.strip()[-200:]}")
+                os.replace(Path(fresh) / archive, kept / archive)
+        folder = tmp_path_factory.mktemp(name)
+        with tarfile.open(kept / archive) as opened:
+            for member in members:
+                opened.extract(f"{name}-{version}/{name}/{member}", folder, filter="data")
+        return [folder / f"{name}-{version}" / name / member for member in members]
+
+    return fetch
+
+
+@pytest.fixture(scope="module")
+def textgenrnn(package):
+    """Return the network, the arrays, and the text as indices."""
+    path, vocabulary = package(
+        "textgenrnn", "2.0.0", "textgenrnn_weights.hdf5", "textgenrnn_vocab.json"
+    )
+    indices = json.loads(vocabulary.read_text())
+    characters = np.array([indices["<s>"], *(indices[c] for c in TEXT)])
+    arrays = {name: a.astype(float) for name, a in read_arrays(path).items()}
+    return lyapy.load(path, prefix=["rnn_1", "rnn_2"]), arrays, characters
+
+
+def test_textgenrnn_predicts_text(textgenrnn):
+    """With cuDNN's layout read naively the loss is 74.8 bits per character."""
+    network, arrays, characters = textgenrnn
+    table = arrays["embedding/embedding/embeddings:0"]
+    losses = []
+    for end in range(1, len(characters)):
+        # the package gives 40 characters, filled up with index 0, each time from the zero state
+        window = np.zeros(40, int)
+        window[-min(end, 40) :] = characters[max(end - 40, 0) : end]
+        x = table[window]
+        states = forward_chunk(network, x, np.zeros(512), choose_engine("numba").run_layer).states
+        seen = np.concatenate([x, states[:, :128], states[:, 256:384]], axis=1)
+        weight = np.exp(seen @ arrays["attention/attention/attention_W:0"])
+        logits = (weight * seen).sum(0) / weight.sum() @ arrays["output/output/kernel:0"]
+        logits += arrays["output/output/bias:0"]
+        losses.append(np.logaddexp.reduce(logits) - logits[characters[end]])
+    assert np.mean(losses) / np.log(2) == pytest.approx(BITS_PER_CHARACTER, abs=1e-4)
+
+
+def test_textgenrnn_computes_what_keras_does(textgenrnn):
+    network, arrays, characters = textgenrnn
+    start = TEXT.index("I really") + 1
+    some = characters[start : start + len("I really like the Star Wars")]
+    x = arrays["embedding/embedding/embeddings:0"][some]
+    state = forward_chunk(network, x, np.zeros(512)).states[-1]
+    np.testing.assert_allclose(state[256:261], BY_KERAS, atol=2e-6)
+
+
+@pytest.mark.filterwarnings("ignore:the Jacobians are too graded:RuntimeWarning")
+def test_textgenrnn_spectrum(textgenrnn):
+    network, arrays, characters = textgenrnn
+    inputs = arrays["embedding/embedding/embeddings:0"][characters[:60]]
+    spectrum = lyapunov_spectrum(network, inputs)
+    assert len(spectrum.exponents) == 512
+    assert spectrum.sum_rule_residual < 1e-8 or not spectrum.resolved.all()
+    assert spectrum.largest < 0.1
+
+
+def one_hot(word):
+    return np.eye(len(CHARACTERS))[[CHARACTERS.index(c) for c in word]]
+
+
+@pytest.fixture(scope="module")
+def chars2vec(package):
+    (path,) = package("chars2vec", "0.1.7", "trained_models/eng_50/weights.h5")
+    return path
+
+
+@pytest.mark.parametrize("word", VECTORS)
+def test_chars2vec_computes_what_keras_does(chars2vec, word):
+    layers = ["lstm_1", "lstm_2"]
+    network = lyapy.load(chars2vec, prefix=layers, gate_nonlinearity="hard-sigmoid-keras2")
+    state = forward_chunk(network, one_hot(word), np.zeros(200)).states[-1]
+    np.testing.assert_allclose(state[100:104], VECTORS[word], atol=2e-6)
+
+
+@pytest.mark.filterwarnings("ignore:the Jacobians are too graded:RuntimeWarning")
+def test_chars2vec_spectrum(chars2vec):
+    network = lyapy.load(chars2vec, prefix="lstm_1", gate_nonlinearity="hard-sigmoid-keras2")
+    inputs = np.concatenate([one_hot(word) for word in VECTORS] * 4)
+    spectrum = lyapunov_spectrum(network, inputs)
+    assert len(spectrum.exponents) == 100
+    alive = np.isfinite(spectrum.exponents).all()
+    assert not alive or spectrum.sum_rule_residual < 1e-8 or not spectrum.resolved.all()
+
+
+def test_chars2vec_does_not_tell_its_activation(chars2vec):
+    with pytest.raises(
+        WeightsError, match=r"Keras 2\.2\.0 keeps activations .*hard-sigmoid-keras2"
+    ):
+        lyapy.load(chars2vec, prefix="lstm_1")
