@@ -128,16 +128,3 @@ def test_measures_of_known_spectra():
     # the exponents that are not known may be positive, or needed for the dimension
     assert math.isnan(measures.entropy_rate(np.array([0.5, 0.25]), 9))
     assert math.isnan(measures.kaplan_yorke_dimension(np.array([0.5, -0.25]), 9))
-
-
-def test_standard_error_of_independent_growth():
-    rng = np.random.default_rng(1)
-    ends = np.arange(1, 1025) * 64
-    noise = rng.normal(size=(1, 1024, 3)) * [1.0, 2.0, 0.0]
-    exact = np.array([1.0, 2.0, 0.0]) / math.sqrt(1024) / 64
-    np.testing.assert_allclose(measures.standard_error(noise + 5.0, ends), exact, rtol=0.5)
-    noise = rng.normal(size=(400, 10, 1))
-    exact = math.sqrt(10) / 640 / math.sqrt(400)
-    found = measures.standard_error(noise, ends[:10])
-    np.testing.assert_allclose(found, exact, rtol=0.15)
-    assert np.isnan(measures.standard_error(noise[:1, :3], ends[:3])).all()

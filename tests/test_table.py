@@ -52,14 +52,19 @@ def test_dead_unresolved_and_unknown_are_told_apart():
 def test_measures_are_those_of_the_spectrum():
     spectrum = computed()
     table = spectrum_table(spectrum)
-    assert line(table, "Kaplan-Yorke").endswith(f" {spectrum.kaplan_yorke_dimension:.6g}")
-    assert line(table, "entropy rate").endswith(f" {spectrum.entropy_rate:.6g}")
+    for name, start in (("kaplan_yorke_dimension", "Kaplan-Yorke"), ("entropy_rate", "entropy")):
+        found = spectrum.measures()[name]
+        value, error = line(table, start).split()[-3::2]
+        assert float(value) == pytest.approx(found.value, abs=0.06 * found.standard_error)
+        assert float(error) == pytest.approx(found.standard_error, rel=0.06)
     assert line(table, "sum-rule").endswith(f" {spectrum.sum_rule_residual:.1e}")
     assert line(table, "steps") == "steps 320, after a transient of 20"
     assert line(table, "trajectories") == "trajectories 3"
     rejected, accepted = spectrum.rejections.sum(), spectrum.intervals.sum()
     assert line(table, "rejected").endswith(f" {rejected} of {rejected + accepted}")
     assert line(table, "network").endswith("gain 1.5, seed 1")
+    assert line(table, "status") == f"status {spectrum.status.code}"
+    assert " ".join(table.split()).endswith(spectrum.status.advice)
 
 
 def test_what_part_of_a_spectrum_does_not_reach_is_told():
@@ -75,15 +80,18 @@ def test_summary_is_valid_json_with_a_status_for_what_is_no_number():
     assert found["exponents"][2]["value"] is None
     assert found["exponents"][0]["value"] == spectrum.exponents[0]
     assert found["exponents"][0]["standard_error"] == spectrum.standard_error[0]
-    assert found["measures"]["mean"] == {"value": None, "status": "dead"}
-    assert found["measures"]["sum_rule_residual"] == {"value": None, "status": "does not apply"}
+    nothing = {"value": None, "standard_error": None}
+    assert found["measures"]["mean"] == nothing | {"status": "dead"}
+    assert found["measures"]["sum_rule_residual"] == nothing | {"status": "does not apply"}
+    assert found["status"] == "unresolved tail"
+    assert found["advice"].startswith("1 of 3 exponents, from the 2. on, are upper bounds")
     assert found["settings"]["seconds"] == 12.34
 
 
 def test_summary_of_what_is_not_reached():
     found = spectrum_summary(made([0.5, 0.2], state_size=10))["measures"]
-    assert found["kaplan_yorke_dimension"] == {"value": None, "status": "not reached"}
-    assert found["entropy_rate"] == {"value": None, "status": "not reached"}
+    nothing = {"value": None, "standard_error": None, "status": "not reached"}
+    assert found["kaplan_yorke_dimension"] == found["entropy_rate"] == nothing
 
 
 def test_summary_of_a_computed_spectrum():
