@@ -139,7 +139,7 @@ class FullTangent:
     def _one_frame(
         self, coefficients: Array, alive: Array, carry: Carry, control: Control
     ) -> tuple[Carry, None, Array]:
-        frame = Carry(carry.frame.copy(), self.rates[0])
+        frame = carry.one_frame(self.rates[0])
         end = np.array([len(coefficients)])
         return frame, None, self.leading.advance(coefficients, end, alive, frame, control)[0]
 
@@ -163,7 +163,9 @@ class FullTangent:
 
     def _keep(self, front: Carry, back: Carry | None, carry: Carry) -> None:
         p = self.split
-        carry.split = p
+        carry.split, carry.tilt = p, None
+        if back is None:
+            carry.tilt, carry.drift, carry.peak = front.tilt, front.drift, front.peak
         carry.frame[:p], self.rates[0] = front.frame, front.rate
         carry.add(front, slice(None, p))
         carry.intervals += front.intervals
