@@ -23,6 +23,7 @@ from .cells.jacobian import GivenJacobian
 from .engines import choose_engine
 from .engines.carry import Carry
 from .engines.interval import make_control
+from .forward import layer_forward
 from .network import Network, Part
 from .origin import array_digest, describe_origin
 from .progress import Progress
@@ -139,6 +140,8 @@ def lyapunov_spectrum(
     check_size("threads", threads, 1)
     check_size("blas_threads", blas_threads, 1)
     engine = choose_engine(backend)
+    if any(cell.plain for cell in network.cells):
+        engine = engine._replace(run_layer=layer_forward)
     parts = network.parts(whole=not isinstance(frame, str), tolerance=two_ended and tolerance)
 
     def run(b: int, report: Callable[[int], None]) -> tuple[Array, list[PartResult]]:
