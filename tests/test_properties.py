@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import lyapy
 from lyapy import measures, spectrum_of_jacobians
 
 few = settings(max_examples=25, derandomize=True, deadline=None)
@@ -128,3 +129,17 @@ def test_measures_of_known_spectra():
     # the exponents that are not known may be positive, or needed for the dimension
     assert math.isnan(measures.entropy_rate(np.array([0.5, 0.25]), 9))
     assert math.isnan(measures.kaplan_yorke_dimension(np.array([0.5, -0.25]), 9))
+
+
+@few
+@given(seeds, st.integers(2, 5), st.integers(1, 4))
+def test_shifting_a_periodic_drive_changes_nothing(seed, period, shift):
+    """The exponents of a cycle of inputs do not depend on where in it a run begins."""
+    network = lyapy.random_network("vanilla", 3, 2, gain=0.3, bias=0.3, seed=seed % 1000)
+    cycle = np.random.default_rng(seed).normal(size=(period, 2))
+    sums = []
+    for turned in (cycle, np.roll(cycle, -shift, axis=0)):
+        options = {"transient": 40 * period, "tolerance": 1e-12, "backend": "numpy"}
+        spectrum = lyapy.lyapunov_spectrum(network, np.tile(turned, (100, 1)), **options)
+        sums.append(spectrum.exponents.sum())
+    assert sums[0] == pytest.approx(sums[1], abs=1e-9)
