@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .cells import GRU, LSTM, GRUResetBefore, ProjectedLSTM, Vanilla
+    from .cells.own_map import Map
     from .errors import WeightsError
     from .jacobians import jacobian
     from .loading import load
     from .lyapunov import lyapunov_spectrum, spectrum_of_jacobians
+    from .nearby import largest_exponent
     from .network import Network
     from .random_networks import random_network
     from .spectrum import Spectrum
@@ -21,10 +23,12 @@ _HOMES = {
     "GRU": "cells",
     "GRUResetBefore": "cells",
     "LSTM": "cells",
+    "Map": "cells.own_map",
     "ProjectedLSTM": "cells",
     "Vanilla": "cells",
     "WeightsError": "errors",
     "jacobian": "jacobians",
+    "largest_exponent": "nearby",
     "load": "loading",
     "lyapunov_spectrum": "lyapunov",
     "spectrum_of_jacobians": "lyapunov",
@@ -37,12 +41,14 @@ __all__ = [
     "GRU",
     "LSTM",
     "GRUResetBefore",
+    "Map",
     "Network",
     "ProjectedLSTM",
     "Spectrum",
     "Vanilla",
     "WeightsError",
     "jacobian",
+    "largest_exponent",
     "load",
     "lyapunov_spectrum",
     "random_network",

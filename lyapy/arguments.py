@@ -10,7 +10,15 @@ import numpy as np
 from .network import Network
 from .types import Array
 
-__all__ = ["Start", "check_frame", "check_inputs", "check_size", "check_start", "default_threads"]
+__all__ = [
+    "Start",
+    "check_frame",
+    "check_inputs",
+    "check_size",
+    "check_start",
+    "check_time_step",
+    "default_threads",
+]
 
 # far below 1, the largest angle at which a given frame would lose a direction
 RANK_TOLERANCE = 1e-10
@@ -147,6 +155,13 @@ def check_size(name: str, value: Any, least: int, most: int | None = None, why: 
         limit = f"at least {least}" if most is None else f"from {least} to {most}"
         reason = f"; {why}" if why else ""
         raise ValueError(f"{name} is {value!r}; it must be a whole number {limit}{reason}")
+
+
+def check_time_step(dt: Any) -> None:
+    """Raise ValueError unless ``dt`` is None or a positive number."""
+    number = isinstance(dt, (int, float, np.floating)) and not isinstance(dt, bool)
+    if dt is not None and not (number and 0.0 < dt < np.inf):
+        raise ValueError(f"dt is {dt!r}; it must be the time of a step, a positive number")
 
 
 def default_threads() -> int:

@@ -10,12 +10,20 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from .arguments import check_frame, check_inputs, check_size, check_start, default_threads
+from .arguments import (
+    check_frame,
+    check_inputs,
+    check_size,
+    check_start,
+    check_time_step,
+    default_threads,
+)
 from .cells.base import TILE
 from .cells.jacobian import GivenJacobian
 from .engines import choose_engine
 from .engines.carry import Carry
 from .engines.interval import make_control
+from .forward import layer_forward
 from .network import Network, Part
 from .origin import array_digest, describe_origin
 from .progress import Progress
@@ -40,6 +48,7 @@ def lyapunov_spectrum(
     frame: Any = "random",
     initial_state: Any = None,
     seed: int = 0,
+    dt: float | None = None,
     two_ended: bool = True,
     backend: str = "auto",
     threads: int | None = None,
@@ -81,6 +90,8 @@ def lyapunov_spectrum(
         otherwise drawn from a normal distribution.
     seed : int
         Of the random frames and states.
+    dt : float, optional
+        Time of a step, of a discretised flow; the spectrum is then in nats per unit of time.
     two_ended : bool
         Allow a full spectrum to be computed as a leading frame under J and a trailing one
         under J⁻ᵀ, where that is cheaper or resolves more; the exponents are the same.
@@ -98,7 +109,7 @@ def lyapunov_spectrum(
     Returns
     -------
     Spectrum
-        Exponents in nats per step, with errors, history and origin.
+        Exponents in nats per step (or unit of time), with errors, history and origin.
 
     Raises
     ------
@@ -119,6 +130,7 @@ def lyapunov_spectrum(
     if not isinstance(network, Network):
         raise TypeError(f"network is a {type(network).__name__}; it must be a lyapy.Network")
     check_size("seed", seed, 0)
+    check_time_step(dt)
     k, given_frame = check_frame(frame, k, network.state_size)
     all_inputs = check_inputs(network, inputs, transient, steps)
     start = check_start(network, all_inputs, initial_state, trajectories, seed)
@@ -128,6 +140,8 @@ def lyapunov_spectrum(
     check_size("threads", threads, 1)
     check_size("blas_threads", blas_threads, 1)
     engine = choose_engine(backend, blas_threads)
+    if any(cell.plain for cell in network.cells):
+        engine = engine._replace(run_layer=layer_forward)
     parts = network.parts(whole=not isinstance(frame, str), tolerance=two_ended and tolerance)
 
     def run(b: int, report: Callable[[int], None]) -> tuple[Array, list[PartResult]]:
@@ -151,6 +165,8 @@ def lyapunov_spectrum(
         "tolerance": tolerance,
         "frame": frame if isinstance(frame, str) else "given",
         "seed": seed,
+        "dt": dt,
+        "input_sequences": len(all_inputs) if network.input_size else 0,
         "backend": engine.name,
         "threads": threads,
         "blas_threads": blas_threads,
@@ -171,8 +187,8 @@ def spectrum_of_jacobians(jacobians: Any, **options: Any) -> Spectrum:
     jacobians : array (T, D, D) or (B, T, D, D)
         J[t, i, j] = ∂h_i(t + 1)/∂h_j(t).
     **options
-        As for `lyapunov_spectrum`: k, transient, interval, tolerance, frame, seed, backend,
-        threads, progress.
+        As for `lyapunov_spectrum`: k, transient, interval, tolerance, frame, seed, dt,
+        backend, threads, progress.
 
     Returns
     -------

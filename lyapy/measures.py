@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .types import Array
 
-__all__ = ["entropy_rate", "kaplan_yorke_dimension", "standard_error"]
+if TYPE_CHECKING:
+    from .spectrum import Spectrum
 
-BLOCKS = 16
+__all__ = [
+    "Measure",
+    "entropy_rate",
+    "kaplan_yorke_dimension",
+    "kaplan_yorke_slopes",
+    "measures_of",
+    "participation_ratio",
+]
+
+
+class Measure(NamedTuple):
+    """A number derived from a spectrum.
+
+    Attributes
+    ----------
+    value : float
+    standard_error : float
+        NaN where it is not known.
+    status : str
+        ``computed``; ``upper bound`` where exponents that are not resolved enter; ``dead`` (−∞);
+        ``not reached`` by the exponents computed, or ``does not apply`` (NaN).
+    """
+
+    value: float
+    standard_error: float
+    status: str
 
 
 def kaplan_yorke_dimension(exponents: Array, state_size: int) -> float:
@@ -46,6 +73,12 @@ def entropy_rate(exponents: Array, state_size: int) -> float:
 
     It is an upper bound of the Kolmogorov–Sinai entropy (Ruelle 1978).
 
+    Parameters
+    ----------
+    exponents : array (k,)
+    state_size : int
+        D.
+
     Returns
     -------
     float
@@ -56,34 +89,75 @@ def entropy_rate(exponents: Array, state_size: int) -> float:
     return float(np.sum(exponents[exponents > 0.0]))
 
 
-def standard_error(growth: Array, ends: Array) -> Array:
-    """Return the standard error of the mean exponents.
+def kaplan_yorke_slopes(exponents: Array) -> Array:
+    """Return the derivatives (j + 1,) of the Kaplan–Yorke dimension by the leading exponents.
 
-    Over trajectories where there are several; over blocks of consecutive rows of the history
-    where there is one, which allows for correlations shorter than a block.
+    Empty where the dimension is 0 or all of them, which a small change leaves as it is.
 
     Parameters
     ----------
-    growth : array (B, rows, k)
-    ends : array (rows,)
-        Steps at which the rows end.
+    exponents : array (k,), descending
+    """
+    sums = np.cumsum(exponents)
+    negative = np.flatnonzero(sums < 0.0)
+    if not len(negative) or not negative[0]:
+        return np.zeros(0)
+    j = int(negative[0])
+    last = -float(exponents[j])
+    return np.append(np.full(j, 1.0 / last), sums[j - 1] / last**2)
+
+
+def participation_ratio(frame: Array) -> Array:
+    """Return for each deviation vector (..., D) the number of coordinates that it occupies.
+
+    (Σ v²)² / Σ v⁴: 1 for a vector along one coordinate, D for one spread evenly over all.
+
+    Parameters
+    ----------
+    frame : array (..., D)
 
     Returns
     -------
-    array (k,)
-        In nats per step; NaN where there are fewer than four blocks, or an exponent is −∞.
+    array (...)
     """
-    with np.errstate(invalid="ignore"):
-        if len(growth) > 1:
-            samples = growth.sum(axis=1) / ends[-1]
-            return np.std(samples, axis=0, ddof=1) / math.sqrt(len(samples))
-        if len(ends) < 4:
-            return np.full(growth.shape[2], np.nan)
-        blocks = min(BLOCKS, len(ends))
-        cuts = np.arange(1, blocks + 1) * len(ends) // blocks
-        sums = np.diff(np.cumsum(growth[0], axis=0)[cuts - 1], axis=0, prepend=0.0)
-        lengths = np.diff(ends[cuts - 1], prepend=0)[:, None]
-        mean = sums.sum(axis=0) / ends[-1]
-        # the variance of a weighted mean; blocks differ in length by a row at most
-        deviations = (sums - lengths * mean) / ends[-1]
-        return np.sqrt(np.sum(deviations**2, axis=0) * blocks / (blocks - 1))
+    squares = np.square(frame)
+    return np.asarray(np.sum(squares, axis=-1) ** 2 / np.sum(squares**2, axis=-1))
+
+
+def measures_of(spectrum: Spectrum) -> dict[str, Measure]:
+    """Return the numbers derived from a spectrum with their standard errors.
+
+    A measure changes by a weighted sum of small changes of the exponents; its error is that of
+    this sum, so that errors of different exponents may cancel.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+
+    Returns
+    -------
+    dict
+        ``mean``, ``kaplan_yorke_dimension``, ``entropy_rate`` and ``sum_rule_residual``.
+    """
+    exponents = spectrum.exponents
+    k, positive = len(exponents), np.count_nonzero(exponents > 0.0)
+    dimension, residual = spectrum.kaplan_yorke_dimension, spectrum.sum_rule_residual
+
+    def measure(value: float, slopes: Array, otherwise: str) -> Measure:
+        """Return the measure that changes by ``slopes`` with the leading exponents."""
+        if not math.isfinite(value):
+            return Measure(value, math.nan, otherwise)
+        used = np.flatnonzero(slopes)
+        error = 0.0
+        if len(used):
+            series = spectrum.growth[:, :, spectrum.order[used]] @ slopes[used]
+            error = float(spectrum.uncertainty_of(series[:, :, None]).standard_error[0])
+        sure = spectrum.resolved[: len(slopes)].all()
+        return Measure(value, error, "computed" if sure else "upper bound")
+
+    return {
+        "mean": measure(spectrum.mean, np.full(k, 1.0 / k), "dead"),
+        "kaplan_yorke_dimension": measure(dimension, kaplan_yorke_slopes(exponents), "not reached"),
+        "entropy_rate": measure(spectrum.entropy_rate, np.ones(positive), "not reached"),
+        "sum_rule_residual": measure(residual, np.zeros(0), "does not apply"),
+    }

@@ -175,7 +175,7 @@ class Network:
         hasher = hashlib.sha256()
         for cell in self.cells:
             hasher.update(cell.name.encode())
-            for part in (cell.W, cell.b, *cell.weights):
+            for part in cell.fingerprint():
                 array = np.ascontiguousarray(part)
                 hasher.update(repr((array.shape, array.dtype.str)).encode())
                 hasher.update(array.tobytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_convergence", "plot_spectrum", "plot_summary"]
+__all__ = ["plot_convergence", "plot_finite_time", "plot_spectrum", "plot_summary"]
 
 BLUE, RED, GREY = "#1f5fa8", "#c0392b", "#8a8a8a"
 # beyond this, single markers merge into a line
@@ -36,7 +37,7 @@ SUFFIXES = (".png", ".pdf", ".svg")
 
 
 def plot_spectrum(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
-    """Plot the exponents (nats per step) against their index, with standard errors.
+    """Plot the exponents against their index, with standard errors.
 
     Dead directions (−∞) are crosses at the lower edge; exponents of which only an upper bound
     is known are open triangles that point down. Where the tail would flatten the leading
@@ -72,7 +73,7 @@ def plot_spectrum(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
         axes.plot(dead, height, "x", color=RED, ms=4, label="dead: −∞", transform=place)
     axes.set_xlim(0.8 - 0.03 * count, 1.03 * count + 0.2)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
-    _label(axes, "Index $i$", r"Exponent $\lambda_i$ (nats per step)")
+    _label(axes, "Index $i$", rf"Exponent $\lambda_i$ ({spectrum.units})")
     if len(axes.get_legend_handles_labels()[0]) > 1:
         # opaque, so that the zero line does not strike the words out
         style: dict[str, Any] = {"framealpha": 1.0, "edgecolor": "none", "fontsize": "small"}
@@ -83,7 +84,7 @@ def plot_spectrum(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
 
 
 def plot_convergence(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
-    """Plot running means of the exponents (nats per step) against the counted steps.
+    """Plot running means of the exponents against the counted steps.
 
     Of more than eight exponents, eight of the leading quarter are shown, evenly spaced. The
     legend has the final values with their standard errors.
@@ -125,9 +126,60 @@ def plot_convergence(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    _label(axes, "Counted steps", r"Running mean of $\lambda_i$ (nats per step)")
+    _label(axes, "Counted steps", rf"Running mean of $\lambda_i$ ({spectrum.units})")
     if len(shown):
         axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize="small")
+    return axes
+
+
+def plot_finite_time(
+    spectrum: Spectrum,
+    window: int,
+    axes: Axes | None = None,
+    *,
+    indices: Sequence[int] = (1, 2, 3),
+) -> Axes:
+    """Plot histograms of finite-time exponents, as densities, with their means.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    window : int
+        Steps, as in `Spectrum.finite_time_exponents`.
+    axes : matplotlib Axes, optional
+        Where to; those of a new figure by default.
+    indices : sequence of int
+        Which exponents, counted from 1; those that the spectrum has not are left out.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If the window does not fit, or none of the exponents is finite.
+    ModuleNotFoundError
+        If matplotlib is missing.
+    """
+    found = spectrum.finite_time_exponents(window)
+    finite = np.isfinite(found).all(axis=(0, 1))
+    shown = [i - 1 for i in indices if 1 <= i <= len(finite) and finite[i - 1]]
+    if not shown:
+        raise ValueError(f"indices is {tuple(indices)}; none of these exponents is finite")
+    axes = _new_figure(5.4, 3.8).subplots() if axes is None else axes
+    from matplotlib import colormaps
+
+    for i, shade in zip(shown, np.linspace(0.0, 0.75, len(shown)), strict=True):
+        colour = colormaps["viridis"](shade)
+        values = found[:, :, i].ravel()
+        style: dict[str, Any] = {"bins": _bins(values), "density": True, "histtype": "stepfilled"}
+        label = f"$\\lambda_{{{i + 1}}}$, standard deviation {values.std():.2g}"
+        axes.hist(values, color=colour, alpha=0.45, label=label, **style)
+        axes.axvline(values.mean(), color=colour, lw=1.3)
+    _label(axes, f"Exponent over {window} steps ({spectrum.units})", "Density")
+    # above, as histograms can be anywhere
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False, fontsize="small")
     return axes
 
 
@@ -176,7 +228,8 @@ def _new_figure(width: float, height: float) -> Figure:
 def _draw_exponents(axes: Axes, spectrum: Spectrum, count: int) -> None:
     """Draw the leading ``count`` exponents that are finite."""
     index = np.arange(1, count + 1)
-    values = np.where(np.isfinite(spectrum.exponents), spectrum.exponents, np.nan)[:count]
+    bounds = spectrum.upper_bound
+    values = np.where(np.isfinite(bounds), bounds, np.nan)[:count]
     sound = np.where(spectrum.resolved[:count], values, np.nan)
     errors = np.where(np.isnan(sound), np.nan, spectrum.standard_error[:count])
     axes.axhline(0.0, color=GREY, lw=0.8, zorder=0)
@@ -190,11 +243,11 @@ def _draw_exponents(axes: Axes, spectrum: Spectrum, count: int) -> None:
         size = 4 if count <= MANY // 2 else 2.5
         style: dict[str, Any] = {"fmt": "o", "ms": size, "elinewidth": 1.2, "capsize": size / 2}
         axes.errorbar(index, sound, np.nan_to_num(errors), color=BLUE, label=told, **style)
-    bounds = ~spectrum.resolved[:count]
-    if bounds.any():
+    unsure = ~spectrum.resolved[:count]
+    if unsure.any():
         style = {"color": RED, "mfc": "none", "ms": 4, "mew": 0.9}
         label = "not resolved: upper bound"
-        axes.plot(index[bounds], values[bounds], "v", label=label, **style)
+        axes.plot(index[unsure], values[unsure], "v", label=label, **style)
 
 
 def _has_deep_tail(spectrum: Spectrum) -> bool:
@@ -222,6 +275,15 @@ def _shown_curves(exponents: Array) -> Array:
         return finite
     last = max(len(exponents) // 4, CURVES)
     return np.unique(np.linspace(0, min(last, len(finite)) - 1, CURVES).round().astype(int))
+
+
+def _bins(values: Array) -> Array:
+    """Return the edges of a histogram's bins, about the square root of the values in number."""
+    low, high = float(values.min()), float(values.max())
+    # the same values throughout, but for rounding
+    if high - low <= NO_ERROR:
+        low, high = low - NO_ERROR, high + NO_ERROR
+    return np.linspace(low, high, min(max(math.isqrt(len(values)), 4), 60) + 1)
 
 
 def _with_error(value: float, error: float) -> str:

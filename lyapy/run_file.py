@@ -58,13 +58,16 @@ STORED = {
 DERIVED = {
     "exponents": Field(("k",), "nats per step", "mean over trajectories, descending; -inf is dead"),
     "standard_error": Field(("k",), "nats per step", "standard error of exponents"),
+    "degrees_of_freedom": Field(("k",), "1", "of Student's t, for confidence intervals"),
     "per_trajectory": Field(("B", "k"), "nats per step", "exponents of each trajectory"),
-    "resolved": Field(("k",), "1", "false where the exponent is an upper bound only"),
+    "resolved": Field(("k",), "1", "false where rounding errors exceed the tolerance"),
+    "upper_bound": Field(("k",), "nats per step", "exponents, with rounding errors where these do"),
 }
 MEASURES = ("largest", "mean", "kaplan_yorke_dimension", "entropy_rate", "sum_rule_residual")
 MEASURES_TEXT = (
-    "in nats per step, but for kaplan_yorke_dimension, a number; NaN where the exponents do not "
-    "reach it or the rule does not apply"
+    "in {units}, but for kaplan_yorke_dimension, a number, and sum_rule_residual, in nats per "
+    "step; NaN where the exponents do not reach it or the rule does not apply; *_error is the "
+    "standard error; status and advice are those of the run"
 )
 
 
@@ -97,11 +100,18 @@ def write_spectrum(
             transient=spectrum.transient,
         )
         for name, field in (DERIVED | STORED).items():
-            _write_array(file, name, np.asarray(getattr(spectrum, name)), field)
+            # what is derived is divided by dt where that was given
+            units = field.units
+            if name in DERIVED and units == "nats per step":
+                units = spectrum.units
+            _write_array(file, name, np.asarray(getattr(spectrum, name)), field, units)
         measures = file.create_group("measures")
-        measures.attrs["description"] = MEASURES_TEXT
+        measures.attrs["description"] = MEASURES_TEXT.format(units=spectrum.units)
         for name in MEASURES:
             measures.attrs[name] = getattr(spectrum, name)
+        for name, found in spectrum.measures().items():
+            measures.attrs[f"{name}_error"] = found.standard_error
+        measures.attrs.update(status=spectrum.status.code, advice=spectrum.status.advice)
         _write_settings(file.create_group("settings"), spectrum.settings)
     write_whole(path, memory.getbuffer(), overwrite=overwrite)
 
@@ -176,12 +186,12 @@ def _check_axes(arrays: dict[str, Array]) -> None:
                 )
 
 
-def _write_array(file: h5py.File, name: str, array: Array, field: Field) -> None:
+def _write_array(file: h5py.File, name: str, array: Array, field: Field, units: str) -> None:
     packed = array.nbytes > COMPRESSED_BYTES
     options = {"compression": "gzip", "shuffle": True} if packed else {}
     # without a checksum, HDF5 tells nobody of flipped bits
     dataset = file.create_dataset(name, data=array, fletcher32=True, **options)
-    dataset.attrs["units"] = field.units
+    dataset.attrs["units"] = units
     dataset.attrs["axes"] = ", ".join(field.axes)
     dataset.attrs["description"] = field.description
 

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from . import measures
+from .measures import Measure
+from .status import Status, status_of
 from .types import Array
+from .uncertainty import Uncertainty, half_width, uncertainty
 
 __all__ = ["Spectrum"]
 
@@ -68,6 +71,16 @@ class Spectrum:
         """Counted steps of each trajectory."""
         return int(self.growth_steps[-1])
 
+    @property
+    def dt(self) -> float:
+        """Time of a step, by which exponents and rates are divided; 1 where none was given."""
+        return float(self.settings.get("dt") or 1.0)
+
+    @property
+    def units(self) -> str:
+        """Units of the exponents: nats per step, or per unit of time where `dt` was given."""
+        return "nats per unit of time" if self.settings.get("dt") else "nats per step"
+
     @cached_property
     def order(self) -> Array:
         """The k rows of the frame with the largest exponents, descending."""
@@ -76,22 +89,52 @@ class Spectrum:
 
     @cached_property
     def per_trajectory(self) -> Array:
-        """Exponents of each trajectory (B, k), in nats per step."""
-        return self.growth.sum(axis=1)[:, self.order] / self.steps
+        """Exponents of each trajectory (B, k), in `units`."""
+        return self.growth.sum(axis=1)[:, self.order] / (self.steps * self.dt)
 
     @property
     def exponents(self) -> Array:
-        """Exponents (k,), descending: the mean over the trajectories, in nats per step.
+        """Exponents (k,), descending: the mean over the trajectories, in `units`.
 
         −∞ stands for a dead direction, one that the Jacobians provably annihilate. Where
-        `resolved` is False the number is an upper bound, up to `numerical_error`.
+        `resolved` is False rounding leaves open how far it lies below `upper_bound`.
         """
         return self.per_trajectory.mean(axis=0)
 
+    @cached_property
+    def uncertainty(self) -> Uncertainty:
+        """Statistical errors of `exponents`, in `units`: how they would scatter in other runs.
+
+        See `lyapy.uncertainty.uncertainty`. They tell nothing of rounding, which `resolved`
+        and `numerical_error` do, nor of a transient that was too short.
+        """
+        return self.uncertainty_of(self.growth[:, :, self.order])
+
     @property
     def standard_error(self) -> Array:
-        """Standard error (k,) of `exponents`; see `lyapy.measures.standard_error`."""
-        return measures.standard_error(self.growth[:, :, self.order], self.growth_steps)
+        """Standard error (k,) of `exponents`, in `units`; NaN where it is not known."""
+        return self.uncertainty.standard_error
+
+    @property
+    def degrees_of_freedom(self) -> Array:
+        """Degrees of freedom (k,) of Student's t, for confidence intervals."""
+        return self.uncertainty.degrees_of_freedom
+
+    def confidence_interval(self, level: float = 0.95) -> Array:
+        """Return lower and upper ends (k, 2) of confidence intervals, by Student's t, in `units`.
+
+        Parameters
+        ----------
+        level : float
+            Nominal coverage; docs/validation.md has the measured one.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` does not lie between 0 and 1.
+        """
+        width = half_width(self.uncertainty, level)
+        return np.stack([self.exponents - width, self.exponents + width], axis=-1)
 
     @property
     def resolved(self) -> Array:
@@ -100,13 +143,27 @@ class Spectrum:
         return (error <= 10.0 * self.settings["tolerance"]) | np.isneginf(self.exponents)
 
     @property
+    def upper_bound(self) -> Array:
+        """Bounds (k,) that the exponents lie below, in `units`.
+
+        The exponents themselves where these are resolved, else with their rounding errors added.
+        """
+        error = self.numerical_error.max(axis=0)[self.order] / self.dt
+        return np.where(self.resolved, self.exponents, self.exponents + error)
+
+    @property
+    def status(self) -> Status:
+        """Whether the run can be relied on, and if not what to do; see `lyapy.status`."""
+        return status_of(self)
+
+    @property
     def largest(self) -> float:
-        """The largest exponent, in nats per step."""
+        """The largest exponent, in `units`."""
         return float(self.exponents[0])
 
     @property
     def mean(self) -> float:
-        """Mean of the exponents, in nats per step."""
+        """Mean of the exponents, in `units`."""
         return float(self.exponents.mean())
 
     @property
@@ -116,7 +173,7 @@ class Spectrum:
 
     @property
     def entropy_rate(self) -> float:
-        """Sum of the positive exponents, in nats per step; NaN where more may follow."""
+        """Sum of the positive exponents, in `units`; NaN where more may follow."""
         return measures.entropy_rate(self.exponents, self.state_size)
 
     @property
@@ -131,10 +188,65 @@ class Spectrum:
             return float("nan")
         return float(np.max(np.sum(np.abs(log_det - growth) / steps, axis=1)) / self.state_size)
 
+    @property
+    def participation_ratio(self) -> Array:
+        """Participation ratio (B, k) of the deviation vectors after the last step.
+
+        The number of coordinates of the state, from 1 to D, over which each is spread.
+        """
+        return measures.participation_ratio(self.final_frame[:, self.order])
+
+    def measures(self) -> dict[str, Measure]:
+        """Return mean, Kaplan–Yorke dimension, entropy rate and sum rule residual, with errors."""
+        return measures.measures_of(self)
+
+    def uncertainty_of(self, growth: Array) -> Uncertainty:
+        """Return the statistical errors, in `units`, of other growth (B, rows, k) in this run."""
+        shared = self.settings.get("input_sequences") == 1
+        found = uncertainty(growth, self.growth_steps, shared_inputs=shared)
+        return found._replace(standard_error=found.standard_error / self.dt)
+
     def convergence(self) -> Array:
         """Return the mean exponents (rows, k) over the first steps, up to `growth_steps`."""
         sums = np.cumsum(self.growth.mean(axis=0)[:, self.order], axis=0)
-        return sums / self.growth_steps[:, None]
+        return sums / (self.growth_steps[:, None] * self.dt)
+
+    def finite_time_exponents(self, window: int) -> Array:
+        """Return the exponents over each of the consecutive windows of the counted steps.
+
+        They fluctuate about `exponents`; of a large deviation principle their distribution
+        narrows as the window grows. Steps after the last full window are left out.
+
+        Parameters
+        ----------
+        window : int
+            Steps; a multiple of the steps in a row of the history, which are ``growth_steps[0]``:
+            64 at first, and more in runs of over 65 536 steps, whose history has 1024 rows.
+
+        Returns
+        -------
+        array (B, windows, k)
+            In `units`, in the order of `exponents`.
+
+        Raises
+        ------
+        ValueError
+            If ``window`` is no multiple of a row, or longer than the run.
+        """
+        row = int(self.growth_steps[0])
+        whole = isinstance(window, (int, np.integer)) and not isinstance(window, bool)
+        if not whole or window < 1 or window % row:
+            raise ValueError(
+                f"window is {window!r}; the history of this run is kept in rows of {row} steps: "
+                f"give a multiple of {row}, or compute fewer steps at a time for shorter rows"
+            )
+        count = self.steps // window
+        if not count:
+            raise ValueError(f"window is {window}, longer than the {self.steps} counted steps")
+        rows = window // row
+        full = self.growth[:, : count * rows, self.order]
+        sums = full.reshape(len(full), count, rows, -1).sum(axis=2)
+        return np.asarray(sums / (window * self.dt))
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write the spectrum to an HDF5 file; the layout is in the docs.
@@ -166,6 +278,6 @@ class Spectrum:
         more = ", …" if len(self.exponents) > 3 else ""
         trajectories = f"{len(self.growth)} trajector{'ies' if len(self.growth) > 1 else 'y'}"
         return (
-            f"Spectrum([{lead}{more}] nats per step; {len(self.exponents)} of {self.state_size} "
+            f"Spectrum([{lead}{more}] {self.units}; {len(self.exponents)} of {self.state_size} "
             f"exponents, {trajectories} of {self.steps} steps)"
         )

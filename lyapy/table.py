@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Any
 
 import numpy as np
 
+from .measures import Measure
 from .spectrum import Spectrum
 from .types import Array
 
@@ -15,13 +17,14 @@ __all__ = ["spectrum_summary", "spectrum_table"]
 FIRST = 8
 LAST = 2
 MOST_DECIMALS = 8
+LINE = 78
 
 
 def spectrum_table(spectrum: Spectrum) -> str:
     """Return a spectrum as a plain text table: its first and last exponents, and its measures.
 
-    Exponents, standard errors and measures are in nats per step. ``-inf (dead)`` is a direction
-    that the Jacobians annihilate, ``< x (not resolved)`` one of which only a bound is known.
+    Exponents, standard errors and measures are in its units. ``-inf (dead)`` is a direction
+    that the Jacobians annihilate, ``< x (not resolved)`` one of which rounding leaves only a bound.
 
     Returns
     -------
@@ -29,41 +32,54 @@ def spectrum_table(spectrum: Spectrum) -> str:
         Lines of at most 78 characters (but for long names), without a newline at the end.
     """
     count = len(spectrum.exponents)
-    head = f"{count} of {spectrum.state_size} Lyapunov exponents, in nats per step"
+    head = f"{count} of {spectrum.state_size} Lyapunov exponents, in {spectrum.units}"
     facts = _facts(spectrum)
     width = max(len(name) for name, _ in facts)
     lines = [f"{name:<{width}}   {text}" for name, text in facts]
-    return "\n".join([head, "", *_exponent_lines(spectrum), "", *lines])
+    advice = textwrap.wrap(spectrum.status.advice, LINE)
+    told = ["", *advice] if advice else []
+    return "\n".join([head, "", *_exponent_lines(spectrum), "", *lines, *told])
 
 
 def spectrum_summary(spectrum: Spectrum) -> dict[str, Any]:
     """Return a spectrum as a dict that is valid JSON.
 
     JSON knows neither −∞ nor NaN: such a ``value`` is None, and the ``status`` beside it says
-    why. Exponents are ``resolved``, ``not resolved`` (``value`` is an upper bound) or ``dead``
-    (−∞); measures are ``computed``, ``dead`` (−∞), ``not reached`` by the exponents computed, or
-    ``does not apply``.
+    why. Exponents are ``resolved``, ``not resolved`` (it lies below ``upper_bound``) or ``dead``
+    (−∞); measures are as in `lyapy.measures.Measure`.
 
     Returns
     -------
     dict
-        With the keys units, exponents (a list of index, value, standard_error, status),
-        measures, state_size, trajectories, steps, transient, intervals, trailing_intervals and
-        rejections (for each trajectory and layer), largest_spread, settings.
+        With the keys units, status, advice, exponents (a list of index, value, standard_error,
+        upper_bound, status), measures, state_size, trajectories, steps, transient, intervals,
+        trailing_intervals and rejections (for each trajectory and layer), largest_spread,
+        settings.
     """
     statuses = _statuses(spectrum)
-    rows = zip(spectrum.exponents, spectrum.standard_error, statuses, strict=True)
+    bounds = spectrum.upper_bound
+    rows = zip(spectrum.exponents, spectrum.standard_error, bounds, statuses, strict=True)
     return {
-        "units": "nats per step",
+        "units": spectrum.units,
+        "status": spectrum.status.code,
+        "advice": spectrum.status.advice,
         "exponents": [
-            {"index": i, "value": _number(x), "standard_error": _number(error), "status": status}
-            for i, (x, error, status) in enumerate(rows, 1)
+            {
+                "index": i,
+                "value": _number(x),
+                "standard_error": _number(error),
+                "upper_bound": _number(bound),
+                "status": status,
+            }
+            for i, (x, error, bound, status) in enumerate(rows, 1)
         ],
         "measures": {
-            "mean": _measure(spectrum.mean, "dead"),
-            "kaplan_yorke_dimension": _measure(spectrum.kaplan_yorke_dimension, "not reached"),
-            "entropy_rate": _measure(spectrum.entropy_rate, "not reached"),
-            "sum_rule_residual": _measure(spectrum.sum_rule_residual, "does not apply"),
+            name: {
+                "value": _number(found.value),
+                "standard_error": _number(found.standard_error),
+                "status": found.status,
+            }
+            for name, found in spectrum.measures().items()
         },
         "state_size": spectrum.state_size,
         "trajectories": len(spectrum.growth),
@@ -93,10 +109,6 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _measure(value: float, otherwise: str) -> dict[str, Any]:
-    return {"value": _number(value), "status": "computed" if math.isfinite(value) else otherwise}
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(entry) for name, entry in value.items()}
@@ -104,7 +116,7 @@ def _plain(value: Any) -> Any:
 
 
 def _exponent_lines(spectrum: Spectrum) -> list[str]:
-    exponents, errors = spectrum.exponents, spectrum.standard_error
+    exponents, errors = spectrum.upper_bound, spectrum.standard_error
     count = len(exponents)
     indices = list(range(count))
     gap = count > FIRST + LAST + 1
@@ -138,14 +150,14 @@ def _decimals(errors: Array) -> int:
 
 
 def _facts(spectrum: Spectrum) -> list[tuple[str, str]]:
-    settings = spectrum.settings
+    settings, measures = spectrum.settings, spectrum.measures()
     rejected = int(spectrum.rejections.sum())
     accepted = int(spectrum.intervals.sum() + spectrum.trailing_intervals.sum())
     facts = [
-        ("mean exponent", f"{spectrum.mean:.6g}"),
-        ("Kaplan-Yorke dimension", _told(spectrum.kaplan_yorke_dimension, "not reached")),
-        ("entropy rate", _told(spectrum.entropy_rate, "not reached")),
-        ("sum-rule residual", _told(spectrum.sum_rule_residual, "does not apply", ".1e")),
+        ("mean exponent", _told(measures["mean"])),
+        ("Kaplan-Yorke dimension", _told(measures["kaplan_yorke_dimension"])),
+        ("entropy rate", _told(measures["entropy_rate"])),
+        ("sum-rule residual", _told(measures["sum_rule_residual"], ".1e")),
         ("trajectories", str(len(spectrum.growth))),
         ("steps", f"{spectrum.steps}, after a transient of {spectrum.transient}"),
         ("interval", f"{_range(spectrum.steps, spectrum.intervals)} steps on average"),
@@ -159,8 +171,16 @@ def _facts(spectrum: Spectrum) -> list[tuple[str, str]]:
         facts.append(("time", f"{settings['seconds']:.1f} s"))
     if settings.get("network_origin"):
         facts.append(("network", settings["network_origin"]))
+    facts.append(("status", spectrum.status.code))
     return facts
 
 
-def _told(value: float, otherwise: str, form: str = ".6g") -> str:
-    return otherwise if math.isnan(value) else f"{value:{form}}"
+def _told(found: Measure, form: str = ".6g") -> str:
+    if not math.isfinite(found.value):
+        return "-inf" if found.value == -math.inf else found.status
+    bound = "< " if found.status == "upper bound" else ""
+    error = found.standard_error
+    if not error > 0.0:
+        return f"{bound}{found.value:{form}}"
+    decimals = min(max(1 - math.floor(math.log10(error)), 0), MOST_DECIMALS)
+    return f"{bound}{found.value:.{decimals}f} ± {error:.{decimals}f}"

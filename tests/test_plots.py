@@ -9,7 +9,7 @@ import pytest
 from made_spectra import computed, made
 from matplotlib.figure import Figure
 
-from lyapy.plots import plot_convergence, plot_spectrum, plot_summary
+from lyapy.plots import plot_convergence, plot_finite_time, plot_spectrum, plot_summary
 
 SPECTRA = {
     "computed": computed,
@@ -62,7 +62,7 @@ def test_dead_and_unresolved_are_marked_apart():
     np.testing.assert_array_equal(dead.get_xdata(), [4, 5])
     bounds = labelled(axes, "not resolved: upper bound")
     np.testing.assert_array_equal(bounds.get_xdata(), [3])
-    np.testing.assert_array_equal(bounds.get_ydata(), spectrum.exponents[2:3])
+    np.testing.assert_array_equal(bounds.get_ydata(), spectrum.exponents[2:3] + 1.0)
     assert dead.get_marker() != bounds.get_marker()
     points, _, _ = labelled(axes, "± standard error")
     np.testing.assert_array_equal(np.isnan(points.get_ydata()), [False, False, True, True, True])
@@ -98,6 +98,35 @@ def test_of_many_exponents_eight_of_the_leading_quarter_converge():
     indices = [int(label.split("{")[1].split("}")[0]) for label in labels]
     assert len(indices) == 8
     assert (indices[0], indices[-1]) == (1, 125)
+
+
+def test_finite_time_exponents_are_histograms():
+    spectrum = made([0.3, -1.0, -np.inf], rows=40)
+    axes = plot_finite_time(spectrum, 128, indices=(1, 2, 3, 9))
+    found = spectrum.finite_time_exponents(128)
+    labels = axes.get_legend_handles_labels()[1]
+    assert len(labels) == 2
+    assert labels[0] == rf"$\lambda_{{1}}$, standard deviation {found[:, :, 0].std():.2g}"
+    means = [line.get_xdata()[0] for line in axes.get_lines()]
+    np.testing.assert_allclose(means, spectrum.exponents[:2])
+    for patch, i in zip(axes.patches, range(2), strict=True):
+        x = patch.get_path().vertices[:, 0]
+        assert x.min() == pytest.approx(found[:, :, i].min())
+        assert x.max() == pytest.approx(found[:, :, i].max())
+    assert axes.get_xlabel() == "Exponent over 128 steps (nats per step)"
+    plot_finite_time(made([0.3], noise=0.0), 64)
+    with pytest.raises(ValueError, match=r"indices is \(3,\); none of these exponents is finite"):
+        plot_finite_time(spectrum, 128, indices=(3,))
+    with pytest.raises(ValueError, match="give a multiple of 64"):
+        plot_finite_time(spectrum, 100)
+
+
+def test_axes_name_the_units():
+    spectrum = made([0.3, -1.0])
+    spectrum.settings["dt"] = 0.1
+    for axes in (plot_spectrum(spectrum), plot_convergence(spectrum)):
+        assert axes.get_ylabel().endswith("(nats per unit of time)")
+    assert plot_finite_time(spectrum, 64).get_xlabel().endswith("(nats per unit of time)")
 
 
 def test_given_axes_are_drawn_into_and_nothing_global_changes():

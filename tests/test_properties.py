@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import lyapy
 from lyapy import measures, spectrum_of_jacobians
 
 few = settings(max_examples=25, derandomize=True, deadline=None)
@@ -130,14 +131,15 @@ def test_measures_of_known_spectra():
     assert math.isnan(measures.kaplan_yorke_dimension(np.array([0.5, -0.25]), 9))
 
 
-def test_standard_error_of_independent_growth():
-    rng = np.random.default_rng(1)
-    ends = np.arange(1, 1025) * 64
-    noise = rng.normal(size=(1, 1024, 3)) * [1.0, 2.0, 0.0]
-    exact = np.array([1.0, 2.0, 0.0]) / math.sqrt(1024) / 64
-    np.testing.assert_allclose(measures.standard_error(noise + 5.0, ends), exact, rtol=0.5)
-    noise = rng.normal(size=(400, 10, 1))
-    exact = math.sqrt(10) / 640 / math.sqrt(400)
-    found = measures.standard_error(noise, ends[:10])
-    np.testing.assert_allclose(found, exact, rtol=0.15)
-    assert np.isnan(measures.standard_error(noise[:1, :3], ends[:3])).all()
+@few
+@given(seeds, st.integers(2, 5), st.integers(1, 4))
+def test_shifting_a_periodic_drive_changes_nothing(seed, period, shift):
+    """The exponents of a cycle of inputs do not depend on where in it a run begins."""
+    network = lyapy.random_network("vanilla", 3, 2, gain=0.3, bias=0.3, seed=seed % 1000)
+    cycle = np.random.default_rng(seed).normal(size=(period, 2))
+    sums = []
+    for turned in (cycle, np.roll(cycle, -shift, axis=0)):
+        options = {"transient": 40 * period, "tolerance": 1e-12, "backend": "numpy"}
+        spectrum = lyapy.lyapunov_spectrum(network, np.tile(turned, (100, 1)), **options)
+        sums.append(spectrum.exponents.sum())
+    assert sums[0] == pytest.approx(sums[1], abs=1e-9)

@@ -41,7 +41,7 @@ def test_decimals_follow_the_smallest_error():
 def test_dead_unresolved_and_unknown_are_told_apart():
     table = spectrum_table(made([0.5, -1.0, -np.inf], noise=0.01, unresolved=[1]))
     assert line(table, "3 ") == "3 -inf (dead)"
-    assert line(table, "2 ").startswith("2 < -0.99924")
+    assert line(table, "2 ").startswith("2 < 0.00076")
     assert line(table, "2 ").endswith("(not resolved)")
     assert line(table, "mean exponent") == "mean exponent -inf"
     assert line(table, "sum-rule") == "sum-rule residual does not apply"
@@ -52,14 +52,19 @@ def test_dead_unresolved_and_unknown_are_told_apart():
 def test_measures_are_those_of_the_spectrum():
     spectrum = computed()
     table = spectrum_table(spectrum)
-    assert line(table, "Kaplan-Yorke").endswith(f" {spectrum.kaplan_yorke_dimension:.6g}")
-    assert line(table, "entropy rate").endswith(f" {spectrum.entropy_rate:.6g}")
+    for name, start in (("kaplan_yorke_dimension", "Kaplan-Yorke"), ("entropy_rate", "entropy")):
+        found = spectrum.measures()[name]
+        value, error = line(table, start).split()[-3::2]
+        assert float(value) == pytest.approx(found.value, abs=0.06 * found.standard_error)
+        assert float(error) == pytest.approx(found.standard_error, rel=0.06)
     assert line(table, "sum-rule").endswith(f" {spectrum.sum_rule_residual:.1e}")
     assert line(table, "steps") == "steps 320, after a transient of 20"
     assert line(table, "trajectories") == "trajectories 3"
     rejected, accepted = spectrum.rejections.sum(), spectrum.intervals.sum()
     assert line(table, "rejected").endswith(f" {rejected} of {rejected + accepted}")
     assert line(table, "network").endswith("gain 1.5, seed 1")
+    assert line(table, "status") == f"status {spectrum.status.code}"
+    assert " ".join(table.split()).endswith(spectrum.status.advice)
 
 
 def test_what_part_of_a_spectrum_does_not_reach_is_told():
@@ -73,17 +78,23 @@ def test_summary_is_valid_json_with_a_status_for_what_is_no_number():
     found = json.loads(json.dumps(spectrum_summary(spectrum), allow_nan=False))
     assert [entry["status"] for entry in found["exponents"]] == ["resolved", "not resolved", "dead"]
     assert found["exponents"][2]["value"] is None
+    assert found["exponents"][1]["upper_bound"] == spectrum.exponents[1] + 1.0
     assert found["exponents"][0]["value"] == spectrum.exponents[0]
     assert found["exponents"][0]["standard_error"] == spectrum.standard_error[0]
-    assert found["measures"]["mean"] == {"value": None, "status": "dead"}
-    assert found["measures"]["sum_rule_residual"] == {"value": None, "status": "does not apply"}
+    nothing = {"value": None, "standard_error": None}
+    assert found["measures"]["mean"] == nothing | {"status": "dead"}
+    assert found["measures"]["sum_rule_residual"] == nothing | {"status": "does not apply"}
+    assert found["status"] == "unresolved tail"
+    assert found["advice"].startswith(
+        "1 of 3 exponents, the first of them the 2., are not resolved"
+    )
     assert found["settings"]["seconds"] == 12.34
 
 
 def test_summary_of_what_is_not_reached():
     found = spectrum_summary(made([0.5, 0.2], state_size=10))["measures"]
-    assert found["kaplan_yorke_dimension"] == {"value": None, "status": "not reached"}
-    assert found["entropy_rate"] == {"value": None, "status": "not reached"}
+    nothing = {"value": None, "standard_error": None, "status": "not reached"}
+    assert found["kaplan_yorke_dimension"] == found["entropy_rate"] == nothing
 
 
 def test_summary_of_a_computed_spectrum():

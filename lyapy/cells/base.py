@@ -53,6 +53,8 @@ class Cell(ABC):
     coefficients: ClassVar[tuple[str, ...]]
     output: ClassVar[str] = "h"
     stages: ClassVar[tuple[str, ...]] = ()
+    # whether `step` runs in plain Python only
+    plain: ClassVar[bool] = False
 
     W: Array
     b: Array
@@ -96,6 +98,10 @@ class Cell(ABC):
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array | int:
         """Return a lower bound on the nullity of J that its structure guarantees."""
         return 0
+
+    def fingerprint(self) -> tuple[Array, ...]:
+        """Return arrays that tell this cell from others of its kind."""
+        return (self.W, self.b, *self.weights)
 
     def drive(self, x: Array) -> Array:
         """Return W x + b for inputs (T, ..., m), row by row the same for every T."""

@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     frames = "initial deviation vectors (random)"
     add("--frame", choices=("random", "identity"), default="random", help=frames)
     add("--seed", type=int, default=0, metavar="N", help="of frames and states (0)")
+    per_time = "time of a step: exponents per unit of time instead of per step"
+    add("--dt", type=float, metavar="X", help=per_time)
     add_engine(parser)
     add_overwrite(parser)
     add("--quiet", action="store_true", help="no progress and no table")
@@ -64,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         tolerance=arguments.tolerance,
         frame=arguments.frame,
         seed=arguments.seed,
+        dt=arguments.dt,
         backend=arguments.backend,
         threads=arguments.threads,
         blas_threads=arguments.blas_threads,

@@ -1,0 +1,81 @@
+"""Maps of one's own, and the largest exponent without Jacobians."""
+
+import math
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy import largest_exponent, lyapunov_spectrum
+
+
+def henon():
+    return lyapy.Map(
+        lambda h, x: [1 - 1.4 * h[0] ** 2 + h[1], 0.3 * h[0]],
+        lambda h, x: [[-2.8 * h[0], 1.0], [0.3, 0.0]],
+        state_size=2,
+    )
+
+
+def test_henon_map_by_two_functions(backend):
+    network = lyapy.Network([henon()])
+    options = {"steps": 20_000, "transient": 100, "initial_state": [0.1, 0.1]}
+    spectrum = lyapunov_spectrum(network, backend=backend, **options)
+    assert np.all(np.abs(spectrum.exponents - [0.41922, -1.62319]) < 4 * spectrum.standard_error)
+    assert spectrum.exponents.sum() == pytest.approx(math.log(0.3), abs=1e-10)
+    assert spectrum.sum_rule_residual < 1e-10
+    found = largest_exponent(network, **options)
+    assert found.value == pytest.approx(spectrum.largest, abs=1e-4)
+
+
+def test_a_driven_map_reads_its_inputs():
+    driven = lyapy.Map(lambda h, x: x * h, lambda h, x: np.diag(x), state_size=2, inputs=2)
+    inputs = np.exp(np.random.default_rng(1).normal(size=(200, 2)))
+    network = lyapy.Network([driven])
+    options = {"initial_state": [1e-3, 1e-3], "frame": "identity"}
+    spectrum = lyapunov_spectrum(network, inputs, **options)
+    wanted = np.sort(np.log(inputs).mean(axis=0))[::-1]
+    np.testing.assert_allclose(spectrum.exponents, wanted, atol=1e-12)
+
+
+def test_maps_are_told_apart():
+    one = lyapy.Network([henon()]).digest()
+    other = lyapy.Map(lambda h, x: h, lambda h, x: np.eye(2), state_size=2)
+    assert one == lyapy.Network([henon()]).digest() != lyapy.Network([other]).digest()
+
+
+def test_functions_of_the_wrong_shape_are_told():
+    wrong = lyapy.Map(lambda h, x: h[:1], lambda h, x: np.eye(2), state_size=2)
+    with pytest.raises(
+        ValueError, match=r"step returned shape \(1,\) .* needs \(2,\) and \(2, 2\)"
+    ):
+        lyapunov_spectrum(lyapy.Network([wrong]), steps=3)
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "gru", "lstm"])
+def test_nearby_trajectories_agree_with_the_spectrum(kind):
+    network = lyapy.random_network(kind, 10, 2, gain=2.0, bias=0.3, layers=2, seed=3)
+    inputs = np.random.default_rng(4).normal(size=(1500, 2))
+    spectrum = lyapunov_spectrum(network, inputs, transient=500, k=3)
+    found = largest_exponent(network, inputs, transient=500)
+    allowed = 3 * math.hypot(found.standard_error, spectrum.standard_error[0]) + 1e-5
+    assert abs(found.value - spectrum.largest) < allowed
+
+
+def test_nearby_trajectories_of_a_chaotic_network():
+    network = lyapy.random_network("vanilla", 30, gain=3.0, seed=1)
+    options = {"steps": 1500, "transient": 300, "trajectories": 8, "dt": 0.5}
+    spectrum = lyapunov_spectrum(network, k=2, **options)
+    found = largest_exponent(network, **options)
+    allowed = 4 * math.hypot(found.standard_error, spectrum.standard_error[0])
+    assert abs(found.value - spectrum.largest) < allowed < 0.2
+    assert found.half_width > 2 * found.standard_error
+
+
+def test_what_does_not_fit_is_refused():
+    network = lyapy.random_network("vanilla", 3)
+    with pytest.raises(ValueError, match=r"distance is 0; it must be a small positive number"):
+        largest_exponent(network, steps=3, distance=0)
+    relu = lyapy.Network([lyapy.Vanilla(None, np.eye(2), [-50.0, -50.0], "relu")])
+    with pytest.raises(FloatingPointError, match="became the same in step 0; give a larger"):
+        largest_exponent(relu, steps=3)

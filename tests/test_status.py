@@ -1,0 +1,80 @@
+"""Whether a run can be relied on, told as data."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_spectra import made
+
+
+def with_settings(spectrum, **settings):
+    return replace(spectrum, settings=spectrum.settings | settings)
+
+
+def correlated(phi=0.98, rows=400):
+    """One trajectory whose growth remembers about 1 / (1 − φ) rows."""
+    spectrum = made([0.5, -1.0], trajectories=1, rows=rows)
+    rng, noise = np.random.default_rng(1), np.zeros((rows, 2))
+    for i in range(1, rows):
+        noise[i] = phi * noise[i - 1] + rng.normal(size=2)
+    return replace(spectrum, growth=spectrum.growth + noise)
+
+
+def test_a_sound_run_is_converged():
+    for trajectories in (1, 3):
+        assert made([0.5, -1.0, -np.inf], trajectories=trajectories).status == ("converged", "")
+    assert made([-np.inf]).status.code == "converged"
+
+
+def test_a_tail_that_is_not_resolved():
+    status = made([0.5, -1.0, -2.0], unresolved=[1, 2]).status
+    assert status.code == "unresolved tail"
+    assert status.advice.startswith("2 of 3 exponents, the first of them the 2., are not resolved")
+    assert "up to 1 nats per step" in status.advice
+
+
+def test_an_interrupted_run_tells_all():
+    spectrum = with_settings(made([0.5, -1.0], unresolved=[1]), interrupted=True)
+    assert spectrum.status.code == "interrupted"
+    assert "interrupted after 1280 counted steps: run it again" in spectrum.status.advice
+    assert "not resolved" in spectrum.status.advice
+
+
+def test_errors_that_are_not_known():
+    status = made([0.5, -1.0], trajectories=1, rows=3).status
+    assert status.code == "not converged"
+    assert "one trajectory of 192 steps is too short" in status.advice
+
+
+def test_a_target_that_is_missed():
+    spectrum = made([0.5, -1.0], trajectories=4)
+    error = spectrum.standard_error.max()
+    assert with_settings(spectrum, until=[1.01 * error, 10_000]).status.code == "converged"
+    status = with_settings(spectrum, until=[error / 3, 10_000]).status
+    assert status.code == "not converged"
+    assert f"About {9 * 1280:.1g} steps would reach it" in status.advice
+
+
+def test_a_run_of_few_autocorrelation_times():
+    status = correlated().status
+    assert status.code == "not converged"
+    assert "autocorrelation times long" in status.advice
+    assert correlated(0.5).status.code == "converged"
+
+
+@pytest.mark.parametrize("trajectories", [1, 5])
+def test_a_transient_that_was_too_short(trajectories):
+    spectrum = made([0.5, -1.0], trajectories=trajectories, rows=200)
+    decay = np.exp(-np.arange(200) / 10)[:, None] * [1.0, 10.0]
+    status = replace(spectrum, growth=spectrum.growth + 10 * decay).status
+    assert status.code == "not converged"
+    assert "Give" in status.advice
+
+
+def test_false_alarms_are_rare():
+    alarms = 0
+    for seed in range(200):
+        spectrum = made(np.linspace(0.5, -1.0, 6), trajectories=1, rows=100)
+        noise = np.random.default_rng(seed).normal(size=spectrum.growth.shape)
+        alarms += replace(spectrum, growth=spectrum.growth + noise).status.code != "converged"
+    assert alarms <= 8

@@ -1,0 +1,205 @@
+"""Standard errors, confidence intervals and what follows from them."""
+
+import math
+
+import numpy as np
+import pytest
+from made_spectra import made
+from scipy import stats
+
+import lyapy
+from lyapy.uncertainty import autocorrelation_time, half_width, uncertainty
+
+ENDS = np.arange(1, 1025) * 64
+
+
+def autoregressive(phi, rows, series, seed=0):
+    """AR(1) series (rows, series) of variance 1, with autocorrelation time (1 + φ)/(1 − φ)/2."""
+    rng = np.random.default_rng(seed)
+    x = np.empty((rows, series))
+    x[0] = rng.normal(size=series)
+    for i in range(1, rows):
+        x[i] = phi * x[i - 1] + math.sqrt(1 - phi**2) * rng.normal(size=series)
+    return x
+
+
+def coverage(samples, ends, truth=0.0, level=0.95):
+    """Share of the columns of ``samples`` whose interval holds the truth."""
+    found = uncertainty(samples[None], ends)
+    mean = samples.sum(axis=0) / ends[-1]
+    return np.mean(np.abs(mean - truth) <= half_width(found, level))
+
+
+def test_errors_of_independent_growth():
+    rng = np.random.default_rng(1)
+    noise = rng.normal(size=(1, 1024, 3)) * [1.0, 2.0, 0.0]
+    exact = np.array([1.0, 2.0, 0.0]) / math.sqrt(1024) / 64
+    found = uncertainty(noise + 5.0, ENDS)
+    np.testing.assert_allclose(found.standard_error, exact, rtol=0.5, atol=1e-15)
+    np.testing.assert_array_equal(found.degrees_of_freedom[2], 15)
+    noise = rng.normal(size=(400, 10, 1))
+    exact = math.sqrt(10) / 640 / math.sqrt(400)
+    found = uncertainty(noise, ENDS[:10])
+    np.testing.assert_allclose(found.standard_error, exact, rtol=0.15)
+    assert found.degrees_of_freedom.tolist() == [399]
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.5, 0.9])
+def test_autocorrelation_time_of_ar1(phi):
+    exact = 0.5 * (1 + phi) / (1 - phi)
+    found = autocorrelation_time(autoregressive(phi, 20_000, 20))
+    np.testing.assert_allclose(found.mean(), exact, rtol=0.05)
+    assert autocorrelation_time(np.ones((10, 1))).tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("phi", "rows"), [(0.0, 16), (0.0, 300), (0.5, 100), (0.8, 300), (0.9, 1000)]
+)
+def test_intervals_cover_the_mean_of_correlated_growth(phi, rows):
+    samples = autoregressive(phi, rows, 3000, seed=rows)
+    assert 0.925 < coverage(samples, ENDS[:rows]) < 0.975
+    # blocks of single rows would not
+    plain = np.std(samples, axis=0, ddof=1) / math.sqrt(rows)
+    width = stats.t.ppf(0.975, rows - 1) * plain
+    if phi:
+        assert np.mean(np.abs(samples.mean(axis=0)) <= width) < 0.8
+
+
+def test_rows_of_unequal_length():
+    rng = np.random.default_rng(3)
+    ends = np.array([64, 128, 192, 256, 320, 384, 448, 512, 520])
+    lengths = np.diff(ends, prepend=0)[:, None]
+    samples = 2.0 * lengths + np.sqrt(lengths) * rng.normal(size=(9, 4000))
+    assert 0.925 < coverage(samples, ends, truth=2.0) < 0.975
+    assert np.all(uncertainty(2.0 * np.ones((1, 9, 1)) * lengths, ends).standard_error < 1e-15)
+
+
+def test_what_is_not_known_is_nan():
+    rng = np.random.default_rng(4)
+    growth = rng.normal(size=(1, 3, 2))
+    assert np.isnan(np.stack(uncertainty(growth, ENDS[:3]))).all()
+    growth = rng.normal(size=(1, 40, 2))
+    growth[0, 5, 1] = -np.inf
+    found = uncertainty(growth, ENDS[:40])
+    np.testing.assert_array_equal(np.isnan(np.stack(found)), [[False, True]] * 3)
+    both = uncertainty(np.concatenate([growth, growth]), ENDS[:40])
+    assert np.isnan(both.standard_error[1])
+
+
+def test_trajectories_under_one_drive_are_not_independent():
+    """They contract to the same growth, whose mean is no more certain for being seen twice."""
+    series = autoregressive(0.3, 100, 1, seed=5)
+    one = uncertainty(series[None], ENDS[:100])
+    many = np.stack([series, series, series])
+    assert uncertainty(many, ENDS[:100]).standard_error[0] < 1e-15
+    shared = uncertainty(many, ENDS[:100], shared_inputs=True)
+    np.testing.assert_allclose(shared.standard_error, one.standard_error)
+    np.testing.assert_allclose(shared.degrees_of_freedom, one.degrees_of_freedom)
+    # where they differ nevertheless, as in two basins of attraction, that counts
+    apart = uncertainty(many + np.arange(3)[:, None, None], ENDS[:100], shared_inputs=True)
+    np.testing.assert_allclose(apart.standard_error, 1 / math.sqrt(3) / 64)
+
+
+def test_driven_network_tells_that_its_trajectories_share_inputs():
+    network = lyapy.random_network("vanilla", 4, 2, gain=0.5, seed=1)
+    inputs = np.random.default_rng(2).normal(size=(3000, 2))
+    options = {"transient": 200, "backend": "numpy", "frame": "identity"}
+    one = lyapy.lyapunov_spectrum(network, inputs, **options)
+    three = lyapy.lyapunov_spectrum(network, inputs, trajectories=3, **options)
+    np.testing.assert_allclose(three.standard_error, one.standard_error, rtol=1e-3)
+    assert np.all(three.standard_error > 1e-4)
+
+
+def test_confidence_interval_is_students():
+    spectrum = made([0.5, -1.0, -np.inf])
+    low, high = spectrum.confidence_interval(0.9).T
+    width = stats.t.ppf(0.95, 2) * spectrum.standard_error
+    np.testing.assert_allclose(high - spectrum.exponents, width)
+    np.testing.assert_allclose(spectrum.exponents - low, width)
+    assert np.isnan(low[2])
+    for level in (0.0, 1.0, 95):
+        with pytest.raises(ValueError, match=r"level is .*; it must lie between 0 and 1"):
+            spectrum.confidence_interval(level)
+
+
+def test_errors_of_measures_are_those_of_their_sums():
+    spectrum = made([0.5, 0.2, -1.0, -2.0], trajectories=2000, rows=1, noise=0.02)
+    found = spectrum.measures()
+    sigma = 0.02 / math.sqrt(2000)
+    assert found["mean"].standard_error == pytest.approx(sigma / 2, rel=0.1)
+    assert found["entropy_rate"].standard_error == pytest.approx(sigma * math.sqrt(2), rel=0.1)
+    a, b, c = spectrum.exponents[:3]
+    assert found["kaplan_yorke_dimension"].value == pytest.approx(2 - (a + b) / c)
+    slope = math.sqrt(2 / c**2 + (a + b) ** 2 / c**4)
+    assert found["kaplan_yorke_dimension"].standard_error == pytest.approx(sigma * slope, rel=0.1)
+    samples = spectrum.per_trajectory
+    dimension = 2 - samples[:, :2].sum(axis=1) / samples[:, 2]
+    error = dimension.std(ddof=1) / math.sqrt(2000)
+    assert found["kaplan_yorke_dimension"].standard_error == pytest.approx(error, rel=0.01)
+
+
+def test_measures_have_a_status():
+    found = made([0.5, 0.2], state_size=10).measures()
+    assert found["kaplan_yorke_dimension"].status == found["entropy_rate"].status == "not reached"
+    assert found["mean"].status == "computed"
+    found = made([0.5, -1.0, -3.0], unresolved=[2]).measures()
+    assert found["mean"].status == "upper bound"
+    # it does not enter these
+    assert found["kaplan_yorke_dimension"].status == found["entropy_rate"].status == "computed"
+    assert made([0.5, -1.0], unresolved=[1]).measures()["kaplan_yorke_dimension"].status == (
+        "upper bound"
+    )
+    contracting = made([-0.5, -1.0]).measures()["kaplan_yorke_dimension"]
+    assert (contracting.value, contracting.standard_error) == (0.0, 0.0)
+    assert made([0.5, -np.inf]).measures()["kaplan_yorke_dimension"][:2] == (1.0, 0.0)
+
+
+def test_finite_time_exponents_are_means_over_windows():
+    spectrum = made([0.5, -1.0], trajectories=2, rows=20)
+    found = spectrum.finite_time_exponents(64 * 3)
+    assert found.shape == (2, 6, 2)
+    order = spectrum.order
+    wanted = spectrum.growth[1, 3:6][:, order].sum(axis=0) / 192
+    np.testing.assert_allclose(found[1, 1], wanted)
+    whole = spectrum.finite_time_exponents(spectrum.steps)
+    np.testing.assert_allclose(whole[:, 0], spectrum.per_trajectory)
+
+
+def test_windows_that_do_not_fit_are_refused():
+    spectrum = made([0.5, -1.0], rows=20)
+    for window in (100, 0, -64, 64.0, True):
+        with pytest.raises(ValueError, match=r"window is .*; .* rows of 64 steps: give a multiple"):
+            spectrum.finite_time_exponents(window)
+    with pytest.raises(ValueError, match="longer than the 1280 counted steps"):
+        spectrum.finite_time_exponents(64 * 21)
+
+
+def test_a_time_step_divides_rates_and_their_errors():
+    network = lyapy.random_network("vanilla", 5, gain=2.0, seed=1)
+    options = {"steps": 640, "trajectories": 3, "backend": "numpy"}
+    step = lyapy.lyapunov_spectrum(network, **options)
+    flow = lyapy.lyapunov_spectrum(network, dt=0.1, **options)
+    assert (step.dt, step.units) == (1.0, "nats per step")
+    assert (flow.dt, flow.units) == (0.1, "nats per unit of time")
+    assert "nats per unit of time" in repr(flow)
+    for name in ("exponents", "per_trajectory", "standard_error", "mean", "entropy_rate"):
+        np.testing.assert_allclose(getattr(flow, name), 10 * np.array(getattr(step, name)))
+    for name in ("convergence", "confidence_interval"):
+        np.testing.assert_allclose(getattr(flow, name)(), 10 * getattr(step, name)())
+    windows = [s.finite_time_exponents(64) for s in (flow, step)]
+    np.testing.assert_allclose(windows[0], 10 * windows[1])
+    np.testing.assert_array_equal(flow.growth, step.growth)
+    assert flow.kaplan_yorke_dimension == pytest.approx(step.kaplan_yorke_dimension)
+    for dt in (0.0, -1.0, np.inf, True, "0.1"):
+        with pytest.raises(ValueError, match=r"dt is .*; it must be the time of a step"):
+            lyapy.lyapunov_spectrum(network, steps=3, dt=dt)
+
+
+def test_participation_ratio_of_the_frame():
+    spectrum = made([0.5, -1.0, -2.0])
+    frame = np.zeros((3, 3, 3))
+    frame[:, 0, 1] = 1.0
+    frame[:, 1] = 1 / math.sqrt(3)
+    frame[:, 2, :2] = 1 / math.sqrt(2)
+    object.__setattr__(spectrum, "final_frame", frame)
+    np.testing.assert_allclose(spectrum.participation_ratio, [[1.0, 3.0, 2.0]] * 3)

@@ -1,0 +1,1 @@
+"""Exact and published cases, and the coverage of confidence intervals."""
