@@ -228,8 +228,7 @@ def _new_figure(width: float, height: float) -> Figure:
 def _draw_exponents(axes: Axes, spectrum: Spectrum, count: int) -> None:
     """Draw the leading ``count`` exponents that are finite."""
     index = np.arange(1, count + 1)
-    bounds = spectrum.upper_bound
-    values = np.where(np.isfinite(bounds), bounds, np.nan)[:count]
+    values = np.where(np.isfinite(spectrum.exponents), spectrum.exponents, np.nan)[:count]
     sound = np.where(spectrum.resolved[:count], values, np.nan)
     errors = np.where(np.isnan(sound), np.nan, spectrum.standard_error[:count])
     axes.axhline(0.0, color=GREY, lw=0.8, zorder=0)
@@ -243,11 +242,11 @@ def _draw_exponents(axes: Axes, spectrum: Spectrum, count: int) -> None:
         size = 4 if count <= MANY // 2 else 2.5
         style: dict[str, Any] = {"fmt": "o", "ms": size, "elinewidth": 1.2, "capsize": size / 2}
         axes.errorbar(index, sound, np.nan_to_num(errors), color=BLUE, label=told, **style)
-    unsure = ~spectrum.resolved[:count]
-    if unsure.any():
+    bounds = ~spectrum.resolved[:count]
+    if bounds.any():
         style = {"color": RED, "mfc": "none", "ms": 4, "mew": 0.9}
         label = "not resolved: upper bound"
-        axes.plot(index[unsure], values[unsure], "v", label=label, **style)
+        axes.plot(index[bounds], values[bounds], "v", label=label, **style)
 
 
 def _has_deep_tail(spectrum: Spectrum) -> bool:

@@ -42,10 +42,8 @@ def warn_of_rounding(spectrum: Spectrum, control: Control, *, whole_stack: bool)
             steps = max(1, math.floor(control.fixed * control.limit / spread))
             remedy += f", or at most {steps}"
     else:
-        if spread <= control.limit:
-            found = "steps order the directions of the frame anew, which amplifies its rounding"
         found = f"the Jacobians are too graded for float64: {found}"
-        remedy = "those not resolved are known up to that error only (Spectrum.resolved)"
+        remedy = "those not resolved are upper bounds, up to that error (Spectrum.resolved)"
     warnings.warn(
         f"{found}; {unresolved} of {len(spectrum.exponents)} exponents are not resolved "
         f"(rounding error up to {error:.1g} nats per step); {remedy}",

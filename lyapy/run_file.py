@@ -60,8 +60,7 @@ DERIVED = {
     "standard_error": Field(("k",), "nats per step", "standard error of exponents"),
     "degrees_of_freedom": Field(("k",), "1", "of Student's t, for confidence intervals"),
     "per_trajectory": Field(("B", "k"), "nats per step", "exponents of each trajectory"),
-    "resolved": Field(("k",), "1", "false where rounding errors exceed the tolerance"),
-    "upper_bound": Field(("k",), "nats per step", "exponents, with rounding errors where these do"),
+    "resolved": Field(("k",), "1", "false where the exponent is an upper bound only"),
 }
 MEASURES = ("largest", "mean", "kaplan_yorke_dimension", "entropy_rate", "sum_rule_residual")
 MEASURES_TEXT = (

@@ -97,7 +97,7 @@ class Spectrum:
         """Exponents (k,), descending: the mean over the trajectories, in `units`.
 
         −∞ stands for a dead direction, one that the Jacobians provably annihilate. Where
-        `resolved` is False rounding leaves open how far it lies below `upper_bound`.
+        `resolved` is False the number is an upper bound.
         """
         return self.per_trajectory.mean(axis=0)
 
@@ -141,15 +141,6 @@ class Spectrum:
         """For each exponent (k,), whether float64 resolves it to the tolerance."""
         error = self.numerical_error.max(axis=0)[self.order]
         return (error <= 10.0 * self.settings["tolerance"]) | np.isneginf(self.exponents)
-
-    @property
-    def upper_bound(self) -> Array:
-        """Bounds (k,) that the exponents lie below, in `units`.
-
-        The exponents themselves where these are resolved, else with their rounding errors added.
-        """
-        error = self.numerical_error.max(axis=0)[self.order] / self.dt
-        return np.where(self.resolved, self.exponents, self.exponents + error)
 
     @property
     def status(self) -> Status:

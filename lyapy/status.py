@@ -78,12 +78,10 @@ def _unresolved(spectrum: Spectrum) -> str:
     if not missing:
         return ""
     first = int(np.flatnonzero(~spectrum.resolved)[0]) + 1
-    error = spectrum.numerical_error.max(axis=0)[spectrum.order][~spectrum.resolved].max()
     return (
-        f"{missing} of {len(spectrum.exponents)} exponents, the first of them the {first}., are "
-        f"not resolved to tolerance={spectrum.settings['tolerance']:g}: rounding may change them "
-        f"by up to {error:.1g} nats per step. More steps do not help; k= leaves them out, and a "
-        "larger tolerance accepts them."
+        f"{missing} of {len(spectrum.exponents)} exponents, from the {first}. on, are upper "
+        "bounds: float64 does not resolve them, and more steps do not help. interval='auto' "
+        "resolves the most; k= leaves them out."
     )
 
 

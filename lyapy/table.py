@@ -24,7 +24,7 @@ def spectrum_table(spectrum: Spectrum) -> str:
     """Return a spectrum as a plain text table: its first and last exponents, and its measures.
 
     Exponents, standard errors and measures are in its units. ``-inf (dead)`` is a direction
-    that the Jacobians annihilate, ``< x (not resolved)`` one of which rounding leaves only a bound.
+    that the Jacobians annihilate, ``< x (not resolved)`` one of which only a bound is known.
 
     Returns
     -------
@@ -45,33 +45,26 @@ def spectrum_summary(spectrum: Spectrum) -> dict[str, Any]:
     """Return a spectrum as a dict that is valid JSON.
 
     JSON knows neither −∞ nor NaN: such a ``value`` is None, and the ``status`` beside it says
-    why. Exponents are ``resolved``, ``not resolved`` (it lies below ``upper_bound``) or ``dead``
+    why. Exponents are ``resolved``, ``not resolved`` (``value`` is an upper bound) or ``dead``
     (−∞); measures are as in `lyapy.measures.Measure`.
 
     Returns
     -------
     dict
         With the keys units, status, advice, exponents (a list of index, value, standard_error,
-        upper_bound, status), measures, state_size, trajectories, steps, transient, intervals,
+        status), measures, state_size, trajectories, steps, transient, intervals,
         trailing_intervals and rejections (for each trajectory and layer), largest_spread,
         settings.
     """
     statuses = _statuses(spectrum)
-    bounds = spectrum.upper_bound
-    rows = zip(spectrum.exponents, spectrum.standard_error, bounds, statuses, strict=True)
+    rows = zip(spectrum.exponents, spectrum.standard_error, statuses, strict=True)
     return {
         "units": spectrum.units,
         "status": spectrum.status.code,
         "advice": spectrum.status.advice,
         "exponents": [
-            {
-                "index": i,
-                "value": _number(x),
-                "standard_error": _number(error),
-                "upper_bound": _number(bound),
-                "status": status,
-            }
-            for i, (x, error, bound, status) in enumerate(rows, 1)
+            {"index": i, "value": _number(x), "standard_error": _number(error), "status": status}
+            for i, (x, error, status) in enumerate(rows, 1)
         ],
         "measures": {
             name: {
@@ -116,7 +109,7 @@ def _plain(value: Any) -> Any:
 
 
 def _exponent_lines(spectrum: Spectrum) -> list[str]:
-    exponents, errors = spectrum.upper_bound, spectrum.standard_error
+    exponents, errors = spectrum.exponents, spectrum.standard_error
     count = len(exponents)
     indices = list(range(count))
     gap = count > FIRST + LAST + 1

@@ -62,7 +62,7 @@ def test_dead_and_unresolved_are_marked_apart():
     np.testing.assert_array_equal(dead.get_xdata(), [4, 5])
     bounds = labelled(axes, "not resolved: upper bound")
     np.testing.assert_array_equal(bounds.get_xdata(), [3])
-    np.testing.assert_array_equal(bounds.get_ydata(), spectrum.exponents[2:3] + 1.0)
+    np.testing.assert_array_equal(bounds.get_ydata(), spectrum.exponents[2:3])
     assert dead.get_marker() != bounds.get_marker()
     points, _, _ = labelled(axes, "± standard error")
     np.testing.assert_array_equal(np.isnan(points.get_ydata()), [False, False, True, True, True])

@@ -116,8 +116,6 @@ def test_shipped_network_spectrum(shipped):
     full = lyapunov_spectrum(network, inputs, transient=100)
     assert np.all(np.isfinite(full.exponents))
     np.testing.assert_allclose(leading.exponents[:4], full.exponents[:4], atol=0.01)
-    assert full.resolved[:20].all()
-    # far below what the finite time leaves open
-    assert np.all(full.numerical_error[0][full.order] < 0.01 * full.standard_error)
+    assert full.resolved[:64].all()
     # what is called resolved has to be right
     assert full.sum_rule_residual < 1e-8 or not full.resolved.all()

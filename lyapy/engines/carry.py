@@ -6,18 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..program import Program
 from ..types import Array
-from .graded import graded_step
 from .interval import UNIT_ROUNDOFF, Control, next_rate
 
 __all__ = ["Carry"]
 
 # so large that the first interval has one step
 UNKNOWN_RATE = 40.0
-# a tilt that is forgotten before an interval of more steps; u exp(spread), the error admitted in
-# an interval, is by far the larger factor
-TILT_ADMITTED = 1000.0 * UNIT_ROUNDOFF
 
 
 @dataclass
@@ -38,11 +33,6 @@ class Carry:
         Over the accepted intervals, of log R_ii or, in a graded step, above its rounding.
     split : int
         Rows of the leading frame in a two-ended computation; k where there is one frame.
-    tilt : array (k, k) or None
-        Sample of the frame's error after a graded step; None where it is as good as rounding.
-    drift, peak : array (k,)
-        Of that sample, the error of all growth so far, and the largest that it has been: what
-        two directions exchange they may also give back.
     """
 
     frame: Array
@@ -53,9 +43,6 @@ class Carry:
     rejections: int = 0
     largest_spread: float = 0.0
     split: int = 0
-    tilt: Array | None = None
-    drift: Array = field(default_factory=lambda: np.zeros(0))
-    peak: Array = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         self.split = len(self.frame)
@@ -66,44 +53,6 @@ class Carry:
         self.error = np.zeros(len(self.frame))
         self.intervals = self.trailing_intervals = self.rejections = 0
         self.largest_spread = 0.0
-        self.drift, self.peak = np.zeros(len(self.frame)), np.zeros(len(self.frame))
-
-    def one_frame(self, rate: float) -> Carry:
-        """Return a carry that goes on from here, with statistics of its own."""
-        end = Carry(self.frame.copy(), rate, tilt=self.tilt)
-        end.drift, end.peak = self.drift.copy(), self.peak.copy()
-        return end
-
-    @property
-    def tilted(self) -> bool:
-        """Whether the frame's error is more than an interval of several steps allows for."""
-        return self.tilt is not None and bool(np.max(np.abs(self.tilt)) > TILT_ADMITTED)
-
-    def take_graded_step(
-        self, program: Program, coefficients: Array, rows: int, spread: float, control: Control
-    ) -> Array:
-        """Take a graded step with the first ``rows`` of the frame and return its growth.
-
-        Parameters
-        ----------
-        spread : float
-            From which the next interval follows.
-
-        Returns
-        -------
-        array (rows,)
-            All NaN if a norm overflowed.
-        """
-        tilt = None if self.tilt is None else self.tilt[:rows, :rows]
-        step = graded_step(program, coefficients, self.frame[:rows], control.limit, tilt)
-        if not step.log_r.max() < np.inf:
-            return np.full(rows, np.nan)
-        self.frame[:rows], self.tilt = step.frame, step.tilt
-        self.drift[:rows] += step.error
-        peak = np.maximum(self.peak[:rows], np.abs(self.drift[:rows]))
-        self.error[:rows] += peak - self.peak[:rows]
-        self.peak[:rows] = peak
-        return self.count(step.log_r, step.scale, spread, 1, control)
 
     def count(
         self, log_r: Array, scale: Array, spread: float, steps: int, control: Control

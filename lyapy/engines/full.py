@@ -188,7 +188,7 @@ class FullTangent:
         return control._replace(graded=self.graded and control.fixed <= 1)
 
     def _one_frame(self, span: _Span, carry: Carry, control: Control) -> _Advance:
-        frame = carry.one_frame(self.rates[0])
+        frame = Carry(carry.frame.copy(), self.rates[0])
         control = self._way(control)
         growth = self.leading.advance(span.coefficients, span.ends, span.alive, frame, control)
         return _Advance(frame, None, growth)
@@ -214,9 +214,7 @@ class FullTangent:
 
     def _keep(self, front: Carry, back: Carry | None, carry: Carry) -> None:
         p = self.split
-        carry.split, carry.tilt = p, None
-        if back is None:
-            carry.tilt, carry.drift, carry.peak = front.tilt, front.drift, front.peak
+        carry.split = p
         carry.frame[:p], self.rates[0] = front.frame, front.rate
         carry.add(front, slice(None, p))
         carry.intervals += front.intervals

@@ -7,6 +7,7 @@ import numpy as np
 from ...program import Program
 from ...types import Array
 from ..carry import Carry
+from ..graded import graded_step
 from ..interval import Control
 from .forward import layer_forward
 from .plan import make_plan
@@ -52,7 +53,7 @@ class CompiledTangent:
         growth = np.where(rows < alive[:, None], 0.0, -np.inf)
         start = 0
         while start < len(coefficients):
-            if not (control.graded or carry.tilted):
+            if not control.graded:
                 start = self._run(coefficients, start, ends, alive, carry, control, growth)
             if start < len(coefficients):
                 tile = int(np.searchsorted(ends, start, side="right"))
@@ -91,8 +92,6 @@ class CompiledTangent:
             growth,
         )
         carry.frame[...] = frames[at, :, : self.columns]
-        if intervals:
-            carry.tilt = None
         carry.intervals += intervals
         carry.rejections += rejections
         carry.largest_spread = max(carry.largest_spread, spread)
@@ -102,9 +101,13 @@ class CompiledTangent:
         self, coefficients: Array, carry: Carry, control: Control, growth: Array
     ) -> None:
         """Take a step at which the kernel stopped: a graded one, or one that overflows."""
-        rows = len(growth)
-        if control.fixed > 1 or not np.isfinite(carry.frame[:rows]).all():
+        frame = carry.frame[: len(growth)]
+        if control.fixed > 1 or not np.isfinite(frame).all():
             growth[:] = np.nan
             return
-        spread = 2.0 * control.limit
-        growth += carry.take_graded_step(self.program, coefficients, rows, spread, control)
+        frame, log_r, scale = graded_step(self.program, coefficients, frame, control.limit)
+        if not log_r.max() < np.inf:
+            growth[:] = np.nan
+            return
+        growth += carry.count(log_r, scale, 2.0 * control.limit, 1, control)
+        carry.frame[: len(growth)] = frame
