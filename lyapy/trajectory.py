@@ -19,8 +19,8 @@ from .types import Array
 __all__ = ["Engine", "PartResult", "Schedule", "make_schedule", "run_trajectory"]
 
 HISTORY_ROWS = 1024
-# the coefficients of a chunk should stay in the second-level cache
-CHUNK_BYTES = 256 * 1024
+# so many that calls into compiled code are few, so few that they stay in a cache
+CHUNK_BYTES = 1024 * 1024
 CHUNK_TILES = 64
 
 

@@ -97,6 +97,7 @@ class FullTangent:
         self.split = size // 2 if trailing is not None and size >= SMALL else size
         self.graded = False
         self.tiles = 0
+        self.tried = False
         self.rates = [UNKNOWN_RATE, UNKNOWN_RATE]
 
     def advance(
@@ -108,8 +109,9 @@ class FullTangent:
         growth = np.empty((len(ends), self.size))
         done = 0
         while done < len(ends):
-            # the way is reconsidered after 1, 2, 4, 8 … tiles
-            last = min(done + (1 << self.tiles.bit_length()) - self.tiles, len(ends))
+            # the way is reconsidered after 1, 2, 4, 8 … tiles, and tried on one tile alone
+            ahead = (1 << self.tiles.bit_length()) - self.tiles if self.tried else 1
+            last = min(done + ahead, len(ends))
             last = done + int(np.searchsorted(-alive[done:last], -alive[done], side="right"))
             first = starts[done]
             tiles = self._advance_tiles(
@@ -150,7 +152,8 @@ class FullTangent:
         front, back, growth = found
         self._keep(front, back, carry)
         self.tiles += len(span.ends)
-        if self.tiles & (self.tiles - 1) == 0:
+        self.tried = self.tiles & (self.tiles - 1) != 0
+        if not self.tried:
             self.graded = False
             if self.trailing is not None:
                 rates = growth[-1] / np.diff(span.ends, prepend=0)[-1]

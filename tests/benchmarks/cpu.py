@@ -40,13 +40,13 @@ class Case(NamedTuple):
 
 
 CASES = [
-    Case("vanilla", 64, steps=2048),
+    Case("vanilla", 64, steps=4096),
     Case("vanilla", 128, steps=1024),
     Case("vanilla", 256, steps=256, peer_steps=32),
     Case("vanilla", 512, steps=128, trajectories=2, peer_steps=16),
-    Case("gru", 64, steps=2048),
+    Case("gru", 64, steps=4096),
     Case("gru", 128, steps=1024),
-    Case("lstm", 64, steps=1024),
+    Case("lstm", 64, steps=2048),
     Case("lstm", 128, steps=512, peer_steps=32),
     Case("lstm", 256, steps=128, trajectories=2, peer_steps=16),
     Case("lstm", 128, k=128, steps=512),
@@ -91,7 +91,7 @@ def measure(case: Case) -> str:
 
     import lyapy
 
-    from .floor import product_seconds, products_per_step
+    from .floor import forward_seconds, product_seconds, products_per_step
 
     network = lyapy.random_network(
         case.kind,
@@ -113,6 +113,8 @@ def measure(case: Case) -> str:
         times.append((time.perf_counter() - start) / (case.trajectories * case.steps))
         product = product_seconds(case.n, k, 1)
         floors.append(product * products_per_step(case.kind, case.layers))
+        if k < case.n // 4:
+            floors[-1] += forward_seconds(case.kind, case.n, 3)
     seconds, floor = float(np.median(times)), float(np.median(floors))
     peers = peer_columns(network, inputs[:, : case.peer_steps], k, seconds)
     intervals = spectrum.steps / spectrum.intervals.mean()

@@ -28,6 +28,19 @@ def product_seconds(n: int, k: int, rounds: int) -> float:
     return float(np.median(times))
 
 
+def forward_seconds(kind: str, n: int, rounds: int) -> float:
+    """Return the median seconds of the forward product of one trajectory's step."""
+    rng = np.random.default_rng(0)
+    rows = {"vanilla": 1, "gru": 3, "lstm": 4}[kind] * n
+    state, weight, out = rng.normal(size=(1, n)), rng.normal(size=(n, rows)), np.empty((1, rows))
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        _products(weight, state, out, 50)
+        times.append((time.perf_counter() - start) / 50)
+    return float(np.median(times))
+
+
 def products_per_step(kind: str, layers: int) -> int:
     """Return how many n × n products a structured step takes: the blocks of the stack."""
     per_block = 2 if kind == "lstm" else 1
