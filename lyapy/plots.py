@@ -123,7 +123,8 @@ def plot_convergence(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
         axes.set_xlim(steps[0], steps[-1])
     if steps[-1] > DECADE * steps[0]:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        few = steps[-1] < 50 * steps[0]
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
     _label(axes, "Counted steps", rf"Running mean of $\lambda_i$ ({spectrum.units})")
