@@ -51,7 +51,6 @@ def test_torch_files(stem, old):
 @pytest.mark.parametrize(
     ("stem", "what"),
     [
-        ("module", "torch.nn.modules.rnn.RNN.*state_dict"),
         ("sparse", "_rebuild_sparse_tensor.*dense"),
         ("quantized", "_rebuild_qtensor"),
         ("float8", "torch.float8_e4m3fn"),

@@ -37,7 +37,7 @@ class Contents(NamedTuple):
         The arrays by name; see `read_arrays`.
     metadata : dict
         What the file says of them, as texts: a Keras model's ``model_config`` and
-        ``keras_version``, and the like.
+        ``keras_version``, a torch module's ``nonlinearity`` under its name, and the like.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -129,7 +129,7 @@ def _read(file: BinaryIO, path: str) -> Contents:
     if head[:1] == b"\x80" and b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." in head:
         from lyapy.formats import torch_legacy
 
-        return Contents(torch_legacy.read(file), {})
+        return Contents(*torch_legacy.read(file))
     if head[8:9] == b"{":
         from lyapy.formats import safetensors_file
 
@@ -159,7 +159,7 @@ def _read_zip(file: BinaryIO) -> Contents:
     with zip_archive.open_archive(file) as archive:
         names = archive.namelist()
         if any(name.endswith("/data.pkl") for name in names):
-            return Contents(torch_zip.read(archive), {})
+            return Contents(*torch_zip.read(archive))
         if any(name.endswith(".npy") for name in names):
             return Contents(npz.read(archive), {})
         if "model.weights.h5" in names:

@@ -1,4 +1,4 @@
-"""The only names that a torch pickle may speak, and the inert things that they make here."""
+"""The names that a torch pickle may speak, and the inert things that they make here."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 from lyapy.formats.elements import BFLOAT16
 from lyapy.formats.refusal import RefusedError
+from lyapy.formats.torch_objects import Object, is_refused
 from lyapy.formats.torch_tensor import Storage, Tensor
 
-__all__ = ["NAMES", "STATE_DICT", "STORAGES", "Global", "call", "set_items"]
+__all__ = ["STATE_DICT", "STORAGES", "Global", "call", "named", "set_items"]
 
 STATE_DICT = "write torch.save(model.state_dict(), file) of dense tensors, or use safetensors"
 
@@ -38,6 +39,9 @@ class Global:
     """
 
     name: str
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def _tensor(
@@ -89,11 +93,13 @@ def set_items(target: object, pairs: Iterable[Any]) -> None:
     pairs
         Keys and values.
     """
+    if isinstance(target, Object):
+        target = target.entries
     if not isinstance(target, dict):
         raise RefusedError("sets items of what is no dict", STATE_DICT)
     for key, value in pairs:
-        # The hash of a nested tuple recurses without bound.
-        if not isinstance(key, str | int | float | None):
+        # The hash of a nested tuple recurses without bound; a stand-in's is its identity.
+        if not isinstance(key, str | int | float | Global | Object | None):
             raise RefusedError(f"has a dict with a key of type {type(key).__name__}", STATE_DICT)
         target[key] = value
 
@@ -118,7 +124,21 @@ _CALLS: dict[str, Callable[..., Any]] = {
 }
 _SILENT = ["torch.Tensor", "torch.nn.parameter.Parameter"]
 _SILENT += [f"builtins.{name}" for name in ("dict", "list", "int", "long", "float")]
-NAMES = frozenset([*_CALLS, *STORAGES, *_DTYPES, *_SILENT])
+_NAMES = frozenset([*_CALLS, *STORAGES, *_DTYPES, *_SILENT])
+
+
+def named(module: str, name: str) -> Global:
+    """Return the name that a pickle calls for, or refuse it.
+
+    Parameters
+    ----------
+    module, name
+        As the pickle gives them.
+    """
+    found = f"{module}.{name}"
+    if found not in _NAMES and is_refused(module, name):
+        raise RefusedError(f"calls for {found!r} in its pickle, which is not allowed", STATE_DICT)
+    return Global(found)
 
 
 def call(function: object, args: Any) -> Any:
@@ -127,10 +147,14 @@ def call(function: object, args: Any) -> Any:
     Parameters
     ----------
     function
-        One of the names that make something, or what a hostile pickle has in its place.
+        One of the names that make something; of any other that is allowed, a stand-in is made.
     args
         The arguments.
     """
+    if isinstance(function, Object) or (
+        isinstance(function, Global) and function.name not in _NAMES
+    ):
+        return Object(function.name, args)
     if not isinstance(function, Global) or function.name not in _CALLS:
         raise RefusedError("calls what is no function in its pickle", STATE_DICT)
     if not isinstance(args, tuple) or len(args) > 8:

@@ -18,8 +18,8 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 
 
-def read(file: BinaryIO) -> dict[str, NDArray[Any]]:
-    """Read every tensor.
+def read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read every tensor, and what modules tell of their nonlinearities; see `arrays_of`.
 
     Parameters
     ----------

@@ -10,14 +10,15 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from lyapy.formats.refusal import RefusedError
-from lyapy.formats.torch_globals import NAMES, STATE_DICT, STORAGES, Global, call, set_items
+from lyapy.formats.torch_globals import STATE_DICT, STORAGES, Global, call, named, set_items
+from lyapy.formats.torch_objects import Object
 from lyapy.formats.torch_tensor import Storage
 
 __all__ = ["load_pickle"]
 
 
 def load_pickle(stream: IO[bytes], storages: dict[str, Storage] | None = None) -> Any:
-    """Load one pickle, its tensors as descriptions, what is no tensor perhaps as None.
+    """Load one pickle, its tensors as descriptions, what is no tensor as None or a stand-in.
 
     Parameters
     ----------
@@ -59,27 +60,55 @@ class _Machine:
         set_items(self.stack[-1], zip(items[::2], items[1::2], strict=True))
 
     def add(self, items: list[Any]) -> None:
-        if not isinstance(self.stack[-1], list):
+        target = self.stack[-1]
+        if isinstance(target, Object):
+            target = target.items
+        if not isinstance(target, list):
             raise RefusedError("appends to what is no list in its pickle", STATE_DICT)
-        self.stack[-1].extend(items)
+        target.extend(items)
 
     def fill(self, items: list[Any]) -> None:
         self.push({})
         self.put(items)
 
     def name(self, module: object, name: object) -> None:
-        found = f"{_RENAMED.get(str(module), module)}.{name}"
-        if found not in NAMES:
-            raise RefusedError(
-                f"calls for {found!r} in its pickle, which is not allowed", STATE_DICT
-            )
-        self.push(Global(found))
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise RefusedError("calls for a name that is no text in its pickle", STATE_DICT)
+        self.push(named(_RENAMED.get(module, module), name))
 
-    def build(self, target: object, _: object) -> None:
-        # The state is what torch keeps beside a dict, or a numpy dtype's; neither holds weights.
-        if not isinstance(target, dict | None):
+    def instance(self, function: object, items: list[Any]) -> None:
+        self.push(call(function, tuple(items)))
+
+    def build(self, target: object, state: object) -> None:
+        # Beside a stand-in's, the state is what torch keeps beside a dict, or a numpy dtype's;
+        # neither holds weights.
+        if isinstance(target, Object):
+            target.build(state)
+        elif not isinstance(target, dict | None):
             raise RefusedError("sets attributes in its pickle", STATE_DICT)
         self.push(target)
+
+    def inst(self, argument: str) -> None:
+        items = self.since_mark()
+        self.name(*argument.split(" ", 1))
+        self.instance(self.stack.pop(), items)
+
+    def obj(self, items: list[Any]) -> None:
+        self.instance(items[0], items[1:])
+
+    def with_keywords(self, function: object, args: object, keywords: object) -> None:
+        made = call(function, args)
+        if isinstance(made, Object):
+            made.args = (args, keywords)
+        self.push(made)
+
+    def persistent(self, reference: object) -> None:
+        # The old format adds a module's source to its class.
+        match reference:
+            case ("module", Global() as found, _, _):
+                self.push(found)
+            case _:
+                self.storage(reference)
 
     def storage(self, reference: object) -> None:
         # The old format adds a view of the storage, None but in the oldest files.
@@ -135,5 +164,9 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
     "STACK_GLOBAL": lambda m, a: m.name(*m.take(2)),
     "REDUCE": lambda m, a: m.push(call(*m.take(2))),
     "BUILD": lambda m, a: m.build(*m.take(2)),
-    "BINPERSID": lambda m, a: m.storage(*m.take(1)),
+    "NEWOBJ": lambda m, a: m.push(call(*m.take(2))),
+    "NEWOBJ_EX": lambda m, a: m.with_keywords(*m.take(3)),
+    "OBJ": lambda m, a: m.obj(m.since_mark()),
+    "INST": lambda m, a: m.inst(a),
+    "BINPERSID": lambda m, a: m.persistent(*m.take(1)),
 }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lyapy.formats.elements import Order, decode, itemsize
 from lyapy.formats.refusal import RefusedError
+from lyapy.formats.torch_objects import Object
 
 __all__ = ["Storage", "Tensor", "arrays_of"]
 
@@ -19,6 +20,7 @@ _RANK_LIMIT = 32
 _DEPTH_LIMIT = 32
 _COUNT_LIMIT = 1_000_000
 _NAME_LIMIT = 1000
+_CELL_LIMIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,11 @@ class Tensor:
 
 def arrays_of(
     value: object, load: Callable[[Storage], bytes | memoryview], order: Order = "<"
-) -> dict[str, NDArray[Any]]:
-    """Gather the tensors in nested dicts, lists and tuples under dotted names.
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Gather the tensors in nested dicts, lists, tuples and modules under dotted names.
+
+    Also returned is the nonlinearity of each vanilla cell that the modules tell, under its
+    module's name and ``nonlinearity``.
 
     Parameters
     ----------
@@ -87,9 +92,14 @@ def arrays_of(
     """
     decoded: dict[tuple[Storage, str], NDArray[Any]] = {}
     arrays: dict[str, NDArray[Any]] = {}
+    told: dict[str, str] = {}
     for count, (name, leaf) in enumerate(_walk("", value, _DEPTH_LIMIT)):
         if count >= _COUNT_LIMIT:
             raise RefusedError("holds too many values", "save a dict of tensors")
+        if isinstance(leaf, Object) and leaf.nonlinearity is not None:
+            told[f"{name}.nonlinearity" if name else "nonlinearity"] = leaf.nonlinearity
+            if len(told) > _CELL_LIMIT:
+                raise RefusedError("holds too many recurrent modules", "save a dict of tensors")
         if not isinstance(leaf, Tensor):
             continue
         if not name:
@@ -104,7 +114,7 @@ def arrays_of(
         except RefusedError as refusal:
             raise RefusedError(f"tensor {name!r} {refusal.what}", refusal.remedy) from None
         arrays[name] = _view(leaf, decoded[key])
-    return arrays
+    return arrays, told
 
 
 def _check(tensor: Tensor) -> None:
@@ -127,6 +137,8 @@ def _walk(name: str, value: object, depth: int) -> Iterator[tuple[str, object]]:
     children: Any = ()
     if isinstance(value, dict):
         children = value.items()
+    elif isinstance(value, Object):
+        children = value.children()
     elif isinstance(value, list | tuple):
         children = enumerate(value)
     if children and not depth:

@@ -19,13 +19,13 @@ __all__ = ["read"]
 _ORDERS: dict[bytes, Order] = {b"little": "<", b"big": ">"}
 
 
-def read(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
-    """Read every tensor of an archive whose directory was checked.
+def read(archive: zipfile.ZipFile) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read every tensor, and what modules tell of their nonlinearities; see `arrays_of`.
 
     Parameters
     ----------
     archive
-        The archive.
+        The archive, whose directory was checked.
     """
     members = {member.filename: member for member in archive.infolist()}
     root = _root(members)

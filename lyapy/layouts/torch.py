@@ -67,6 +67,8 @@ def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
             )
         for layer in stack:
             _add_equinox_biases(contents, prefix, layer)
+            if nonlinearity := contents.metadata.get(f"{prefix}nonlinearity"):
+                layer.activations["nonlinearity"] = nonlinearity
     return stacks
 
 

@@ -6,6 +6,7 @@ Usage: python tests/golden/make_torch_files.py
 from __future__ import annotations
 
 import warnings
+from argparse import Namespace
 from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,84 @@ def lightning() -> dict[str, Any]:
     }
 
 
+class Config(dict):
+    """A configuration, as users write them: a dict with attributes, that refers to itself."""
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(values)
+        self.values, self.owner = values, self
+
+
+class Tagger(torch.nn.Module):
+    """A vanilla network inside a larger model, with buffers of both kinds and shared parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(5, 3)
+        self.body = torch.nn.Sequential(
+            OrderedDict(rnn=torch.nn.RNN(3, 4, num_layers=2, nonlinearity="relu"))
+        )
+        self.read = torch.nn.Linear(4, 4, bias=False)
+        self.again = self.read
+        self.norm = torch.nn.BatchNorm1d(4)
+        self.register_buffer("scale", torch.ones(2))
+        self.register_buffer("passing", torch.ones(3), persistent=False)
+        self.register_buffer("none", None)
+        self.config = Config(sizes=(3, 4), act=torch.nn.functional.relu)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the states of the vanilla network alone."""
+        return self.body(x)[0]
+
+
+def write_modules() -> None:
+    """Write whole modules, and a checkpoint with foreign objects, and what torch makes of them."""
+    # The old format keeps the source of each class and its path, neither of which belongs here.
+    torch.serialization.get_source_lines_and_file = lambda _: (["class Source: ...\n"], 1, "a.py")
+    torch.manual_seed(4)
+    modules: dict[str, torch.nn.Module] = {
+        "rnn": torch.nn.RNN(3, 4),
+        "rnn_cell": torch.nn.RNNCell(3, 4, nonlinearity="relu"),
+        "gru": torch.nn.GRU(3, 4, num_layers=2),
+        "lstm": torch.nn.LSTM(3, 4, proj_size=2),
+        "tagger": Tagger(),
+        "parallel": torch.nn.DataParallel(torch.nn.GRU(3, 4)),
+    }
+    x = torch.randn(9, 3)
+    found = {"inputs": x.numpy()}
+    for name, module in modules.items():
+        module.to("cpu").eval()
+        for suffix, modern in (("", True), ("_old", False)):
+            torch.save(
+                module, HERE / f"module_{name}{suffix}.pt", _use_new_zipfile_serialization=modern
+            )
+        expect(f"{name}/", module.state_dict(), found)
+        with torch.no_grad():
+            if name == "rnn_cell":
+                state, outputs = torch.zeros(4), []
+                for row in x:
+                    state = module(row, state)
+                    outputs.append(state)
+                found[f"{name}:outputs"] = torch.stack(outputs).numpy()
+            else:
+                made = module(x)
+                found[f"{name}:outputs"] = (made[0] if isinstance(made, tuple) else made).numpy()
+    model = torch.nn.Sequential(OrderedDict(rnn=torch.nn.GRU(2, 3)))
+    checkpoint = {
+        "state_dict": model.state_dict(),
+        "hyper_parameters": Namespace(lr=0.01, path=Path("runs"), sizes=slice(1, 2)),
+        "config": Config(depth=2, nested=Config(size=3)),
+        "optimizer": torch.optim.Adam(model.parameters()),
+        "array": np.arange(3.0),
+        "version": torch.torch_version.TorchVersion("2.0"),
+    }
+    for suffix, modern in (("", True), ("_old", False)):
+        path = HERE / f"foreign{suffix}.pt"
+        torch.save(checkpoint, path, _use_new_zipfile_serialization=modern)
+    expect("foreign/", {"state_dict": model.state_dict()}, found)
+    np.savez(HERE / "modules.npz", **found)
+
+
 def expect(name: str, value: Any, into: dict[str, np.ndarray]) -> None:
     """Gather the tensors of a value under dotted names, by torch's own eyes."""
     if isinstance(value, torch.Tensor):
@@ -96,9 +175,9 @@ def main() -> None:
         pickle_protocol=4,
     )
     np.savez(HERE / "expected.npz", **expected)
+    write_modules()
     warnings.simplefilter("ignore")
     bad = {
-        "module": torch.nn.RNN(1, 2),
         "sparse": {"a": torch.eye(3).to_sparse()},
         "quantized": {"a": torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)},
         "float8": {"a": torch.ones(3).to(torch.float8_e4m3fn)},
