@@ -1,5 +1,9 @@
 """The compiled matrix products and their reorthonormalization, against NumPy."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numba import njit
@@ -129,3 +133,40 @@ def test_blas_gives_the_same_spectrum(kind, monkeypatch):
     monkeypatch.setattr(compiled, "LARGE_FRAME", 1)
     large = lyapunov_spectrum(network, inputs, frame="identity")
     np.testing.assert_array_equal(large.growth, by_blas.growth)
+
+
+OTHER_PROCESSOR = """
+import llvmlite.binding, numba, numpy
+# Numba goes on compiling for the processor that there is
+numba.njit(lambda: 0)()
+asked = llvmlite.binding.get_host_cpu_features
+features = asked()
+features.update(avx512f={wide}, avx={wide}, fma={wide})
+llvmlite.binding.get_host_cpu_features = lambda: features
+from lyapy.engines.compiled.vectors import PANEL, ROWS
+llvmlite.binding.get_host_cpu_features = asked
+import lyapy
+network = lyapy.random_network("lstm", 11, 3, seed=1)
+inputs = numpy.random.default_rng(0).normal(size=(150, 3))
+spectrum = lyapy.lyapunov_spectrum(network, inputs, frame="identity")
+numpy.save("growth.npy", spectrum.growth)
+print(PANEL, ROWS)
+"""
+
+
+@pytest.mark.parametrize(("wide", "shape"), [(True, "16 8"), (False, "4 6")])
+def test_vectors_of_another_length(wide, shape, tmp_path):
+    """Tiles for longer and shorter vectors, which LLVM makes of what there is."""
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER_PROCESSOR.format(wide=wide)],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+    )
+    assert done.stdout.strip() == shape
+    network = lyapy.random_network("lstm", 11, 3, seed=1)
+    inputs = np.random.default_rng(0).normal(size=(150, 3))
+    wanted = lyapunov_spectrum(network, inputs, frame="identity").growth
+    np.testing.assert_allclose(np.load(tmp_path / "growth.npy"), wanted, atol=1e-6)
