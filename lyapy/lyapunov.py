@@ -150,7 +150,9 @@ def lyapunov_spectrum(
         )
         drive = start.inputs[b % len(start.inputs)]
         state = start.states[b]
-        return run_trajectory(network, parts, drive, state, frames, schedule, engine, report)
+        # LU of dense Jacobians is dear: the first trajectory stands for all
+        by_lu = b == 0
+        return run_trajectory(network, parts, drive, state, frames, schedule, engine, report, by_lu)
 
     total = transient + schedule.steps
     # threads of BLAS inside the threads here would fight for the cores

@@ -171,11 +171,13 @@ class Spectrum:
     def sum_rule_residual(self) -> float:
         """Largest |mean log|det J| − Σλ| / D of a trajectory, in nats per step.
 
+        Cells without a closed form of log|det J| are compared in the first trajectory only.
         NaN where it does not apply: where a layer's spectrum is partial, or there are dead or
         unresolved directions.
         """
-        log_det, growth, steps = np.moveaxis(self.determinants, -1, 0)
-        if not (np.all(steps > 0) and np.all(np.isfinite(log_det)) and self.resolved.all()):
+        compared = self.determinants[np.all(self.determinants[..., 2] > 0, axis=1)]
+        log_det, growth, steps = np.moveaxis(compared, -1, 0)
+        if not (len(compared) and np.all(np.isfinite(log_det)) and self.resolved.all()):
             return float("nan")
         return float(np.max(np.sum(np.abs(log_det - growth) / steps, axis=1)) / self.state_size)
 

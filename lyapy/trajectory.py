@@ -82,8 +82,11 @@ class PartResult(NamedTuple):
 class _Follower:
     """Follows the deviation vectors of one part along a trajectory."""
 
-    def __init__(self, part: Part, frame: Array, schedule: Schedule, engine: Engine) -> None:
+    def __init__(
+        self, part: Part, frame: Array, schedule: Schedule, engine: Engine, by_lu: bool
+    ) -> None:
         self.part = part
+        self.by_lu = by_lu
         self.schedule = schedule
         self.tangent = _make_tangent(part, len(frame), engine)
         self.carry = Carry(frame.copy())
@@ -123,10 +126,11 @@ class _Follower:
     def _compare(self, coefficients: Array, ends: Array, tiles: Array, first: bool) -> None:
         """Add to both sides of the sum rule.
 
-        Without a closed form only the first tile is compared, by LU of the dense Jacobians.
+        Without a closed form only the first tile is compared, by LU of the dense Jacobians, and
+        only where that is asked for.
         """
         logs = self.part.log_abs_det(coefficients)
-        if logs is None and first:
+        if logs is None and first and self.by_lu:
             program, identity = self.part.program, np.eye(self.part.program.state_size)
             # some at a time, for the sake of memory
             some = [coefficients[t : min(t + 8, ends[0])] for t in range(0, ends[0], 8)]
@@ -159,6 +163,7 @@ def run_trajectory(
     schedule: Schedule,
     engine: Engine,
     report: Callable[[int], None],
+    by_lu: bool,
 ) -> tuple[Array, list[PartResult]]:
     """Compute the growth along one trajectory.
 
@@ -171,6 +176,8 @@ def run_trajectory(
         Orthonormal rows, for each part.
     report
         Called with the number of steps done since the last call.
+    by_lu : bool
+        Compare the sum rule by LU for cells without a closed form of log|det J|.
 
     Returns
     -------
@@ -182,7 +189,8 @@ def run_trajectory(
     FloatingPointError
         If a state or a norm is not finite.
     """
-    followers = [_Follower(p, f, schedule, engine) for p, f in zip(parts, frames, strict=True)]
+    pairs = zip(parts, frames, strict=True)
+    followers = [_Follower(part, frame, schedule, engine, by_lu) for part, frame in pairs]
     for start, stop in _chunks(network, schedule):
         chunk = forward_chunk(network, inputs[start:stop], state, engine.run_layer)
         _check_states(chunk, start)

@@ -9,6 +9,7 @@ from conftest import Rate, RateByParts, difference_jacobian, mixed_stack, orbit_
 
 import lyapy
 from lyapy import lyapunov_spectrum, spectrum_of_jacobians, trajectory
+from lyapy.cells import CELLS, Cell
 from lyapy.engines import choose_engine
 from lyapy.forward import forward_chunk
 
@@ -120,6 +121,15 @@ def test_batch_is_a_loop(kind, backend):
         for name in ("growth", "final_state", "final_frame", "intervals", "largest_spread"):
             np.testing.assert_array_equal(getattr(batch, name)[b], getattr(alone, name)[0])
     np.testing.assert_allclose(batch.exponents, batch.per_trajectory.mean(axis=0), rtol=1e-14)
+
+
+def test_the_sum_rule_is_checked_in_a_batch(kind, backend):
+    inputs = drive(3, 150, 3)
+    spectrum = lyapunov_spectrum(small(kind), inputs, backend=backend)
+    compared = spectrum.determinants[:, 0, 2]
+    closed_form = CELLS[kind].log_abs_det is not Cell.log_abs_det
+    assert compared.tolist() == ([150.0] * 3 if closed_form else [64.0, 0.0, 0.0])
+    assert spectrum.sum_rule_residual < 1e-9 or not spectrum.resolved.all()
 
 
 def test_threads_change_nothing(kind):
