@@ -1,10 +1,10 @@
-"""The errors that lyapy raises about files."""
+"""The errors that lyapy raises about files and runs."""
 
 from __future__ import annotations
 
 from os import PathLike
 
-__all__ = ["WeightsError"]
+__all__ = ["CheckpointError", "Interrupted", "LockedError", "WeightsError"]
 
 
 class WeightsError(ValueError):
@@ -25,3 +25,15 @@ class WeightsError(ValueError):
         self.what = what
         self.remedy = remedy
         super().__init__(f"{self.path}: {what}" + (f"; {remedy}" if remedy else ""))
+
+
+class LockedError(OSError):
+    """A run that another process is computing at this time."""
+
+
+class CheckpointError(OSError):
+    """A checkpoint or result that could not be written; the last one is whole."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that was told to end, and can be continued."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -20,17 +20,25 @@ from .arguments import (
 )
 from .cells.base import TILE
 from .cells.jacobian import GivenJacobian
+from .checkpoint.records import layout_of
+from .checkpoint.run import check_run_file, run_checkpointed
+from .collecting import collect
 from .engines import choose_engine
-from .engines.carry import Carry
+from .engines.factors import FactorTangent
 from .engines.interval import make_control
 from .forward import layer_forward
-from .network import Network, Part
+from .frames import initial_frames
+from .network import Network
 from .origin import array_digest, describe_origin
-from .progress import Progress
+from .recording import make_recording
 from .rounding import warn_of_rounding
+from .running import run_trajectories
+from .schedule import make_schedule
 from .spectrum import Spectrum
-from .trajectory import PartResult, Schedule, make_schedule, run_trajectory
-from .types import Array
+from .trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from .checkpoint.checkpointer import Checkpointer
 
 __all__ = ["lyapunov_spectrum", "spectrum_of_jacobians"]
 
@@ -54,6 +62,12 @@ def lyapunov_spectrum(
     threads: int | None = None,
     blas_threads: int = 1,
     progress: bool = False,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_every: float = 300.0,
+    record: str | Sequence[str] = "growth",
+    record_every: int | None = None,
+    overwrite: bool = False,
+    require_identical: bool = False,
 ) -> Spectrum:
     """Compute the Lyapunov spectrum of a network, driven or autonomous.
 
@@ -105,6 +119,22 @@ def lyapunov_spectrum(
         than one the last bits of the result may depend on them.
     progress : bool
         Show a bar on a terminal, or a line now and then in a log.
+    checkpoint : str or path, optional
+        Run file (HDF5) that the result goes to. Called again with the same arguments after it
+        was killed or interrupted, the run goes on from its last checkpoint and ends with the
+        same result, bit for bit; once it is finished, the file is read.
+    checkpoint_every : float
+        Seconds between two checkpoints.
+    record : str or sequence of {"growth", "states", "frames", "factors"}
+        What goes to the run file on the way, see docs/run_file.md; "factors" are the R factors,
+        which the NumPy engine alone keeps. Growth alone is also in the history, coarser.
+    record_every : int, optional
+        Counted steps from one row of the records to the next, 64 by default.
+    overwrite : bool
+        Replace another run, or another file, at ``checkpoint``.
+    require_identical : bool
+        Refuse to continue on another machine or with other versions or threads, where the last
+        bits might differ, instead of warning of it.
 
     Returns
     -------
@@ -114,9 +144,13 @@ def lyapunov_spectrum(
     Raises
     ------
     ValueError, TypeError
-        If an argument does not fit.
+        If an argument does not fit, or ``checkpoint`` holds another run.
     FloatingPointError
         If the network diverges.
+    OSError
+        If another process is computing the run, or a checkpoint cannot be written.
+    KeyboardInterrupt
+        After an interruption, once a last checkpoint is written.
 
     Examples
     --------
@@ -135,48 +169,74 @@ def lyapunov_spectrum(
     all_inputs = check_inputs(network, inputs, transient, steps)
     start = check_start(network, all_inputs, initial_state, trajectories, seed)
     control = make_control(interval, tolerance, TILE)
-    schedule = make_schedule(transient, all_inputs.shape[1] - transient, control)
+    recording = make_recording(record, record_every, control)
+    control = control._replace(tile=recording.tile)
+    counted = all_inputs.shape[1] - transient
+    schedule = make_schedule(network, transient, counted, control, recording)
     threads = default_threads() if threads is None else threads
     check_size("threads", threads, 1)
     check_size("blas_threads", blas_threads, 1)
     engine = choose_engine(backend, blas_threads)
+    if "factors" in recording.kinds:
+        engine = engine._replace(tangent=FactorTangent, checked=False)
     if any(cell.plain for cell in network.cells):
         engine = engine._replace(run_layer=layer_forward)
     parts = network.parts(whole=not isinstance(frame, str), tolerance=two_ended and tolerance)
+    B = len(start.states)
 
-    def run(b: int, report: Callable[[int], None]) -> tuple[Array, list[PartResult]]:
+    def begin(b: int) -> Trajectory:
         frames = (
-            [given_frame] if given_frame is not None else _frames(parts, k, frame, [seed, b, 1])
+            [given_frame]
+            if given_frame is not None
+            else initial_frames(parts, k, frame, [seed, b, 1])
         )
         drive = start.inputs[b % len(start.inputs)]
-        state = start.states[b]
         # LU of dense Jacobians is dear: the first trajectory stands for all
-        by_lu = b == 0
-        return run_trajectory(network, parts, drive, state, frames, schedule, engine, report, by_lu)
+        return Trajectory(
+            network, parts, drive, start.states[b], frames, schedule, engine, by_lu=b == 0
+        )
 
-    total = transient + schedule.steps
-    # threads of BLAS inside the threads here would fight for the cores
-    with threadpool_limits(blas_threads, user_api="blas"):
-        results = _run_all(run, len(start.states), total, threads, progress)
+    def compute(checkpointer: Checkpointer | None = None) -> Spectrum:
+        # threads of BLAS inside the threads here would fight for the cores
+        with threadpool_limits(blas_threads, user_api="blas"):
+            results = run_trajectories(
+                begin,
+                B,
+                schedule.total,
+                threads=threads,
+                progress=progress,
+                checkpointer=checkpointer,
+            )
+        clock = checkpointer.seconds if checkpointer else time.perf_counter() - began
+        return collect(network, parts, results, schedule, settings | {"seconds": clock})
+
     settings = {
         "k": k,
-        "steps": schedule.steps,
+        "steps": counted,
         "transient": transient,
-        "trajectories": len(results),
+        "trajectories": B,
         "interval": interval,
         "tolerance": tolerance,
-        "frame": frame if isinstance(frame, str) else "given",
+        "frame": frame if isinstance(frame, str) else f"given, {array_digest(given_frame)}",
         "seed": seed,
         "dt": dt,
+        "two_ended": two_ended,
+        "record": list(recording.kinds),
+        "record_every": recording.every,
         "input_sequences": len(all_inputs) if network.input_size else 0,
         "backend": engine.name,
         "threads": threads,
         "blas_threads": blas_threads,
         "inputs_sha256": array_digest(all_inputs),
-        "seconds": time.perf_counter() - began,
+        "initial_states_sha256": array_digest(start.states),
         **describe_origin(network),
     }
-    spectrum = _collect(network, parts, results, schedule, settings)
+    run = check_run_file(checkpoint, checkpoint_every, overwrite, require_identical, recording)
+    if run is None:
+        spectrum = compute()
+    else:
+        layout = layout_of(recording, B, counted, parts, k)
+        spectrum = run_checkpointed(run, settings, layout, compute)
     warn_of_rounding(spectrum, control, whole_stack=len(network.cells) > len(parts))
     return spectrum
 
@@ -207,87 +267,3 @@ def spectrum_of_jacobians(jacobians: Any, **options: Any) -> Spectrum:
     D = array.shape[-1]
     network = Network([GivenJacobian(D)], origin="Jacobians given as an array")
     return lyapunov_spectrum(network, array.reshape(*array.shape[:-2], D * D), **options)
-
-
-def _frames(parts: list[Part], k: int, kind: str, seed: list[int]) -> list[Array]:
-    """Return initial frames: as many rows for each part as can be among the k leading."""
-    rng = np.random.default_rng(seed)
-    frames = []
-    for part in parts:
-        D = part.program.state_size
-        if kind == "identity":
-            frames.append(np.eye(D)[:k])
-        else:
-            vectors = rng.normal(size=(D, min(k, D)))
-            frames.append(np.ascontiguousarray(np.linalg.qr(vectors)[0].T))
-    return frames
-
-
-def _run_all(
-    run: Callable[[int, Callable[[int], None]], tuple[Array, list[PartResult]]],
-    trajectories: int,
-    steps: int,
-    threads: int,
-    progress: bool,
-) -> list[tuple[Array, list[PartResult]]]:
-    """Run the trajectories, each in one thread from beginning to end."""
-    display = Progress(trajectories * steps, progress)
-
-    def named(b: int) -> tuple[Array, list[PartResult]]:
-        try:
-            return run(b, display.update)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"trajectory {b}: {error}") from None
-
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            return list(pool.map(named, range(trajectories)))
-        except BaseException:
-            display.stop()
-            pool.shutdown(cancel_futures=True)
-            raise
-        finally:
-            display.close()
-
-
-def _collect(
-    network: Network,
-    parts: list[Part],
-    results: list[tuple[Array, list[PartResult]]],
-    schedule: Schedule,
-    settings: dict[str, Any],
-) -> Spectrum:
-    """Join the trajectories, and the parts behind one another."""
-    carries = [[part.carry for part in found] for _, found in results]
-
-    def counts(name: str) -> Array:
-        return np.array([[getattr(carry, name) for carry in row] for row in carries])
-
-    return Spectrum(
-        growth=np.stack(
-            [np.concatenate([p.growth for p in found], axis=1) for _, found in results]
-        ),
-        growth_steps=schedule.row_ends(),
-        state_size=network.state_size,
-        transient=schedule.transient,
-        final_state=np.stack([state for state, _ in results]),
-        final_frame=np.stack([_join_frames(network, parts, row) for row in carries]),
-        intervals=counts("intervals"),
-        trailing_intervals=counts("trailing_intervals"),
-        rejections=counts("rejections"),
-        largest_spread=counts("largest_spread"),
-        split=counts("split"),
-        numerical_error=np.stack([np.concatenate([c.error for c in row]) for row in carries])
-        / schedule.steps,
-        determinants=np.array([[part.determinants for part in found] for _, found in results]),
-        settings=settings,
-    )
-
-
-def _join_frames(network: Network, parts: list[Part], carries: list[Carry]) -> Array:
-    rows = []
-    for part, carry in zip(parts, carries, strict=True):
-        placed = np.zeros((len(carry.frame), network.state_size))
-        placed[:, part.start : part.start + part.program.state_size] = carry.frame
-        rows.append(placed)
-    return np.concatenate(rows)

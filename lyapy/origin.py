@@ -38,9 +38,18 @@ def describe_origin(network: Network) -> dict[str, Any]:
         "versions": {name: _version(name) for name in PACKAGES}
         | {"python": platform.python_version()},
         "machine": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
         "command": shlex.join(sys.argv),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+@cache
+def _processor() -> str:
+    # the compiled engine and BLAS choose their instructions by it
+    from llvmlite.binding import get_host_cpu_name
+
+    return str(get_host_cpu_name())
 
 
 @cache

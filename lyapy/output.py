@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["check_output", "write_whole"]
+__all__ = ["check_output", "placed_whole", "write_whole"]
 
 
 def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
@@ -38,7 +40,7 @@ def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
 
 
 def write_whole(path: str | PathLike[str], data: bytes | memoryview, *, overwrite: bool) -> None:
-    """Write a file through a temporary one in its folder, so that it is never half-written.
+    """Write a file so that it is never half-written.
 
     Parameters
     ----------
@@ -52,11 +54,33 @@ def write_whole(path: str | PathLike[str], data: bytes | memoryview, *, overwrit
     OSError
         As `check_output`, or if the disk is full.
     """
+    with placed_whole(path, overwrite=overwrite) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def placed_whole(
+    path: str | PathLike[str], *, overwrite: bool, scratch: Path | None = None
+) -> Iterator[BinaryIO]:
+    """Yield a temporary file, synced and put in the place of ``path`` if all goes well.
+
+    Parameters
+    ----------
+    path : str or path
+    overwrite : bool
+    scratch : Path, optional
+        Folder of the temporary file, on the same disk; that of ``path`` by default.
+
+    Raises
+    ------
+    OSError
+        As `write_whole`.
+    """
     target = check_output(path, overwrite=overwrite)
-    descriptor, temporary = _create_beside(path, target)
+    descriptor, temporary = _create_beside(path, scratch / "_" if scratch else target)
     try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
+        with open(descriptor, "w+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if overwrite:
@@ -68,7 +92,7 @@ def write_whole(path: str | PathLike[str], data: bytes | memoryview, *, overwrit
         raise _exists(path) from None
     except OSError as error:
         what = f"{path}: could not be written ({error.strerror})"
-        raise OSError(f"{what}; free some space or choose another folder") from error
+        raise OSError(error.errno, f"{what}; free some space or choose another folder") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -82,7 +106,7 @@ def _exists(path: str | PathLike[str]) -> FileExistsError:
 def _create_beside(path: str | PathLike[str], target: Path) -> tuple[int, Path]:
     temporary = target.with_name(f".lyapy-{secrets.token_hex(8)}.part")
     try:
-        return os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), temporary
+        return os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666), temporary
     except OSError as error:
         raise type(error)(
             f"{path}: the folder {target.parent} cannot be written ({error.strerror}); "

@@ -28,7 +28,7 @@ class Progress:
 
     def __init__(self, total: int, shown: bool, stream: TextIO | None = None) -> None:
         self.total = total
-        self.done = 0
+        self.done = self.skipped = 0
         self.stopped = threading.Event()
         self._stream = stream or sys.stderr
         self._lock = threading.Lock()
@@ -52,6 +52,13 @@ class Progress:
             elif self._lines and time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
                 self._write_line()
 
+    def skip(self, steps: int) -> None:
+        """Count ``steps`` that were done in an earlier run."""
+        with self._lock:
+            self.skipped += steps
+            if self._bar is not None:
+                self._bar.update(steps)
+
     def stop(self) -> None:
         """Make every thread that counts here stop."""
         self.stopped.set()
@@ -67,10 +74,11 @@ class Progress:
         now = time.monotonic()
         self._last_line = now
         rate = self.done / max(now - self._start, 1e-9)
-        left = (self.total - self.done) / rate if rate else float("inf")
-        percent = 100.0 * self.done / max(self.total, 1)
+        done = self.skipped + self.done
+        left = (self.total - done) / rate if rate else float("inf")
+        percent = 100.0 * done / max(self.total, 1)
         self._stream.write(
-            f"lyapy: {self.done} of {self.total} steps ({percent:.0f} %), "
+            f"lyapy: {done} of {self.total} steps ({percent:.0f} %), "
             f"{now - self._start:.0f} s, {left:.0f} s left\n"
         )
         self._stream.flush()

@@ -11,19 +11,26 @@ from __future__ import annotations
 
 import io
 from os import PathLike
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import h5py
 import numpy as np
 
-from .output import write_whole
+from .output import check_output
+from .sealed import write_sealed
 from .spectrum import Spectrum
+from .tree import read_tree, write_tree
 from .types import Array
 
-__all__ = ["read_spectrum", "write_spectrum"]
+if TYPE_CHECKING:
+    from .checkpoint.records import Records
+
+__all__ = ["check_run_output", "read_spectrum", "write_spectrum"]
 
 FORMAT = "lyapy spectrum"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 COMPRESSED_BYTES = 16 * 1024
 
 
@@ -71,9 +78,14 @@ MEASURES_TEXT = (
 
 
 def write_spectrum(
-    spectrum: Spectrum, path: str | PathLike[str], *, overwrite: bool = False
+    spectrum: Spectrum,
+    path: str | PathLike[str],
+    *,
+    overwrite: bool = False,
+    records: Records | None = None,
+    scratch: Path | None = None,
 ) -> None:
-    """Write a spectrum to an HDF5 file, put in place whole or not at all.
+    """Write a spectrum to a sealed HDF5 file, put in place whole or not at all.
 
     Parameters
     ----------
@@ -81,6 +93,10 @@ def write_spectrum(
     path : str or path
     overwrite : bool
         Whether a file that exists is replaced.
+    records : Records, optional
+        What was recorded on the way, for the group ``records``.
+    scratch : Path, optional
+        Folder for the file until it is whole, on the same disk; that of ``path`` by default.
 
     Raises
     ------
@@ -89,30 +105,36 @@ def write_spectrum(
     OSError
         If the file cannot be written.
     """
-    # HDF5 itself crashes on a full disk; Python raises
-    memory = io.BytesIO()
-    with h5py.File(memory, "w") as file:
-        file.attrs.update(
-            format=FORMAT,
-            format_version=FORMAT_VERSION,
-            state_size=spectrum.state_size,
-            transient=spectrum.transient,
-        )
-        for name, field in (DERIVED | STORED).items():
-            # what is derived is divided by dt where that was given
-            units = field.units
-            if name in DERIVED and units == "nats per step":
-                units = spectrum.units
-            _write_array(file, name, np.asarray(getattr(spectrum, name)), field, units)
-        measures = file.create_group("measures")
-        measures.attrs["description"] = MEASURES_TEXT.format(units=spectrum.units)
-        for name in MEASURES:
-            measures.attrs[name] = getattr(spectrum, name)
-        for name, found in spectrum.measures().items():
-            measures.attrs[f"{name}_error"] = found.standard_error
-        measures.attrs.update(status=spectrum.status.code, advice=spectrum.status.advice)
-        _write_settings(file.create_group("settings"), spectrum.settings)
-    write_whole(path, memory.getbuffer(), overwrite=overwrite)
+
+    def fill(file: h5py.File) -> None:
+        _write_contents(spectrum, file)
+        if records is not None:
+            records.write(file.create_group("records"))
+
+    write_sealed(path, fill, overwrite=overwrite, scratch=scratch)
+
+
+def _write_contents(spectrum: Spectrum, file: h5py.File) -> None:
+    file.attrs.update(
+        format=FORMAT,
+        format_version=FORMAT_VERSION,
+        state_size=spectrum.state_size,
+        transient=spectrum.transient,
+    )
+    for name, field in (DERIVED | STORED).items():
+        # what is derived is divided by dt where that was given
+        units = field.units
+        if name in DERIVED and units == "nats per step":
+            units = spectrum.units
+        _write_array(file, name, np.asarray(getattr(spectrum, name)), field, units)
+    measures = file.create_group("measures")
+    measures.attrs["description"] = MEASURES_TEXT.format(units=spectrum.units)
+    for name in MEASURES:
+        measures.attrs[name] = getattr(spectrum, name)
+    for name, found in spectrum.measures().items():
+        measures.attrs[f"{name}_error"] = found.standard_error
+    measures.attrs.update(status=spectrum.status.code, advice=spectrum.status.advice)
+    write_tree(file.create_group("settings"), spectrum.settings)
 
 
 def read_spectrum(path: str | PathLike[str]) -> Spectrum:
@@ -136,7 +158,7 @@ def read_spectrum(path: str | PathLike[str]) -> Spectrum:
                     **arrays,
                     state_size=int(file.attrs["state_size"]),
                     transient=int(file.attrs["transient"]),
-                    settings=_read_settings(file["settings"]),
+                    settings=read_tree(file["settings"]),
                 )
         except _RefusedError as error:
             raise ValueError(f"{path}: {error}") from None
@@ -145,13 +167,34 @@ def read_spectrum(path: str | PathLike[str]) -> Spectrum:
             raise ValueError(f"{path}: {what}; give a run file that lyapy wrote") from error
 
 
+def check_run_output(path: str | PathLike[str], *, overwrite: bool) -> None:
+    """Raise an error unless a run file can be written, or is there already.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a file which is no run file, and ``overwrite`` is False.
+    OSError
+        As `lyapy.output.check_output`.
+    """
+    check_output(path, overwrite=overwrite or _is_run_file(path))
+
+
+def _is_run_file(path: str | PathLike[str]) -> bool:
+    try:
+        with open(path, "rb") as raw, h5py.File(raw, "r") as file:
+            return bool(file.attrs.get("format") == FORMAT)
+    except OSError:
+        return False
+
+
 class _RefusedError(Exception):
     """What was found in place of a spectrum, and the remedy."""
 
 
 def _is_hdf5(raw: io.BufferedReader) -> bool:
-    raw.seek(0)
-    return raw.read(8) == b"\x89HDF\r\n\x1a\n"
+    # behind the seal, or at the beginning of a file of version 1
+    return any(raw.seek(start) == start and raw.read(8) == SIGNATURE for start in (512, 0))
 
 
 def _check_format(file: h5py.File) -> None:
@@ -199,41 +242,3 @@ def _read_array(file: h5py.File, name: str) -> Array:
     if not isinstance(file.get(name), h5py.Dataset):
         raise _RefusedError(f"is damaged: the dataset {name} is missing; compute it anew")
     return file[name][()]
-
-
-def _write_settings(group: h5py.Group, settings: dict[str, Any]) -> None:
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            _write_settings(group.create_group(name), value)
-        else:
-            group.attrs[name] = _encode(value)
-
-
-def _encode(value: Any) -> Any:
-    if value is None:
-        return h5py.Empty("f8")
-    if isinstance(value, str):
-        return _legible(value)
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        return str(value)
-    if isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
-        return np.array([_legible(entry) for entry in value], dtype=h5py.string_dtype())
-    return value
-
-
-def _legible(text: str) -> str:
-    # file names in a command need not be UTF-8, HDF5's text must
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _read_settings(group: h5py.Group) -> dict[str, Any]:
-    settings = {name: _decode(value) for name, value in group.attrs.items()}
-    return settings | {name: _read_settings(nested) for name, nested in group.items()}
-
-
-def _decode(value: Any) -> Any:
-    if isinstance(value, h5py.Empty):
-        return None
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return value.item() if isinstance(value, np.generic) else value

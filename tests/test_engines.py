@@ -8,7 +8,7 @@ import pytest
 from conftest import Rate, RateByParts, difference_jacobian, mixed_stack, orbit_jacobians, qr_growth
 
 import lyapy
-from lyapy import lyapunov_spectrum, spectrum_of_jacobians, trajectory
+from lyapy import lyapunov_spectrum, schedule, spectrum_of_jacobians
 from lyapy.cells import CELLS, Cell
 from lyapy.engines import choose_engine
 from lyapy.forward import forward_chunk
@@ -144,7 +144,7 @@ def test_threads_change_nothing(kind):
 def test_chunks_change_nothing(kind, backend, name, value, monkeypatch):
     network, inputs = small(kind, layers=2), drive(500, 3)
     whole = lyapunov_spectrum(network, inputs, transient=70, backend=backend)
-    monkeypatch.setattr(trajectory, name, value)
+    monkeypatch.setattr(schedule, name, value)
     assert_identical(whole, lyapunov_spectrum(network, inputs, transient=70, backend=backend))
 
 
@@ -217,7 +217,7 @@ def test_history_is_the_course_of_the_sum(kind, backend, monkeypatch):
     network, inputs = small(kind), drive(400, 3)
     options = {"transient": 30, "frame": "identity", "backend": backend}
     fine = lyapunov_spectrum(network, inputs, **options)
-    monkeypatch.setattr(trajectory, "HISTORY_ROWS", 3)
+    monkeypatch.setattr(schedule, "HISTORY_ROWS", 3)
     coarse = lyapunov_spectrum(network, inputs, **options)
     assert fine.growth_steps.tolist() == [64, 128, 192, 256, 320, 370]
     assert coarse.growth_steps.tolist() == [128, 256, 370]

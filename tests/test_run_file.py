@@ -87,7 +87,7 @@ def test_layout_explains_itself(path):
     write_spectrum(spectrum, path)
     with h5py.File(path) as file:
         assert file.attrs["format"] == "lyapy spectrum"
-        assert file.attrs["format_version"] == 1
+        assert file.attrs["format_version"] == 2
         for name, field in (STORED | DERIVED).items():
             assert file[name].attrs["units"] == field.units
             assert file[name].attrs["description"] == field.description
@@ -208,7 +208,7 @@ def flatten_frame(file):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda file: file.attrs.__setitem__("format_version", 2), "format version 2.*newer lyapy"),
+        (lambda file: file.attrs.__setitem__("format_version", 3), "format version 3.*newer lyapy"),
         (lambda file: file.attrs.__setitem__("format", "other"), "without format='lyapy spectrum'"),
         (lambda file: file.attrs.__delitem__("state_size"), "is damaged"),
         (drop_growth, "the dataset growth is missing"),

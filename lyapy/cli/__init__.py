@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import NoReturn, TextIO
 
 from .. import __version__
+from ..errors import CheckpointError, Interrupted, LockedError
 from . import check, convert, demo, info, plot, show, spectrum
 
 __all__ = ["main"]
@@ -32,6 +33,8 @@ COMMANDS: dict[str, ModuleType] = {
     "demo": demo,
 }
 BAD_INPUT = 2
+# as sysexits.h has them: cannot create, input or output error, try again
+LOCKED, NOT_WRITTEN, TO_BE_CONTINUED = 73, 74, 75
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -39,8 +42,9 @@ BROKEN_PIPE = 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``lyapy`` and return its exit code.
 
-    0 is success, 1 a check that failed, 2 bad input, told in one line on standard error, and
-    130 an interruption.
+    0 is success, 1 a check that failed, 2 bad input, told in one line on standard error, 73 a run
+    that another process is computing, 74 a file that cannot be written, 75 an interruption after
+    which the same command continues, and 130 another interruption.
 
     Parameters
     ----------
@@ -84,18 +88,25 @@ def _run(arguments: argparse.Namespace) -> int:
         # the reader, `head` perhaps, has enough; Python must not flush again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except Interrupted as stop:
+        print(f"lyapy: {stop}", file=sys.stderr)
+        return TO_BE_CONTINUED
     except KeyboardInterrupt:
         print("lyapy: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except LockedError as error:
+        return _refuse(str(error), LOCKED)
+    except CheckpointError as error:
+        return _refuse(str(error), NOT_WRITTEN)
     except OSError as error:
         return _refuse(_describe(error))
     except (ValueError, TypeError, ArithmeticError, ModuleNotFoundError, MemoryError) as error:
         return _refuse(str(error) or type(error).__name__)
 
 
-def _refuse(message: str) -> int:
+def _refuse(message: str, code: int = BAD_INPUT) -> int:
     print(f"lyapy: error: {' '.join(message.split())}", file=sys.stderr)
-    return BAD_INPUT
+    return code
 
 
 def _describe(error: OSError) -> str:

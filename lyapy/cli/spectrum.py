@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from .signals import interruptions
 from .weights import add_engine, add_overwrite, add_weights, load_network
 
 if TYPE_CHECKING:
@@ -40,39 +41,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     per_time = "time of a step: exponents per unit of time instead of per step"
     add("--dt", type=float, metavar="X", help=per_time)
     add_engine(parser)
+    _add_run_file(parser)
     add_overwrite(parser)
     add("--quiet", action="store_true", help="no progress and no table")
 
 
+def _add_run_file(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group(
+        "checkpoints", "the same command run again continues"
+    ).add_argument
+    often = "seconds between two checkpoints (300)"
+    add("--checkpoint-every", type=float, default=300.0, metavar="S", help=often)
+    kinds = (
+        "growth, states, frames or factors, to be kept on the way; several are separated by commas"
+    )
+    add("--record", type=_record, default=("growth",), metavar="KINDS", help=kinds)
+    add("--record-every", type=int, metavar="N", help="steps between two recorded rows (64)")
+    identical = "refuse to continue on another machine or with other versions or threads"
+    add("--require-identical", action="store_true", help=identical)
+
+
+def _record(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Compute and write a spectrum."""
-    from ..output import check_output
+    from ..run_file import check_run_output
 
-    check_output(arguments.output, overwrite=arguments.overwrite)
+    check_run_output(arguments.output, overwrite=arguments.overwrite)
     network = load_network(arguments)
     inputs = _read_inputs(arguments, network)
     # only now, as it takes a second and bad input should be told at once
     from ..lyapunov import lyapunov_spectrum
     from ..table import spectrum_table
 
-    spectrum = lyapunov_spectrum(
-        network,
-        inputs,
-        steps=arguments.steps,
-        k=arguments.k,
-        trajectories=arguments.trajectories,
-        transient=arguments.transient,
-        interval=arguments.interval,
-        tolerance=arguments.tolerance,
-        frame=arguments.frame,
-        seed=arguments.seed,
-        dt=arguments.dt,
-        backend=arguments.backend,
-        threads=arguments.threads,
-        blas_threads=arguments.blas_threads,
-        progress=not arguments.quiet,
-    )
-    spectrum.save(arguments.output, overwrite=arguments.overwrite)
+    with interruptions():
+        spectrum = lyapunov_spectrum(
+            network,
+            inputs,
+            steps=arguments.steps,
+            k=arguments.k,
+            trajectories=arguments.trajectories,
+            transient=arguments.transient,
+            interval=arguments.interval,
+            tolerance=arguments.tolerance,
+            frame=arguments.frame,
+            seed=arguments.seed,
+            dt=arguments.dt,
+            backend=arguments.backend,
+            threads=arguments.threads,
+            blas_threads=arguments.blas_threads,
+            progress=not arguments.quiet,
+            checkpoint=arguments.output,
+            checkpoint_every=arguments.checkpoint_every,
+            record=arguments.record,
+            record_every=arguments.record_every,
+            overwrite=arguments.overwrite,
+            require_identical=arguments.require_identical,
+        )
     if not arguments.quiet:
         print(f"{spectrum_table(spectrum)}\n\nwritten to {arguments.output}")
     return 0

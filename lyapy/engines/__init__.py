@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..trajectory import Engine
+    from ..follower import Engine
 
 __all__ = ["choose_engine"]
 
@@ -24,7 +24,7 @@ def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
     ModuleNotFoundError
         If the backend is not available here.
     """
-    from ..trajectory import Engine
+    from ..follower import Engine
 
     if backend in ("auto", "numba"):
         from . import compiled

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,6 +28,7 @@ __all__ = ["FullTangent", "Tangent"]
 
 # below this size two calls cost more than the smaller QRs save, unless the spread demands it
 SMALL = 32
+WAY = ("split", "graded", "tiles", "tried")
 
 
 class Tangent(Protocol):
@@ -99,6 +100,21 @@ class FullTangent:
         self.tiles = 0
         self.tried = False
         self.rates = [UNKNOWN_RATE, UNKNOWN_RATE]
+
+    def save(self) -> dict[str, Any]:
+        """Return what decides on the way from here on."""
+        return {name: getattr(self, name) for name in WAY} | {
+            "rates": list(self.rates),
+            "two_ended": self.trailing is not None,
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on as what `save` returned would have."""
+        for name in WAY:
+            setattr(self, name, saved[name])
+        self.rates = list(saved["rates"])
+        if not saved["two_ended"]:
+            self.trailing = None
 
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control

@@ -1,0 +1,59 @@
+"""Whether two runs are the same one: what was asked for, and where it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["differing", "is_environment"]
+
+# what may change the last bits, not what is computed
+ENVIRONMENT = ("versions", "machine", "processor", "threads", "blas_threads")
+# what tells of a run and is no part of it
+IGNORED = (
+    "assumptions",
+    "command",
+    "date",
+    "environment_changes",
+    "interrupted",
+    "network",
+    "network_origin",
+    "seconds",
+)
+SHOWN = 40
+
+
+def differing(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, str]:
+    """Return the settings that differ, each with what was found and what is wanted.
+
+    Parameters
+    ----------
+    found, wanted : dict
+        Settings of two runs; nested keys are joined by a full stop.
+    """
+    one, other = _flat(found), _flat(wanted)
+    keys = sorted((one.keys() | other.keys()) - set(IGNORED))
+    return {
+        key: f"{_show(one.get(key))} there, {_show(other.get(key))} here"
+        for key in keys
+        if one.get(key) != other.get(key)
+    }
+
+
+def is_environment(key: str) -> bool:
+    """Return whether a key of `differing` tells where a run takes place."""
+    return key.partition(".")[0] in ENVIRONMENT
+
+
+def _flat(settings: dict[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{before}{name}.")
+        else:
+            flat[before + name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

@@ -1,0 +1,164 @@
+"""The deviation vectors of one part of a network, followed along one trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .engines.carry import Carry
+from .engines.full import FullTangent, Tangent
+from .engines.tangent_step import orthonormalize, tangent_step
+from .forward import LayerForward
+from .network import Part
+from .program import Program
+from .schedule import Schedule
+from .types import Array
+
+__all__ = ["Engine", "Follower", "PartResult"]
+
+
+class Engine(NamedTuple):
+    """An engine: its loop over time and its tangent side.
+
+    Attributes
+    ----------
+    checked : bool
+        Whether full spectra are checked by the determinant as they go.
+    """
+
+    name: str
+    run_layer: LayerForward
+    tangent: Callable[[Program, int], Tangent]
+    checked: bool = True
+
+
+class PartResult(NamedTuple):
+    """What one trajectory yields for one part of the network.
+
+    Attributes
+    ----------
+    growth : array (rows, k)
+        Sum of log R_ii over each row of the history, in nats.
+    carry : Carry
+        With the final frame.
+    determinants : array (3,)
+        Sums of log|det J| and of all growth over the steps compared, and their number; the
+        sum rule says that the first two are equal.
+    """
+
+    growth: Array
+    carry: Carry
+    determinants: Array
+
+
+class Follower:
+    """Follows the deviation vectors of one part along a trajectory.
+
+    Parameters
+    ----------
+    part : Part
+    frame : array (k, D of the part)
+        Orthonormal rows.
+    by_lu : bool
+        Compare the sum rule by LU for cells without a closed form of log|det J|.
+    """
+
+    def __init__(
+        self, part: Part, frame: Array, schedule: Schedule, engine: Engine, by_lu: bool
+    ) -> None:
+        self.part = part
+        self.by_lu = by_lu
+        self.schedule = schedule
+        self.tangent = _make_tangent(part, len(frame), engine)
+        self.carry = Carry(frame.copy())
+        self.alive = len(frame)
+        self.growth = np.zeros((schedule.rows, len(frame)))
+        self.determinants = np.zeros(3)
+
+    def advance(self, coefficients: Array, start: int) -> Array:
+        """Move through a chunk that begins at step ``start``; return the growth (tiles, k)."""
+        tile, steps = self.schedule.control.tile, len(coefficients)
+        ends = np.minimum(np.arange(tile, steps + tile, tile), steps)
+        alive = self._alive(coefficients, ends)
+        tiles = self.tangent.advance(coefficients, ends, alive, self.carry, self.schedule.control)
+        if np.isnan(tiles).any():
+            raise FloatingPointError(
+                f"deviation vectors overflowed between steps {start} and {start + steps}; a "
+                "shorter interval or interval='auto' mends it where the network does not diverge"
+            )
+        counted = start - self.schedule.transient
+        if counted < 0:
+            self.carry.reset_statistics()
+        if counted >= 0:
+            rows = (counted // tile + np.arange(len(tiles))) // self.schedule.tiles_per_row
+            np.add.at(self.growth, rows, tiles)
+            if len(self.carry.frame) == self.part.program.state_size:
+                self._compare(coefficients, ends, tiles, counted == 0)
+        return tiles
+
+    def _alive(self, coefficients: Array, ends: Array) -> Array:
+        """Return the directions that are not dead in each tile; once dead is dead for good."""
+        dead = self.part.dead_directions(coefficients)
+        most = np.maximum.reduceat(dead, np.concatenate([[0], ends[:-1]]))
+        alive = self.part.program.state_size - np.maximum.accumulate(most)
+        rows: Array = np.minimum(alive, self.alive)
+        self.alive = int(rows[-1])
+        return rows
+
+    def _compare(self, coefficients: Array, ends: Array, tiles: Array, first: bool) -> None:
+        """Add to both sides of the sum rule.
+
+        Without a closed form only the first tile is compared, by LU of the dense Jacobians, and
+        only where that is asked for.
+        """
+        logs = self.part.log_abs_det(coefficients)
+        if logs is None and first and self.by_lu:
+            program, identity = self.part.program, np.eye(self.part.program.state_size)
+            # some at a time, for the sake of memory
+            some = [coefficients[t : min(t + 8, ends[0])] for t in range(0, ends[0], 8)]
+            dense = (tangent_step(program, steps, identity) for steps in some)
+            logs, tiles = np.concatenate([np.linalg.slogdet(J)[1] for J in dense]), tiles[0]
+        if logs is not None:
+            self.determinants += np.sum(logs), np.sum(tiles), len(logs)
+
+    def save(self, row: int) -> dict[str, Any]:
+        """Return a copy of what is needed to go on, with the growth of the row begun."""
+        return {
+            "carry": {name: _copy(value) for name, value in vars(self.carry).items()},
+            "alive": self.alive,
+            "determinants": self.determinants.copy(),
+            "growth": self.growth[row : row + 1].copy(),
+            "tangent": self.tangent.save() if isinstance(self.tangent, FullTangent) else {},
+        }
+
+    def restore(self, saved: dict[str, Any], complete: Array) -> None:
+        """Go on from what `save` returned, after the ``complete`` rows of the history (rows, k)."""
+        vars(self.carry).update({name: _copy(value) for name, value in saved["carry"].items()})
+        self.alive = saved["alive"]
+        self.determinants = saved["determinants"].copy()
+        row = len(complete)
+        self.growth[:row] = complete
+        self.growth[row : row + 1] = saved["growth"]
+        if isinstance(self.tangent, FullTangent):
+            self.tangent.restore(saved["tangent"])
+
+    def result(self) -> PartResult:
+        """Return what was found, with the frame orthonormal to working precision."""
+        self.carry.frame = orthonormalize(self.carry.frame)[0]
+        return PartResult(self.growth, self.carry, self.determinants)
+
+
+def _copy(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _make_tangent(part: Part, vectors: int, engine: Engine) -> Tangent:
+    """Return the engine's tangent side, checked by the determinant where that is to be had."""
+    leading = engine.tangent(part.program, vectors)
+    partial = vectors < part.program.state_size
+    if partial or not part.has_log_abs_det or not engine.checked:
+        return leading
+    trailing = engine.tangent(part.inverse_program, vectors) if part.inverse else None
+    return FullTangent(leading, trailing, part.inverse_coefficients, part.log_abs_det, vectors)

@@ -1,0 +1,54 @@
+"""Nested dicts as HDF5: numbers and text as attributes, arrays as datasets, dicts as groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+__all__ = ["read_tree", "write_tree"]
+
+
+def write_tree(group: h5py.Group, tree: dict[str, Any]) -> None:
+    """Write a nested dict of None, numbers, text, lists of them and arrays into a group."""
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            write_tree(group.create_group(name), value)
+        elif isinstance(value, np.ndarray):
+            group.create_dataset(name, data=value)
+        else:
+            group.attrs[name] = _encode(value)
+
+
+def read_tree(group: h5py.Group) -> dict[str, Any]:
+    """Return what `write_tree` wrote."""
+    tree = {name: _decode(value) for name, value in group.attrs.items()}
+    for name, item in group.items():
+        tree[name] = read_tree(item) if isinstance(item, h5py.Group) else item[()]
+    return tree
+
+
+def _encode(value: Any) -> Any:
+    if value is None:
+        return h5py.Empty("f8")
+    if isinstance(value, str):
+        return _legible(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return str(value)
+    if isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
+        return np.array([_legible(entry) for entry in value], dtype=h5py.string_dtype())
+    return value
+
+
+def _legible(text: str) -> str:
+    # file names in a command need not be UTF-8, HDF5's text must
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, h5py.Empty):
+        return None
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,384 @@
+"""Runs that are interrupted end as if they had not been."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import h5py
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy import schedule
+from lyapy.checkpoint import checkpointer
+from lyapy.errors import CheckpointError, Interrupted, LockedError
+from lyapy.layouts.canonical import canonical_bytes
+from lyapy.run_file import STORED
+from lyapy.sealed import check_seal
+from lyapy.trajectory import Trajectory
+
+DRIVE = np.random.default_rng(0).normal(size=(3, 1000, 2))
+OPTIONS = {"transient": 130, "threads": 2}
+
+
+@pytest.fixture(autouse=True)
+def _short_chunks(monkeypatch):
+    monkeypatch.setattr(schedule, "CHUNK_TILES", 1)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.h5"
+
+
+def network(kind="lstm", **options):
+    return lyapy.random_network(kind, 6, 2, seed=1, **{"layers": 2, **options})
+
+
+def interrupt_after(chunks, monkeypatch):
+    """Interrupt the run when a trajectory has moved through so many chunks."""
+    advance = Trajectory.advance
+
+    def counted(self):
+        done = getattr(self, "chunks_done", 0) + 1
+        if done > chunks:
+            raise KeyboardInterrupt
+        self.chunks_done = done
+        return advance(self)
+
+    monkeypatch.setattr(Trajectory, "advance", counted)
+    return lambda: monkeypatch.setattr(Trajectory, "advance", advance)
+
+
+def assert_same_bits(one, other):
+    for name in STORED:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), strict=True)
+
+
+def datasets(path):
+    """Return the bytes of every dataset of a file."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda n, item: (
+                found.update({n: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return found
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "gru", "lstm", "lstm-projected"])
+@pytest.mark.parametrize("chunks", [1, 2, 3, 9])
+def test_a_continued_run_has_the_same_bits(kind, chunks, path, monkeypatch):
+    net = network(kind, gain=2.0)
+    whole = lyapy.lyapunov_spectrum(net, DRIVE, **OPTIONS)
+    restore = interrupt_after(chunks, monkeypatch)
+    for _ in range(100):
+        try:
+            found = lyapy.lyapunov_spectrum(net, DRIVE, checkpoint=path, **OPTIONS)
+            break
+        except Interrupted:
+            pass
+    restore()
+    assert_same_bits(found, whole)
+    assert_same_bits(lyapy.Spectrum.load(path), whole)
+    assert os.listdir(path.parent) == ["run.h5"]
+
+
+@pytest.mark.parametrize("gain", [1.5, 8.0])
+def test_both_ends_and_graded_steps_are_continued(gain, path, monkeypatch):
+    net = lyapy.random_network("vanilla", 40, 2, gain=gain, seed=1)
+    whole = lyapy.lyapunov_spectrum(net, DRIVE[:1], **OPTIONS)
+    # saturated units leave one frame with steps of their own
+    assert whole.trailing_intervals.any() == (gain < 2)
+    restore = interrupt_after(4, monkeypatch)
+    with pytest.raises(Interrupted, match=r"run.h5: interrupted .* run the same command again"):
+        lyapy.lyapunov_spectrum(net, DRIVE[:1], checkpoint=path, **OPTIONS)
+    restore()
+    assert_same_bits(lyapy.lyapunov_spectrum(net, DRIVE[:1], checkpoint=path, **OPTIONS), whole)
+
+
+@pytest.mark.parametrize(
+    ("record", "every"),
+    [("growth", 10), (("states", "growth"), 192), (("frames", "factors"), 5), ("states", None)],
+)
+def test_records_are_continued(record, every, path, monkeypatch, tmp_path):
+    options = {**OPTIONS, "record": record, "record_every": every}
+    monkeypatch.setattr(checkpointer, "BUFFER_BYTES", 1000)
+    lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=tmp_path / "whole.h5", **options)
+    restore = interrupt_after(7, monkeypatch)
+    for _ in range(100):
+        try:
+            lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **options)
+            break
+        except Interrupted:
+            pass
+    restore()
+    assert datasets(path) == datasets(tmp_path / "whole.h5")
+
+
+def test_records_tell_the_run(path):
+    net = network("gru", layers=1)
+    kinds = ("growth", "states", "frames", "factors")
+    found = lyapy.lyapunov_spectrum(
+        net, DRIVE, checkpoint=path, record=kinds, record_every=10, **OPTIONS
+    )
+    with h5py.File(path) as file:
+        records = file["records"]
+        steps = records["step"][()]
+        growth, states = records["growth"][()], records["states"][()]
+        frames, factors = records["frames/0"][()], records["factors/0"][()]
+    assert steps.tolist() == [*range(10, 870, 10), 870]
+    np.testing.assert_allclose(growth.sum(axis=1), found.growth.sum(axis=1), atol=1e-9)
+    diagonal = np.diagonal(factors, axis1=2, axis2=3)
+    np.testing.assert_allclose(np.log(diagonal), growth, atol=1e-7)
+    # J Q = Q' R, from one row to the next
+    state = states[0, 20]
+    J = np.eye(net.state_size)
+    for x in DRIVE[0, OPTIONS["transient"] + steps[20] :][:10]:
+        J = lyapy.jacobian(net, state, x) @ J
+        state = advanced(net, state, x)
+    np.testing.assert_allclose(state, states[0, 21], atol=1e-13)
+    np.testing.assert_allclose(J @ frames[0, 20].T, frames[0, 21].T @ factors[0, 21], atol=1e-12)
+    np.testing.assert_allclose(states[:, -1], found.final_state, atol=0)
+
+
+def advanced(net, state, x):
+    from lyapy.forward import forward_chunk
+
+    return forward_chunk(net, x[None], state).states[-1]
+
+
+def test_a_finished_run_is_read_and_another_one_refused(path, caplog):
+    first = lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
+    before = path.read_bytes()
+    with caplog.at_level("INFO", "lyapy"):
+        again = lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
+    assert "finished already" in caplog.text
+    assert_same_bits(first, again)
+    assert path.read_bytes() == before
+    for net, drive, options, key in (
+        (network(), DRIVE, {"k": 3}, "k is 24 there, 3 here"),
+        (network(), DRIVE + 1, {}, "inputs_sha256"),
+        (network(gain=3.0), DRIVE, {}, "network_sha256"),
+        (network(), DRIVE, {"record_every": 128}, "record_every is 64 there, 128 here"),
+        (network(), DRIVE, {"initial_state": np.ones(24)}, "initial_states_sha256"),
+    ):
+        with pytest.raises(ValueError, match=f"another run.*{key}"):
+            lyapy.lyapunov_spectrum(net, drive, checkpoint=path, **{**OPTIONS, **options})
+    assert path.read_bytes() == before
+    lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, k=3, overwrite=True, **OPTIONS)
+    assert lyapy.Spectrum.load(path).exponents.shape == (3,)
+
+
+def test_an_unfinished_run_of_another_kind_is_refused(path, monkeypatch):
+    interrupt_after(3, monkeypatch)
+    with pytest.raises(Interrupted):
+        lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
+    with pytest.raises(ValueError, match="another run, seed is 0 there, 1 here"):
+        lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, seed=1, **OPTIONS)
+
+
+def test_other_conditions_are_told(path, monkeypatch):
+    restore = interrupt_after(3, monkeypatch)
+    with pytest.raises(Interrupted):
+        lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
+    restore()
+    other = {**OPTIONS, "threads": 1}
+    with pytest.raises(ValueError, match="other conditions, threads is 2 there, 1 here"):
+        lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, require_identical=True, **other)
+    with pytest.warns(RuntimeWarning, match="other conditions.*threads is 2 there, 1 here"):
+        found = lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **other)
+    assert "threads is 2 there, 1 here" in found.settings["environment_changes"][0]
+    assert_same_bits(found, lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS))
+
+
+def unfinished(path, monkeypatch, chunks=12, every=1e-6):
+    """Leave a run with several checkpoints behind."""
+    restore = interrupt_after(chunks, monkeypatch)
+    with pytest.raises(Interrupted):
+        lyapy.lyapunov_spectrum(
+            network(), DRIVE, checkpoint=path, checkpoint_every=every, **OPTIONS
+        )
+    restore()
+    return path.with_name("run.h5.parts")
+
+
+def test_a_damaged_state_is_rolled_back(path, monkeypatch):
+    whole = lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS)
+    parts = unfinished(path, monkeypatch)
+    newest = max(parts.glob("state-*.h5"))
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 4
+    newest.write_bytes(data)
+    with pytest.warns(RuntimeWarning, match=f"{newest.name}: .* the checkpoint before it is used"):
+        found = lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
+    assert_same_bits(found, whole)
+
+
+def test_every_flipped_bit_and_truncation_is_found(path, monkeypatch):
+    parts = unfinished(path, monkeypatch)
+    whole = {p: p.read_bytes() for p in parts.glob("*.h5")}
+    rng = np.random.default_rng(0)
+    for p, data in whole.items():
+        damaged = [data[:n] for n in range(0, len(data), 512)]
+        for bit in rng.integers(8 * len(data), size=50):
+            flipped = bytearray(data)
+            flipped[bit // 8] ^= 1 << (bit % 8)
+            damaged.append(bytes(flipped))
+        for content in damaged:
+            p.write_bytes(content)
+            with pytest.raises(ValueError, match=p.name):
+                check_seal(p)
+        p.write_bytes(data)
+
+
+def test_a_run_beyond_repair_is_told(path, monkeypatch):
+    parts = unfinished(path, monkeypatch)
+    first = min(parts.glob("segment-*.h5"))
+    first.write_bytes(first.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=f"{first.name}: is truncated.*--overwrite"):
+        lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
+    found = lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, overwrite=True, **OPTIONS)
+    assert_same_bits(found, lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS))
+
+
+def test_a_second_writer_is_refused(path):
+    from lyapy.checkpoint import lock
+
+    parts = path.with_name("run.h5.parts")
+    with lock.held(parts, "run.h5"):
+        with pytest.raises(LockedError, match=rf"computed by process {os.getpid()} on "):
+            lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
+        assert lock.holder(parts).startswith(f"process {os.getpid()} on ")
+    assert not parts.exists()
+    assert lock.holder(parts) is None
+
+
+def test_a_dead_process_holds_nothing(path):
+    parts = path.with_name("run.h5.parts")
+    parts.mkdir()
+    (parts / "lock").write_text('{"host": "elsewhere", "process": 1}')
+    lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
+    assert os.listdir(path.parent) == ["run.h5"]
+
+
+def test_a_failing_disk_leaves_the_last_checkpoint(path, monkeypatch):
+    parts = unfinished(path, monkeypatch)
+    before = {p.name: p.read_bytes() for p in parts.glob("*.h5")}
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpointer, "write_parts", full)
+    with pytest.raises(CheckpointError, match=r"No space left.* is whole, run the command again"):
+        lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, checkpoint_every=1e-6, **OPTIONS)
+    monkeypatch.undo()
+    assert {p.name: p.read_bytes() for p in parts.glob("*.h5")} == before
+    monkeypatch.setattr(schedule, "CHUNK_TILES", 1)
+    found = lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
+    assert_same_bits(found, lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS))
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"checkpoint_every": 0}, "checkpoint_every is 0"),
+        ({"checkpoint_every": float("nan")}, "checkpoint_every is nan"),
+        ({"record": "everything"}, "record is 'everything'; it must be any of growth"),
+        ({"record": ()}, r"record is \(\)"),
+        ({"record_every": 0}, "record_every is 0"),
+        ({"record_every": 65}, "record_every is 65.*a multiple of 64"),
+        ({"record_every": 7, "interval": 3}, "record_every is 7.*a multiple of interval=3"),
+    ],
+)
+def test_arguments(options, what, path):
+    with pytest.raises(ValueError, match=what):
+        lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **{**OPTIONS, **options})
+    assert not os.listdir(path.parent)
+
+
+def test_records_need_a_file():
+    with pytest.raises(ValueError, match=r"record is states.*checkpoint=FILE"):
+        lyapy.lyapunov_spectrum(network(), DRIVE, record="states")
+    with pytest.raises(ValueError, match="checkpoint=FILE"):
+        lyapy.lyapunov_spectrum(network(), DRIVE, record_every=64)
+
+
+COMMAND = """
+import sys
+from lyapy import schedule
+from lyapy.cli import main
+schedule.CHUNK_TILES = 1
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def command(folder, *more):
+    words = ["spectrum", "net.h5", "--inputs", "drive.npy", "-o", "run.h5", "--quiet"]
+    words += ["--backend", "numpy", *more]
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *words],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "net.h5").write_bytes(canonical_bytes(network(layers=1)))
+    np.save(tmp_path / "drive.npy", np.random.default_rng(0).normal(size=(2, 3000, 2)))
+    return tmp_path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_ends_a_run_in_good_order(folder, number):
+    run = command(folder)
+    wait_for(folder / "run.h5.parts" / "lock")
+    time.sleep(0.3)
+    run.send_signal(number)
+    error = run.communicate(timeout=60)[1]
+    assert run.returncode == 75, error
+    assert "run the same command again to continue" in error
+    assert error.count("\n") == 1
+
+
+def test_kills_change_nothing(folder):
+    """Kill runs at random times until one has ended; its file is that of one never killed."""
+    began = time.monotonic()
+    assert command(folder).wait(120) == 0
+    taken = time.monotonic() - began
+    shutil.move(folder / "run.h5", folder / "whole.h5")
+    rng, kills = np.random.default_rng(0), 0
+    while not (folder / "run.h5").exists() and kills < 60:
+        run = command(folder, "--checkpoint-every", "0.01")
+        wait_for(folder / "run.h5.parts" / "lock", run)
+        time.sleep(rng.uniform(0.0, 0.2 * taken))
+        run.kill()
+        run.communicate(timeout=60)
+        kills += 1
+    assert kills > 3
+    done = command(folder)
+    error = done.communicate(timeout=60)[1]
+    assert done.returncode == 0, error
+    assert datasets(folder / "run.h5") == datasets(folder / "whole.h5")
+    assert not (folder / "run.h5.parts").exists()
+
+
+def wait_for(path, run=None):
+    deadline = time.monotonic() + 60
+    while not path.exists() and (run is None or run.poll() is None):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_nothing_warns_where_nothing_is_wrong(path, monkeypatch):
+    unfinished(path, monkeypatch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
