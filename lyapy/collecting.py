@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .checkpoint.layout import Layout
 from .engines.carry import Carry
-from .network import Network, Part
-from .schedule import Schedule
 from .spectrum import Spectrum
 from .trajectory import TrajectoryResult
 from .types import Array
@@ -18,11 +17,7 @@ __all__ = ["collect"]
 
 
 def collect(
-    network: Network,
-    parts: Sequence[Part],
-    results: Sequence[TrajectoryResult],
-    schedule: Schedule,
-    settings: dict[str, Any],
+    results: Sequence[TrajectoryResult], layout: Layout, settings: dict[str, Any]
 ) -> Spectrum:
     """Join the trajectories, and the parts behind one another."""
     carries = [[part.carry for part in found] for _, found in results]
@@ -34,27 +29,28 @@ def collect(
         growth=np.stack(
             [np.concatenate([p.growth for p in found], axis=1) for _, found in results]
         ),
-        growth_steps=schedule.row_ends(),
-        state_size=network.state_size,
-        transient=schedule.transient,
+        growth_steps=layout.row_ends,
+        state_size=layout.state_size,
+        transient=layout.transient,
         final_state=np.stack([state for state, _ in results]),
-        final_frame=np.stack([_join_frames(network, parts, row) for row in carries]),
+        final_frame=np.stack([_join_frames(layout, row) for row in carries]),
         intervals=counts("intervals"),
         trailing_intervals=counts("trailing_intervals"),
         rejections=counts("rejections"),
         largest_spread=counts("largest_spread"),
         split=counts("split"),
         numerical_error=np.stack([np.concatenate([c.error for c in row]) for row in carries])
-        / schedule.steps,
+        / layout.row_ends[-1],
         determinants=np.array([[part.determinants for part in found] for _, found in results]),
         settings=settings,
     )
 
 
-def _join_frames(network: Network, parts: Sequence[Part], carries: list[Carry]) -> Array:
+def _join_frames(layout: Layout, carries: list[Carry]) -> Array:
     rows = []
-    for part, carry in zip(parts, carries, strict=True):
-        placed = np.zeros((len(carry.frame), network.state_size))
-        placed[:, part.start : part.start + part.program.state_size] = carry.frame
+    for start, carry in zip(layout.starts, carries, strict=True):
+        k, D = carry.frame.shape
+        placed = np.zeros((k, layout.state_size))
+        placed[:, start : start + D] = carry.frame
         rows.append(placed)
     return np.concatenate(rows)

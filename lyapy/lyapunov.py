@@ -20,7 +20,7 @@ from .arguments import (
 )
 from .cells.base import TILE
 from .cells.jacobian import GivenJacobian
-from .checkpoint.records import layout_of
+from .checkpoint.layout import layout_of
 from .checkpoint.run import check_run_file, run_checkpointed
 from .collecting import collect
 from .engines import choose_engine
@@ -183,6 +183,7 @@ def lyapunov_spectrum(
         engine = engine._replace(run_layer=layer_forward)
     parts = network.parts(whole=not isinstance(frame, str), tolerance=two_ended and tolerance)
     B = len(start.states)
+    layout = layout_of(network, parts, schedule, B, k)
 
     def begin(b: int) -> Trajectory:
         frames = (
@@ -208,7 +209,7 @@ def lyapunov_spectrum(
                 checkpointer=checkpointer,
             )
         clock = checkpointer.seconds if checkpointer else time.perf_counter() - began
-        return collect(network, parts, results, schedule, settings | {"seconds": clock})
+        return collect(results, layout, settings | {"seconds": clock})
 
     settings = {
         "k": k,
@@ -232,11 +233,7 @@ def lyapunov_spectrum(
         **describe_origin(network),
     }
     run = check_run_file(checkpoint, checkpoint_every, overwrite, require_identical, recording)
-    if run is None:
-        spectrum = compute()
-    else:
-        layout = layout_of(recording, B, counted, parts, k)
-        spectrum = run_checkpointed(run, settings, layout, compute)
+    spectrum = run_checkpointed(run, settings, layout, compute) if run else compute()
     warn_of_rounding(spectrum, control, whole_stack=len(network.cells) > len(parts))
     return spectrum
 

@@ -8,6 +8,7 @@ states are kept: where the newest is damaged, the one before it is used.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from os import PathLike
@@ -20,8 +21,20 @@ import numpy as np
 from ..sealed import DamagedError, check_seal, read_sealed, write_sealed
 from ..tree import read_tree, write_tree
 from ..types import Array
+from .layout import Layout
 
-__all__ = ["Saved", "Segment", "parts_folder", "read_saved", "read_state", "remove", "write_parts"]
+__all__ = [
+    "Saved",
+    "Segment",
+    "newest_state",
+    "now",
+    "parts_folder",
+    "read_history",
+    "read_saved",
+    "remove",
+    "verify_parts",
+    "write_parts",
+]
 
 FORMAT = "lyapy checkpoint"
 FORMAT_VERSION = 1
@@ -55,6 +68,7 @@ class Saved(NamedTuple):
     date : str
     settings : dict
         Of the run; with ``seconds`` that were spent on it.
+    layout : Layout
     trajectories : dict
         Number to what `Trajectory.save` returned.
     segments : dict
@@ -64,6 +78,7 @@ class Saved(NamedTuple):
     number: int
     date: str
     settings: dict[str, Any]
+    layout: Layout
     trajectories: dict[int, dict[str, Any]]
     segments: dict[str, str]
 
@@ -112,6 +127,7 @@ def _fill_state(file: h5py.File, saved: Saved) -> None:
     file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION)
     file.attrs.update(number=saved.number, date=saved.date)
     write_tree(file.create_group("settings"), saved.settings)
+    write_tree(file.create_group("layout"), saved.layout._asdict())
     # datasets, as an HDF5 header has no room for thousands of attributes
     text = h5py.string_dtype()
     file.create_dataset("segments/names", data=np.array(list(saved.segments), dtype=text))
@@ -144,6 +160,7 @@ def read_state(path: Path) -> Saved:
             number=int(file.attrs["number"]),
             date=str(file.attrs["date"]),
             settings=read_tree(file["settings"]),
+            layout=Layout(**read_tree(file["layout"])),
             trajectories={int(b): t for b, t in read_tree(file["trajectories"]).items()},
             segments=dict(zip(names.tolist(), digests.tolist(), strict=True)),
         )
@@ -174,6 +191,30 @@ def read_saved(folder: Path) -> tuple[Saved | None, list[str]]:
             "(--overwrite)"
         )
     return None, damaged
+
+
+def newest_state(folder: Path) -> Saved | None:
+    """Return the newest state that is whole, its segments unread; None if there is none."""
+    for number in sorted(_numbers(folder, "state"), reverse=True):
+        with contextlib.suppress(OSError, DamagedError):
+            return read_state(folder / f"state-{number:06}.h5")
+    return None
+
+
+def verify_parts(folder: Path) -> dict[str, str]:
+    """Return for each state and segment, by name, what is wrong with it; nothing if it is whole."""
+    found = {}
+    for path in sorted(p for p in folder.iterdir() if NAME.fullmatch(p.name)):
+        found[path.name] = ""
+        try:
+            check_seal(path)
+        except (OSError, DamagedError) as error:
+            found[path.name] = str(error)
+    saved = newest_state(folder)
+    if saved is not None:
+        missing = saved.segments.keys() - found.keys()
+        found |= {name: f"{folder / name}: is missing" for name in missing}
+    return found
 
 
 def check_segments(folder: Path, saved: Saved) -> None:

@@ -19,8 +19,9 @@ from ..spectrum import Spectrum
 from . import lock
 from .checkpointer import Checkpointer
 from .identity import differing, is_environment
+from .layout import Layout
 from .parts import Saved, now, parts_folder, read_saved, remove
-from .records import Layout, records_of
+from .records import records_of
 
 __all__ = ["RunFile", "check_run_file", "run_checkpointed"]
 
@@ -93,7 +94,7 @@ def run_checkpointed(
     settings : dict
         What is asked for, and where it runs.
     layout : Layout
-        Of the records.
+        Of the run's arrays.
     compute
         The rest of the computation, which the checkpointer is given to.
 
@@ -118,7 +119,7 @@ def run_checkpointed(
         if found is not None:
             remove(folder)
             return found
-        saved, changes = _saved_or_new(run, folder, settings)
+        saved, changes = _saved_or_new(run, folder, settings, layout)
         remove(folder, keep=saved)
         checkpointer = Checkpointer(folder, saved, run.every)
         with _interruptible(run, checkpointer):
@@ -168,9 +169,11 @@ def _find_finished(run: RunFile, settings: dict[str, Any]) -> Spectrum | None:
     return spectrum
 
 
-def _saved_or_new(run: RunFile, folder: Path, settings: dict[str, Any]) -> tuple[Saved, list[str]]:
+def _saved_or_new(
+    run: RunFile, folder: Path, settings: dict[str, Any], layout: Layout
+) -> tuple[Saved, list[str]]:
     """Return the checkpoint to continue from, and what has changed about the machine since."""
-    new = Saved(0, now(), settings, {}, {})
+    new = Saved(0, now(), settings, layout, {}, {})
     try:
         saved, damaged = read_saved(folder)
         changes = _refuse_others(run, saved.settings, settings) if saved else []
@@ -216,8 +219,8 @@ def _refuse_others(run: RunFile, found: dict[str, Any], wanted: dict[str, Any]) 
 def _check_space(run: RunFile, layout: Layout) -> None:
     """Raise CheckpointError if the disk has no room for the records."""
     free = shutil.disk_usage(run.path.parent).free
-    if layout.nbytes > free:
+    if layout.record_bytes > free:
         raise CheckpointError(
-            f"{run.shown}: the records need up to {layout.nbytes / 1e9:.3g} GB, and "
+            f"{run.shown}: the records need up to {layout.record_bytes / 1e9:.3g} GB, and "
             f"{free / 1e9:.3g} GB are free; record less, or choose another folder"
         )

@@ -19,7 +19,7 @@ from typing import NoReturn, TextIO
 
 from .. import __version__
 from ..errors import CheckpointError, Interrupted, LockedError
-from . import check, convert, demo, info, plot, show, spectrum
+from . import check, convert, demo, info, plot, show, spectrum, verify
 
 __all__ = ["main"]
 
@@ -30,6 +30,7 @@ COMMANDS: dict[str, ModuleType] = {
     "info": info,
     "convert": convert,
     "check": check,
+    "verify": verify,
     "demo": demo,
 }
 BAD_INPUT = 2

@@ -1,13 +1,18 @@
-"""``lyapy show``: a run file as a table or JSON."""
+"""``lyapy show``: a run file as a table or JSON, finished or not."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..checkpoint.unfinished import Unfinished
 
 __all__ = ["add_arguments", "run"]
 
-SUMMARY = "print a run file as a table"
+SUMMARY = "print a run file as a table, or how far an unfinished run is"
 EXAMPLE = "lyapy show run.h5 --json"
 
 
@@ -19,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a spectrum."""
+    if not os.path.exists(arguments.run):
+        from ..checkpoint.unfinished import read_unfinished
+
+        unfinished = read_unfinished(arguments.run)
+        if unfinished is not None:
+            return _show_unfinished(unfinished, arguments)
     from ..run_file import read_spectrum
     from ..table import spectrum_summary, spectrum_table
 
@@ -27,4 +38,30 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(spectrum_summary(spectrum), indent=2, allow_nan=False))
     else:
         print(spectrum_table(spectrum))
+    return 0
+
+
+def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
+    from ..table import spectrum_summary, spectrum_table
+
+    spectrum = found.spectrum
+    if arguments.json:
+        told = {
+            "unfinished": True,
+            "steps_done": found.steps,
+            "steps_wanted": found.total,
+            "checkpoint": found.date,
+            "computed_by": found.holder,
+        }
+        told |= spectrum_summary(spectrum) if spectrum is not None else {}
+        print(json.dumps(told, indent=2, allow_nan=False))
+        return 0
+    percent = 100.0 * found.steps / found.total if found.total else 0.0
+    at = f"{found.steps} of {found.total} steps ({percent:.0f} %), checkpoint of {found.date}"
+    who = f"computed by {found.holder}" if found.holder else "computed by nobody"
+    remedy = "" if found.holder else "; run its command again to continue"
+    print(f"{arguments.run}: unfinished, {at if found.date else 'no checkpoint yet'}")
+    print(f"{who}{remedy}")
+    if spectrum is not None:
+        print(f"\nso far:\n{spectrum_table(spectrum)}")
     return 0

@@ -1,0 +1,47 @@
+"""``lyapy verify``: whether a run file, or the parts of an unfinished run, are what was written."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+__all__ = ["add_arguments", "run"]
+
+SUMMARY = "check the digests of a run file, or of the parts of an unfinished run"
+EXAMPLE = "lyapy verify run.h5"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("run", metavar="RUN", help="run file, of lyapy spectrum")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was found; the exit code is 1 if anything is damaged."""
+    from ..checkpoint.parts import parts_folder, verify_parts
+
+    path, folder = arguments.run, parts_folder(arguments.run)
+    if os.path.exists(path) or not folder.is_dir():
+        return _verify_whole(path)
+    print(f"{path}: unfinished; its parts in {folder}:")
+    found = verify_parts(folder)
+    for name, wrong in found.items():
+        print(f"  {name}: {'DAMAGED, ' + wrong if wrong else 'whole'}")
+    return int(any(found.values()))
+
+
+def _verify_whole(path: str) -> int:
+    from ..run_file import read_spectrum
+    from ..sealed import DamagedError, check_seal, has_seal
+
+    try:
+        digest = check_seal(path) if has_seal(path) else None
+        spectrum = read_spectrum(path)
+    except DamagedError as error:
+        print(f"{error}: DAMAGED")
+        return 1
+    if digest is None:
+        print(f"{path}: holds {spectrum!r}; it has no seal, only the checksums of its datasets")
+    else:
+        print(f"{path}: whole, SHA-256 {digest}")
+    return 0
