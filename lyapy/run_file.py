@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from .output import check_output
-from .sealed import write_sealed
+from .sealed import SIGNATURE, USER_BLOCK, write_sealed
 from .spectrum import Spectrum
 from .tree import read_tree, write_tree
 from .types import Array
@@ -30,7 +30,6 @@ __all__ = ["check_run_output", "read_spectrum", "write_spectrum"]
 
 FORMAT = "lyapy spectrum"
 FORMAT_VERSION = 2
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 COMPRESSED_BYTES = 16 * 1024
 
 
@@ -194,7 +193,7 @@ class _RefusedError(Exception):
 
 def _is_hdf5(raw: io.BufferedReader) -> bool:
     # behind the seal, or at the beginning of a file of version 1
-    return any(raw.seek(start) == start and raw.read(8) == SIGNATURE for start in (512, 0))
+    return any(raw.seek(start) == start and raw.read(8) == SIGNATURE for start in (USER_BLOCK, 0))
 
 
 def _check_format(file: h5py.File) -> None:

@@ -18,10 +18,19 @@ import h5py
 
 from .output import placed_whole
 
-__all__ = ["DamagedError", "check_seal", "has_seal", "read_sealed", "write_sealed"]
+__all__ = [
+    "SIGNATURE",
+    "USER_BLOCK",
+    "DamagedError",
+    "check_seal",
+    "has_seal",
+    "read_sealed",
+    "write_sealed",
+]
 
 USER_BLOCK = 512
 FIRST_WORD = b"lyapy-sealed "
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 PIECE = 1 << 22
 
 
@@ -101,9 +110,9 @@ def check_seal(path: str | PathLike[str]) -> str:
 
 
 def has_seal(path: str | PathLike[str]) -> bool:
-    """Return whether a file begins as sealed ones do."""
+    """Return whether a file should have a seal: whether HDF5 does not begin with its first byte."""
     with open(path, "rb") as raw:
-        return raw.read(len(FIRST_WORD)) == FIRST_WORD
+        return raw.read(len(SIGNATURE)) != SIGNATURE
 
 
 def _check(path: str | PathLike[str], raw: BinaryIO | io.BytesIO) -> str:

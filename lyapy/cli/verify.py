@@ -32,12 +32,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _verify_whole(path: str) -> int:
     from ..run_file import read_spectrum
-    from ..sealed import DamagedError, check_seal, has_seal
+    from ..sealed import check_seal, has_seal
 
     try:
-        digest = check_seal(path) if has_seal(path) else None
         spectrum = read_spectrum(path)
-    except DamagedError as error:
+        digest = check_seal(path) if has_seal(path) else None
+    except ValueError as error:
         print(f"{error}: DAMAGED")
         return 1
     if digest is None:
