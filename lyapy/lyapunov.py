@@ -126,7 +126,7 @@ def lyapunov_spectrum(
     checkpoint_every : float
         Seconds between two checkpoints.
     record : str or sequence of {"growth", "states", "frames", "factors"}
-        What goes to the run file on the way, see docs/run_file.md; "factors" are the R factors,
+        What goes to the run file on the way, see docs/checkpoints.md; "factors" are the R factors,
         which the NumPy engine alone keeps. Growth alone is also in the history, coarser.
     record_every : int, optional
         Counted steps from one row of the records to the next, 64 by default.
