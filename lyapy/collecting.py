@@ -41,6 +41,8 @@ def collect(
         split=counts("split"),
         numerical_error=np.stack([np.concatenate([c.error for c in row]) for row in carries])
         / layout.row_ends[-1],
+        norm_excess=counts("norm_excess"),
+        frame_error=counts("frame_error"),
         determinants=np.array([[part.determinants for part in found] for _, found in results]),
         settings=settings,
     )

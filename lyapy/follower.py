@@ -14,6 +14,7 @@ from .forward import LayerForward
 from .network import Part
 from .program import Program
 from .schedule import Schedule
+from .self_checks import describe_overflow, frame_error
 from .types import Array
 
 __all__ = ["Engine", "Follower", "PartResult"]
@@ -82,16 +83,20 @@ class Follower:
         tile, steps = self.schedule.control.tile, len(coefficients)
         ends = np.minimum(np.arange(tile, steps + tile, tile), steps)
         alive = self._alive(coefficients, ends)
-        tiles = self.tangent.advance(coefficients, ends, alive, self.carry, self.schedule.control)
+        before, control = self.carry.frame.copy(), self.schedule.control
+        # what overflows is found below
+        with np.errstate(over="ignore", invalid="ignore"):
+            tiles = self.tangent.advance(coefficients, ends, alive, self.carry, control)
         if np.isnan(tiles).any():
-            raise FloatingPointError(
-                f"deviation vectors overflowed between steps {start} and {start + steps}; a "
-                "shorter interval or interval='auto' mends it where the network does not diverge"
-            )
+            program = self.part.program
+            what = describe_overflow(program, coefficients, before, start, control)
+            raise FloatingPointError(what)
         counted = start - self.schedule.transient
         if counted < 0:
             self.carry.reset_statistics()
         if counted >= 0:
+            excess = self.part.bounds.excess(coefficients, ends, tiles, counted // tile)
+            self.carry.norm_excess = max(self.carry.norm_excess, excess)
             rows = (counted // tile + np.arange(len(tiles))) // self.schedule.tiles_per_row
             np.add.at(self.growth, rows, tiles)
             if len(self.carry.frame) == self.part.program.state_size:
@@ -146,6 +151,8 @@ class Follower:
 
     def result(self) -> PartResult:
         """Return what was found, with the frame orthonormal to working precision."""
+        sure = self.carry.resolved(self.schedule.steps, self.schedule.control.limit)
+        self.carry.frame_error = frame_error(self.carry.frame[: self.alive][sure[: self.alive]])
         self.carry.frame = orthonormalize(self.carry.frame)[0]
         return PartResult(self.growth, self.carry, self.determinants)
 

@@ -60,6 +60,8 @@ STORED = {
         "nats, nats, steps",
         "sums of log|det J| and of growth over the steps compared, and the number of these",
     ),
+    "norm_excess": Field(PARTS, "nats per step", "growth above its bounds by norms, at most"),
+    "frame_error": Field(PARTS, "1", "largest entry of |Q Q^T - 1| of the frame after the run"),
 }
 DERIVED = {
     "exponents": Field(("k",), "nats per step", "mean over trajectories, descending; -inf is dead"),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import measures
+from .engines.carry import RESOLVED
 from .measures import Measure
 from .status import Status, status_of
 from .types import Array
@@ -47,6 +48,12 @@ class Spectrum:
         Estimated rounding error of each row's growth, in nats per step.
     determinants : array (B, parts, 3)
         Sums of log|det J| and of growth over the steps compared, and the number of these.
+    norm_excess : array (B, parts)
+        By how much growth passes the bounds that the norms of J and J⁻ᵀ set, at most, in nats
+        per step; negative where it keeps within them, as it must.
+    frame_error : array (B, parts)
+        Largest entry of |Q Qᵀ − 1| for the resolved rows of the last frame as the engine left
+        it, before it was orthonormalized to working precision as `final_frame`.
     settings : dict
         Arguments, origin, versions: what is needed to repeat the run.
     """
@@ -64,6 +71,8 @@ class Spectrum:
     split: Array
     numerical_error: Array
     determinants: Array
+    norm_excess: Array
+    frame_error: Array
     settings: dict[str, Any]
 
     @property
@@ -140,7 +149,7 @@ class Spectrum:
     def resolved(self) -> Array:
         """For each exponent (k,), whether float64 resolves it to the tolerance."""
         error = self.numerical_error.max(axis=0)[self.order]
-        return (error <= 10.0 * self.settings["tolerance"]) | np.isneginf(self.exponents)
+        return (error <= RESOLVED * self.settings["tolerance"]) | np.isneginf(self.exponents)
 
     @property
     def status(self) -> Status:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .engines.carry import RESOLVED
 from .types import Array
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Status", "status_of"]
 
+FAILED = "failed check"
 CONVERGED = "converged"
 NOT_CONVERGED = "not converged"
 INTERRUPTED = "interrupted"
@@ -20,6 +23,8 @@ UNRESOLVED = "unresolved tail"
 
 # autocorrelation times in a run below which block averages promise too small an error
 LEAST_TIMES = 50
+# the frame's error in roots of the tolerance, of which a block of rows is admitted one
+FRAME_ROOTS = 100.0
 # probability that a run without a drift is said to have one
 FALSE_ALARM = 0.01
 
@@ -30,7 +35,8 @@ class Status(NamedTuple):
     Attributes
     ----------
     code : str
-        ``converged``, ``not converged``, ``interrupted`` or ``unresolved tail``.
+        ``converged``, ``not converged``, ``interrupted``, ``unresolved tail`` or
+        ``failed check``.
     advice : str
         What was found and what to do about it, a sentence for each finding; empty where there
         is nothing to do.
@@ -50,13 +56,16 @@ def status_of(spectrum: Spectrum) -> Status:
     Returns
     -------
     Status
-        ``interrupted`` where fewer steps than wanted were counted; ``not converged`` where the
-        standard errors are not known or miss the target, the run is shorter than 50
-        autocorrelation times, or the exponents drift; ``unresolved tail`` where float64 does
-        not resolve all of them; else ``converged``. The first that applies is the code, and
-        all findings are in the advice.
+        ``failed check`` where the run contradicts itself: growth that the norms of the Jacobians
+        do not allow, a frame that is not orthonormal, or a sum of exponents that is not the mean
+        log|det J|; ``interrupted`` where fewer steps than wanted were counted; ``not converged``
+        where the standard errors are not known or miss the target, the run is shorter than 50
+        autocorrelation times, or the exponents drift; ``unresolved tail`` where float64 does not
+        resolve all of them; else ``converged``. The first that applies is the code, and all
+        findings are in the advice.
     """
     found = [
+        (FAILED, _failed(spectrum)),
         (INTERRUPTED, _interrupted(spectrum)),
         (NOT_CONVERGED, _not_converged(spectrum)),
         (UNRESOLVED, _unresolved(spectrum)),
@@ -65,6 +74,34 @@ def status_of(spectrum: Spectrum) -> Status:
     if not told:
         return Status(CONVERGED, "")
     return Status(told[0][0], " ".join(advice for _, advice in told))
+
+
+def _failed(spectrum: Spectrum) -> str:
+    tolerance = spectrum.settings["tolerance"]
+    checks = (
+        (
+            "growth passes the bounds by the norms of the Jacobians, in nats per step,",
+            float(spectrum.norm_excess.max()),
+            RESOLVED * tolerance,
+        ),
+        (
+            "rows of the last frame are not orthonormal",
+            float(spectrum.frame_error.max()),
+            FRAME_ROOTS * math.sqrt(tolerance),
+        ),
+        (
+            "the sum of the exponents is not the mean log|det J|, for each in nats per step,",
+            spectrum.sum_rule_residual,
+            RESOLVED * tolerance,
+        ),
+    )
+    failed = [f"{what} by {found:.2g}" for what, found, allowed in checks if found > allowed]
+    if not failed:
+        return ""
+    return (
+        f"The run contradicts itself: {'; '.join(failed)}. Do not use it. Compute it with "
+        "backend='numpy'; where that agrees with itself, the fault is the engine's: report it."
+    )
 
 
 def _interrupted(spectrum: Spectrum) -> str:

@@ -139,7 +139,7 @@ class Trajectory:
 
 
 def _check_states(chunk: Chunk, start: int) -> None:
-    if not np.isfinite(chunk.states[-1]).all():
-        finite = np.isfinite(chunk.states).all(axis=-1)
+    finite = np.isfinite(chunk.states).all(axis=-1)
+    if not finite.all():
         step = start + int(finite.argmin())
         raise FloatingPointError(f"the state is not finite after step {step}: it diverges")

@@ -41,6 +41,8 @@ def made(exponents, *, state_size=None, trajectories=3, rows=20, noise=0.01, unr
         largest_spread=np.full((B, 1), 15.0),
         split=np.full((B, 1), K),
         determinants=np.full((B, 1, 3), np.nan),
+        norm_excess=np.full((B, 1), -1.0),
+        frame_error=np.full((B, 1), 1e-12),
         numerical_error=error,
         settings=base.settings | {"k": K, "seconds": 12.34},
     )

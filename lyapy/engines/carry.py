@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,10 +10,12 @@ import numpy as np
 from ..types import Array
 from .interval import UNIT_ROUNDOFF, Control, next_rate
 
-__all__ = ["Carry"]
+__all__ = ["RESOLVED", "Carry"]
 
 # so large that the first interval has one step
 UNKNOWN_RATE = 40.0
+# tolerances of rounding error per step up to which growth counts as resolved
+RESOLVED = 10.0
 
 
 @dataclass
@@ -33,6 +36,12 @@ class Carry:
         Over the accepted intervals, of log R_ii or, in a graded step, above its rounding.
     split : int
         Rows of the leading frame in a two-ended computation; k where there is one frame.
+    norm_excess : float
+        By how much growth passes the bounds by norms, at most, in nats per step; see
+        `lyapy.self_checks`.
+    frame_error : float
+        Largest entry of |Q Qᵀ − 1| for the resolved rows of the last frame, as the engine
+        leaves it.
     """
 
     frame: Array
@@ -43,6 +52,8 @@ class Carry:
     rejections: int = 0
     largest_spread: float = 0.0
     split: int = 0
+    norm_excess: float = -math.inf
+    frame_error: float = 0.0
 
     def __post_init__(self) -> None:
         self.split = len(self.frame)
@@ -53,6 +64,7 @@ class Carry:
         self.error = np.zeros(len(self.frame))
         self.intervals = self.trailing_intervals = self.rejections = 0
         self.largest_spread = 0.0
+        self.norm_excess = -math.inf
 
     def count(
         self, log_r: Array, scale: Array, spread: float, steps: int, control: Control
@@ -80,6 +92,10 @@ class Carry:
         self.largest_spread = max(self.largest_spread, float(noise.max()))
         floor = np.log(self.frame.shape[-1] * UNIT_ROUNDOFF) + scale
         return np.where(noise > control.limit, np.logaddexp(log_r, floor), log_r)
+
+    def resolved(self, steps: int, limit: float) -> Array:
+        """Return for each row whether float64 resolves its growth in so many counted steps."""
+        return np.asarray(self.error <= RESOLVED * steps * UNIT_ROUNDOFF * math.exp(limit))
 
     def add(self, end: Carry, rows: slice) -> None:
         """Add the statistics, but for the intervals, of one end, which covers ``rows``."""
