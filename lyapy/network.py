@@ -13,6 +13,7 @@ from .cells import Cell
 from .cells.base import Inverse
 from .engines.interval import UNIT_ROUNDOFF
 from .program import Program, Text, cell_text, single_program, stack_programs
+from .self_checks import NormBounds
 from .types import Array
 
 __all__ = ["Network", "Part"]
@@ -53,6 +54,11 @@ class Part:
         with np.errstate(divide="ignore", over="ignore"):
             values = self.inverse.values(named)
         return np.concatenate([values[name] for name in self.inverse.coefficients], axis=-1)
+
+    @cached_property
+    def bounds(self) -> NormBounds:
+        """Bounds on the growth, which all trajectories share."""
+        return NormBounds(self)
 
     @property
     def has_log_abs_det(self) -> bool:

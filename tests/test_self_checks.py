@@ -137,12 +137,15 @@ def test_growth_below_the_norm_of_the_inverse_is_found():
     bounds = NormBounds(part)
     assert bounds.excess(chunk.coefficients, ends, growth) < 0.0
     fallen = growth - 64 * np.array([[0.0], [30.0]])
-    assert bounds.excess(chunk.coefficients, ends, fallen) > 10.0
+    # one tile in eight is looked at, those numbered 0, 8, 16 …
+    assert bounds.excess(chunk.coefficients, ends, fallen, 7) > 10.0
+    assert bounds.excess(chunk.coefficients, ends, fallen, 0) < 0.0
+    assert bounds.excess(chunk.coefficients, ends, fallen, 1) == -np.inf
     # dead directions are no growth, and a cell without an inverse has no lower bound
     fallen[1] = -np.inf
-    assert bounds.excess(chunk.coefficients, ends, fallen) < 0.0
+    assert bounds.excess(chunk.coefficients, ends, fallen, 7) < 0.0
     (alone,) = network.parts(whole=False)
-    assert NormBounds(alone).excess(chunk.coefficients, ends, fallen - 64 * 30.0) < 0.0
+    assert NormBounds(alone).excess(chunk.coefficients, ends, growth - 64 * 30.0) < 0.0
 
 
 def test_a_frame_that_is_not_orthonormal_is_found(monkeypatch):
