@@ -138,8 +138,14 @@ def _write_contents(spectrum: Spectrum, file: h5py.File) -> None:
     write_tree(file.create_group("settings"), spectrum.settings)
 
 
-def read_spectrum(path: str | PathLike[str]) -> Spectrum:
+def read_spectrum(path: str | PathLike[str], *, group: str = "/") -> Spectrum:
     """Read a spectrum that `write_spectrum` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+    group : str
+        Where it lies in the file, if it was copied into one of several.
 
     Raises
     ------
@@ -152,14 +158,15 @@ def read_spectrum(path: str | PathLike[str]) -> Spectrum:
     with open(path, "rb") as raw:
         try:
             with h5py.File(raw, "r") as file:
-                _check_format(file)
-                arrays = {name: _read_array(file, name) for name in STORED}
+                run = file[group]
+                _check_format(run)
+                arrays = {name: _read_array(run, name) for name in STORED}
                 _check_axes(arrays)
                 return Spectrum(
                     **arrays,
-                    state_size=int(file.attrs["state_size"]),
-                    transient=int(file.attrs["transient"]),
-                    settings=read_tree(file["settings"]),
+                    state_size=int(run.attrs["state_size"]),
+                    transient=int(run.attrs["transient"]),
+                    settings=read_tree(run["settings"]),
                 )
         except _RefusedError as error:
             raise ValueError(f"{path}: {error}") from None
@@ -198,7 +205,7 @@ def _is_hdf5(raw: io.BufferedReader) -> bool:
     return any(raw.seek(start) == start and raw.read(8) == SIGNATURE for start in (USER_BLOCK, 0))
 
 
-def _check_format(file: h5py.File) -> None:
+def _check_format(file: h5py.Group) -> None:
     found = file.attrs.get("format")
     if found != FORMAT:
         known = ", ".join(list(file)[:8]) or "nothing"
@@ -239,7 +246,7 @@ def _write_array(file: h5py.File, name: str, array: Array, field: Field, units: 
     dataset.attrs["description"] = field.description
 
 
-def _read_array(file: h5py.File, name: str) -> Array:
+def _read_array(file: h5py.Group, name: str) -> Array:
     if not isinstance(file.get(name), h5py.Dataset):
         raise _RefusedError(f"is damaged: the dataset {name} is missing; compute it anew")
     return file[name][()]

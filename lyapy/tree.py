@@ -7,7 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-__all__ = ["read_tree", "write_tree"]
+__all__ = ["legible", "read_tree", "write_tree"]
 
 
 def write_tree(group: h5py.Group, tree: dict[str, Any]) -> None:
@@ -33,16 +33,16 @@ def _encode(value: Any) -> Any:
     if value is None:
         return h5py.Empty("f8")
     if isinstance(value, str):
-        return _legible(value)
+        return legible(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return str(value)
     if isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
-        return np.array([_legible(entry) for entry in value], dtype=h5py.string_dtype())
+        return np.array([legible(entry) for entry in value], dtype=h5py.string_dtype())
     return value
 
 
-def _legible(text: str) -> str:
-    # file names in a command need not be UTF-8, HDF5's text must
+def legible(text: str) -> str:
+    """Return text that HDF5 takes, which must be UTF-8; file names need not be."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

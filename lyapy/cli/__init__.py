@@ -19,12 +19,14 @@ from typing import NoReturn, TextIO
 
 from .. import __version__
 from ..errors import CheckpointError, Interrupted, LockedError
-from . import check, convert, demo, info, plot, show, spectrum, verify
+from . import check, convert, demo, info, merge, plot, show, spectrum, verify
+from .refusal import FAILURES, describe
 
 __all__ = ["main"]
 
 COMMANDS: dict[str, ModuleType] = {
     "spectrum": spectrum,
+    "merge": merge,
     "show": show,
     "plot": plot,
     "info": info,
@@ -99,27 +101,13 @@ def _run(arguments: argparse.Namespace) -> int:
         return _refuse(str(error), LOCKED)
     except CheckpointError as error:
         return _refuse(str(error), NOT_WRITTEN)
-    except OSError as error:
-        return _refuse(_describe(error))
-    except (ValueError, TypeError, ArithmeticError, ModuleNotFoundError, MemoryError) as error:
-        return _refuse(str(error) or type(error).__name__)
+    except FAILURES as error:
+        return _refuse(describe(error))
 
 
 def _refuse(message: str, code: int = BAD_INPUT) -> int:
     print(f"lyapy: error: {' '.join(message.split())}", file=sys.stderr)
     return code
-
-
-def _describe(error: OSError) -> str:
-    """Return the system's word on a file, and the remedy where there is a usual one."""
-    if error.filename is None:
-        return str(error)
-    remedies = {
-        FileNotFoundError: "does not exist; check the path",
-        IsADirectoryError: "is a folder; give a file",
-        PermissionError: "may not be opened; check its permissions",
-    }
-    return f"{error.filename}: {remedies.get(type(error), error.strerror)}"
 
 
 def _show_warning(

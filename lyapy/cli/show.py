@@ -1,4 +1,4 @@
-"""``lyapy show``: a run file as a table or JSON, finished or not."""
+"""``lyapy show``: a run file, finished or not, or a merged one, as a table or JSON."""
 
 from __future__ import annotations
 
@@ -18,22 +18,30 @@ EXAMPLE = "lyapy show run.h5 --json"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("run", metavar="RUN", help="run file, of lyapy spectrum")
+    parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, or of lyapy merge")
+    parser.add_argument("--member", metavar="NAME", help="of a merged file, in place of its index")
     parser.add_argument("--json", action="store_true", help="all numbers and settings, as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a spectrum."""
+    """Print a spectrum, or many."""
     if not os.path.exists(arguments.run):
         from ..checkpoint.unfinished import read_unfinished
 
         unfinished = read_unfinished(arguments.run)
         if unfinished is not None:
             return _show_unfinished(unfinished, arguments)
+    from ..merged_file import is_merged, read_member
+
+    if arguments.member is None and is_merged(arguments.run):
+        return _show_rows(arguments)
     from ..run_file import read_spectrum
     from ..table import spectrum_summary, spectrum_table
 
-    spectrum = read_spectrum(arguments.run)
+    if arguments.member is not None:
+        spectrum = read_member(arguments.run, arguments.member)
+    else:
+        spectrum = read_spectrum(arguments.run)
     if arguments.json:
         print(json.dumps(spectrum_summary(spectrum), indent=2, allow_nan=False))
     else:
@@ -64,4 +72,16 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
     print(f"{who}{remedy}")
     if spectrum is not None:
         print(f"\nso far:\n{spectrum_table(spectrum)}")
+    return 0
+
+
+def _show_rows(arguments: argparse.Namespace) -> int:
+    from ..merged_file import read_rows
+    from ..merged_table import rows_summary, rows_table
+
+    rows = read_rows(arguments.run)
+    if arguments.json:
+        print(json.dumps(rows_summary(rows), indent=2, allow_nan=False))
+    else:
+        print(rows_table(rows))
     return 0

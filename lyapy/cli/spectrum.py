@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from .members import add_shard, are_many, run_members
 from .signals import interruptions
 from .weights import add_engine, add_overwrite, add_weights, load_network
 
 if TYPE_CHECKING:
     from ..network import Network
+    from ..spectrum import Spectrum
     from ..types import Array
 
 __all__ = ["add_arguments", "run"]
@@ -20,9 +22,11 @@ EXAMPLE = "lyapy spectrum model.pt --inputs drive.npy --transient 500 -k 32 -o r
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_weights(parser)
+    add_weights(parser, several=True)
     add = parser.add_argument
-    add("-o", "--output", required=True, metavar="FILE", help="run file to write (HDF5)")
+    output = "run file to write (HDF5), or folder of them for several WEIGHTS"
+    add("-o", "--output", required=True, metavar="FILE", help=output)
+    add_shard(parser)
     shapes = ".npy, .npz or .h5 (FILE:NAME names an array) of shape (T, m) or (B, T, m), or .txt"
     add("--inputs", metavar="FILE", help=shapes)
     characters = "for .txt: all characters in the order of their indices (those in WEIGHTS)"
@@ -66,7 +70,19 @@ def _record(text: str) -> tuple[str, ...]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compute and write a spectrum."""
+    """Compute and write a spectrum, or one of each of several networks."""
+    if are_many(arguments):
+        return run_members(arguments, _compute)
+    (arguments.weights,) = arguments.weights
+    spectrum = _compute(arguments)
+    if not arguments.quiet:
+        from ..table import spectrum_table
+
+        print(f"{spectrum_table(spectrum)}\n\nwritten to {arguments.output}")
+    return 0
+
+
+def _compute(arguments: argparse.Namespace) -> Spectrum:
     from ..run_file import check_run_output
 
     check_run_output(arguments.output, overwrite=arguments.overwrite)
@@ -74,10 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
     inputs = _read_inputs(arguments, network)
     # only now, as it takes a second and bad input should be told at once
     from ..lyapunov import lyapunov_spectrum
-    from ..table import spectrum_table
 
     with interruptions():
-        spectrum = lyapunov_spectrum(
+        return lyapunov_spectrum(
             network,
             inputs,
             steps=arguments.steps,
@@ -100,9 +115,6 @@ def run(arguments: argparse.Namespace) -> int:
             overwrite=arguments.overwrite,
             require_identical=arguments.require_identical,
         )
-    if not arguments.quiet:
-        print(f"{spectrum_table(spectrum)}\n\nwritten to {arguments.output}")
-    return 0
 
 
 def _interval(text: str) -> int | str:

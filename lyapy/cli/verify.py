@@ -13,7 +13,7 @@ EXAMPLE = "lyapy verify run.h5"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("run", metavar="RUN", help="run file, of lyapy spectrum")
+    parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, or of lyapy merge")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,17 +31,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _verify_whole(path: str) -> int:
+    from ..merged_file import is_merged, read_rows
     from ..run_file import read_spectrum
     from ..sealed import check_seal, has_seal
 
     try:
-        spectrum = read_spectrum(path)
-        digest = check_seal(path) if has_seal(path) else None
+        merged = is_merged(path)
+        held = read_rows(path) if merged else read_spectrum(path)
+        digest = check_seal(path) if merged or has_seal(path) else None
     except ValueError as error:
         print(f"{error}: DAMAGED")
         return 1
     if digest is None:
-        print(f"{path}: holds {spectrum!r}; it has no seal, only the checksums of its datasets")
+        print(f"{path}: holds {held!r}; it has no seal, only the checksums of its datasets")
     else:
         print(f"{path}: whole, SHA-256 {digest}")
     return 0

@@ -15,9 +15,13 @@ __all__ = ["add_engine", "add_overwrite", "add_weights", "hints_of", "load_netwo
 BACKENDS = ("auto", "numba", "numpy", "cupy")
 
 
-def add_weights(parser: argparse.ArgumentParser) -> None:
-    """Add the weights file, and the hints for what it leaves open."""
-    parser.add_argument("weights", metavar="WEIGHTS", help="of PyTorch, Keras, ONNX, JAX …")
+def add_weights(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add the weights file, or several, and the hints for what it leaves open."""
+    kinds = "of PyTorch, Keras, ONNX, JAX …"
+    if several:
+        parser.add_argument("weights", metavar="WEIGHTS", nargs="+", help=f"file {kinds}")
+    else:
+        parser.add_argument("weights", metavar="WEIGHTS", help=kinds)
     hints = parser.add_argument_group("hints", "where the weights file leaves something open")
     hints.add_argument("--cell", help="the cell's name, such as gru-reset-before")
     hints.add_argument("--nonlinearity", help="of vanilla cells: tanh, relu or identity")

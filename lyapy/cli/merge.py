@@ -1,0 +1,62 @@
+"""``lyapy merge``: the results of many networks in one file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from .weights import add_overwrite
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["add_arguments", "run"]
+
+SUMMARY = "put the run files of many networks into one file with an index"
+EXAMPLE = "lyapy merge runs -o all.h5 --expect 'weights/*.pt'"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add = parser.add_argument
+    add("sources", nargs="+", metavar="RUNS", help="folder of run files, or run files")
+    add("-o", "--output", required=True, metavar="FILE", help="merged file to write (HDF5)")
+    expected = "weights files, or quoted patterns, that must have a result; others are left out"
+    add("--expect", nargs="+", metavar="WEIGHTS", help=expected)
+    add_overwrite(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Merge; the exit code is 1 if a member has no finished result."""
+    from ..gathering import row_of_run
+    from ..merged_file import write_merged
+    from ..output import check_output
+
+    target = check_output(arguments.output, overwrite=arguments.overwrite)
+    runs, weights = _members(arguments, target)
+    rows = [row_of_run(name, path, weights.get(name, "")) for name, path in runs.items()]
+    finished = {row.name: runs[row.name] for row in rows if row.has_result}
+    write_merged(rows, finished, arguments.output, overwrite=arguments.overwrite)
+    print(f"{len(finished)} of {len(rows)} members merged, written to {arguments.output}")
+    lacking = [row for row in rows if not row.has_result or row.columns["status"] == "interrupted"]
+    for row in lacking:
+        origin = f" ({row.columns['weights']})" if row.columns["weights"] else ""
+        told = f"{row.name}{origin}: {row.columns['status']}: {row.columns['advice']}"
+        print(f"lyapy: {' '.join(told.split())}", file=sys.stderr)
+    return 1 if lacking else 0
+
+
+def _members(arguments: argparse.Namespace, target: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """Return the members' run files, and the weights files of those that are expected."""
+    from ..gathering import base_folder, find_runs
+    from ..members import expand, named, run_file
+
+    runs = {name: path for name, path in find_runs(arguments.sources).items() if path != target}
+    if not arguments.expect:
+        return runs, {}
+    weights = named(expand(arguments.expect))
+    for name in sorted(runs.keys() - weights.keys()):
+        print(f"lyapy: {name}: is not expected, and left out", file=sys.stderr)
+    base = base_folder(arguments.sources)
+    return {name: runs.get(name, run_file(base, name)) for name in weights}, weights
