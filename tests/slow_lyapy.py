@@ -1,0 +1,24 @@
+"""lyapy as on a slow machine, for tests that must meet a run on its way.
+
+Every chunk of a trajectory takes LYAPY_SLOW seconds more, until the job has been requeued.
+"""
+
+import os
+import sys
+import time
+
+from lyapy.cli import main
+from lyapy.trajectory import Trajectory
+
+SECONDS = float(os.environ.get("LYAPY_SLOW", "0"))
+
+
+def slowed(trajectory):
+    time.sleep(SECONDS)
+    return advance(trajectory)
+
+
+if __name__ == "__main__":
+    if SECONDS and "SLURM_RESTART_COUNT" not in os.environ:
+        advance, Trajectory.advance = Trajectory.advance, slowed
+    sys.exit(main())
