@@ -47,13 +47,18 @@ def _cells(row: Row) -> tuple[str, ...]:
     columns = row.columns
     if not row.has_result:
         return (row.name, "", "", "", "", "", columns["status"])
-    names = ("largest", "largest_error", "mean", "kaplan_yorke_dimension")
-    numbers = (_number(columns[name]) for name in names)
+    forms = {
+        "largest": ".6g",
+        "largest_error": ".2g",
+        "mean": ".6g",
+        "kaplan_yorke_dimension": ".6g",
+    }
+    numbers = (_number(columns[name], form) for name, form in forms.items())
     return (row.name, str(columns["k"]), *numbers, columns["status"])
 
 
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.6g}"
+def _number(value: float, form: str) -> str:
+    return "" if math.isnan(value) else f"{value:{form}}"
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
