@@ -70,6 +70,8 @@ DERIVED = {
     "per_trajectory": Field(("B", "k"), "nats per step", "exponents of each trajectory"),
     "resolved": Field(("k",), "1", "false where the exponent is an upper bound only"),
 }
+# what files of version 1 do not have: not known
+ADDED = ("norm_excess", "frame_error")
 MEASURES = ("largest", "mean", "kaplan_yorke_dimension", "entropy_rate", "sum_rule_residual")
 MEASURES_TEXT = (
     "in {units}, but for kaplan_yorke_dimension, a number, and sum_rule_residual, in nats per "
@@ -160,7 +162,9 @@ def read_spectrum(path: str | PathLike[str], *, group: str = "/") -> Spectrum:
             with h5py.File(raw, "r") as file:
                 run = file[group]
                 _check_format(run)
-                arrays = {name: _read_array(run, name) for name in STORED}
+                arrays = {name: _read_array(run, name) for name in _stored_names(run)}
+                parts = arrays["intervals"].shape
+                arrays |= {n: np.full(parts, np.nan) for n in ADDED if n not in arrays}
                 _check_axes(arrays)
                 return Spectrum(
                     **arrays,
@@ -219,6 +223,11 @@ def _check_format(file: h5py.Group) -> None:
             f"has format version {version}, this lyapy reads up to {FORMAT_VERSION}; "
             "install a newer lyapy"
         )
+
+
+def _stored_names(run: h5py.Group) -> list[str]:
+    old = int(run.attrs["format_version"]) < 2
+    return [name for name in STORED if not (old and name in ADDED)]
 
 
 def _check_axes(arrays: dict[str, Array]) -> None:
