@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from .cells import Cell
-from .cells.base import Step
+from .cells.base import Cell, Step
 from .network import Network
+from .program import Coefficient
 from .types import Array
 
-__all__ = ["Chunk", "LayerForward", "forward_chunk", "layer_forward", "output_columns"]
+__all__ = ["Chunk", "LayerForward", "forward_chunk", "layer_forward"]
 
 LayerForward = Callable[[Step, object, Array, Array, Array], None]
 
@@ -61,23 +61,22 @@ def forward_chunk(
         states[0] = start
         size = sum(coefficient.size for coefficient in names.values())
         coefficients = np.empty_like(x, shape=(len(x), *start.shape[:-1], size))
+        drive = cell.drive(x)
         # a state that overflows is found by the caller
         with np.errstate(over="ignore", invalid="ignore"):
-            run_layer(type(cell).step, cell.weights, cell.drive(x), states, coefficients)
-        x = states[1:, ..., output_columns(cell)]
+            run_layer(cell.step, cell.weights, drive, states, coefficients)
+            x = cell.outputs(states[1:], drive)
+        _write_constants(cell, names, coefficients)
         all_states.append(states[1:])
         all_coefficients.append(coefficients)
     return Chunk(_join(all_states), _join(all_coefficients))
 
 
-def output_columns(cell: Cell) -> slice:
-    """Return the columns of a layer's state that the next layer reads."""
-    start = 0
-    for name, size in cell.blocks.items():
-        if name == cell.output:
-            return slice(start, start + size)
-        start += size
-    raise ValueError(f"{cell.name} has no block {cell.output!r} for its output")
+def _write_constants(cell: Cell, placed: Mapping[str, Coefficient], coefficients: Array) -> None:
+    first = min((c.start for c in placed.values()), default=0)
+    for name, value in cell.constants.items():
+        start = placed[name].start - first
+        coefficients[..., start : start + placed[name].size] = value
 
 
 def _join(parts: list[Array]) -> Array:

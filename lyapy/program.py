@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .cells.base import Cell
+from .cells.sparse import Sparse
 from .types import Array
 
 __all__ = [
@@ -51,13 +52,14 @@ class Coefficient(NamedTuple):
 class Term(NamedTuple):
     """``diag(left) · matrix · diag(right)`` applied to the block ``source``.
 
-    ``matrix`` is a constant array, or a coefficient that holds a whole matrix for each step,
-    or None for the identity; ``new`` says whether the source was assigned in this step.
+    ``matrix`` is a constant array, dense or sparse, or a coefficient that holds a whole matrix
+    for each step, or None for the identity; ``new`` says whether the source was assigned in
+    this step.
     """
 
     source: Block
     new: bool
-    matrix: Array | Coefficient | None
+    matrix: Array | Sparse | Coefficient | None
     left: Coefficient | None
     right: Coefficient | None
 
@@ -150,7 +152,8 @@ def cell_text(cell: Cell) -> Text:
     """Return the tangent step of a cell as written."""
     matrices, m = cell.matrices(), cell.input_size
     blocks, auxiliary, stages = cell.blocks, cell.auxiliary, cell.stages
-    return Text(cell.program, cell.coefficients, blocks, auxiliary, matrices, m, stages)
+    coefficients = (*cell.coefficients, *cell.constants)
+    return Text(cell.program, coefficients, blocks, auxiliary, matrices, m, stages)
 
 
 def stack_programs(cells: Sequence[Cell]) -> Program:
@@ -175,7 +178,7 @@ def stack_programs(cells: Sequence[Cell]) -> Program:
         width += sum(cell.auxiliary.values())
         entries += sum(coefficient.size for coefficient in placed.values())
         below = blocks[cell.output]
-    return Program(tuple(assignments), state_size, width, tuple(coefficients))
+    return Program(_needed(assignments, state_size), state_size, width, tuple(coefficients))
 
 
 def single_program(text: Text, entries: int = 0) -> Program:
@@ -196,8 +199,19 @@ def single_program(text: Text, entries: int = 0) -> Program:
         )
         for stage in text.stages
     )
-    assignments = tuple(_place_terms(text, blocks, placed, None))
+    assignments = _needed(_place_terms(text, blocks, placed, None), size)
     return Program(assignments, size, width, (placed,), stages)
+
+
+def _needed(assignments: Sequence[Assignment], state_size: int) -> tuple[Assignment, ...]:
+    """Leave out auxiliary blocks that nothing reads, as the output of the last layer."""
+    read: set[Block] = set()
+    kept: list[Assignment] = []
+    for assignment in reversed(assignments):
+        if assignment.target.start < state_size or assignment.target in read:
+            kept.append(assignment)
+            read |= {term.source for term in assignment.terms if term.new}
+    return tuple(reversed(kept))
 
 
 def _place_blocks(text: Text, start: int, auxiliary_start: int) -> dict[str, Block]:

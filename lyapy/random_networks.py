@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import inspect
+from typing import Any
 
 import numpy as np
 
 from .arguments import check_size
-from .cells import (
-    CELLS,
-    GRU,
-    LSTM,
-    Cell,
-    GRUResetBefore,
-    GRUResetBeforeVariant,
-    GRUVariant,
-    LSTMVariant,
-    ProjectedLSTM,
-    Vanilla,
-)
+from .cells import CELLS, Cell
+from .cells.drawing import DISTRIBUTIONS, Draw
 from .network import Network
-from .types import Array
 
 __all__ = ["random_network"]
 
@@ -33,21 +23,23 @@ def random_network(
     gain: float = 1.0,
     layers: int = 1,
     bias: float = 0.0,
-    nonlinearity: str = "tanh",
+    distribution: str = "gaussian",
+    alpha: float = 2.0,
     seed: int = 0,
+    **options: Any,
 ) -> Network:
-    """Return a network with independent Gaussian weights.
+    """Return a network with independent random weights.
 
     Recurrent weights have the variance gain²/n, so that in a vanilla tanh network without
-    input chaos sets in near gain 1 (Sompolinsky, Crisanti, Sommers 1988); input weights have
-    the variance 1/m.
+    input chaos sets in near gain 1 (Sompolinsky, Crisanti, Sommers 1988); input weights are
+    Gaussian with the variance 1/m.
 
     Parameters
     ----------
     kind : str
         A cell's name: ``"vanilla"``, ``"gru"``, ``"gru-reset-before"``, ``"lstm"``,
         ``"lstm-projected"`` (which projects to half of its units), ``"lstm-variant"`` (with
-        random peepholes) and so on.
+        random peepholes), ``"rate"`` and so on.
     n : int
         Units of each layer.
     m : int
@@ -56,9 +48,18 @@ def random_network(
     layers : int
     bias : float
         Standard deviation of the biases.
-    nonlinearity : {"tanh", "relu", "identity"}
-        Of vanilla cells.
+    distribution : {"gaussian", "uniform", "orthogonal", "levy"}
+        Of the recurrent weights. Orthogonal ones are gain times a random orthogonal matrix,
+        for each gate. Lévy's are symmetric α-stable with the scale gain/(2n)^(1/α), Gaussian
+        for α = 2; with smaller α a few weights are large, and the transition to chaos widens
+        into an extended critical regime (Wardak and Gong 2022, Phys. Rev. Lett. 129, 048103;
+        Qu, Wardak and Gong 2022, arXiv:2203.12967).
+    alpha : float
+        α of Lévy's weights, above 0 and at most 2.
     seed : int
+    **options
+        Further arguments of the cell, such as ``nonlinearity`` of vanilla cells or ``dt`` of
+        rate networks.
 
     Raises
     ------
@@ -69,29 +70,21 @@ def random_network(
         raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(CELLS)}")
     for name, value, least in (("n", n, 1), ("m", m, 0), ("layers", layers, 1), ("seed", seed, 0)):
         check_size(name, value, least)
-    rng = np.random.default_rng(seed)
+    if distribution not in DISTRIBUTIONS:
+        raise ValueError(
+            f"distribution is {distribution!r}; it must be one of {', '.join(DISTRIBUTIONS)}"
+        )
+    if not 0.0 < alpha <= 2.0:
+        raise ValueError(f"alpha is {alpha!r}; it must lie above 0 and be at most 2")
+    known = inspect.signature(CELLS[kind]).parameters
+    for name in options:
+        if name not in known:
+            raise ValueError(f"{name} is no argument of {kind}, which has {', '.join(known)}")
+    draw = Draw(np.random.default_rng(seed), gain, bias, distribution, alpha)
     cells: list[Cell] = []
     for _ in range(layers):
-        cells.append(_random_cell(kind, n, m, gain, bias, nonlinearity, rng))
+        cells.append(CELLS[kind].random(n, m, draw, **options))
         m = cells[-1].output_size
-    return Network(cells, origin=f"random {kind}, gain {gain:g}, seed {seed}")
-
-
-def _random_cell(
-    kind: str, n: int, m: int, gain: float, bias: float, nonlinearity: str, rng: np.random.Generator
-) -> Cell:
-    def draw(rows: int, columns: int, scale: float) -> Array:
-        return scale * rng.normal(size=(rows, columns)) / math.sqrt(max(columns, 1))
-
-    if kind == Vanilla.name:
-        W, U, b = draw(n, m, 1.0), draw(n, n, gain), bias * rng.normal(size=n)
-        return Vanilla(W, U, b, nonlinearity)
-    grus = {c.name: c for c in (GRU, GRUResetBefore, GRUVariant, GRUResetBeforeVariant)}
-    if kind in grus:
-        W, U, b = draw(3 * n, m, 1.0), draw(3 * n, n, gain), bias * rng.normal(size=3 * n)
-        return grus[kind](W, U, b)
-    p = max(n // 2, 1) if kind == ProjectedLSTM.name else n
-    W, U, b = draw(4 * n, m, 1.0), draw(4 * n, p, gain), bias * rng.normal(size=4 * n)
-    if kind == LSTMVariant.name:
-        return LSTMVariant(W, U, b, peepholes=bias * rng.normal(size=(3, n)))
-    return ProjectedLSTM(W, U, draw(p, n, 1.0), b) if kind == ProjectedLSTM.name else LSTM(W, U, b)
+    law = "" if distribution == "gaussian" else f", {distribution}"
+    law += f" with alpha {alpha:g}" if distribution == "levy" else ""
+    return Network(cells, origin=f"random {kind}, gain {gain:g}, seed {seed}{law}")

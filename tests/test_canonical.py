@@ -8,7 +8,15 @@ import pytest
 
 import lyapy
 from lyapy import WeightsError
-from lyapy.cells import CELLS, GRUResetBeforeVariant, GRUVariant, LSTMVariant, Vanilla
+from lyapy.cells import (
+    PLAIN,
+    VARIANTS,
+    GRUResetBeforeVariant,
+    GRUVariant,
+    LSTMVariant,
+    Rate,
+    Vanilla,
+)
 from lyapy.cli import main
 from lyapy.layouts.canonical import canonical_bytes
 
@@ -24,7 +32,8 @@ CHOSEN = {
     "gru": GRUVariant(W3, U3, B3, B3, gate="hard-sigmoid-keras2", nonlinearity="relu", clip=2.0),
     "before": GRUResetBeforeVariant(W3, U3, B3, nonlinearity="sigmoid"),
 }  # fmt: skip
-NETWORKS = {name: lyapy.random_network(name, 4, 3, layers=2, bias=0.5, seed=1) for name in CELLS}
+KINDS = [cell.name for cell in (*PLAIN, *VARIANTS)]
+NETWORKS = {name: lyapy.random_network(name, 4, 3, layers=2, bias=0.5, seed=1) for name in KINDS}
 NETWORKS |= {"autonomous": lyapy.random_network("gru", 4)}
 NETWORKS |= {name: lyapy.Network([cell]) for name, cell in CHOSEN.items()}
 
@@ -83,9 +92,10 @@ def test_damaged(tmp_path, change, what):
         lyapy.load(path)
 
 
-def test_a_cell_of_ones_own_has_no_form():
+def test_cells_without_a_form():
     class Own(lyapy.GRU):
         name = "own"
 
-    with pytest.raises(ValueError, match="a cell of your own"):
-        canonical_bytes(lyapy.Network([Own(W3, U3)]))
+    for cell in (Own(W3, U3), Rate(None, U3[:3])):
+        with pytest.raises(ValueError, match="weights files have no form for"):
+            canonical_bytes(lyapy.Network([cell]))

@@ -5,7 +5,7 @@ from pathlib import Path
 import mpmath
 import numpy as np
 import pytest
-from conftest import difference_jacobian
+from conftest import DERIVED, difference_jacobian
 
 import lyapy
 from lyapy.cells import CELLS
@@ -28,6 +28,7 @@ def named_coefficients(network, state, x):
     return network.cells[0], {name: values[c.entries] for name, c in placed.items()}
 
 
+@pytest.mark.parametrize("kind", DERIVED)
 @pytest.mark.parametrize("m", [0, 3])
 def test_jacobian_is_the_derivative_of_the_step(kind, m):
     network = lyapy.random_network(kind, 5, m, gain=1.5, bias=0.5, seed=3)

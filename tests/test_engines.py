@@ -158,7 +158,9 @@ def test_interval_keeps_the_tolerance(kind, backend):
         # each interval may bring an error of one tolerance
         error = np.abs(totals(auto) - totals(fine)).max()
         assert error <= tolerance * counts[-1] + 1e-10
-    assert counts[0] > counts[1] > counts[2] < 200
+    # where the tiles end the intervals, the tolerance changes nothing
+    assert counts[0] >= counts[1] >= counts[2] < 200
+    assert counts[0] > counts[2] or counts[0] == -(-len(inputs) // 64) * len(auto.intervals[0])
 
 
 def test_intervals_that_overshoot_are_repeated(backend):

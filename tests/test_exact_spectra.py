@@ -9,6 +9,7 @@ from scipy.special import polygamma, psi
 
 import lyapy
 from lyapy import lyapunov_spectrum, spectrum_of_jacobians
+from lyapy.cells import PLAIN, VARIANTS
 from lyapy.forward import forward_chunk
 
 
@@ -79,6 +80,9 @@ def test_period_three_orbit_of_jacobians(backend):
     np.testing.assert_allclose(exact.sum(), transposed.sum())
 
 
+PLAIN_NAMES = [cell.name for cell in (*PLAIN, *VARIANTS)]
+
+
 def periodic_orbit(kind, period):
     """Return a network, a cycle of inputs, its limit cycle, and log|eig| of one turn."""
     for seed in itertools.count():
@@ -97,6 +101,7 @@ def periodic_orbit(kind, period):
             return network, cycle, exact
 
 
+@pytest.mark.parametrize("kind", [*PLAIN_NAMES, "minimal-gated"])
 @pytest.mark.parametrize("period", [1, 3])
 def test_periodic_orbit_of_a_network(kind, backend, period):
     """A fixed point, and a cycle of three, which a transposed Jacobian would change."""

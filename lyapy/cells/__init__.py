@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from .antisymmetric import Antisymmetric
 from .base import Cell
 from .gru import GRU, GRUResetBefore
+from .independent import Independent
+from .lipschitz import Lipschitz
 from .lstm import LSTM, ProjectedLSTM
+from .minimal_gated import MinimalGated
+from .oscillators import CoRNN
+from .plrnn import PLRNN, ShallowPLRNN
+from .rate import Rate, RateRK4
+from .reservoir import Reservoir
+from .spiking import SpikingSurrogate
+from .state_space import DiagonalStateSpace
 from .vanilla import Vanilla
 from .variants import GRUResetBeforeVariant, GRUVariant, LSTMVariant
 
@@ -12,15 +22,42 @@ __all__ = [
     "CELLS",
     "GRU",
     "LSTM",
+    "PLRNN",
+    "Antisymmetric",
     "Cell",
+    "CoRNN",
+    "DiagonalStateSpace",
     "GRUResetBefore",
     "GRUResetBeforeVariant",
     "GRUVariant",
+    "Independent",
     "LSTMVariant",
+    "Lipschitz",
+    "MinimalGated",
     "ProjectedLSTM",
+    "Rate",
+    "RateRK4",
+    "Reservoir",
+    "ShallowPLRNN",
+    "SpikingSurrogate",
     "Vanilla",
 ]
 
 PLAIN = (Vanilla, GRU, GRUResetBefore, LSTM, ProjectedLSTM)
 VARIANTS = (GRUVariant, GRUResetBeforeVariant, LSTMVariant)
-CELLS: dict[str, type[Cell]] = {cell.name: cell for cell in (*PLAIN, *VARIANTS)}
+# those of which frameworks write no weights files
+OTHERS = (
+    Rate,
+    RateRK4,
+    Reservoir,
+    Antisymmetric,
+    CoRNN,
+    Lipschitz,
+    PLRNN,
+    ShallowPLRNN,
+    MinimalGated,
+    Independent,
+    DiagonalStateSpace,
+    SpikingSurrogate,
+)
+CELLS: dict[str, type[Cell]] = {cell.name: cell for cell in (*PLAIN, *VARIANTS, *OTHERS)}

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..types import Array
+from .drawing import Draw
 
 __all__ = [
     "TILE",
     "Cell",
     "Determinant",
     "Inverse",
+    "as_each",
+    "as_input",
     "as_matrix",
     "as_vector",
     "determinant",
@@ -41,11 +44,14 @@ class Cell(ABC):
     2. Name the `coefficients` in the order in which `step` writes them.
     3. Set in ``__init__``: ``W`` (rows, m) and ``b`` (rows,), the input's weight and bias;
        ``weights``, a NamedTuple of the arrays that `step` reads; ``blocks``, name → size of
-       the parts of the state, in order.
+       the parts of the state, in order; ``constants``, name → value of coefficients that are
+       the same at every step, a number or a vector.
     4. Write `step` and `matrices`; `log_abs_det` where it has a closed form.
-    5. Where ``program`` is the product of simpler maps, give them as `stages`: each should
+    5. Where the next layer reads something else than a block of the state, compute it in
+       `read`, and name the auxiliary block of its deviation as `output`.
+    6. Where ``program`` is the product of simpler maps, give them as `stages`: each should
        become ungraded when its rows are scaled. They resolve exponents of saturated units.
-    6. Register the class in ``lyapy/cells/__init__.py``; it is then tested.
+    7. Give `random`, and register the class in ``lyapy/cells/__init__.py``; it is then tested.
     """
 
     name: ClassVar[str]
@@ -54,13 +60,16 @@ class Cell(ABC):
     output: ClassVar[str] = "h"
     stages: ClassVar[tuple[str, ...]] = ()
     # whether `step` runs in plain Python only
-    plain: ClassVar[bool] = False
+    plain: bool = False
+    # whether the Jacobian is not the derivative of `step` but a stand-in for it
+    surrogate: ClassVar[bool] = False
 
     W: Array
     b: Array
     weights: Any
     blocks: dict[str, int]
     auxiliary: Mapping[str, int] = {}
+    constants: Mapping[str, Any] = {}
 
     @staticmethod
     @abstractmethod
@@ -80,7 +89,8 @@ class Cell(ABC):
         drive : array (..., rows)
             ``W x + b``.
         coefficients : array (..., C)
-            The coefficient vectors one after the other, as `coefficients` names them.
+            The coefficient vectors one after the other, as `coefficients` names them; behind
+            them lie the `constants`, which are written elsewhere.
         """
 
     @abstractmethod
@@ -99,9 +109,40 @@ class Cell(ABC):
         """Return a lower bound on the nullity of J that its structure guarantees."""
         return 0
 
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Cell:
+        """Return a cell of n units and m inputs, with weights from ``draw``."""
+        raise ValueError(f"{cls.name} cannot be drawn at random; build it from arrays")
+
+    @staticmethod
+    def read(weights: Any, state: Array, drive: Array) -> Array:
+        """Return what the next layer reads, from the state after the step (..., D).
+
+        Plain array code, as `step`; without one of its own, a cell is read in the block
+        `output` of its state.
+        """
+        raise NotImplementedError
+
+    @property
+    def output_columns(self) -> slice | None:
+        """The columns of the state that the next layer reads, or None where it is `read`."""
+        if type(self).read is not Cell.read:
+            return None
+        start = 0
+        for name, size in self.blocks.items():
+            if name == self.output:
+                return slice(start, start + size)
+            start += size
+        raise ValueError(f"{self.name} has no block {self.output!r} for its output")
+
+    def outputs(self, states: Array, drive: Array) -> Array:
+        """Return what the next layer reads after each of the ``states`` (..., D)."""
+        columns = self.output_columns
+        return self.read(self.weights, states, drive) if columns is None else states[..., columns]
+
     def fingerprint(self) -> tuple[Array, ...]:
         """Return arrays that tell this cell from others of its kind."""
-        return (self.W, self.b, *self.weights)
+        return (self.W, self.b, *_flat(self.weights))
 
     def drive(self, x: Array) -> Array:
         """Return W x + b for inputs (T, ..., m), row by row the same for every T."""
@@ -119,8 +160,8 @@ class Cell(ABC):
 
     @property
     def output_size(self) -> int:
-        """Width of the block that the next layer reads."""
-        return self.blocks[self.output]
+        """Width of what the next layer reads."""
+        return {**self.blocks, **self.auxiliary}[self.output]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(inputs={self.input_size}, state={self.state_size})"
@@ -219,6 +260,11 @@ def as_matrix(value: Any, name: str, shape: tuple[int | None, int | None]) -> Ar
     return _finite(matrix, name)
 
 
+def as_input(value: Any, rows: int, name: str = "W") -> Array:
+    """Return the input weight (rows, m); None means no inputs."""
+    return as_matrix(np.zeros((rows, 0)) if value is None else value, name, (rows, None))
+
+
 def as_vector(value: Any, name: str, size: int) -> Array:
     """Return ``value`` as a float64 vector; None means zeros."""
     if value is None:
@@ -227,6 +273,16 @@ def as_vector(value: Any, name: str, size: int) -> Array:
     if vector.shape != (size,):
         raise ValueError(f"{name} has shape {vector.shape}; it must be ({size},)")
     return _finite(vector, name)
+
+
+def as_each(value: Any, name: str, size: int) -> Array:
+    """Return ``value`` as a float64 vector; a number stands for all entries."""
+    return as_vector(np.full(size, value) if np.ndim(value) == 0 else value, name, size)
+
+
+def _flat(weights: tuple[Any, ...]) -> Iterator[Any]:
+    for weight in weights:
+        yield from _flat(weight) if isinstance(weight, tuple) else (weight,)
 
 
 def _finite(array: Array, name: str) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 from ..types import Array
 from .activations import logistic, tanh
 from .base import Cell, as_matrix, as_vector, gates
+from .drawing import Draw
 
 __all__ = ["GRU", "GRUResetBefore"]
 
@@ -72,6 +73,11 @@ class GRU(Cell):
         coefficients[..., 3 * n : 4 * n] = t * r
         coefficients[..., 4 * n :] = t
 
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> GRU:
+        W, U, b = draw.inputs(3 * n, m), draw.recurrent(3 * n, n), draw.biases(3 * n)
+        return cls(W, U, b, **options)
+
     def matrices(self) -> dict[str, Array]:
         return gates(self.weights.U, "rzn", "U") | gates(self.W, "rzn", "W")
 
@@ -124,6 +130,11 @@ class GRUResetBefore(Cell):
         coefficients[..., 2 * n : 3 * n] = z
         coefficients[..., 3 * n : 4 * n] = (state - g) * z_slope
         coefficients[..., 4 * n :] = (1.0 - z) * g_slope
+
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> GRUResetBefore:
+        W, U, b = draw.inputs(3 * n, m), draw.recurrent(3 * n, n), draw.biases(3 * n)
+        return cls(W, U, b, **options)
 
     def matrices(self) -> dict[str, Array]:
         return gates(self.weights.U, "rzn", "U") | gates(self.W, "rzn", "W")

@@ -20,6 +20,7 @@ from .base import (
     gates,
     log_abs_product,
 )
+from .drawing import Draw
 
 __all__ = ["LSTM", "ProjectedLSTM"]
 
@@ -92,6 +93,11 @@ class LSTM(Cell):
         n = weights.U.shape[1]
         a = drive + state[..., :n] @ weights.U.T
         new_state[..., :n] = lstm_gates(a, state[..., n:], new_state[..., n:], coefficients)
+
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> LSTM:
+        W, U, b = draw.inputs(4 * n, m), draw.recurrent(4 * n, n), draw.biases(4 * n)
+        return cls(W, U, b, **options)
 
     def matrices(self) -> dict[str, Array]:
         return gates(self.weights.U, "ifgo", "U") | gates(self.W, "ifgo", "W")
@@ -183,6 +189,12 @@ class ProjectedLSTM(Cell):
         a = drive + state[..., :p] @ weights.U.T
         y = lstm_gates(a, state[..., p:], new_state[..., p:], coefficients)
         new_state[..., :p] = y @ weights.P.T
+
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> ProjectedLSTM:
+        p = max(n // 2, 1)
+        W, U, b = draw.inputs(4 * n, m), draw.recurrent(4 * n, p), draw.biases(4 * n)
+        return cls(W, U, draw.inputs(p, n), b, **options)
 
     def matrices(self) -> dict[str, Array]:
         stacked = gates(self.weights.U, "ifgo", "U") | gates(self.W, "ifgo", "W")

@@ -11,6 +11,7 @@ import numpy as np
 from ..types import Array
 from .activations import activation, kind_of
 from .base import Cell, Determinant, Inverse, as_matrix, as_vector, determinant, log_abs_product
+from .drawing import Draw
 
 __all__ = ["Vanilla"]
 
@@ -61,6 +62,10 @@ class Vanilla(Cell):
         value, slope = activation(drive + state @ weights.U.T, weights.kind)
         new_state[...] = value
         coefficients[...] = slope
+
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Vanilla:
+        return cls(draw.inputs(n, m), draw.recurrent(n, n), draw.biases(n), **options)
 
     def matrices(self) -> dict[str, Array]:
         return {"U": self.weights.U, "W": self.W}

@@ -13,6 +13,7 @@ import numpy as np
 from ..types import Array
 from .activations import activation, clipped, kind_of
 from .base import as_matrix
+from .drawing import Draw
 from .gru import GRU, GRUResetBefore
 from .lstm import LSTM
 
@@ -118,6 +119,11 @@ class LSTMVariant(LSTM):
         coefficients[..., 3 * n : 4 * n] = i * g_slope
         coefficients[..., 4 * n : 5 * n] = o * v_slope + w * P[2]
         coefficients[..., 5 * n :] = w
+
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> LSTMVariant:
+        W, U, b = draw.inputs(4 * n, m), draw.recurrent(4 * n, n), draw.biases(4 * n)
+        return cls(W, U, b, **{"peepholes": draw.biases(3 * n).reshape(3, n)} | options)
 
     def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
         # with peepholes the coefficient f may be negative

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..cells.sparse import product
 from ..program import Coefficient, Program, Term
 from ..types import Array
 
@@ -38,7 +39,7 @@ def _apply(term: Term, rows: int, coefficients: Array, vectors: Array) -> Array:
         matrix = matrix.reshape(*matrix.shape[:-1], rows, term.source.size)
         vectors = vectors @ np.swapaxes(matrix, -1, -2)
     elif term.matrix is not None:
-        vectors = vectors @ term.matrix.T
+        vectors = product(vectors, term.matrix)
     if term.left is not None:
         vectors = vectors * _values(term.left, coefficients)[..., None, :]
     return vectors

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cells import CELLS, GRU, Cell, Vanilla
+from ..cells import GRU, PLAIN, VARIANTS, Cell, Vanilla
 from ..cells.activations import NONLINEARITIES
 from ..errors import WeightsError
 from ..formats import Contents
@@ -77,8 +77,10 @@ def _arrays(cell: Cell) -> dict[str, Array]:
 
 
 def _describe(cell: Cell) -> dict[str, Any]:
-    if CELLS.get(cell.name) is not type(cell):
-        raise ValueError(f"{cell!r} is a cell of your own, for which weights files have no form")
+    if type(cell) not in (*PLAIN, *VARIANTS):
+        raise ValueError(
+            f"weights files have no form for {cell!r}; keep the arrays that it is built from"
+        )
     described: dict[str, Any] = {"cell": cell.name}
     if isinstance(cell, Vanilla):
         return described | {"nonlinearity": cell.nonlinearity}

@@ -14,6 +14,7 @@ from ...cells import lstm
 from ...cells.base import Step
 from ...types import Array
 from . import activations as activations
+from . import sparse as sparse
 from .jit import compiled
 
 __all__ = ["layer_forward"]

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...cells.sparse import Sparse
 from ...program import Assignment, Coefficient, Program, Term
 from ...types import Array
 from .products import aligned, pack, packed_size
+from .vectors import PANEL
 
-__all__ = ["DIAGONAL", "GIVEN", "MERGED", "PRODUCT", "Plan", "make_plan"]
+__all__ = ["DIAGONAL", "GIVEN", "MERGED", "PRODUCT", "SPARSE", "Plan", "make_plan"]
 
 # target = (target if add) + left ⊙ other
 DIAGONAL = 0
@@ -18,8 +20,10 @@ DIAGONAL = 0
 PRODUCT = 1
 # or a matrix among the coefficients,
 GIVEN = 2
-# or the sum of diag(left) W diag(right) over terms, rebuilt at every step
+# or the sum of diag(left) W diag(right) over terms, rebuilt at every step,
 MERGED = 3
+# or a sparse matrix, whose source is first scaled by the coefficient ``first``
+SPARSE = 4
 
 INSTRUCTION = np.dtype(
     [
@@ -48,8 +52,11 @@ class Plan(NamedTuple):
     weights : array
         The transposes of all constant matrices, one behind the other: packed, or row-major
         for BLAS.
+    sparse_values, sparse_columns, sparse_starts : array
+        The sparse matrices one behind the other, row by row; ``matrix`` is the place of the
+        first row's start.
     merged_size : int
-        Numbers in the largest merged or given matrix.
+        Numbers in the largest merged or given matrix, or panel of a sparse one's source.
     blas : bool
         Whether the products are BLAS's.
     """
@@ -57,6 +64,9 @@ class Plan(NamedTuple):
     instructions: Array
     terms: Array
     weights: Array
+    sparse_values: Array
+    sparse_columns: Array
+    sparse_starts: Array
     merged_size: int
     blas: bool
 
@@ -76,7 +86,10 @@ def make_plan(program: Program, blas: bool) -> Plan:
     sizes = [
         packed_size(row["columns"], row["rows"]) for row in rows if row["op"] in (GIVEN, MERGED)
     ]
-    return Plan(table, np.array(terms, TERM), weights.joined(), max(sizes, default=0), blas)
+    sizes += [PANEL * row["columns"] for row in rows if row["op"] == SPARSE]
+    largest = max(sizes, default=0)
+    sparse = weights.joined_sparse()
+    return Plan(table, np.array(terms, TERM), weights.joined(), *sparse, largest, blas)
 
 
 class _Weights:
@@ -85,8 +98,9 @@ class _Weights:
     def __init__(self, blas: bool) -> None:
         self.blas = blas
         self.arrays: list[Array] = []
+        self.sparse: list[Sparse] = []
         self.starts: dict[int, int] = {}
-        self.size = 0
+        self.size = self.rows = 0
 
     def place(self, matrix: Array) -> int:
         if id(matrix) not in self.starts:
@@ -94,6 +108,22 @@ class _Weights:
             self.arrays.append(np.ravel(matrix.T) if self.blas else pack(matrix.T))
             self.size += self.arrays[-1].size
         return self.starts[id(matrix)]
+
+    def place_sparse(self, matrix: Sparse) -> int:
+        if id(matrix) not in self.starts:
+            self.starts[id(matrix)] = self.rows
+            self.sparse.append(matrix)
+            self.rows += len(matrix.starts)
+        return self.starts[id(matrix)]
+
+    def joined_sparse(self) -> tuple[Array, Array, Array]:
+        ends = np.cumsum([0, *(len(s.values) for s in self.sparse)])
+        starts = [s.starts + end for s, end in zip(self.sparse, ends, strict=False)]
+        return (
+            np.concatenate([np.zeros(0), *(s.values for s in self.sparse)]),
+            np.concatenate([np.zeros(0, np.int64), *(s.columns for s in self.sparse)]),
+            np.concatenate([np.zeros(0, np.int64), *starts]),
+        )
 
     def joined(self) -> Array:
         memory = aligned(self.size)
@@ -109,7 +139,8 @@ def _instructions(
     groups: dict[object, list[Term]] = {}
     for term in assignment.terms:
         if term.matrix is not None:
-            groups.setdefault((term.source, term.new), []).append(term)
+            alone = id(term) if isinstance(term.matrix, Sparse) else None
+            groups.setdefault((term.source, term.new, alone), []).append(term)
     rows: list[dict[str, int]] = []
 
     def emit(op: int, product: dict[str, int]) -> None:
@@ -136,6 +167,9 @@ def _product(
     """Return how the terms of one source become one product."""
     source, new, matrix, left, right = group[0]
     row = {"source": source.start, "columns": source.size, "new": int(new)}
+    if isinstance(matrix, Sparse):
+        place, scale, first = weights.place_sparse(matrix), _start(left), _start(right)
+        return SPARSE, row | {"matrix": place, "scale": scale, "first": first}
     if len(group) == 1 and right is None and (scalable or left is None):
         row["scale"] = _start(left)
         if isinstance(matrix, Coefficient):

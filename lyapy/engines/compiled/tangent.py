@@ -12,9 +12,10 @@ from .. import interval
 from . import blas
 from .jit import compiled, inlined
 from .merging import merge, merge_rows, pack_transposed
-from .plan import DIAGONAL, GIVEN, PRODUCT, Plan
+from .plan import DIAGONAL, GIVEN, PRODUCT, SPARSE, Plan
 from .products import address, multiply
 from .qr import orthonormalize
+from .sparse import multiply_sparse
 
 __all__ = ["advance_frame"]
 
@@ -33,7 +34,7 @@ class Memory(NamedTuple):
     ----------
     frames : array (3, k, stride)
     merged : array
-        For one matrix that is rebuilt at every step.
+        For one matrix that is rebuilt at every step, or the source of a sparse product.
     scratch : array of `SCRATCH` numbers
     projections : array of `qr.workspace_size` numbers
     """
@@ -156,13 +157,17 @@ def _step(
     """Write the image of ``frame`` under one step's Jacobian into ``new``."""
     for i in range(len(plan.instructions)):
         row = plan.instructions[i]
-        if row.op != DIAGONAL:
+        if row.op == SPARSE:
+            source = new if row.new == 1 else frame
+            panel, sums = memory.merged, memory.scratch
+            multiply_sparse(plan, row, coefficients, source, new, vectors, panel, sums)
+        elif row.op != DIAGONAL:
             if plan.blas:
                 _blas_product(plan, row, coefficients, frame, new, vectors, memory)
             else:
                 _packed_product(plan, row, coefficients, frame, new, vectors, memory)
             continue
-        if row.add == 0:
+        elif row.add == 0:
             new[:vectors, row.target : row.target + row.rows] = 0.0
         if row.other >= 0:
             _add_diagonal(row, coefficients, frame, new, vectors)

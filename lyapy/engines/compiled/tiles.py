@@ -27,7 +27,15 @@ from .vectors import (
     kernel_of,
 )
 
-__all__ = ["PANEL", "ROWS", "copy_tile", "dot_tile", "merge_tile", "product_tile"]
+__all__ = [
+    "PANEL",
+    "ROWS",
+    "copy_tile",
+    "dot_tile",
+    "merge_tile",
+    "product_tile",
+    "sparse_tile",
+]
 
 
 def copy_tile() -> Any:
@@ -203,3 +211,28 @@ def merge_tile(terms: int, right: bool) -> Any:
 
     name = f"lyapy_merge_{terms}{'_right' if right else ''}"
     return kernel_of(name, 3 + per_term * terms, write)
+
+
+def sparse_tile() -> Any:
+    """Return code for one row of a sparse matrix times `PANEL` vectors.
+
+    Its arguments are values, columns, numbers, panel and out, and with a panel (columns,
+    `PANEL`) it computes
+
+        out = Σ values[e] panel[columns[e]]
+    """
+
+    def write(code: Code, values: Any, columns: Any, numbers: Any, panel: Any, out: Any) -> None:
+        vectors = range(VECTORS)
+
+        def step(code: Code, e: Any, sums: Values) -> Values:
+            column = code.get(code.at(columns, e), 0, WORD)
+            row = code.at(panel, code.mul(column, WORD(PANEL)))
+            factor = code.spread(code.get(code.at(values, e), 0, NUMBER))
+            return [code.multiply_add(factor, code.get(row, LANES * j), sums[j]) for j in vectors]
+
+        _, *sums = code.loop(WORD(0), numbers, 1, [ZERO for _ in vectors], step)
+        for j in vectors:
+            code.put(sums[j], out, LANES * j)
+
+    return kernel_of("lyapy_sparse", 5, write)

@@ -1,0 +1,80 @@
+"""The independently recurrent network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..types import Array
+from .activations import activation, kind_of
+from .base import Cell, as_input, as_vector, log_abs_product
+from .drawing import Draw
+
+__all__ = ["Independent"]
+
+
+class Weights(NamedTuple):
+    u: Array
+    kind: int
+
+
+class Independent(Cell):
+    """Independently recurrent network h′ = φ(W x + u h + b), each unit reading itself alone.
+
+    Its exponents are the means of log|u φ′| (Li, Li, Cook, Zhu and Gao 2018,
+    arXiv:1803.04831).
+
+    Parameters
+    ----------
+    W : array (n, m)
+        Input weight; ``None`` for an autonomous network.
+    u : array (n,)
+    b : array (n,), optional
+    nonlinearity : str
+        φ; see `Vanilla`.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit or a value is not finite.
+    """
+
+    name = "independent"
+    program = """
+    dh' = a dh + s W dx
+    """
+    coefficients = ("a", "s")
+
+    def __init__(self, W: Any, u: Any, b: Any = None, *, nonlinearity: str = "relu") -> None:
+        n = len(np.asarray(u))
+        self.W = as_input(W, n)
+        self.b = as_vector(b, "b", n)
+        self.weights = Weights(as_vector(u, "u", n), kind_of(nonlinearity))
+        self.blocks = {"h": n}
+
+    @staticmethod
+    def step(
+        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
+    ) -> None:
+        n = state.shape[-1]
+        value, slope = activation(drive + weights.u * state, weights.kind)
+        new_state[...] = value
+        coefficients[..., :n] = weights.u * slope
+        coefficients[..., n:] = slope
+
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Independent:
+        W, u, b = draw.inputs(n, m), draw.recurrent(n, 1)[:, 0], draw.biases(n)
+        return cls(W, u, b, **{"nonlinearity": "tanh"} | options)
+
+    def matrices(self) -> dict[str, Array]:
+        return {"W": self.W}
+
+    def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
+        return log_abs_product(coefficients["a"])
+
+    def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
+        dead: Array = np.sum(coefficients["a"] == 0.0, axis=-1)
+        return dead

@@ -1,0 +1,96 @@
+"""The Lipschitz network."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..types import Array
+from .activations import activation, kind_of
+from .base import Cell, as_input, as_matrix, as_vector
+from .drawing import Draw
+
+__all__ = ["Lipschitz"]
+
+
+class Weights(NamedTuple):
+    K: Array
+    U: Array
+    epsilon: float
+    kind: int
+
+
+class Lipschitz(Cell):
+    """Lipschitz network h′ = h + ε α h A + ε φ(h U + x Wᵀ + b), in row vectors.
+
+    A = β (B − Bᵀ) + (1 − β) (B + Bᵀ) − γ I, and U the same of C (Erichson, Azencot, Queiruga,
+    Hodgkinson and Mahoney 2021, arXiv:2006.12070, in the form of the authors' code).
+
+    Parameters
+    ----------
+    W : array (n, m)
+        Input weight (the authors' E); ``None`` for an autonomous network.
+    B, C : array (n, n)
+    b : array (n,), optional
+    epsilon, beta, gamma, alpha : float
+    nonlinearity : str
+        φ; see `Vanilla`.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit or a value is not finite.
+    """
+
+    name = "lipschitz"
+    program = """
+    dh' = K dh + s U dh + s W dx
+    """
+    coefficients = ("s",)
+
+    def __init__(
+        self,
+        W: Any,
+        B: Any,
+        C: Any,
+        b: Any = None,
+        *,
+        epsilon: float,
+        beta: float,
+        gamma: float,
+        alpha: float = 1.0,
+        nonlinearity: str = "tanh",
+    ) -> None:
+        n = len(np.asarray(B))
+        identity = np.eye(n)
+
+        def split(matrix: Array, name: str) -> Array:
+            matrix = as_matrix(matrix, name, (n, n))
+            skew, symmetric = matrix - matrix.T, matrix + matrix.T
+            # transposed, as the state is a column here
+            mixed = (beta * skew + (1.0 - beta) * symmetric - gamma * identity).T
+            return as_matrix(mixed, f"{name}, beta or gamma", (n, n))
+
+        self.W = as_input(W, n)
+        self.b = as_vector(b, "b", n)
+        K = identity + epsilon * alpha * split(B, "B")
+        self.weights = Weights(K, split(C, "C"), float(epsilon), kind_of(nonlinearity))
+        self.blocks = {"h": n}
+
+    @staticmethod
+    def step(
+        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
+    ) -> None:
+        value, slope = activation(drive + state @ weights.U.T, weights.kind)
+        new_state[...] = state @ weights.K.T + weights.epsilon * value
+        coefficients[...] = weights.epsilon * slope
+
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Lipschitz:
+        W, B, C = draw.inputs(n, m), draw.inputs(n, n), draw.recurrent(n, n)
+        defaults = {"epsilon": 0.3, "beta": 0.8, "gamma": 0.5}
+        return cls(W, B, C, draw.biases(n), **defaults | options)
+
+    def matrices(self) -> dict[str, Array]:
+        return {"K": self.weights.K, "U": self.weights.U, "W": self.W}

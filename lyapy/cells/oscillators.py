@@ -1,0 +1,93 @@
+"""Coupled oscillators: coRNN."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..types import Array
+from .activations import tanh
+from .base import Cell, as_input, as_matrix, as_vector
+from .drawing import Draw
+
+__all__ = ["CoRNN"]
+
+
+class Weights(NamedTuple):
+    Y: Array
+    Z: Array
+    dt: float
+    gamma: float
+    epsilon: float
+
+
+class CoRNN(Cell):
+    """Coupled oscillatory network; its state is (y, z), so n units have 2n exponents.
+
+    z′ = z + δ (tanh(U_y y + U_z z + W x + b) − γ y − ε z), y′ = y + δ z′ (Rusch and Mishra
+    2021, arXiv:2010.00951). det J = det((1 − δε) I + δ diag(tanh′) U_z).
+
+    Parameters
+    ----------
+    W : array (n, m)
+        Input weight; ``None`` for an autonomous network.
+    U_y, U_z : array (n, n)
+        Weights of the positions y and of the velocities z.
+    b : array (n,), optional
+    dt, gamma, epsilon : float
+        δ, γ and ε.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit or a value is not finite.
+    """
+
+    name = "cornn"
+    output = "y"
+    program = """
+    dz' = l dz + g dy + s Z dz + s Y dy + s W dx
+    dy' = dy + t dz'
+    """
+    coefficients = ("s",)
+
+    def __init__(
+        self,
+        W: Any,
+        U_y: Any,
+        U_z: Any,
+        b: Any = None,
+        *,
+        dt: float,
+        gamma: float,
+        epsilon: float,
+    ) -> None:
+        n = len(np.asarray(U_y))
+        Y, Z = as_matrix(U_y, "U_y", (n, n)), as_matrix(U_z, "U_z", (n, n))
+        self.W = as_input(W, n)
+        self.b = as_vector(b, "b", n)
+        self.weights = Weights(Y, Z, float(dt), float(gamma), float(epsilon))
+        self.blocks = {"y": n, "z": n}
+        self.constants = {"l": 1.0 - dt * epsilon, "g": -dt * gamma, "t": dt}
+
+    @staticmethod
+    def step(
+        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
+    ) -> None:
+        n = weights.Y.shape[1]
+        y, z, dt = state[..., :n], state[..., n:], weights.dt
+        value, slope = tanh(drive + y @ weights.Y.T + z @ weights.Z.T)
+        new_z = z + dt * (value - weights.gamma * y - weights.epsilon * z)
+        new_state[..., :n] = y + dt * new_z
+        new_state[..., n:] = new_z
+        coefficients[..., :n] = dt * slope
+
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> CoRNN:
+        W, Y, Z = draw.inputs(n, m), draw.recurrent(n, n), draw.recurrent(n, n)
+        defaults = {"dt": 0.3, "gamma": 1.0, "epsilon": 1.0}
+        return cls(W, Y, Z, draw.biases(n), **defaults | options)
+
+    def matrices(self) -> dict[str, Array]:
+        return {"Y": self.weights.Y, "Z": self.weights.Z, "W": self.W}

@@ -1,0 +1,191 @@
+"""Piecewise linear networks: PLRNN, dendritic and shallow."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..types import Array
+from .activations import relu
+from .base import Cell, as_input, as_matrix, as_vector
+from .drawing import Draw
+
+__all__ = ["PLRNN", "ShallowPLRNN"]
+
+
+class Weights(NamedTuple):
+    A: Array
+    W: Array
+    alphas: Array
+    thetas: Array
+
+
+class ShallowWeights(NamedTuple):
+    A: Array
+    V: Array
+    U: Array
+    h: Array
+    clipped: float
+
+
+class PLRNN(Cell):
+    """Piecewise linear network z′ = A z + W Σ_b α_b relu(z + θ_b) + h + C s.
+
+    A is diagonal. With one basis, α = 1 and θ = 0, it is the PLRNN (Durstewitz 2017), with
+    more the dendPLRNN (Brenner et al. 2022, arXiv:2207.02542). The clipped form, with
+    relu(z + θ_b) − relu(z), has one basis more of θ = 0 and α = −Σ α_b.
+
+    Parameters
+    ----------
+    C : array (n, m)
+        Weight of external inputs s; ``None`` for an autonomous network.
+    A : array (n,)
+    W : array (n, n)
+    h : array (n,), optional
+    alphas : array (bases,), optional
+    thetas : array (n, bases), optional
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit or a value is not finite.
+    """
+
+    name = "plrnn"
+    output = "z"
+    program = """
+    dz' = l dz + W s dz + C dx
+    """
+    coefficients = ("s",)
+
+    def __init__(
+        self,
+        C: Any,
+        A: Any,
+        W: Any,
+        h: Any = None,
+        *,
+        alphas: Any = None,
+        thetas: Any = None,
+    ) -> None:
+        n = len(np.asarray(A))
+        alphas = np.ones(1) if alphas is None else alphas
+        bases = len(np.asarray(alphas))
+        thetas = np.zeros((n, bases)) if thetas is None else thetas
+        self.W = as_input(C, n, "C")
+        self.b = as_vector(h, "h", n)
+        self.weights = Weights(
+            as_vector(A, "A", n),
+            as_matrix(W, "W", (n, n)),
+            as_vector(alphas, "alphas", bases),
+            # one basis after another
+            np.ascontiguousarray(as_matrix(thetas, "thetas", (n, bases)).T),
+        )
+        self.blocks = {"z": n}
+        self.constants = {"l": self.weights.A}
+
+    @staticmethod
+    def step(
+        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
+    ) -> None:
+        n = state.shape[-1]
+        total = np.zeros_like(state)
+        coefficients[..., :n] = 0.0
+        for i in range(len(weights.alphas)):
+            value, slope = relu(state + weights.thetas[i])
+            total += weights.alphas[i] * value
+            coefficients[..., :n] += weights.alphas[i] * slope
+        new_state[...] = weights.A * state + total @ weights.W.T + drive
+
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> PLRNN:
+        """Return a bounded one: a basis with a random threshold, clipped."""
+        thetas = np.stack([2.0 * draw.rng.normal(size=n), np.zeros(n)], axis=1)
+        A, bases = draw.rng.uniform(0.3, 0.9, n), {"alphas": [1.0, -1.0], "thetas": thetas}
+        W, C, h = draw.recurrent(n, n), draw.inputs(n, m), draw.biases(n)
+        return cls(C, A, W, h, **bases | options)
+
+    def matrices(self) -> dict[str, Array]:
+        return {"W": self.weights.W, "C": self.W}
+
+
+class ShallowPLRNN(Cell):
+    """Shallow PLRNN z′ = A z + W₁ relu(W₂ z + h₂) + h₁ + C s, with A diagonal.
+
+    Where clipped, W₁ multiplies relu(W₂ z + h₂) − relu(W₂ z), and the network is bounded if
+    |A| < 1 (Hess, Monfared, Brenner and Durstewitz 2023, arXiv:2306.04406).
+
+    Parameters
+    ----------
+    C : array (n, m)
+        Weight of external inputs s; ``None`` for an autonomous network.
+    A : array (n,)
+    W_1 : array (n, hidden)
+    W_2 : array (hidden, n)
+    h_1 : array (n,), optional
+    h_2 : array (hidden,), optional
+    clipped : bool
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit or a value is not finite.
+    """
+
+    name = "shallow-plrnn"
+    output = "z"
+    program = """
+    dy = s U dz
+    dz' = l dz + V dy + C dx
+    """
+    coefficients = ("s",)
+
+    def __init__(
+        self,
+        C: Any,
+        A: Any,
+        W_1: Any,
+        W_2: Any,
+        h_1: Any = None,
+        h_2: Any = None,
+        *,
+        clipped: bool = False,
+    ) -> None:
+        n = len(np.asarray(A))
+        W_1 = as_matrix(W_1, "W_1", (n, None))
+        hidden = W_1.shape[1]
+        self.W = as_input(C, n, "C")
+        self.b = as_vector(h_1, "h_1", n)
+        self.weights = ShallowWeights(
+            as_vector(A, "A", n),
+            W_1,
+            as_matrix(W_2, "W_2", (hidden, n)),
+            as_vector(h_2, "h_2", hidden),
+            float(clipped),
+        )
+        self.blocks = {"z": n}
+        self.auxiliary = {"y": hidden}
+        self.constants = {"l": self.weights.A}
+
+    @staticmethod
+    def step(
+        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
+    ) -> None:
+        a = state @ weights.U.T
+        hidden = a.shape[-1]
+        value, slope = relu(a + weights.h)
+        clip, clip_slope = relu(a)
+        y = value - weights.clipped * clip
+        new_state[...] = weights.A * state + y @ weights.V.T + drive
+        coefficients[..., :hidden] = slope - weights.clipped * clip_slope
+
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> ShallowPLRNN:
+        """Return a bounded one of twice as many hidden units."""
+        A, C, U = draw.rng.uniform(0.3, 0.9, n), draw.inputs(n, m), draw.recurrent(2 * n, n)
+        V, h_1, h_2 = draw.inputs(n, 2 * n), draw.biases(n), 2.0 * draw.rng.normal(size=2 * n)
+        return cls(C, A, V, U, h_1, h_2, **{"clipped": True} | options)
+
+    def matrices(self) -> dict[str, Array]:
+        return {"V": self.weights.V, "U": self.weights.U, "C": self.W}

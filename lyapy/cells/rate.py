@@ -1,0 +1,159 @@
+"""Rate networks: leaky units in continuous time, discretized by Euler or Runge and Kutta."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from ..types import Array
+from .activations import activation, kind_of
+from .base import Cell, as_each, as_input, as_matrix, as_vector
+from .drawing import Draw
+
+__all__ = ["Rate", "RateRK4"]
+
+
+class Weights(NamedTuple):
+    M: Array
+    leak: Array
+    kind: int
+
+
+class Rate(Cell):
+    """Rate network τ dh/dt = −h + U φ(h) + W x + b by Euler's method.
+
+    h′ = (1 − δ) h + δ (U φ(h) + W x + b) with δ = dt/τ (Sompolinsky, Crisanti and Sommers
+    1988; Engelken, Wolf and Abbott 2023, arXiv:2006.02427).
+
+    Parameters
+    ----------
+    W : array (n, m)
+        Input weight; ``None`` for an autonomous network.
+    U : array (n, n)
+        Recurrent weight.
+    b : array (n,), optional
+    dt : float or array (n,)
+        δ, the time of a step in units of τ; of each unit where their τ differ. Give
+        `lyapunov_spectrum` the same ``dt`` for exponents per τ.
+    nonlinearity : str
+        φ; see `Vanilla`.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a value is not finite, or δ is not positive.
+    """
+
+    name = "rate"
+    program = """
+    dh' = l dh + M s dh + W dx
+    """
+    coefficients: ClassVar[tuple[str, ...]] = ("s",)
+
+    def __init__(
+        self,
+        W: Any,
+        U: Any,
+        b: Any = None,
+        *,
+        dt: Any = 0.1,
+        nonlinearity: str = "tanh",
+    ) -> None:
+        n = len(np.asarray(U))
+        delta = as_each(dt, "dt", n)
+        if not np.all(delta > 0.0):
+            raise ValueError(f"dt is {dt}; it must be positive")
+        U = as_matrix(U, "U", (n, n))
+        self.W = delta[:, None] * as_input(W, n)
+        self.b = delta * as_vector(b, "b", n)
+        self.weights = Weights(delta[:, None] * U, delta, kind_of(nonlinearity))
+        self.blocks = {"h": n}
+        self.constants = self._constants(delta)
+
+    def _constants(self, delta: Array) -> Mapping[str, Array]:
+        return {"l": 1.0 - delta}
+
+    @staticmethod
+    def step(
+        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
+    ) -> None:
+        n = state.shape[-1]
+        value, slope = activation(state, weights.kind)
+        new_state[...] = (1.0 - weights.leak) * state + value @ weights.M.T + drive
+        coefficients[..., :n] = slope
+
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Rate:
+        return cls(draw.inputs(n, m), draw.recurrent(n, n), draw.biases(n), **options)
+
+    def matrices(self) -> dict[str, Array]:
+        return {"M": self.weights.M, "W": self.W}
+
+
+class RateRK4(Rate):
+    """Rate network as `Rate`, by the classical Runge–Kutta method of fourth order.
+
+    The input of a step is held over the step.
+
+    Parameters
+    ----------
+    W, U, b, dt, nonlinearity
+        As in `Rate`.
+    """
+
+    name = "rate-rk4"
+    # with K(y) = −δ y + M φ(y) + drive the method is y = h + K(h)/2, z = h + K(y)/2,
+    # v = h + K(z), h′ = h + (K(h) + 2 K(y) + 2 K(z) + K(v))/6; the last line eliminates all
+    # K but the last
+    program = """
+    dy = l dh + H s dh + V dx
+    dz = dh + m dy + H t dy + V dx
+    dv = dh + p dz + M u dz + W dx
+    dh' = a dh + b dy + c dz + e dv + G w dv + X dx
+    """
+    coefficients: ClassVar[tuple[str, ...]] = ("s", "t", "u", "w")
+
+    def __init__(self, W: Any, U: Any, b: Any = None, **options: Any) -> None:
+        super().__init__(W, U, b, **options)
+        n = self.blocks["h"]
+        self.auxiliary = {"y": n, "z": n, "v": n}
+
+    def _constants(self, delta: Array) -> Mapping[str, Array]:
+        third = np.full(len(delta), 1.0 / 3.0)
+        return {
+            "l": 1.0 - delta / 2.0,
+            "m": -delta / 2.0,
+            "p": -delta,
+            "a": -third,
+            "b": third,
+            "c": 2.0 * third,
+            "e": third - delta / 6.0,
+        }
+
+    @staticmethod
+    def step(
+        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
+    ) -> None:
+        n, M, kind = state.shape[-1], weights.M, weights.kind
+        value, slope = activation(state, kind)
+        coefficients[..., :n] = slope
+        first = drive - weights.leak * state + value @ M.T
+        y = state + 0.5 * first
+        value, slope = activation(y, kind)
+        coefficients[..., n : 2 * n] = slope
+        second = drive - weights.leak * y + value @ M.T
+        y = state + 0.5 * second
+        value, slope = activation(y, kind)
+        coefficients[..., 2 * n : 3 * n] = slope
+        third = drive - weights.leak * y + value @ M.T
+        y = state + third
+        value, slope = activation(y, kind)
+        coefficients[..., 3 * n : 4 * n] = slope
+        fourth = drive - weights.leak * y + value @ M.T
+        new_state[...] = state + (first + 2.0 * second + 2.0 * third + fourth) / 6.0
+
+    def matrices(self) -> dict[str, Array]:
+        M, W = self.weights.M, self.W
+        return {"M": M, "H": M / 2.0, "G": M / 6.0, "W": W, "V": W / 2.0, "X": W / 6.0}

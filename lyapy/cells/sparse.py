@@ -1,0 +1,73 @@
+"""Sparse weights: their products cost as much as they have numbers that are not zero."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..types import Array
+from .base import as_matrix
+
+__all__ = ["Sparse", "as_weight", "product"]
+
+
+class Sparse(NamedTuple):
+    """A matrix in compressed sparse rows.
+
+    Attributes
+    ----------
+    values, columns : array (numbers,)
+        Row by row, what is not zero and where it stands.
+    starts : array (rows + 1,)
+        Where each row begins, and the last one ends.
+    shape : array (2,)
+    """
+
+    values: Array
+    columns: Array
+    starts: Array
+    shape: Array
+
+
+def as_weight(value: Any, name: str, shape: tuple[int, int]) -> Array | Sparse:
+    """Return ``value`` as a matrix of ``shape``, sparse if it is one of scipy.sparse.
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, or a value is not finite.
+    """
+    from scipy.sparse import csr_array, issparse
+
+    if not issparse(value):
+        return as_matrix(value, name, shape)
+    build: Any = csr_array
+    rows = build(value).astype(np.float64)
+    rows.sum_duplicates()
+    if rows.shape != shape:
+        raise ValueError(f"{name} has shape {rows.shape}; it must be {shape}")
+    as_matrix(rows.data[None], name, (1, None))
+    columns, starts = (np.asarray(a, dtype=np.int64) for a in (rows.indices, rows.indptr))
+    return Sparse(rows.data, columns, starts, np.array(shape))
+
+
+def product(x: Array, matrix: Array | Sparse) -> Array:
+    """Return ``x @ matrix.T`` for x (..., columns)."""
+    if not isinstance(matrix, Sparse):
+        return x @ matrix.T
+    rows, columns = map(int, matrix.shape)
+    sparse = _rows_of(x)((matrix.values, matrix.columns, matrix.starts), shape=(rows, columns))
+    result: Array = (sparse @ x.reshape(-1, columns).T).T.reshape(*x.shape[:-1], rows)
+    return result
+
+
+def _rows_of(x: Array) -> Any:
+    """Return the class of sparse matrices that multiply ``x``."""
+    if isinstance(x, np.ndarray):
+        from scipy.sparse import csr_array
+
+        return csr_array
+    from cupyx.scipy.sparse import csr_matrix
+
+    return csr_matrix

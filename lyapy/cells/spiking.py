@@ -1,0 +1,110 @@
+"""Spiking leaky integrate-and-fire units, with a surrogate for the derivative of a spike."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..types import Array
+from .base import Cell, as_each, as_input, as_matrix, as_vector
+from .drawing import Draw
+
+__all__ = ["SpikingSurrogate"]
+
+
+class Weights(NamedTuple):
+    U: Array
+    decay: Array
+    threshold: float
+    sharpness: float
+
+
+class SpikingSurrogate(Cell):
+    """Leaky integrate-and-fire units; their spectrum is that of the surrogate's tangent map.
+
+    v′ = β v + U s + W x + b − ϑ s with the spikes s = [v ≥ ϑ], reset by subtraction; the next
+    layer reads the spikes of v′. A spike has no derivative. As in training, 1/(1 + κ|v − ϑ|)²
+    stands for it (Zenke and Ganguli 2018, arXiv:1705.11146; Neftci, Mostafa and Zenke 2019).
+    So the exponents tell how gradients grow in training, not how the spiking network itself
+    takes perturbations.
+
+    Parameters
+    ----------
+    W : array (n, m)
+        Input weight; ``None`` for an autonomous network.
+    U : array (n, n)
+        Recurrent weight.
+    b : array (n,), optional
+    decay : float or array (n,)
+        β.
+    threshold, sharpness : float
+        ϑ and κ.
+    detached_reset : bool
+        Leave the reset out of the derivative, as frameworks often do.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit or a value is not finite.
+    """
+
+    name = "spiking-surrogate"
+    output = "y"
+    program = """
+    dv' = l dv + R s dv + W dx
+    dy = g dv'
+    """
+    coefficients = ("s", "g")
+    surrogate = True
+
+    def __init__(
+        self,
+        W: Any,
+        U: Any,
+        b: Any = None,
+        *,
+        decay: Any = 0.9,
+        threshold: float = 1.0,
+        sharpness: float = 25.0,
+        detached_reset: bool = False,
+    ) -> None:
+        n = len(np.asarray(U))
+        U = as_matrix(U, "U", (n, n))
+        decay = as_each(decay, "decay", n)
+        self.W = as_input(W, n)
+        self.b = as_vector(b, "b", n)
+        self.weights = Weights(U, decay, float(threshold), float(sharpness))
+        self.detached_reset = detached_reset
+        self.blocks = {"v": n}
+        self.auxiliary = {"y": n}
+        self.constants = {"l": decay}
+
+    @staticmethod
+    def step(
+        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
+    ) -> None:
+        n = state.shape[-1]
+        threshold, k = weights.threshold, weights.sharpness
+        spikes = (state >= threshold) * 1.0
+        v = weights.decay * state + spikes @ weights.U.T - threshold * spikes + drive
+        new_state[...] = v
+        coefficients[..., :n] = 1.0 / (1.0 + k * np.abs(state - threshold)) ** 2
+        coefficients[..., n : 2 * n] = 1.0 / (1.0 + k * np.abs(v - threshold)) ** 2
+
+    @staticmethod
+    def read(weights: Any, state: Array, drive: Array) -> Array:
+        return (state >= weights.threshold) * 1.0
+
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> SpikingSurrogate:
+        W, U, b = draw.inputs(n, m), draw.recurrent(n, n), draw.biases(n)
+        return cls(W, U, b, **{"sharpness": 2.0} | options)
+
+    def fingerprint(self) -> tuple[Array, ...]:
+        return (*super().fingerprint(), self.detached_reset)
+
+    def matrices(self) -> dict[str, Array]:
+        U = self.weights.U
+        R = U if self.detached_reset else U - self.weights.threshold * np.eye(len(U))
+        return {"R": R, "W": self.W}

@@ -1,0 +1,114 @@
+"""Linear state spaces with diagonal complex transition: LRU, S4D and their like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..types import Array
+from .base import Cell, as_matrix, as_vector, log_abs_product
+from .drawing import Draw
+
+__all__ = ["DiagonalStateSpace"]
+
+
+class Weights(NamedTuple):
+    real: Array
+    imaginary: Array
+    C: Array
+    F: Array
+
+
+class DiagonalStateSpace(Cell):
+    """Linear state space s′ = Λ s + B x, read as y = Re(C s′) + D x; Λ diagonal and complex.
+
+    The recurrent part of a linear recurrent unit (Orvieto et al. 2023, arXiv:2303.06349) or of
+    a discretized diagonal state space model. Its real state is (Re s, Im s), so n
+    eigenvalues have 2n exponents, log|λ| twice for each. It is linear: what makes a stack
+    nonlinear are the layers between.
+
+    Parameters
+    ----------
+    eigenvalues : complex array (n,)
+        Diagonal of Λ; of an LRU exp(−exp(ν) + i exp(θ)).
+    B : complex array (n, m)
+        Input weight, with an LRU's normalization γ multiplied in; ``None`` for an autonomous
+        network.
+    C : complex array (p, n)
+        Read-out.
+    D : array (p, m), optional
+    b : array (p,), optional
+        Bias of the read-out.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit or a value is not finite.
+    """
+
+    name = "state-space"
+    output = "y"
+    program = """
+    da' = r da + m db + P dx
+    db' = i da + r db + Q dx
+    dy = C da' + F db' + D dx
+    """
+    coefficients = ()
+
+    def __init__(self, eigenvalues: Any, B: Any, C: Any, D: Any = None, b: Any = None) -> None:
+        values, C = np.asarray(eigenvalues, dtype=np.complex128), np.asarray(C, np.complex128)
+        n, p = len(values), len(C)
+        B = np.zeros((n, 0)) if B is None else np.asarray(B, np.complex128)
+        real, imaginary = (as_vector(x, "eigenvalues", n) for x in (values.real, values.imag))
+        P, Q = (as_matrix(x, "B", (n, None)) for x in (B.real, B.imag))
+        m = P.shape[1]
+        D = as_matrix(np.zeros((p, m)) if D is None else D, "D", (p, m))
+        self.W = np.concatenate([P, Q, D])
+        self.b = np.concatenate([np.zeros(2 * n), as_vector(b, "b", p)])
+        parts = (as_matrix(x, "C", (p, n)) for x in (C.real, -C.imag))
+        self.weights = Weights(real, imaginary, *parts)
+        self.blocks = {"a": n, "b": n}
+        self.auxiliary = {"y": p}
+        self.constants = {"r": real, "m": -imaginary, "i": imaginary}
+
+    @staticmethod
+    def step(
+        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
+    ) -> None:
+        n = weights.real.shape[0]
+        a, b, r, i = state[..., :n], state[..., n:], weights.real, weights.imaginary
+        new_state[..., :n] = r * a - i * b + drive[..., :n]
+        new_state[..., n:] = i * a + r * b + drive[..., n : 2 * n]
+
+    @staticmethod
+    def read(weights: Any, state: Array, drive: Array) -> Array:
+        n = weights.real.shape[0]
+        y = state[..., :n] @ weights.C.T + state[..., n:] @ weights.F.T
+        result: Array = y + drive[..., 2 * n :]
+        return result
+
+    @classmethod
+    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> DiagonalStateSpace:
+        """Return a stable one, whatever the gain: moduli from 0.4 to 0.99, any phase."""
+        moduli, phases = draw.rng.uniform(0.4, 0.99, n), draw.rng.uniform(0.0, 2.0 * np.pi, n)
+        B = (draw.inputs(n, m) + 1j * draw.inputs(n, m)) * np.sqrt(1.0 - moduli**2)[:, None]
+        C = draw.inputs(n, n) + 1j * draw.inputs(n, n)
+        return cls(moduli * np.exp(1j * phases), B, C, draw.inputs(n, m), draw.biases(n), **options)
+
+    def matrices(self) -> dict[str, Array]:
+        n = self.blocks["a"]
+        P, Q, D = self.W[:n], self.W[n : 2 * n], self.W[2 * n :]
+        return {"P": P, "Q": Q, "D": D, "C": self.weights.C, "F": self.weights.F}
+
+    def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
+        return log_abs_product(self._squares(coefficients))
+
+    def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
+        dead: Array = 2 * np.sum(self._squares(coefficients) == 0.0, axis=-1)
+        return dead
+
+    @staticmethod
+    def _squares(coefficients: Mapping[str, Array]) -> Array:
+        return coefficients["r"] ** 2 + coefficients["i"] ** 2
