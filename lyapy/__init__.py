@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .cells import GRU, LSTM, GRUResetBefore, ProjectedLSTM, Vanilla
     from .cells.own_map import Map
+    from .closed_loop import ClosedLoop
     from .errors import WeightsError
     from .jacobians import jacobian
     from .loading import load
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ClosedLoop": "closed_loop",
     "GRU": "cells",
     "GRUResetBefore": "cells",
     "LSTM": "cells",
@@ -40,6 +42,7 @@ _HOMES = {
 __all__ = [
     "GRU",
     "LSTM",
+    "ClosedLoop",
     "GRUResetBefore",
     "Map",
     "Network",

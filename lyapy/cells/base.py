@@ -55,9 +55,9 @@ class Cell(ABC):
     """
 
     name: ClassVar[str]
-    program: ClassVar[str]
-    coefficients: ClassVar[tuple[str, ...]]
-    output: ClassVar[str] = "h"
+    program: str
+    coefficients: tuple[str, ...]
+    output: str = "h"
     stages: ClassVar[tuple[str, ...]] = ()
     # whether `step` runs in plain Python only
     plain: bool = False

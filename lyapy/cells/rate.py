@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,7 +50,7 @@ class Rate(Cell):
     program = """
     dh' = l dh + M s dh + W dx
     """
-    coefficients: ClassVar[tuple[str, ...]] = ("s",)
+    coefficients: tuple[str, ...] = ("s",)
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class RateRK4(Rate):
     dv = dh + p dz + M u dz + W dx
     dh' = a dh + b dy + c dz + e dv + G w dv + X dx
     """
-    coefficients: ClassVar[tuple[str, ...]] = ("s", "t", "u", "w")
+    coefficients = ("s", "t", "u", "w")
 
     def __init__(self, W: Any, U: Any, b: Any = None, **options: Any) -> None:
         super().__init__(W, U, b, **options)

@@ -35,12 +35,20 @@ def layer_forward(
 
 
 @cache
+def _register(function: Callable[..., Any]) -> None:
+    register_jitable(function)
+
+
+@cache
 def _compile(step: Step) -> Callable[..., None]:
-    inlined_step = register_jitable(step)
+    # a step that is put together of others names them
+    parts = (*getattr(step, "parts", ()), step)
+    for part in parts:
+        _register(part)
 
     def run(weights: Any, drive: Array, states: Array, coefficients: Array) -> None:
         for t in range(len(drive)):
-            inlined_step(weights, states[t], drive[t], states[t + 1], coefficients[t])
+            step(weights, states[t], drive[t], states[t + 1], coefficients[t])
 
     run.__qualname__ = f"layer_forward.{step.__module__}.{step.__qualname__}"
-    return compiled(run, inspect.getfile(step))
+    return compiled(run, *sorted({inspect.getfile(part) for part in parts}))
