@@ -13,14 +13,19 @@ __all__ = ["initial_frames"]
 
 
 def initial_frames(parts: Sequence[Part], k: int, kind: str, seed: list[int]) -> list[Array]:
-    """Return initial frames: as many rows for each part as can be among the k leading."""
+    """Return initial frames: as many rows for each part as can be among the k leading.
+
+    Of units that do not read one another, each keeps its own direction, and the identity stays
+    exact at every time; a random frame would turn to these directions, and then turn away as
+    rounding has it. Which of them lead is not known beforehand.
+    """
     rng = np.random.default_rng(seed)
     frames = []
     for part in parts:
-        D = part.program.state_size
-        if kind == "identity":
-            frames.append(np.eye(D)[:k])
+        D, rows = part.program.state_size, part.vectors(k)
+        if part.decoupled or kind == "identity":
+            frames.append(np.eye(D)[:rows])
         else:
-            vectors = rng.normal(size=(D, min(k, D)))
+            vectors = rng.normal(size=(D, rows))
             frames.append(np.ascontiguousarray(np.linalg.qr(vectors)[0].T))
     return frames

@@ -32,12 +32,20 @@ class Part:
     cells : tuple of Cell
     inverse : Inverse or None
         The map J⁻ᵀ, where it is cheap and its rounding within the tolerance.
+    decoupled : bool
+        Whether it is followed in the directions of its units, see `Cell`.
     """
 
     program: Program
     start: int
     cells: tuple[Cell, ...]
     inverse: Inverse | None = None
+    decoupled: bool = False
+
+    def vectors(self, k: int) -> int:
+        """Return how many deviation vectors it takes to find those among the k leading."""
+        D = self.program.state_size
+        return D if self.decoupled else min(k, D)
 
     @cached_property
     def inverse_program(self) -> Program:
@@ -160,7 +168,7 @@ class Network:
             inverse = cell.inverse() if tolerance else None
             if inverse is not None and inverse.condition * UNIT_ROUNDOFF > tolerance:
                 inverse = None
-            parts.append(Part(program, start, (cell,), inverse))
+            parts.append(Part(program, start, (cell,), inverse, cell.decoupled))
             start += cell.state_size
             entries += sum(c.size for c in program.coefficients[0].values())
         return parts

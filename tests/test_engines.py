@@ -157,7 +157,7 @@ def test_interval_keeps_the_tolerance(kind, backend):
         counts.append(int(auto.intervals.sum()))
         # each interval may bring an error of one tolerance
         error = np.abs(totals(auto) - totals(fine)).max()
-        assert error <= tolerance * counts[-1] + 1e-10
+        assert error <= tolerance * counts[-1] + 1e-9
     # where the tiles end the intervals, the tolerance changes nothing
     assert counts[0] >= counts[1] >= counts[2] < 200
     assert counts[0] > counts[2] or counts[0] == -(-len(inputs) // 64) * len(auto.intervals[0])
@@ -231,6 +231,11 @@ def test_history_is_the_course_of_the_sum(kind, backend, monkeypatch):
     np.testing.assert_allclose(coarse.convergence()[1], sums[coarse.order] / 256, rtol=1e-12)
 
 
+# the others keep the order of their units, or turn pairs of directions
+LEADING = [name for name in CELLS if name not in ("cornn", "independent", "state-space")]
+
+
+@pytest.mark.parametrize("kind", LEADING)
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_leading_exponents_are_the_first_of_all(kind, backend, k):
     network = lyapy.random_network(kind, 4, 2, bias=0.3, layers=2, seed=3)

@@ -63,6 +63,8 @@ class Cell(ABC):
     plain: bool = False
     # whether the Jacobian is not the derivative of `step` but a stand-in for it
     surrogate: ClassVar[bool] = False
+    # whether no unit reads another, so that each keeps its own directions
+    decoupled: ClassVar[bool] = False
 
     W: Array
     b: Array

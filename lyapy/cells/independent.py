@@ -46,6 +46,7 @@ class Independent(Cell):
     dh' = a dh + s W dx
     """
     coefficients = ("a", "s")
+    decoupled = True
 
     def __init__(self, W: Any, u: Any, b: Any = None, *, nonlinearity: str = "relu") -> None:
         n = len(np.asarray(u))

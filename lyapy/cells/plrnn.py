@@ -100,8 +100,8 @@ class PLRNN(Cell):
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> PLRNN:
-        """Return a bounded one: a basis with a random threshold, clipped."""
-        thetas = np.stack([2.0 * draw.rng.normal(size=n), np.zeros(n)], axis=1)
+        """Return a bounded one: two bases bend to and back at random thresholds around 0."""
+        thetas = np.abs(2.0 * draw.rng.normal(size=(n, 2))) * [1.0, -1.0]
         A, bases = draw.rng.uniform(0.3, 0.9, n), {"alphas": [1.0, -1.0], "thetas": thetas}
         W, C, h = draw.recurrent(n, n), draw.inputs(n, m), draw.biases(n)
         return cls(C, A, W, h, **bases | options)

@@ -56,6 +56,7 @@ class DiagonalStateSpace(Cell):
     dy = C da' + F db' + D dx
     """
     coefficients = ()
+    decoupled = True
 
     def __init__(self, eigenvalues: Any, B: Any, C: Any, D: Any = None, b: Any = None) -> None:
         values, C = np.asarray(eigenvalues, dtype=np.complex128), np.asarray(C, np.complex128)

@@ -50,7 +50,7 @@ def layout_of(
     """Return the layout of a run of frames with up to k rows for each part."""
     kinds = schedule.recording.kinds
     sizes = [part.program.state_size for part in parts]
-    vectors = [min(k, D) for D in sizes]
+    vectors = [part.vectors(k) for part in parts]
     shapes: dict[str, tuple[int, ...]] = {}
     if "growth" in kinds:
         shapes["growth"] = (sum(vectors),)
