@@ -8,13 +8,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .arguments import check_inputs
 from .cells import Cell
 from .cells.base import Step, as_matrix, as_vector
+from .forward import forward_chunk
 from .network import Network
 from .program import cell_text, parse_program, single_program
 from .types import Array
 
 __all__ = ["ClosedLoop"]
+
+# steps whose states are kept at a time
+WARM_UP = 1000
 
 
 class ClosedLoop(Network):
@@ -62,6 +67,29 @@ class ClosedLoop(Network):
 
     def blocks(self) -> Iterator[tuple[str, int]]:
         return self.open_loop.blocks()
+
+    def warm_up(self, inputs: Any) -> Array:
+        """Return the states after the open loop has read inputs, from zero.
+
+        Parameters
+        ----------
+        inputs : array (T, m) or (B, T, m)
+
+        Returns
+        -------
+        array (1 or B, D)
+            To begin with as ``initial_state``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the inputs do not fit the network.
+        """
+        x = np.moveaxis(check_inputs(self.open_loop, inputs, 0, None), 0, 1)
+        state = np.zeros((x.shape[1], self.state_size))
+        for start in range(0, len(x), WARM_UP):
+            state = forward_chunk(self.open_loop, x[start : start + WARM_UP], state).states[-1]
+        return state
 
 
 class _Layer(NamedTuple):

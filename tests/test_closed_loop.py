@@ -1,13 +1,17 @@
 """Closed loops: the composed program and step against the open loop fed by hand."""
 
+import re
+
 import numpy as np
 import pytest
 from conftest import difference_jacobian, mixed_stack, orbit_jacobians, qr_growth
 
 import lyapy
 from lyapy import cells, lyapunov_spectrum
+from lyapy.cli import main
 from lyapy.engines import choose_engine
 from lyapy.forward import forward_chunk
+from lyapy.layouts.readout import find_readout
 
 KINDS = [
     ("vanilla",),
@@ -101,3 +105,64 @@ def test_the_digest_tells_loops_apart():
         lyapy.ClosedLoop(lyapy.Network([c]), np.ones((2, 4))).digest() for c in (before, after)
     }
     assert len(digests) == 2
+
+
+RNG = np.random.default_rng(10)
+GRU = {
+    "rnn.weight_ih_l0": RNG.normal(size=(12, 2)),
+    "rnn.weight_hh_l0": RNG.normal(size=(12, 4)),
+    "head.weight": RNG.normal(size=(2, 4)),
+    "head.bias": RNG.normal(size=2),
+}
+RUN = ["--backend", "numpy", "--steps", "60", "--transient", "40", "--quiet"]
+
+
+def test_one_switch_closes_the_loop(tmp_path, monkeypatch, capsys):
+    """Open and closed loop of the same file; the inputs warm the closed one up."""
+    monkeypatch.chdir(tmp_path)
+    np.savez("net.npz", **GRU)
+    inputs = RNG.normal(size=(100, 2))
+    np.save("x.npy", inputs)
+    assert main(["spectrum", "net.npz", "--inputs", "x.npy", "-o", "open.h5", *RUN]) == 0
+    assert main(["spectrum", "net.npz", "--closed-loop", "-o", "closed.h5", *RUN]) == 0
+    warm = ["spectrum", "net.npz", "--inputs", "x.npy", "--closed-loop", "-o", "warm.h5", *RUN]
+    assert main([*warm, "--readout", "head"]) == 0
+    network = lyapy.load("net.npz")
+    loop = lyapy.ClosedLoop(network, GRU["head.weight"], GRU["head.bias"])
+    options = {"steps": 60, "transient": 40, "backend": "numpy"}
+    start = loop.warm_up(inputs)
+    wanted = forward_chunk(network, inputs, np.zeros(4)).states[-1:]
+    np.testing.assert_allclose(start, wanted, rtol=1e-12)
+    for name, wanted in (
+        ("open", lyapunov_spectrum(network, inputs, **options)),
+        ("closed", lyapunov_spectrum(loop, **options)),
+        ("warm", lyapunov_spectrum(loop, initial_state=start, **options)),
+    ):
+        np.testing.assert_array_equal(lyapy.Spectrum.load(f"{name}.h5").growth, wanted.growth)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        ({}, ["--readout", "head"], "--readout: is given for an open loop; add --closed-loop"),
+        ({}, ["--closed-loop", "--readout", "tail"], "no read-out whose name begins with 'tail'"),
+        ({"head.weight": np.ones((3, 4))}, ["--closed-loop"], "no read-out lead from the 4"),
+        ({"tail.weight": np.ones((2, 4))}, ["--closed-loop"], "2 read-outs.*head.weight, tail"),
+        ({"head.bias": np.ones(3)}, ["--closed-loop"], r"bias has shape \(3,\)"),
+    ],
+)
+def test_no_read_out_or_several(tmp_path, monkeypatch, capsys, change, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    np.savez("net.npz", **{**GRU, **change})
+    assert main(["spectrum", "net.npz", "-o", "a.h5", *RUN, *arguments]) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("ending", ["", ":0"])
+def test_keras_keeps_read_outs_transposed(ending):
+    arrays = {f"dense/kernel{ending}": np.ones((4, 2)), f"dense/bias{ending}": np.ones(2)}
+    network = lyapy.random_network("gru", 4, 2)
+    R, c = find_readout("a.h5", {**arrays, "other": np.ones((2, 3))}, set(), network)
+    assert R.shape == (2, 4)
+    np.testing.assert_array_equal(c, np.ones(2))

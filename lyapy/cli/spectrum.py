@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .members import add_shard, are_many, run_members
 from .signals import interruptions
-from .weights import add_engine, add_overwrite, add_weights, load_network
+from .weights import add_engine, add_overwrite, add_weights, load_closed_loop, load_network
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -29,6 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shard(parser)
     shapes = ".npy, .npz or .h5 (FILE:NAME names an array) of shape (T, m) or (B, T, m), or .txt"
     add("--inputs", metavar="FILE", help=shapes)
+    fed_back = "feed the read-out in WEIGHTS back as the input; --inputs then only warms up"
+    add("--closed-loop", action="store_true", help=fed_back)
+    begins = "matrix of the read-out, or how its name begins (the only one that fits)"
+    add("--readout", metavar="NAME", help=begins)
     characters = "for .txt: all characters in the order of their indices (those in WEIGHTS)"
     add("--vocabulary", metavar="FILE", help=characters)
     add("--steps", type=int, metavar="N", help="steps to count (all inputs)")
@@ -86,8 +90,9 @@ def _compute(arguments: argparse.Namespace) -> Spectrum:
     from ..run_file import check_run_output
 
     check_run_output(arguments.output, overwrite=arguments.overwrite)
-    network = load_network(arguments)
-    inputs = _read_inputs(arguments, network)
+    if arguments.readout is not None and not arguments.closed_loop:
+        raise ValueError("--readout: is given for an open loop; add --closed-loop")
+    network, inputs, start = _read_system(arguments)
     # only now, as it takes a second and bad input should be told at once
     from ..lyapunov import lyapunov_spectrum
 
@@ -98,6 +103,7 @@ def _compute(arguments: argparse.Namespace) -> Spectrum:
             steps=arguments.steps,
             k=arguments.k,
             trajectories=arguments.trajectories,
+            initial_state=start,
             transient=arguments.transient,
             interval=arguments.interval,
             tolerance=arguments.tolerance,
@@ -115,6 +121,17 @@ def _compute(arguments: argparse.Namespace) -> Spectrum:
             overwrite=arguments.overwrite,
             require_identical=arguments.require_identical,
         )
+
+
+def _read_system(arguments: argparse.Namespace) -> tuple[Network, Array | None, Array | None]:
+    """Return the network, its inputs, and the states to begin with where the inputs lead there."""
+    if not arguments.closed_loop:
+        network = load_network(arguments)
+        return network, _read_inputs(arguments, network), None
+    loop = load_closed_loop(arguments)
+    if arguments.inputs is None:
+        return loop, None, None
+    return loop, None, loop.warm_up(_read_inputs(arguments, loop.open_loop))
 
 
 def _interval(text: str) -> int | str:

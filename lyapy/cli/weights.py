@@ -7,10 +7,18 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..closed_loop import ClosedLoop
     from ..layouts.layer import Hints
     from ..network import Network
 
-__all__ = ["add_engine", "add_overwrite", "add_weights", "hints_of", "load_network"]
+__all__ = [
+    "add_engine",
+    "add_overwrite",
+    "add_weights",
+    "hints_of",
+    "load_closed_loop",
+    "load_network",
+]
 
 BACKENDS = ("auto", "numba", "numpy", "cupy")
 
@@ -55,6 +63,23 @@ def load_network(arguments: argparse.Namespace) -> Network:
 
     path = arguments.weights
     return network_from_contents(path, read_contents(path), hints_of(arguments), arguments.prefix)
+
+
+def load_closed_loop(arguments: argparse.Namespace) -> ClosedLoop:
+    """Load the network that the arguments name, with its read-out in the file fed back."""
+    from ..closed_loop import ClosedLoop
+    from ..formats import read_contents
+    from ..layouts import find_layers
+    from ..layouts.readout import find_readout
+    from ..loading import network_from_contents, recurrent_names
+
+    path, hints = arguments.weights, hints_of(arguments)
+    contents = read_contents(path)
+    network = network_from_contents(path, contents, hints, arguments.prefix)
+    used = recurrent_names(find_layers(path, contents, hints))
+    return ClosedLoop(
+        network, *find_readout(path, contents.arrays, used, network, arguments.readout)
+    )
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
