@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, random_array
 
 import lyapy
 from lyapy import cells
 from lyapy.engines import choose_engine
+from lyapy.engines.compiled.plan import SPARSE, make_plan
 from lyapy.forward import forward_chunk
 
 GOLDEN = Path(__file__).parent / "golden" / "other_cells.npz"
@@ -289,3 +290,17 @@ def test_sparse_weights_with_factors_on_both_sides(backend):
 def test_constructors_name_what_is_wrong(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_a_large_reservoir_holds_its_numbers_alone():
+    """What a step works through is the numbers that are not zero: no dense matrix is formed."""
+    rng = np.random.default_rng(15)
+    U = random_array((5000, 5000), density=0.01, rng=rng, data_sampler=rng.normal)
+    network = lyapy.Network([cells.Reservoir(rng.normal(size=(5000, 2)), 0.1 * U, leak=0.5)])
+    (part,) = network.parts(whole=False)
+    plan = make_plan(part.program, blas=True)
+    assert plan.instructions["op"].tolist() == [SPARSE]
+    assert len(plan.sparse_values) == U.nnz == 250_000
+    assert plan.weights.size + plan.merged_size < U.nnz
+    found = lyapy.lyapunov_spectrum(network, rng.normal(size=(20, 2)), k=20)
+    assert np.isfinite(found.exponents).all()

@@ -1,0 +1,81 @@
+"""The laws of random weights."""
+
+import numpy as np
+import pytest
+
+import lyapy
+
+
+def recurrent(kind="vanilla", n=400, **options):
+    (cell,) = lyapy.random_network(kind, n, seed=1, **options).cells
+    return cell.weights.U
+
+
+def test_gaussian_weights_are_drawn_in_a_fixed_order():
+    (cell,) = lyapy.random_network("gru", 4, 3, gain=1.5, bias=0.5, seed=2).cells
+    rng = np.random.default_rng(2)
+    W, U = rng.normal(size=(12, 3)) / np.sqrt(3), 1.5 * rng.normal(size=(12, 4)) / 2.0
+    np.testing.assert_array_equal(cell.W, W)
+    np.testing.assert_array_equal(cell.weights.U, U)
+    np.testing.assert_array_equal(cell.b, 0.5 * rng.normal(size=12))
+
+
+@pytest.mark.parametrize("distribution", ["gaussian", "uniform", "levy"])
+def test_variance(distribution):
+    """Lévy's law with α = 2 is Gaussian."""
+    U = recurrent(gain=1.7, distribution=distribution, alpha=2.0)
+    deviation = 1.7 / np.sqrt(400)
+    assert U.mean() == pytest.approx(0.0, abs=5 * deviation / 400)
+    assert U.std() == pytest.approx(deviation, rel=0.01)
+    kurtosis = np.mean((U / U.std()) ** 4)
+    assert kurtosis == pytest.approx(1.8 if distribution == "uniform" else 3.0, abs=0.06)
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "gru", "lstm", "minimal-gated"])
+def test_orthogonal_weights_of_each_gate(kind):
+    U = recurrent(kind, 12, gain=0.8, distribution="orthogonal")
+    gates = U.reshape(-1, 12, 12)
+    for gate in gates:
+        np.testing.assert_allclose(gate @ gate.T, 0.64 * np.eye(12), atol=1e-12)
+    assert len({gate.tobytes() for gate in gates}) == len(gates)
+
+
+def test_orthogonal_weights_that_are_not_square():
+    U = recurrent("lstm-projected", 12, distribution="orthogonal")
+    assert U.shape == (48, 6)
+    np.testing.assert_allclose(U[:6] @ U[:6].T, np.eye(6), atol=1e-12)
+
+
+def test_spectrum_of_an_orthogonal_network():
+    network = lyapy.random_network(
+        "vanilla", 20, gain=0.7, distribution="orthogonal", nonlinearity="identity"
+    )
+    found = lyapy.lyapunov_spectrum(network, steps=100, initial_state=np.zeros(20))
+    np.testing.assert_allclose(found.exponents, np.log(0.7), atol=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 1.5])
+def test_tails_of_levy_weights(alpha):
+    """Far out, P(|x| > t) is (scale / t)^α 2 Γ(α) sin(πα/2) / π; for α = 1 the law is Cauchy's."""
+    U = np.abs(recurrent(gain=1.3, distribution="levy", alpha=alpha))
+    scale = 1.3 * 800 ** (-1 / alpha)
+    if alpha == 1.0:
+        assert np.median(U) == pytest.approx(scale, rel=0.02)
+    gamma = {1.0: 1.0, 1.5: np.sqrt(np.pi) / 2}[alpha]
+    far = 30.0 * scale
+    share = 2 * gamma * np.sin(np.pi * alpha / 2) / np.pi * 30.0**-alpha
+    assert np.mean(far < U) == pytest.approx(share, abs=5 * np.sqrt(share) / 400)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"distribution": "cauchy"}, "distribution is 'cauchy'; it must be one of gaussian"),
+        ({"distribution": "levy", "alpha": 2.5}, "alpha is 2.5; it must lie above 0 and be at m"),
+        ({"distribution": "levy", "alpha": 0.0}, "alpha is 0.0; it must lie above 0"),
+        ({"dt": 0.1}, "dt is no argument of vanilla, which has W, U, b, nonlinearity"),
+    ],
+)
+def test_arguments(options, message):
+    with pytest.raises(ValueError, match=message):
+        lyapy.random_network("vanilla", 3, **options)
