@@ -66,9 +66,8 @@ class Schedule(NamedTuple):
     def chunks(self, position: int) -> Iterator[tuple[int, int]]:
         """Yield the chunks from ``position`` on, whole tiles, of the transient and after it."""
         for first, last in ((0, self.transient), (self.transient, self.total)):
-            for start in range(first, last, self.chunk):
-                if start >= position:
-                    yield start, min(start + self.chunk, last)
+            for start in range(max(first, position), last, self.chunk):
+                yield start, min(start + self.chunk, last)
 
 
 def make_schedule(

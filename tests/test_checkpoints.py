@@ -71,6 +71,20 @@ def datasets(path):
     return found
 
 
+@pytest.mark.parametrize("chunks", [1, 3, 5])
+def test_a_run_continues_with_longer_chunks_where_it_was(chunks, path, monkeypatch):
+    whole = lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS)
+    restore = interrupt_after(chunks, monkeypatch)
+    with pytest.raises(Interrupted):
+        lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS, checkpoint=path)
+    restore()
+    # as in another version of lyapy: the position need not be a multiple of the chunk
+    monkeypatch.setattr(schedule, "CHUNK_TILES", 4)
+    found = lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS, checkpoint=path)
+    for name in ("growth", "final_state", "final_frame", "intervals"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name), strict=True)
+
+
 @pytest.mark.parametrize("kind", ["vanilla", "gru", "lstm", "lstm-projected"])
 @pytest.mark.parametrize("chunks", [1, 2, 3, 9])
 def test_a_continued_run_has_the_same_bits(kind, chunks, path, monkeypatch):
