@@ -1,0 +1,84 @@
+"""What a case of the table is, and how numbers are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+import lyapy
+
+
+class Check(NamedTuple):
+    """One number: what is known, what lyapy finds, and by how much they may differ.
+
+    Attributes
+    ----------
+    error : float
+        Standard error of ``found``; 0 where the comparison is exact.
+    allowed : float
+        Largest absolute difference in exact cases, largest z in others.
+    """
+
+    name: str
+    known: float
+    found: float
+    error: float
+    allowed: float
+
+    @property
+    def deviation(self) -> float:
+        """Return z, or in exact cases the absolute difference."""
+        difference = abs(self.found - self.known)
+        return difference / self.error if self.error else difference
+
+    @property
+    def passed(self) -> bool:
+        """Whether the deviation is allowed."""
+        return bool(self.deviation <= self.allowed)
+
+
+class Case(NamedTuple):
+    """A system with its source; ``slow`` ones are left out of the test suite."""
+
+    source: str
+    run: Callable[[], list[Check]]
+    slow: bool = False
+
+
+def exact(name: str, known: object, found: object, allowed: float) -> list[Check]:
+    """Return checks of numbers that are known exactly."""
+    pairs = list(zip(np.atleast_1d(known), np.atleast_1d(found), strict=True))
+    return [
+        Check(f"{name}, {i}" if len(pairs) > 1 else name, float(k), float(f), 0.0, allowed)
+        for i, (k, f) in enumerate(pairs, 1)
+    ]
+
+
+def within(
+    name: str, known: Iterable[float], spectrum: lyapy.Spectrum, allowed: float
+) -> list[Check]:
+    """Return checks of the leading exponents in standard errors."""
+    rows = zip(known, spectrum.exponents, spectrum.standard_error, strict=False)
+    return [Check(f"{name}, {i}", *row, allowed) for i, row in enumerate(rows, 1)]
+
+
+def over_realizations(name: str, known: float, values: list[float], allowed: float) -> Check:
+    """Return the check of a mean over networks drawn anew."""
+    error = np.std(values, ddof=1) / np.sqrt(len(values))
+    return Check(name, known, float(np.mean(values)), float(error), allowed)
+
+
+def among_realizations(name: str, known: float, values: list[float], allowed: float) -> Check:
+    """Return the check of what is known of a single network by the scatter of such networks."""
+    error = np.std(values, ddof=1) * np.sqrt(1 + 1 / len(values))
+    return Check(name, known, float(np.mean(values)), float(error), allowed)
+
+
+def map_spectrum(
+    step: Callable, jacobian: Callable, start: list[float], **options: object
+) -> lyapy.Spectrum:
+    """Return the spectrum of a map given by two functions."""
+    network = lyapy.Network([lyapy.Map(step, jacobian, len(start))])
+    return lyapy.lyapunov_spectrum(network, initial_state=start, **options)
