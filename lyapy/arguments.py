@@ -47,7 +47,7 @@ def check_inputs(network: Network, inputs: Any, transient: int, steps: int | Non
         if m:
             raise ValueError(f"inputs is None, but the network reads {m} inputs at every step")
         if steps is None:
-            raise ValueError("steps is missing; a network without inputs needs a number of steps")
+            raise ValueError("steps is missing; a network without inputs needs a number, or until")
         return np.zeros((1, transient + steps, 0))
     array = _real("inputs", inputs)
     if array.ndim not in (2, 3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,12 +150,19 @@ class Follower:
         if isinstance(self.tangent, FullTangent):
             self.tangent.restore(saved["tangent"])
 
+    def extend(self, schedule: Schedule) -> None:
+        """Go on to the end of a longer schedule with rows of the same length."""
+        growth = np.zeros((schedule.rows, self.growth.shape[1]))
+        growth[: len(self.growth)] = self.growth
+        self.schedule, self.growth = schedule, growth
+
     def result(self) -> PartResult:
         """Return what was found, with the frame orthonormal to working precision."""
-        sure = self.carry.resolved(self.schedule.steps, self.schedule.control.limit)
-        self.carry.frame_error = frame_error(self.carry.frame[: self.alive][sure[: self.alive]])
-        self.carry.frame = orthonormalize(self.carry.frame)[0]
-        return PartResult(self.growth, self.carry, self.determinants)
+        carry = copy(self.carry)
+        sure = carry.resolved(self.schedule.steps, self.schedule.control.limit)
+        carry.frame_error = frame_error(carry.frame[: self.alive][sure[: self.alive]])
+        carry.frame, carry.error = orthonormalize(carry.frame)[0], carry.error.copy()
+        return PartResult(self.growth.copy(), carry, self.determinants.copy())
 
 
 def _copy(value: Any) -> Any:

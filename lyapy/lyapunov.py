@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +34,10 @@ from .origin import array_digest, describe_origin
 from .recording import make_recording
 from .rounding import warn_of_rounding
 from .running import run_trajectories
-from .schedule import make_schedule
+from .schedule import Schedule, make_schedule
 from .spectrum import Spectrum
-from .trajectory import Trajectory
+from .trajectory import Trajectory, TrajectoryResult
+from .until import check_until, run_until
 
 if TYPE_CHECKING:
     from .checkpoint.checkpointer import Checkpointer
@@ -48,6 +50,8 @@ def lyapunov_spectrum(
     inputs: Any = None,
     *,
     steps: int | None = None,
+    until: float | None = None,
+    max_steps: int = 1_000_000,
     k: int | None = None,
     trajectories: int | None = None,
     transient: int = 0,
@@ -81,9 +85,16 @@ def lyapunov_spectrum(
     network : Network
         From `load`, `random_network` or built of cells.
     inputs : array (T, m) or (B, T, m), optional
-        One sequence or B of them; None for an autonomous network, which then needs ``steps``.
+        One sequence or B of them; None for an autonomous network, which then needs ``steps`` or
+        ``until``.
     steps : int, optional
         Steps to count after the transient; all that the inputs hold by default.
+    until : float, optional
+        Instead of ``steps``, for an autonomous network: go on until no standard error is larger,
+        in the units of the result. The errors are looked at after 1024 steps or a chunk of time,
+        and whenever the run has doubled; the result is that of so many ``steps``.
+    max_steps : int
+        Most steps that ``until`` may take.
     k : int, optional
         Number of leading exponents; all D by default.
     trajectories : int, optional
@@ -166,7 +177,8 @@ def lyapunov_spectrum(
     check_size("seed", seed, 0)
     check_time_step(dt)
     k, given_frame = check_frame(frame, k, network.state_size)
-    all_inputs = check_inputs(network, inputs, transient, steps)
+    goal = check_until(until, max_steps, steps, network, checkpoint)
+    all_inputs = check_inputs(network, inputs, transient, goal.most if goal else steps)
     start = check_start(network, all_inputs, initial_state, trajectories, seed)
     control = make_control(interval, tolerance, TILE)
     recording = make_recording(record, record_every, control)
@@ -185,7 +197,7 @@ def lyapunov_spectrum(
     B = len(start.states)
     layout = layout_of(network, parts, schedule, B, k)
 
-    def begin(b: int) -> Trajectory:
+    def begin(b: int, schedule: Schedule = schedule) -> Trajectory:
         frames = (
             [given_frame]
             if given_frame is not None
@@ -197,19 +209,25 @@ def lyapunov_spectrum(
             network, parts, drive, start.states[b], frames, schedule, engine, by_lu=b == 0
         )
 
+    run_all = partial(run_trajectories, count=B, threads=threads, progress=progress)
+
     def compute(checkpointer: Checkpointer | None = None) -> Spectrum:
         # threads of BLAS inside the threads here would fight for the cores
         with threadpool_limits(blas_threads, user_api="blas"):
-            results = run_trajectories(
-                begin,
-                B,
-                schedule.total,
-                threads=threads,
-                progress=progress,
-                checkpointer=checkpointer,
-            )
+            if goal is not None:
+                return run_until(goal, schedule, begin, run_all, finish)
+            results = run_all(begin, steps=schedule.total, checkpointer=checkpointer)
         clock = checkpointer.seconds if checkpointer else time.perf_counter() - began
         return collect(results, layout, settings | {"seconds": clock})
+
+    def finish(results: list[TrajectoryResult], schedule: Schedule) -> Spectrum:
+        found = {
+            "steps": schedule.steps,
+            "until": list(goal or ()),
+            "inputs_sha256": array_digest(all_inputs[:, : schedule.total]),
+            "seconds": time.perf_counter() - began,
+        }
+        return collect(results, layout_of(network, parts, schedule, B, k), settings | found)
 
     settings = {
         "k": k,

@@ -29,7 +29,7 @@ def run_trajectories(
     Parameters
     ----------
     begin
-        From the number of a trajectory to the trajectory at its beginning.
+        From the number of a trajectory to the trajectory at its beginning, or where it goes on.
     count, steps : int
         Trajectories, and steps of each.
     checkpointer : Checkpointer, optional
@@ -46,7 +46,7 @@ def run_trajectories(
         trajectory = begin(b)
         if checkpointer is not None:
             checkpointer.restore(b, trajectory)
-            display.skip(trajectory.position)
+        display.skip(trajectory.position)
         try:
             while not trajectory.finished:
                 done = trajectory.advance()

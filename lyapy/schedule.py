@@ -63,6 +63,11 @@ class Schedule(NamedTuple):
             return self.rows
         return max(position - self.transient, 0) // (self.tiles_per_row * self.control.tile)
 
+    def shortened(self, steps: int) -> Schedule:
+        """Return the schedule of the same run with so many counted steps."""
+        tiles = -(-steps // self.control.tile)
+        return self._replace(steps=steps, tiles_per_row=-(-tiles // HISTORY_ROWS))
+
     def chunks(self, position: int) -> Iterator[tuple[int, int]]:
         """Yield the chunks from ``position`` on, whole tiles, of the transient and after it."""
         for first, last in ((0, self.transient), (self.transient, self.total)):
@@ -74,8 +79,7 @@ def make_schedule(
     network: Network, transient: int, steps: int, control: Control, recording: Recording
 ) -> Schedule:
     """Return the schedule whose history has `HISTORY_ROWS` rows at most."""
-    tiles = -(-steps // control.tile)
     entries = sum(c.size for layer in network.program.coefficients for c in layer.values())
     most = CHUNK_BYTES // (8 * max(entries, 1) * control.tile)
     chunk = recording.chunk(control.tile * min(max(most, 1), CHUNK_TILES))
-    return Schedule(transient, steps, -(-tiles // HISTORY_ROWS), control, chunk, recording)
+    return Schedule(transient, steps, 1, control, chunk, recording).shortened(steps)

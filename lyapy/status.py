@@ -13,7 +13,7 @@ from .types import Array
 if TYPE_CHECKING:
     from .spectrum import Spectrum
 
-__all__ = ["Status", "status_of"]
+__all__ = ["Status", "status_of", "target_reached"]
 
 FAILED = "failed check"
 CONVERGED = "converged"
@@ -74,6 +74,13 @@ def status_of(spectrum: Spectrum) -> Status:
     if not told:
         return Status(CONVERGED, "")
     return Status(told[0][0], " ".join(advice for _, advice in told))
+
+
+def target_reached(spectrum: Spectrum, target: float) -> bool:
+    """Return whether all standard errors are known, to be relied on, and within the target."""
+    living = np.isfinite(spectrum.exponents)
+    error = spectrum.standard_error[living]
+    return not living.any() or bool(np.all(error <= target) and not _short(spectrum, living))
 
 
 def _failed(spectrum: Spectrum) -> str:
@@ -138,15 +145,9 @@ def _not_converged(spectrum: Spectrum) -> str:
             f"The largest standard error is {error.max():.2g}, the target was {target[0]:.2g}. "
             f"About {_steps_for(spectrum, error.max() / target[0])} steps would reach it."
         )
-    longest = float(spectrum.uncertainty.correlation_time[living].max())
-    # half a row stands for growth without correlation between rows
-    seen = longest - 0.5 * int(spectrum.growth_steps[0])
-    if len(spectrum.growth) == 1 and spectrum.steps < LEAST_TIMES * seen:
-        return (
-            f"The run is {spectrum.steps / longest:.0f} autocorrelation times long ({longest:.0f} "
-            f"steps each), and standard errors may be too small below {LEAST_TIMES}. Give more "
-            "steps, or several trajectories."
-        )
+    short = _short(spectrum, living)
+    if short:
+        return short
     drifting = int(np.count_nonzero(_drifts(spectrum, living)))
     if drifting:
         return (
@@ -154,6 +155,19 @@ def _not_converged(spectrum: Spectrum) -> str:
             "more than their errors allow. Give a longer transient."
         )
     return ""
+
+
+def _short(spectrum: Spectrum, living: Array) -> str:
+    longest = float(spectrum.uncertainty.correlation_time[living].max())
+    # half a row stands for growth without correlation between rows
+    seen = longest - 0.5 * int(spectrum.growth_steps[0])
+    if len(spectrum.growth) > 1 or spectrum.steps >= LEAST_TIMES * seen:
+        return ""
+    return (
+        f"The run is {spectrum.steps / longest:.0f} autocorrelation times long ({longest:.0f} "
+        f"steps each), and standard errors may be too small below {LEAST_TIMES}. Give more "
+        "steps, or several trajectories."
+    )
 
 
 def _steps_for(spectrum: Spectrum, factor: float) -> str:

@@ -133,8 +133,15 @@ class Trajectory:
             follower.restore(saved["parts"][str(i)], piece)
         self.recorder.restore(saved["recorder"])
 
+    def extend(self, schedule: Schedule) -> None:
+        """Go on to the end of a longer schedule, whose chunks begin with those of this one."""
+        self.schedule = schedule
+        self._chunks = schedule.chunks(self.position)
+        for follower in self.followers:
+            follower.extend(schedule)
+
     def result(self) -> TrajectoryResult:
-        """Return what was found; the trajectory is finished."""
+        """Return what was found; the trajectory is finished, but can be extended."""
         return TrajectoryResult(self.state, [follower.result() for follower in self.followers])
 
 

@@ -36,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     characters = "for .txt: all characters in the order of their indices (those in WEIGHTS)"
     add("--vocabulary", metavar="FILE", help=characters)
     add("--steps", type=int, metavar="N", help="steps to count (all inputs)")
+    target = "without inputs: instead of --steps, go on until no standard error is larger"
+    add("--until", type=float, metavar="SE", help=target)
+    most = "most steps that --until may take (1000000)"
+    add("--max-steps", type=int, default=1_000_000, metavar="N", help=most)
     add("-k", type=int, metavar="K", help="leading exponents to compute (all)")
     add("--trajectories", type=int, metavar="B", help="trajectories from random initial states")
     add("--transient", type=int, default=0, metavar="N", help="steps not counted at first (0)")
@@ -87,9 +91,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _compute(arguments: argparse.Namespace) -> Spectrum:
+    from ..output import check_output
     from ..run_file import check_run_output
 
-    check_run_output(arguments.output, overwrite=arguments.overwrite)
+    resumable = arguments.until is None
+    check = check_run_output if resumable else check_output
+    check(arguments.output, overwrite=arguments.overwrite)
     if arguments.readout is not None and not arguments.closed_loop:
         raise ValueError("--readout: is given for an open loop; add --closed-loop")
     network, inputs, start = _read_system(arguments)
@@ -97,10 +104,12 @@ def _compute(arguments: argparse.Namespace) -> Spectrum:
     from ..lyapunov import lyapunov_spectrum
 
     with interruptions():
-        return lyapunov_spectrum(
+        spectrum = lyapunov_spectrum(
             network,
             inputs,
             steps=arguments.steps,
+            until=arguments.until,
+            max_steps=arguments.max_steps,
             k=arguments.k,
             trajectories=arguments.trajectories,
             initial_state=start,
@@ -114,13 +123,16 @@ def _compute(arguments: argparse.Namespace) -> Spectrum:
             threads=arguments.threads,
             blas_threads=arguments.blas_threads,
             progress=not arguments.quiet,
-            checkpoint=arguments.output,
+            checkpoint=arguments.output if resumable else None,
             checkpoint_every=arguments.checkpoint_every,
             record=arguments.record,
             record_every=arguments.record_every,
             overwrite=arguments.overwrite,
             require_identical=arguments.require_identical,
         )
+        if not resumable:
+            spectrum.save(arguments.output, overwrite=arguments.overwrite)
+        return spectrum
 
 
 def _read_system(arguments: argparse.Namespace) -> tuple[Network, Array | None, Array | None]:

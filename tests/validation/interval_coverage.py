@@ -62,6 +62,27 @@ def chaotic(runs: int, steps: int, trajectories: int) -> Case:
     return Case(f"chaotic tanh network, n = 40, k = 8, {_of(trajectories, steps)}", each(), None)
 
 
+def chaotic_until(runs: int, target: float, trajectories: int) -> Case:
+    """The same network, each run until its standard errors are below a target."""
+    network = lyapy.random_network("vanilla", 40, gain=3.0, bias=0.3, seed=2)
+
+    def each() -> Iterator[Spectrum]:
+        for seed in range(runs):
+            yield lyapy.lyapunov_spectrum(
+                network,
+                until=target,
+                transient=500,
+                k=8,
+                trajectories=trajectories,
+                seed=1000 + seed,
+                threads=1,
+            )
+
+    many = "1 trajectory" if trajectories == 1 else f"{trajectories} trajectories"
+    name = f"chaotic tanh network, n = 40, k = 8, {many} until errors below {target}"
+    return Case(name, each(), None)
+
+
 def driven(runs: int, steps: int, trajectories: int, shared: bool = False) -> Case:
     """An LSTM driven by noise that is correlated over ten steps, of each trajectory or all."""
     network = lyapy.random_network("lstm", 12, 3, gain=1.5, bias=0.5, seed=3)
@@ -118,6 +139,8 @@ def cases(runs: int) -> list[Case]:
         gaussian(runs, 500, 8),
         chaotic(runs, 4000, 1),
         chaotic(runs, 1000, 8),
+        chaotic_until(runs, 0.003, 1),
+        chaotic_until(runs, 0.002, 8),
         driven(runs, 4000, 1),
         driven(runs, 1000, 8),
         driven(runs, 4000, 3, shared=True),
