@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .cells.sparse import Sparse
 from .engines.interval import Control
 from .engines.tangent_step import orthonormalize, tangent_step
 from .program import Coefficient, Program, Term
@@ -133,12 +135,14 @@ def _term_norm(term: Term, coefficients: Array, norms: dict[int, float]) -> Arra
 
 def _matrix_norms(program: Program) -> dict[int, float]:
     terms = [term for assignment in program.assignments for term in assignment.terms]
-    matrices = {id(t.matrix): t.matrix for t in terms if isinstance(t.matrix, np.ndarray)}
-    return {name: _norm_bound(matrix) for name, matrix in matrices.items()}
+    matrices = [t.matrix for t in terms if not isinstance(t.matrix, Coefficient | None)]
+    return {id(matrix): _norm_bound(matrix) for matrix in matrices}
 
 
-def _norm_bound(matrix: Array) -> float:
+def _norm_bound(matrix: Array | Sparse) -> float:
     """Return an upper bound of the largest singular value, for the cost of a few products."""
+    if isinstance(matrix, Sparse):
+        return _sparse_norm_bound(matrix)
     scale = np.linalg.norm(matrix)
     if not scale:
         return 0.0
@@ -151,6 +155,16 @@ def _norm_bound(matrix: Array) -> float:
         power = (power / size) @ (power / size)
         weight /= 2.0
     return float(scale * np.exp(log + weight * np.log(np.linalg.norm(power))))
+
+
+def _sparse_norm_bound(matrix: Sparse) -> float:
+    """Return √(‖M‖₁ ‖M‖_∞)."""
+    rows, columns = map(int, matrix.shape)
+    sizes = np.abs(matrix.values)
+    row_of = np.repeat(np.arange(rows), np.diff(matrix.starts))
+    row_sums = np.bincount(row_of, sizes, rows)
+    column_sums = np.bincount(matrix.columns, sizes, columns)
+    return math.sqrt(row_sums.max(initial=0.0) * column_sums.max(initial=0.0))
 
 
 def frame_error(frame: Array) -> float:

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse
 from conftest import mixed_stack, orbit_jacobians
 from made_spectra import made
 
 import lyapy
 from lyapy import engines
+from lyapy.cells import Reservoir
 from lyapy.engines.array import ArrayTangent
 from lyapy.forward import forward_chunk
 from lyapy.self_checks import NormBounds, frame_error, log_norm_bound
@@ -60,6 +62,26 @@ def test_the_bound_of_a_weight_is_close(shape):
     assert _norm_bound(np.eye(3)) == pytest.approx(3 ** (1 / 64))
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (30, 30), (5, 60)])
+def test_the_bound_of_a_sparse_weight_holds(shape):
+    from lyapy.cells.sparse import as_weight
+    from lyapy.self_checks import _norm_bound
+
+    for density in (0.0, 0.1, 1.0):
+        matrix = scipy.sparse.random_array(shape, density=density, rng=1)
+        bound = _norm_bound(as_weight(matrix, "U", shape))
+        exact = np.linalg.norm(matrix.toarray(), 2)
+        assert exact * (1 - 1e-14) <= bound <= 2.0 * exact
+
+
+def test_a_sparse_network_keeps_within_its_bounds(backend):
+    U = 2.0 * scipy.sparse.random_array((40, 40), density=0.1, rng=1)
+    network = lyapy.Network([Reservoir(np.ones((40, 2)), U)])
+    inputs, _ = driven(network, 300)
+    spectrum = lyapy.lyapunov_spectrum(network, inputs, k=5, backend=backend)
+    assert spectrum.norm_excess.max() < 0.0
+
+
 def test_jacobians_beyond_the_range_of_squares_are_bounded():
     network = lyapy.Network([lyapy.Map(lambda h, x: h, lambda h, x: [[1.0]], 1)])
     (part,) = network.parts(whole=False)
@@ -70,10 +92,12 @@ def test_jacobians_beyond_the_range_of_squares_are_bounded():
     assert np.all(upper[:2] >= -460.0) and np.all(upper[:2] <= -345.0)
 
 
-@pytest.mark.parametrize("two_ended", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "two_ended"), [("vanilla", True), ("gru", False), ("lstm", True), ("lstm", False)]
+)
 def test_a_sound_run_passes(kind, backend, two_ended):
     network = lyapy.random_network(kind, 12, 2, gain=2.0, bias=0.5, seed=5)
-    inputs, _ = driven(network, 700)
+    inputs, _ = driven(network, 300)
     spectrum = lyapy.lyapunov_spectrum(
         network, inputs, transient=100, backend=backend, two_ended=two_ended
     )

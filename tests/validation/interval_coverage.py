@@ -140,7 +140,6 @@ def cases(runs: int) -> list[Case]:
         chaotic(runs, 4000, 1),
         chaotic(runs, 1000, 8),
         chaotic_until(runs, 0.003, 1),
-        chaotic_until(runs, 0.002, 8),
         driven(runs, 4000, 1),
         driven(runs, 1000, 8),
         driven(runs, 4000, 3, shared=True),
