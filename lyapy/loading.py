@@ -11,7 +11,7 @@ from .cells import Cell
 from .errors import WeightsError
 from .formats import Contents, read_contents
 from .layouts import find_layers
-from .layouts.building import build_cell
+from .layouts.building import build_cell, check_hints
 from .layouts.layer import Hints, Layer, Stacks
 from .network import Network
 from .types import Array
@@ -91,16 +91,24 @@ def network_from_contents(
     path: str, contents: Contents, hints: Hints, prefix: str | Sequence[str] | None = None
 ) -> Network:
     """Build a network of a file's contents; ``path`` is for messages. See `load`."""
+    check_hints(hints)
     stacks = find_layers(path, contents, hints)
     chosen = _choose(path, contents.arrays, stacks, prefix)
-    stack, assumptions = _in_direction([layer for name in chosen for layer in stacks[name]], hints)
+    layers = [layer for name in chosen for layer in stacks[name]]
+    stack, assumptions = _in_direction(path, layers, hints)
     bidirectional = bool(assumptions)
     if hints.layers is not None:
         check_size("layers", hints.layers, 1, len(stack), f"{path} has {len(stack)} layers")
         stack = stack[: hints.layers]
     cells: list[Cell] = []
     for number, layer in enumerate(stack):
-        cell, assumed = build_cell(path, replace(layer, number=number), hints)
+        try:
+            cell, assumed = build_cell(path, replace(layer, number=number), hints)
+        except WeightsError:
+            raise
+        except (ValueError, TypeError, KeyError) as error:
+            what = f"layer {number} cannot be built ({error})"
+            raise WeightsError(path, what, "export it anew") from error
         cells.append(cell)
         assumptions += assumed
     try:
@@ -114,13 +122,16 @@ def network_from_contents(
         raise WeightsError(path, str(error), remedy) from None
 
 
-def _in_direction(stack: Sequence[Layer], hints: Hints) -> tuple[list[Layer], list[str]]:
+def _in_direction(path: str, stack: Sequence[Layer], hints: Hints) -> tuple[list[Layer], list[str]]:
     """Return the layers of one direction, and what is to be said of it."""
     direction = hints.direction or "forward"
     if direction not in DIRECTIONS:
         raise ValueError(f"direction is {direction!r}; it must be one of {', '.join(DIRECTIONS)}")
     taken = [layer for layer in stack if layer.direction == direction]
     others = [layer for layer in stack if layer.direction != direction]
+    if not taken and hints.direction is None:
+        there = others[0].direction
+        raise WeightsError(path, f"all its layers run {there}", f"give direction={there!r}")
     if not taken:
         raise ValueError(f"direction is {direction!r}, but all layers are {others[0].direction}")
     said = [
@@ -182,4 +193,5 @@ def _listed(arrays: Mapping[str, Array]) -> str:
 
 
 def _quoted(names: Mapping[str, object]) -> str:
-    return ", ".join(repr(name) for name in names)
+    shown = [repr(name) for name in list(names)[:NAMES_SHOWN]]
+    return ", ".join(shown) + (" …" if len(names) > NAMES_SHOWN else "")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import resource
 import zipfile
+import zlib
 
 import h5py
 import numpy as np
 import pytest
 
 from lyapy.errors import WeightsError
-from lyapy.formats import read_arrays, read_contents
+from lyapy.formats import hdf5_heaps, read_arrays, read_contents
 
 
 def test_arrays_and_texts(tmp_path):
@@ -108,6 +110,19 @@ def unknown_filter(file):
     h5py.h5d.create(file.id, b"a", h5py.h5t.IEEE_F64LE, h5py.h5s.create_simple((4,)), properties)
 
 
+def bomb_in_a_chunk(file):
+    dataset = file.create_dataset("a", (4,), "f8", chunks=(4,), compression="gzip")
+    dataset.id.write_direct_chunk((0,), zlib.compress(bytes(400 << 20)))
+
+
+def packed_twice(file):
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk((4,))
+    properties.set_deflate(1)
+    properties.set_filter(h5py.h5z.FILTER_DEFLATE, h5py.h5z.FLAG_OPTIONAL, (1,))
+    h5py.h5d.create(file.id, b"a", h5py.h5t.IEEE_F64LE, h5py.h5s.create_simple((4,)), properties)
+
+
 def loop(file):
     file.create_group("a")["b"] = file["/"]
 
@@ -132,6 +147,8 @@ def nothing(file):
         (records, "objects and records are not read"),
         (scale_offset, "filter scaleoffset, which is not read"),
         (unknown_filter, "filter number 32015, which is not read"),
+        (bomb_in_a_chunk, "packs more than a chunk of 32 bytes in 'a'"),
+        (packed_twice, "packs 'a' twice with one filter"),
         (loop, "has the group 'a/b' inside itself"),
         (nothing, "holds 'a' without values"),
     ],
@@ -140,9 +157,12 @@ def test_hostile_hdf5(tmp_path, write, what):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         write(file)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(WeightsError, match=what) as caught:
         read_arrays(path)
     assert "\n" not in str(caught.value)
+    # in KiB; HDF5 itself would take 400 MiB for the bomb in a chunk
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
 
 
 def test_truncated(tmp_path):
@@ -154,3 +174,59 @@ def test_truncated(tmp_path):
         path.write_bytes(content[:size])
         with pytest.raises(WeightsError):
             read_arrays(path)
+
+
+def heap(change):
+    """A file with texts in a heap, and a change in the heap."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file["a"] = np.arange(3.0)
+        file.attrs["backend"] = "a text in a heap"
+    content = bytearray(buffer.getvalue())
+    at = content.index(b"GCOL")
+    change(content, at)
+    return bytes(content)
+
+
+def no_step(content, at):
+    """Make the first object a free space of size 0, where HDF5 2.0 would stay for ever."""
+    content[at + 16 : at + 32] = bytes(16)
+
+
+def too_far(content, at):
+    content[at + 24 : at + 32] = b"\xff" * 8
+
+
+def too_large(content, at):
+    content[at + 8 : at + 16] = b"\xff" * 8
+
+
+def inside(content, at):
+    content[at + 48 : at + 64] = b"GCOL\x01\0\0\0\x20\0\0\0\0\0\0\0"
+
+
+@pytest.mark.parametrize("change", [no_step, too_far, too_large, inside])
+def test_damaged_heaps(tmp_path, change):
+    path = tmp_path / "a.h5"
+    path.write_bytes(heap(lambda content, at: None))
+    assert read_contents(path).metadata == {"backend": "a text in a heap"}
+    path.write_bytes(heap(change))
+    with pytest.raises(WeightsError, match="damaged heap of texts"):
+        read_arrays(path)
+
+
+def test_heaps_are_found_between_blocks(tmp_path, monkeypatch):
+    path = tmp_path / "a.h5"
+    path.write_bytes(heap(no_step))
+    for block in (3, 8, 11):
+        monkeypatch.setattr(hdf5_heaps, "_BLOCK", block)
+        with pytest.raises(WeightsError, match="damaged heap of texts"):
+            read_arrays(path)
+
+
+def test_other_sizes_of_offsets(tmp_path):
+    content = bytearray(heap(lambda content, at: None))
+    content[13] = 4
+    (tmp_path / "a.h5").write_bytes(content)
+    with pytest.raises(WeightsError, match="offsets of other than 8 bytes"):
+        read_arrays(tmp_path / "a.h5")

@@ -107,11 +107,13 @@ def declaring(size, field=24):
         (zipped([("a.npy", npy(header(), bytes(8), version=3))]), "npy version"),
         (zipped([("a.npy", npy("(" * 900, bytes(8)))]), "damaged"),
         (zipped([("a.npy", npy(header(), bytes(8))), ("b.txt", b"")]), "'b.txt'.*no npy"),
-        (zipped([("a.npy", npy(header(), bytes(8)))], zipfile.ZIP_LZMA), "as numpy does not"),
+        (zipped([("a.npy", npy(header(), bytes(8)))], zipfile.ZIP_LZMA), "neither numpy nor Keras"),
         (declaring(0x7FFFFFFF), "declares 2147483647 unpacked"),
         (declaring(1 << 20, field=20), "that declares"),
         (zipped([("a.npy", npy(header(shape=(1,) * 700), bytes(8)))]), "length .* is large"),
         (declaring(137), "damaged|not what it holds"),
+        (zipped([("a.npy", bytes(160 << 20))], zipfile.ZIP_DEFLATED), "declares 167772160 unp"),
+        (zipped([("a" * 1001 + ".npy", npy(header(), bytes(8)))]), "too long names"),
     ],
 )
 def test_hostile_npz(tmp_path, content, what):

@@ -77,6 +77,22 @@ def test_a_leaf_that_lies(tmp_path):
         read_arrays(path)
 
 
+def test_msgpack_of_long_lists(tmp_path):
+    pytest.importorskip("msgpack", reason="needs the extra flax")
+    path = tmp_path / "a.msgpack"
+    # each list would be made before the next is looked at
+    path.write_bytes(b"\x81\xa1a" + 500 * b"\xdd\0\x03\0\0" + bytes(3 << 16))
+    with pytest.raises(WeightsError, match="exceeds max_array_len"):
+        read_arrays(path)
+
+
+def test_part_of_a_core(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, **{"gru/w_h": np.ones((3, 9))})
+    with pytest.raises(WeightsError, match="part of a recurrent layer, but no gru/w_i"):
+        lyapy.load(path, layout="haiku")
+
+
 def test_msgpack_that_lies(tmp_path):
     msgpack = pytest.importorskip("msgpack", reason="needs the extra flax")
     array = msgpack.packb(((1 << 40,), "float32", bytes(4)))

@@ -1,5 +1,7 @@
 """Files that Keras wrote: the network in them computes what Keras computed."""
 
+import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,10 @@ import pytest
 
 import lyapy
 from lyapy import WeightsError, lyapunov_spectrum
+from lyapy.formats import read_contents
 from lyapy.forward import forward_chunk
+from lyapy.layouts import find_layers
+from lyapy.layouts.layer import Hints
 
 GOLDEN = Path(__file__).parent / "golden" / "keras_files"
 EXPECTED = {
@@ -86,6 +91,16 @@ def test_one_spectrum_however_it_was_saved(which, name):
 def test_what_a_file_leaves_open_is_asked_for(file, what):
     with pytest.raises(WeightsError, match=what):
         lyapy.load(GOLDEN / file)
+
+
+def test_a_long_configuration_takes_no_longer_than_it_is():
+    layers = [{"class_name": f"A{i}", "config": {}} for i in range(20_000)]
+    layers += [None, {}, {"config": 3}]
+    found = read_contents(GOLDEN / "keras_lstm.weights.h5")
+    found.metadata["model_config"] = json.dumps({"config": {"layers": layers}})
+    begin = time.process_time()
+    find_layers("a.h5", found, Hints())
+    assert time.process_time() - begin < 1.0
 
 
 def test_layers_are_stacked_by_their_names():

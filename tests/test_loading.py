@@ -227,6 +227,11 @@ def spoiled(value):
             {"conv.weight": np.ones((3, 2)), "fc": np.ones(4)},
             r"no recurrent layer.*among 2 tensors: .*conv.weight \(3, 2\).*; recurrent weights are",
         ),
+        (
+            {f"weight_{s}_l{n}": np.ones((3, 3)) for s in ("ih", "hh") for n in (0, 900)},
+            r"\[0, 900\] of '' are there, but not \[1, 2, .*12\]; export",
+        ),
+        ({"weight_hh_l4000000000": np.ones((3, 3))}, "no recurrent layer is recognised"),
         ({f"w{i}": np.ones(1) for i in range(20)}, r"among 20 tensors: .* …; recurrent weights"),
     ],
 )

@@ -15,6 +15,8 @@ from lyapy.formats.refusal import ANEW, CONVERT, RefusedError
 __all__ = ["Contents", "read_arrays", "read_contents"]
 
 _SIZE_LIMIT = 16 << 30
+# Layouts look for patterns in names.
+_NAME_LIMIT = 1000
 
 # What a file begins with, what it is then, and the remedy.
 _FOREIGN = [
@@ -90,6 +92,10 @@ def read_contents(path: str | os.PathLike[str]) -> Contents:
             contents = _read(file, os.fspath(path))
         if not contents.arrays:
             raise RefusedError("holds no arrays", _SUFFIXES)
+        if not all(isinstance(name, str) for name in contents.arrays):
+            raise RefusedError("holds a name that is no text", CONVERT)
+        if max(map(len, contents.arrays)) > _NAME_LIMIT:
+            raise RefusedError("holds too long names", "shorten the names of its arrays")
     except RefusedError as refusal:
         raise WeightsError(path, _line(refusal.what), refusal.remedy) from None
     except FileNotFoundError:
@@ -163,9 +169,10 @@ def _read_zip(file: BinaryIO) -> Contents:
         if any(name.endswith(".npy") for name in names):
             return Contents(npz.read(archive), {})
         if "model.weights.h5" in names:
-            from lyapy.formats import keras_archive
+            from lyapy.formats import bounds, keras_archive
 
-            return Contents(*keras_archive.read(archive))
+            limit = bounds.unpacked_limit(os.fstat(file.fileno()).st_size)
+            return Contents(*keras_archive.read(archive, limit))
     raise RefusedError("is a zip archive that neither torch.save nor numpy.savez wrote", CONVERT)
 
 

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 import os
+import zlib
 from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapy.formats.bounds import unpacked_limit
+from lyapy.formats.hdf5_heaps import refuse_heaps
 from lyapy.formats.refusal import CONVERT, RefusedError
 
 __all__ = ["read"]
 
-_TOTAL_LIMIT = 16 << 30
-# Deflate cannot do better, so a greater ratio is a lie.
-_RATIO_LIMIT = 1032
 _OBJECTS_LIMIT = 100_000
 _DEPTH_LIMIT = 32
 _TEXT_LIMIT = 16 << 20
 # Others are loaded as plug-ins from the disk.
-_FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
+_DEFLATE = 1
+_FILTERS = {_DEFLATE: "deflate", 2: "shuffle", 3: "fletcher32"}
 # The attributes that layouts read: Keras's configuration and the names that its users gave.
 _ATTRIBUTES = ("model_config", "keras_version", "backend", "name", "lyapy")
 
 
-def read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+def read(
+    file: BinaryIO, limit: int | None = None
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Read every dataset by its path, and the attributes that tell of networks.
 
     Parameters
     ----------
     file
         The file, open for reading.
+    limit
+        How many bytes of arrays it may unpack to, if its own size does not settle it.
 
     Returns
     -------
@@ -41,9 +46,10 @@ def read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         Texts by ``path@attribute``; those of the root by the attribute's name.
     """
     size = file.seek(0, os.SEEK_END)
+    refuse_heaps(file, size)
     file.seek(0)
     with h5py.File(file, "r") as opened:
-        reader = _Reader(size)
+        reader = _Reader(size, unpacked_limit(size) if limit is None else limit)
         reader.group(opened["/"], "", 0)
     return reader.arrays, reader.metadata
 
@@ -51,8 +57,8 @@ def read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
 class _Reader:
     """Walks a file, counting what it has taken in."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, limit: int) -> None:
+        self.size, self.limit = size, limit
         self.total = self.objects = 0
         self.seen: set[int] = set()
         self.arrays: dict[str, NDArray[Any]] = {}
@@ -111,7 +117,7 @@ class _Reader:
         dtype = np.dtype(dataset.dtype)
         declared = int(np.prod([dtype.itemsize, *dataset.shape], dtype=object))
         self.total += declared
-        if self.total > min(_RATIO_LIMIT * self.size, _TOTAL_LIMIT):
+        if self.total > self.limit:
             raise RefusedError(f"of {self.size} bytes declares {dataset.shape} for {path!r}")
         self._refuse_chunks(dataset, path, dtype, declared)
         array = np.empty(dataset.shape, dtype)
@@ -129,8 +135,23 @@ class _Reader:
                 )
             return
         chunk = int(np.prod([dtype.itemsize, *properties.get_chunk()], dtype=object))
-        if chunk > min(_RATIO_LIMIT * self.size, _TOTAL_LIMIT) or declared > _RATIO_LIMIT * stored:
+        # HDF5 holds a chunk packed and unpacked beside the array.
+        if self.total + 2 * chunk > self.limit or (declared and not stored):
             raise RefusedError(f"of {self.size} bytes declares chunks of {chunk} for {path!r}")
+        if _DEFLATE in [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]:
+            self._refuse_bombs(dataset, path, chunk)
+
+    def _refuse_bombs(self, dataset: Any, path: str, chunk: int) -> None:
+        """Inflate each chunk up to its size: HDF5 would go on as long as there is more."""
+        found: list[Any] = []
+        dataset.chunk_iter(found.append)
+        for info in found:
+            if info.size > self.size:
+                raise RefusedError(f"of {self.size} bytes declares {info.size} for {path!r}")
+            skipped, packed = dataset.read_direct_chunk(info.chunk_offset)
+            # A checksum of four bytes may have been put before the packing.
+            if not skipped and len(zlib.decompressobj().decompress(packed, chunk + 5)) > chunk + 4:
+                raise RefusedError(f"packs more than a chunk of {chunk} bytes in {path!r}")
 
 
 def _refuse_storage(dataset: Any, path: str) -> None:
@@ -139,8 +160,12 @@ def _refuse_storage(dataset: Any, path: str) -> None:
         raise RefusedError(f"keeps {path!r} in another file, not opened", CONVERT)
     if properties.get_layout() == h5py.h5d.VIRTUAL:
         raise RefusedError(f"has {path!r} as a virtual dataset of other files", CONVERT)
+    seen = set()
     for i in range(properties.get_nfilters()):
         number, _, _, name = properties.get_filter(i)
+        if number in seen:
+            raise RefusedError(f"packs {path!r} twice with one filter", CONVERT)
+        seen.add(number)
         if number not in _FILTERS:
             shown = name.decode("ascii", "replace") or f"number {number}"
             raise RefusedError(

@@ -17,15 +17,17 @@ _TEXT_LIMIT = 16 << 20
 _TEXTS = {"config.json": "model_config", "metadata.json": "archive_metadata"}
 
 
-def read(archive: zipfile.ZipFile) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+def read(archive: zipfile.ZipFile, limit: int) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Read the weights and the configuration; see `lyapy.formats.hdf5.read`.
 
     Parameters
     ----------
     archive
         The archive, whose directory was checked.
+    limit
+        How many bytes of arrays it may unpack to.
     """
-    arrays, metadata = hdf5.read(io.BytesIO(archive.read("model.weights.h5")))
+    arrays, metadata = hdf5.read(io.BytesIO(archive.read("model.weights.h5")), limit)
     for member, name in _TEXTS.items():
         if member not in archive.namelist():
             continue

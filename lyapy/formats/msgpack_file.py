@@ -15,6 +15,9 @@ __all__ = ["read"]
 
 _ARRAY, _SCALAR = 1, 3
 _DEPTH_LIMIT = 64
+# Flax writes lists as dicts.
+_LIST_LIMIT = 1000
+_RANK_LIMIT = 64
 _CODES = {
     "float64": "f8", "float32": "f4", "float16": "f2", "bfloat16": BFLOAT16, "bool": "?",
     "int64": "i8", "int32": "i4", "int16": "i2", "int8": "i1",
@@ -37,8 +40,11 @@ def read(file: BinaryIO) -> dict[str, NDArray[Any]]:
         raise RefusedError(
             "is a msgpack file and needs the package msgpack", "pip install 'lyapy[flax]'"
         ) from None
-    # no length is believed beyond the bytes that are there
-    tree = msgpack.unpackb(file.read(), ext_hook=_extension, strict_map_key=False)
+    # no length is believed beyond the bytes that are there; a list of that length would be
+    # made before its items are looked at, and another in it
+    tree = msgpack.unpackb(
+        file.read(), ext_hook=_extension, strict_map_key=False, max_array_len=_LIST_LIMIT
+    )
     arrays: dict[str, NDArray[Any]] = {}
     _gather(tree, "", arrays, 0)
     return arrays
@@ -49,7 +55,7 @@ def _extension(code: int, data: bytes) -> Any:
 
     if code not in (_ARRAY, _SCALAR):
         return None
-    shape, dtype, raw = msgpack.unpackb(data, raw=False)
+    shape, dtype, raw = msgpack.unpackb(data, raw=False, max_array_len=_RANK_LIMIT)
     if dtype not in _CODES:
         raise RefusedError(f"holds an array of dtype {dtype!r}, which is not read", CONVERT)
     if min(shape, default=0) < 0 or prod(shape) * itemsize(_CODES[dtype]) != len(raw):

@@ -39,7 +39,7 @@ def read(file: BinaryIO) -> dict[str, NDArray[Any]]:
         array: NDArray[Any] = np.ndarray(
             shape, dtype, file.read(size), order="F" if fortran else "C"
         )
-        arrays[name] = array.astype(dtype.newbyteorder("="))
+        arrays[name] = array.astype(dtype.newbyteorder("="), copy=False)
     if len(arrays) == 1:
         raise RefusedError("is a single npy array without a name", "write it with numpy.savez")
     return arrays

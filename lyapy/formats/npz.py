@@ -33,8 +33,6 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     name = member.filename
     if not name.endswith(".npy"):
         raise RefusedError(f"holds {name!r}, which is no npy array", "write it with numpy.savez")
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise RefusedError(f"compresses {name!r} as numpy does not", "write it with numpy.savez")
     with archive.open(member) as stream:
         shape, fortran, dtype = read_header(stream, name)
         size = prod(shape) * dtype.itemsize
@@ -44,7 +42,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
             )
         data = stream.read(size)
     array: NDArray[Any] = np.ndarray(shape, dtype, data, order="F" if fortran else "C")
-    return array.astype(dtype.newbyteorder("="))
+    return array.astype(dtype.newbyteorder("="), copy=False)
 
 
 def read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from math import prod
 from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from lyapy.formats.refusal import CONVERT, RefusedError
+from lyapy.formats.bounds import unpacked_limit
+from lyapy.formats.refusal import ANEW, CONVERT, RefusedError
 
 __all__ = ["read"]
 
 _RECURRENT = ("RNN", "GRU", "LSTM")
 _DEPTH_LIMIT = 20
+_RANK_LIMIT = 32
+# Of a protobuf message.
+_SIZE_LIMIT = 2 << 30
 # float, uint8, int8, uint16, int16, int32, int64, bool, float16, double, bfloat16
 _TYPES = {1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 16}
 
@@ -33,6 +39,9 @@ def read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         raise RefusedError(
             "is an ONNX file and needs the package onnx", "pip install 'lyapy[onnx]'"
         ) from None
+    size = os.fstat(file.fileno()).st_size
+    if size > _SIZE_LIMIT:
+        raise RefusedError(f"has {size} bytes, more than an ONNX file can have", CONVERT)
     model = onnx.ModelProto()
     try:
         model.ParseFromString(file.read())
@@ -52,15 +61,26 @@ def read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
                 nodes.append(
                     _node(node, {k: helper.get_attribute_value(a) for k, a in attributes.items()})
                 )
-    arrays = {}
+    arrays: dict[str, NDArray[Any]] = {}
+    # a tensor under several names is decoded once
+    decoded: dict[int, NDArray[Any]] = {}
+    total = 0
     for name, tensor in tensors.items():
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise RefusedError(
                 f"keeps {name!r} in another file, not opened",
                 "save it with its weights inside (external data off)",
             )
-        if tensor.data_type in _TYPES and name:
-            arrays[name] = numpy_helper.to_array(tensor).copy()
+        if tensor.data_type not in _TYPES or not name:
+            continue
+        if id(tensor) not in decoded:
+            itemsize = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+            dims = tuple(tensor.dims)
+            total += prod(dims[:_RANK_LIMIT]) * itemsize
+            if min(dims, default=0) < 0 or len(dims) > _RANK_LIMIT or total > unpacked_limit(size):
+                raise RefusedError(f"of {size} bytes declares {dims} for {name!r}", ANEW)
+            decoded[id(tensor)] = numpy_helper.to_array(tensor).copy()
+        arrays[name] = decoded[id(tensor)]
     return arrays, {"onnx_nodes": json.dumps(nodes)}
 
 

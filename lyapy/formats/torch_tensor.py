@@ -18,9 +18,13 @@ __all__ = ["Storage", "Tensor", "arrays_of"]
 
 _RANK_LIMIT = 32
 _DEPTH_LIMIT = 32
-_COUNT_LIMIT = 1_000_000
 _NAME_LIMIT = 1000
 _CELL_LIMIT = 10_000
+# How many values may be looked at again where lists and dicts are shared, and for how many a
+# tensor counts.
+_AGAIN_LIMIT, _TENSOR_SHARE = 300_000, 30
+# Of a size: the product of longer numbers would take long.
+_BIT_LIMIT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +97,11 @@ def arrays_of(
     decoded: dict[tuple[Storage, str], NDArray[Any]] = {}
     arrays: dict[str, NDArray[Any]] = {}
     told: dict[str, str] = {}
-    for count, (name, leaf) in enumerate(_walk("", value, _DEPTH_LIMIT)):
-        if count >= _COUNT_LIMIT:
-            raise RefusedError("holds too many values", "save a dict of tensors")
-        if isinstance(leaf, Object) and leaf.nonlinearity is not None:
-            told[f"{name}.nonlinearity" if name else "nonlinearity"] = leaf.nonlinearity
+    for name, leaf in _Walk().leaves("", value, _DEPTH_LIMIT):
+        if isinstance(leaf, Object):
+            told[f"{name}.nonlinearity" if name else "nonlinearity"] = str(leaf.nonlinearity)
             if len(told) > _CELL_LIMIT:
                 raise RefusedError("holds too many recurrent modules", "save a dict of tensors")
-        if not isinstance(leaf, Tensor):
             continue
         if not name:
             raise RefusedError("is one tensor without a name", "save a dict of tensors")
@@ -123,6 +124,8 @@ def _check(tensor: Tensor) -> None:
         raise RefusedError("has an impossible shape")
     if any(type(number) is not int or number < 0 for number in (tensor.offset, *shape, *strides)):
         raise RefusedError("has a negative shape, stride or offset")
+    if any(number.bit_length() > _BIT_LIMIT for number in (tensor.offset, *shape, *strides)):
+        raise RefusedError("has an impossible shape")
     count = prod(shape)
     steps = zip(shape, strides, strict=True)
     last = tensor.offset + sum((length - 1) * stride for length, stride in steps)
@@ -132,22 +135,50 @@ def _check(tensor: Tensor) -> None:
         raise RefusedError(what, "save tensor.clone() where a tensor was expanded")
 
 
-def _walk(name: str, value: object, depth: int) -> Iterator[tuple[str, object]]:
-    yield name, value
-    children: Any = ()
+class _Walk:
+    """Finds tensors and cells in nested values; what is shared and holds none is seen once."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+        self.barren: set[int] = set()
+        self.again = 0
+
+    def leaves(self, name: str, value: object, depth: int) -> Iterator[tuple[str, Tensor | Object]]:
+        if isinstance(value, Tensor):
+            yield name, value
+            return
+        fruitful = isinstance(value, Object) and value.nonlinearity is not None
+        if fruitful and isinstance(value, Object):
+            yield name, value
+        repeated = id(value) in self.seen
+        self.seen.add(id(value))
+        for key, child in _children(value):
+            self.again += repeated * (_TENSOR_SHARE if isinstance(child, Tensor) else 1)
+            if self.again > _AGAIN_LIMIT:
+                raise RefusedError("holds too many values", "save a dict of tensors")
+            if not isinstance(child, _BRANCHES) or id(child) in self.barren:
+                continue
+            if not depth:
+                raise RefusedError("nests its values too deeply", "save a flat dict of tensors")
+            label = str(key)
+            if len(name) + len(label) > _NAME_LIMIT:
+                raise RefusedError("holds too long names", "save a flat dict of tensors")
+            for leaf in self.leaves(f"{name}.{label}" if name else label, child, depth - 1):
+                fruitful = True
+                yield leaf
+        if not fruitful:
+            self.barren.add(id(value))
+
+
+_BRANCHES = (dict, list, tuple, Object, Tensor)
+
+
+def _children(value: object) -> Iterator[tuple[Any, Any]]:
     if isinstance(value, dict):
-        children = value.items()
-    elif isinstance(value, Object):
-        children = value.children()
-    elif isinstance(value, list | tuple):
-        children = enumerate(value)
-    if children and not depth:
-        raise RefusedError("nests its values too deeply", "save a flat dict of tensors")
-    for key, child in children:
-        label = str(key)
-        if len(name) + len(label) > _NAME_LIMIT:
-            raise RefusedError("holds too long names", "save a flat dict of tensors")
-        yield from _walk(f"{name}.{label}" if name else label, child, depth - 1)
+        return iter(value.items())
+    if isinstance(value, Object):
+        return value.children()
+    return enumerate(value) if isinstance(value, list | tuple) else iter(())
 
 
 def _view(tensor: Tensor, flat: NDArray[Any]) -> NDArray[Any]:

@@ -6,13 +6,12 @@ import os
 import zipfile
 from typing import BinaryIO
 
+from lyapy.formats.bounds import unpacked_limit
 from lyapy.formats.refusal import CONVERT, RefusedError
 
 __all__ = ["open_archive"]
 
-# Deflate cannot do better, so a greater ratio is a lie.
-_RATIO_LIMIT = 1032
-_TOTAL_LIMIT = 16 << 30
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def open_archive(file: BinaryIO) -> zipfile.ZipFile:
@@ -33,9 +32,13 @@ def open_archive(file: BinaryIO) -> zipfile.ZipFile:
         raise RefusedError("is a zip archive with two members of one name", CONVERT)
     if any(member.flag_bits & 1 for member in members):
         raise RefusedError("is an encrypted zip archive", "decrypt it")
+    for member in members:
+        if member.compress_type not in _METHODS:
+            what = f"compresses {member.filename!r} as neither numpy nor Keras does"
+            raise RefusedError(what, "write it anew with deflate or unpacked")
     # The first sum also bars members that overlap to be read many times.
     packed = sum(member.compress_size for member in members)
     unpacked = sum(member.file_size for member in members)
-    if packed > size or unpacked > min(_RATIO_LIMIT * size, _TOTAL_LIMIT):
+    if packed > size or unpacked > unpacked_limit(size):
         raise RefusedError(f"is a zip archive of {size} bytes that declares {unpacked} unpacked")
     return archive

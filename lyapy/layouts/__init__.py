@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from ..errors import WeightsError
 from ..formats import Contents
+from ..formats.refusal import ANEW
 from .layer import Hints, Stacks
 
 __all__ = ["LAYOUTS", "find_layers"]
@@ -28,7 +30,13 @@ def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
         raise ValueError(f"layout is {hints.layout!r}; it must be one of {', '.join(LAYOUTS)}")
     found: Stacks = {}
     for name in RECOGNISED if hints.layout is None else (hints.layout,):
-        found |= import_module(f".{name}", __name__).find_layers(path, contents, hints)
+        try:
+            found |= import_module(f".{name}", __name__).find_layers(path, contents, hints)
+        except WeightsError:
+            raise
+        except Exception as error:  # what a file says of its network may be anything
+            what = f"does not fit the layout {name} ({type(error).__name__}: {error})"
+            raise WeightsError(path, what, ANEW) from error
         if found and name in ("canonical", "onnx"):
             break
     return found

@@ -24,11 +24,21 @@ from ..errors import WeightsError
 from ..types import Array
 from .layer import Hints, Layer
 
-__all__ = ["build_cell"]
+__all__ = ["build_cell", "check_hints"]
 
 GATES = {1: "vanilla", 3: "gru", 4: "lstm"}
 TORCH_NAMES = {"W": "weight_ih", "U": "weight_hh", "P": "weight_hr", "b": "bias_ih", "c": "bias_hh"}
 USUAL = {"gate": "sigmoid", "nonlinearity": "tanh", "output": "tanh"}
+
+
+def check_hints(hints: Hints) -> None:
+    """Raise ValueError for a cell or an activation that there is not, whatever the file holds."""
+    if hints.cell is not None and hints.cell not in CELLS:
+        raise ValueError(f"cell is {hints.cell!r}; it must be one of {', '.join(CELLS)}")
+    for name in ("nonlinearity", "gate_nonlinearity"):
+        value = getattr(hints, name)
+        if value is not None:
+            kind_of(value, name)
 
 
 def build_cell(path: str, layer: Layer, hints: Hints) -> tuple[Cell, list[str]]:
@@ -92,7 +102,6 @@ def _activations(
     for name, value in asked.items():
         if value is None:
             continue
-        kind_of(value, "gate_nonlinearity" if name == "gate" else name)
         if layer.activations.get(name, value) != value:
             said = layer.activations[name]
             assumed.append(f"layer {layer.number}: {name} {value} as asked; the file says {said}")
@@ -145,8 +154,6 @@ def _recognise(path: str, layer: Layer, hints: Hints) -> tuple[str, int]:
             f"give cell={GRU.name!r} (after the product, Keras's reset_after=True) or "
             f"cell={GRUResetBefore.name!r}",
         )
-    if wanted not in CELLS:
-        raise ValueError(f"cell is {wanted!r}; it must be one of {', '.join(CELLS)}")
     same_shape = {kind, *((GRUResetBefore.name,) if kind == GRU.name else ())}
     if wanted not in same_shape:
         raise WeightsError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -204,11 +205,14 @@ def _numbered(model: Any) -> dict[str, str]:
     config = model.get("config") if isinstance(model, dict) else None
     layers = config.get("layers") if isinstance(config, dict) else None
     names: dict[str, str] = {}
+    counts: Counter[str] = Counter()
     for layer in layers if isinstance(layers, list) else []:
+        if not isinstance(layer, dict) or not isinstance(layer.get("config"), dict):
+            continue
         kind = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", str(layer.get("class_name")))
         kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", kind).lower()
-        count = sum(re.fullmatch(rf"{re.escape(kind)}(_\d+)?", name) is not None for name in names)
-        names[f"{kind}_{count}" if count else kind] = str(layer.get("config", {}).get("name"))
+        names[f"{kind}_{counts[kind]}" if counts[kind] else kind] = str(layer["config"].get("name"))
+        counts[kind] += 1
     return names
 
 

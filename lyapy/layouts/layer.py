@@ -96,7 +96,9 @@ def gate_count(path: str, name: str, shape: tuple[int, ...]) -> int:
 
 
 def refuse_shape(path: str, arrays: Mapping[str, Array], name: str, *shapes: Any) -> None:
-    """Raise unless a tensor has one of the shapes; None stands for any length."""
+    """Raise unless a tensor is there with one of the shapes; None stands for any length."""
+    if name not in arrays:
+        raise WeightsError(path, f"has part of a recurrent layer, but no {name}", "export it whole")
     shape = arrays[name].shape
     for wanted in shapes:
         if len(wanted) == len(shape) and all(

@@ -23,6 +23,7 @@ PLACES = {
     "GRU": ["gate", "nonlinearity"],
     "LSTM": ["gate", "nonlinearity", "output"],
 }
+DIRECTIONS = {"forward": "forward", "reverse": "backward"}
 ACTIVATIONS = {"tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu"}
 # slope and offset of HardSigmoid
 HARD = {(0.2, 0.5): "hard-sigmoid-keras2", (1.0 / 6.0, 0.5): "hard-sigmoid"}
@@ -48,6 +49,8 @@ def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
 def _layers(path: str, arrays: Mapping[str, Array], node: Mapping[str, Any]) -> list[Layer]:
     op, attributes = node["op"], node["attributes"]
     inputs = dict(zip(("X", "W", "R", "B", "lens", "h", "c", "P"), node["inputs"], strict=False))
+    if not (inputs.get("W") and inputs.get("R")):
+        raise WeightsError(path, f"the node {node['name']!r} has no weights", "export it anew")
     for role in ("W", "R", "B", "P"):
         if inputs.get(role) and inputs[role] not in arrays:
             raise WeightsError(
@@ -56,8 +59,14 @@ def _layers(path: str, arrays: Mapping[str, Array], node: Mapping[str, Any]) -> 
                 "export with constant folding, so that its weights are constants",
             )
     direction = attributes.get("direction", "forward")
-    directions = ["forward", "backward"] if direction == "bidirectional" else [direction]
-    directions = ["backward" if d == "reverse" else d for d in directions]
+    directions = ["forward", "reverse"] if direction == "bidirectional" else [direction]
+    if not all(d in DIRECTIONS for d in directions):
+        raise WeightsError(
+            path,
+            f"the node {node['name']!r} has the direction {direction!r}",
+            "it must be forward, reverse or bidirectional",
+        )
+    directions = [DIRECTIONS[d] for d in directions]
     W, R = inputs["W"], inputs["R"]
     refuse_shape(path, arrays, W, (len(directions), None, None))
     n = int(arrays[R].shape[-1])
@@ -112,7 +121,7 @@ def _activations(path: str, node: Mapping[str, Any], directions: int) -> list[di
     """Return the activations of each direction by their places."""
     op, attributes = node["op"], node["attributes"]
     names = attributes.get("activations") or DEFAULTS[op] * directions
-    alphas, betas = (list(attributes.get(f"activation_{k}", [])) for k in ("alpha", "beta"))
+    alphas, betas = (_numbers(path, node, f"activation_{k}") for k in ("alpha", "beta"))
     read = []
     for name in names:
         kind = ACTIVATIONS.get(str(name).lower())
@@ -139,3 +148,12 @@ def _activations(path: str, node: Mapping[str, Any], directions: int) -> list[di
         )
     chunks = [read[i : i + len(places)] for i in range(0, len(read), len(places))]
     return [dict(zip(places, chunk, strict=True)) for chunk in chunks]
+
+
+def _numbers(path: str, node: Mapping[str, Any], name: str) -> list[float]:
+    found = node["attributes"].get(name, [])
+    if not isinstance(found, list) or not all(isinstance(value, float) for value in found):
+        raise WeightsError(
+            path, f"the node {node['name']!r} has {name} {found!r}", "export it anew"
+        )
+    return list(found)

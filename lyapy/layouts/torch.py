@@ -18,10 +18,11 @@ from .layer import Hints, Layer, Stacks
 __all__ = ["find_layers"]
 
 NAME = re.compile(
-    r"(?P<prefix>.*?)(?P<kind>weight|bias|w|b)_(?P<side>ih|hh|hr)(?:_l(?P<layer>\d+))?(?P<reverse>_reverse)?"
+    r"(?P<prefix>.*?)(?P<kind>weight|bias|w|b)_(?P<side>ih|hh|hr)(?:_l(?P<layer>\d{1,3}))?(?P<reverse>_reverse)?"
 )
 ROLES = {"weight_ih": "W", "weight_hh": "U", "weight_hr": "P", "bias_ih": "b", "bias_hh": "c"}
 DIRECTIONS = ("forward", "backward")
+MISSING_SHOWN = 12
 
 
 def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
@@ -62,7 +63,7 @@ def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
         if missing:
             raise WeightsError(
                 path,
-                f"the layers {numbers} of {prefix!r} are there, but not {missing}",
+                f"the layers {numbers} of {prefix!r} are there, but not {missing[:MISSING_SHOWN]}",
                 "export the whole state_dict",
             )
         for layer in stack:

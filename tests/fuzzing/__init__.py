@@ -1,0 +1,1 @@
+"""Weights files mutated under the eyes of atheris; run by hand, see docs/reliability.md."""
