@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import subprocess
-import sys
 import time
 import warnings
 import zipfile
@@ -244,44 +242,3 @@ GOOD = [("a/data.pkl", state(tensor())), ("a/data/0", bytes(24))]
 )
 def test_lying_archive(tmp_path, content, what):
     refused(tmp_path / "a.pt", content, what)
-
-
-WATCH = """
-import resource, sys
-from lyapy.errors import WeightsError
-from lyapy.formats import read_arrays
-
-def read_all(good, bad):
-    for path in good:
-        assert read_arrays(path)
-    for path in bad:
-        try:
-            read_arrays(path)
-        except WeightsError:
-            continue
-        raise AssertionError(path)
-
-good, bad = sys.argv[1:7], sys.argv[7:]
-resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
-read_all(good, bad)  # so that what is imported late is there
-seen = []
-note = lambda event, args: event == "builtins.id" or seen.append((event, *map(str, args[:1])))
-sys.addaudithook(note)
-read_all(good, bad)
-seen = list(seen)
-assert seen == [("open", path) for path in good + bad], str(seen)[:2000]
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
-def test_nothing_is_run_and_no_other_file_opened(tmp_path):
-    paths = []
-    for build in (torch_file, legacy_file):
-        for name, (pickle, _) in PICKLES.items():
-            paths.append(tmp_path / f"{name}_{build.__name__}.pt")
-            paths[-1].write_bytes(build(pickle))
-    stems = ["lightning", "module_tagger", "foreign"]
-    good = [GOLDEN / f"{stem}{old}.pt" for stem in stems for old in ("", "_old")]
-    command = [sys.executable, "-W", "error", "-c", WATCH, *map(str, [*good, *paths])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
