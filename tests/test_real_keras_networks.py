@@ -1,15 +1,11 @@
 """Trained Keras networks out of packages: textgenrnn in cuDNN's layout, chars2vec of Keras 2.2."""
 
 import json
-import os
-import subprocess
-import sys
 import tarfile
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+from fetched import fetched
 
 import lyapy
 from lyapy import WeightsError, lyapunov_spectrum
@@ -41,18 +37,9 @@ def package(request, tmp_path_factory):
     """Return a function that unpacks files of a package, whose archive is kept in the cache."""
 
     def fetch(name, version, *members):
-        archive = f"{name}-{version}.tar.gz"
-        kept = Path(request.config.cache.mkdir(name))
-        if not (kept / archive).exists():
-            with tempfile.TemporaryDirectory(dir=kept) as fresh:
-                command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", fresh]
-                command += ["--retries", "1", "--timeout", "20", f"{name}=={version}"]
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    pytest.skip(f"pip cannot get {name} {version}: {done.stderr.strip()[-200:]}")
-                os.replace(Path(fresh) / archive, kept / archive)
+        archive = fetched(request.config, name, version, f"{name}-{version}.tar.gz")
         folder = tmp_path_factory.mktemp(name)
-        with tarfile.open(kept / archive) as opened:
+        with tarfile.open(archive) as opened:
             for member in members:
                 opened.extract(f"{name}-{version}/{name}/{member}", folder, filter="data")
         return [folder / f"{name}-{version}" / name / member for member in members]

@@ -1,15 +1,11 @@
 """Trained networks as they are found: one out of a package, and the one that ships with lyapy."""
 
-import os
-import subprocess
-import sys
-import tempfile
 import zipfile
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 import pytest
+from fetched import fetched
 from safetensors import safe_open
 
 import lyapy
@@ -30,17 +26,8 @@ SENTENCE = "the recurrent network spells every word of this sentence letter by l
 @pytest.fixture(scope="module")
 def g2p(request, tmp_path_factory):
     """Path of the package's weights, whose wheel is kept in pytest's cache."""
-    name = f"{PACKAGE}-{VERSION}-py3-none-any.whl"
-    kept = Path(request.config.cache.mkdir(PACKAGE))
-    if not (kept / name).exists():
-        with tempfile.TemporaryDirectory(dir=kept) as fresh:
-            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", fresh]
-            command += ["--retries", "1", "--timeout", "20", f"{PACKAGE}=={VERSION}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.skip(f"pip cannot get {PACKAGE} {VERSION}: {done.stderr.strip()[-200:]}")
-            os.replace(Path(fresh) / name, kept / name)
-    with zipfile.ZipFile(kept / name) as archive:
+    wheel = fetched(request.config, PACKAGE, VERSION, f"{PACKAGE}-{VERSION}-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as archive:
         return archive.extract(f"{PACKAGE}/checkpoint20.npz", tmp_path_factory.mktemp(PACKAGE))
 
 
