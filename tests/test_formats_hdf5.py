@@ -115,6 +115,14 @@ def bomb_in_a_chunk(file):
     dataset.id.write_direct_chunk((0,), zlib.compress(bytes(400 << 20)))
 
 
+def many_chunks(file):
+    file.create_dataset("a", (15 << 20,), "f8", chunks=(100,))[0] = 1.0
+
+
+def unwritten_chunks(file):
+    file.create_dataset("a", (100,), "f8", chunks=(10,))[:30] = 1.0
+
+
 def packed_twice(file):
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_chunk((4,))
@@ -148,6 +156,8 @@ def nothing(file):
         (scale_offset, "filter scaleoffset, which is not read"),
         (unknown_filter, "filter number 32015, which is not read"),
         (bomb_in_a_chunk, "packs more than a chunk of 32 bytes in 'a'"),
+        (many_chunks, "cuts 'a' into 157287 chunks"),
+        (unwritten_chunks, "lacks some of the 10 chunks of 'a'"),
         (packed_twice, "packs 'a' twice with one filter"),
         (loop, "has the group 'a/b' inside itself"),
         (nothing, "holds 'a' without values"),
@@ -230,3 +240,12 @@ def test_other_sizes_of_offsets(tmp_path):
     (tmp_path / "a.h5").write_bytes(content)
     with pytest.raises(WeightsError, match="offsets of other than 8 bytes"):
         read_arrays(tmp_path / "a.h5")
+
+
+def test_a_dataset_under_two_names_is_read_once(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["a"] = np.arange(3.0)
+        file["group/b"] = file["a"]
+    found = read_arrays(path)
+    assert list(found) == ["a", "group/b"] and found["a"] is found["group/b"]

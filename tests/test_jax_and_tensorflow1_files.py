@@ -12,7 +12,10 @@ from lyapy.forward import forward_chunk
 
 GOLDEN = Path(__file__).parent / "golden"
 JAX = dict(np.load(GOLDEN / "jax_files" / "expected.npz"))
+# what the frameworks compute in double precision with the same weights
+PRECISE = dict(np.load(GOLDEN / "jax_files" / "expected_float64.npz"))
 TF1 = dict(np.load(GOLDEN / "tensorflow1_files" / "expected.npz"))
+PRECISE_TF1 = dict(np.load(GOLDEN / "tensorflow1_files" / "expected_float64.npz"))
 SUFFIXES = (".msgpack", ".npz", ".safetensors", ".eqx")
 FILES = [p for name in JAX for s in SUFFIXES if (p := GOLDEN / "jax_files" / f"{name}{s}").exists()]
 FORGET = {"lstm_peepholes": 0.5}
@@ -37,7 +40,8 @@ def outputs(network, inputs):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_jax_computes_the_same(path):
     found = outputs(load(path), JAX["inputs"])
-    np.testing.assert_allclose(found, JAX[path.stem], rtol=1e-6, atol=2e-6)
+    np.testing.assert_allclose(found, JAX[path.stem], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found, PRECISE[path.stem], rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", [name for name in JAX if name != "inputs"])
@@ -58,7 +62,9 @@ def test_tensorflow1_computes_the_same(name):
     assert "lstm" not in name or f"{forget or 1:g} is added to the forget" in str(
         network.assumptions
     )
-    np.testing.assert_allclose(outputs(network, TF1["inputs"]), TF1[name], rtol=1e-6, atol=2e-6)
+    found = outputs(network, TF1["inputs"])
+    np.testing.assert_allclose(found, TF1[name], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found, PRECISE_TF1[name], rtol=0, atol=1e-13)
 
 
 def test_layouts_that_only_a_hint_tells():

@@ -27,7 +27,7 @@ def outputs(network, inputs, backend="numpy"):
 @pytest.mark.parametrize("name", [name for name in EXPECTED if name != "inputs"])
 def test_onnxruntime_computes_the_same(name, backend):
     path, x, y = GOLDEN / f"{name}.onnx", EXPECTED["inputs"], EXPECTED[name]
-    close = {"rtol": 1e-6, "atol": 2e-6}
+    close = {"rtol": 1e-6, "atol": 1e-6}
     if name == "lstm_reverse" or name == "lstm_bidirectional":
         network = lyapy.load(path, direction="backward")
         np.testing.assert_allclose(outputs(network, x[::-1], backend)[::-1], y[:, -3:], **close)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from math import prod
 from typing import Any, BinaryIO
 
 import h5py
@@ -19,6 +20,7 @@ __all__ = ["read"]
 _OBJECTS_LIMIT = 100_000
 _DEPTH_LIMIT = 32
 _TEXT_LIMIT = 16 << 20
+_CHUNKS_LIMIT, _CHUNK_SHARE = 1000, 4096
 # Others are loaded as plug-ins from the disk.
 _DEFLATE = 1
 _FILTERS = {_DEFLATE: "deflate", 2: "shuffle", 3: "fletcher32"}
@@ -61,6 +63,7 @@ class _Reader:
         self.size, self.limit = size, limit
         self.total = self.objects = 0
         self.seen: set[int] = set()
+        self.datasets: dict[int, NDArray[Any]] = {}
         self.arrays: dict[str, NDArray[Any]] = {}
         self.metadata: dict[str, str] = {}
 
@@ -85,7 +88,10 @@ class _Reader:
         if isinstance(found, h5py.h5g.GroupID):
             self.group(h5py.Group(found), path, depth + 1)
         elif isinstance(found, h5py.h5d.DatasetID):
-            self.arrays[path] = self._dataset(found, path)
+            address = h5py.h5o.get_info(found).addr
+            if address not in self.datasets:
+                self.datasets[address] = self._dataset(found, path)
+            self.arrays[path] = self.datasets[address]
             self._attributes(h5py.Dataset(found), path)
 
     def _attributes(self, owner: Any, path: str) -> None:
@@ -136,8 +142,15 @@ class _Reader:
             return
         chunk = int(np.prod([dtype.itemsize, *properties.get_chunk()], dtype=object))
         # HDF5 holds a chunk packed and unpacked beside the array.
-        if self.total + 2 * chunk > self.limit or (declared and not stored):
+        if self.total + 2 * chunk > self.limit:
             raise RefusedError(f"of {self.size} bytes declares chunks of {chunk} for {path!r}")
+        pairs = zip(dataset.shape, properties.get_chunk(), strict=True)
+        count = prod(-(-length // step) for length, step in pairs)
+        # HDF5 keeps about 4 KiB of each chunk, written or not.
+        if count > max(_CHUNKS_LIMIT, declared // _CHUNK_SHARE):
+            raise RefusedError(f"cuts {path!r} into {count} chunks", "write it in larger ones")
+        if count != dataset.get_num_chunks():
+            raise RefusedError(f"lacks some of the {count} chunks of {path!r}")
         if _DEFLATE in [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]:
             self._refuse_bombs(dataset, path, chunk)
 

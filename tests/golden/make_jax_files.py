@@ -22,6 +22,9 @@ STEPS, INPUTS, UNITS = 20, 2, 3
 RNG = np.random.default_rng(13)
 X = RNG.normal(size=(STEPS, INPUTS)).astype("f4")
 EXPECTED: dict[str, Any] = {"inputs": X}
+# the same weights in double precision, where float32 rounding is none of the difference
+PRECISE: dict[str, Any] = {}
+jax.config.update("jax_enable_x64", True)
 
 
 def randomised(tree: Any) -> Any:
@@ -30,13 +33,17 @@ def randomised(tree: Any) -> Any:
     return jax.tree_util.tree_map(draw, tree)
 
 
-def run(name: str, step: Callable[[Any, Any], Any], carry: Any) -> None:
-    """Drive a cell from the zero state and keep its outputs."""
-    outputs = []
-    for x in X:
-        carry, y = step(carry, x)
-        outputs.append(np.asarray(y))
-    EXPECTED[name] = np.stack(outputs)
+def run(name: str, step: Callable[[Any, Any, Any], Any], params: Any, carry: Any) -> None:
+    """Drive a cell from the zero state, in both precisions, and keep its outputs."""
+    for expected, dtype in ((EXPECTED, "f4"), (PRECISE, "f8")):
+        cast = lambda leaf, dtype=dtype: jax.numpy.asarray(leaf, dtype)  # noqa: E731
+        weights, state = jax.tree_util.tree_map(cast, (params, carry))
+        outputs = []
+        for x in X.astype(dtype):
+            state, y = step(weights, state, x)
+            outputs.append(np.asarray(y))
+        expected[name] = np.stack(outputs)
+        assert expected[name].dtype == dtype, name
 
 
 def write_tree(name: str, params: Any) -> None:
@@ -59,7 +66,7 @@ def from_linen() -> None:
     }.items():
         carry = cell.initialize_carry(jax.random.key(0), (INPUTS,))
         params = randomised(cell.init(jax.random.key(0), carry, X[0]))
-        run(name, lambda c, x, cell=cell, p=params: cell.apply(p, c, x), carry)
+        run(name, cell.apply, params, carry)
         write_tree(name, params)
 
 
@@ -70,12 +77,13 @@ def from_nnx() -> None:
         "nnx_lstm": nnx.LSTMCell(INPUTS, UNITS, rngs=rngs),
         "nnx_lstm_optimized": nnx.OptimizedLSTMCell(INPUTS, UNITS, rngs=rngs),
         "nnx_gru": nnx.GRUCell(INPUTS, UNITS, rngs=rngs),
-        "nnx_simple": nnx.SimpleCell(INPUTS, UNITS, rngs=rngs),
+        "nnx_simple": nnx.SimpleCell(INPUTS, UNITS, dtype=None, rngs=rngs),
     }.items():
-        state = nnx.state(cell, nnx.Param)
-        nnx.update(cell, randomised(state))
+        graph, state = nnx.split(cell)
+        state = randomised(state)
+        nnx.update(cell, state)
         carry = cell.initialize_carry((INPUTS,), rngs=rngs)
-        run(name, cell, carry)
+        run(name, lambda p, c, x, graph=graph: nnx.merge(graph, p)(c, x), state, carry)
         write_tree(name, nnx.to_pure_dict(nnx.state(cell, nnx.Param)))
 
 
@@ -89,9 +97,9 @@ def from_equinox() -> None:
         cell = randomised(cell)
         zero = np.zeros(UNITS, "f4")
         if "lstm" in name:
-            run(name, lambda c, x, f=cell: (f(x, c), f(x, c)[0]), (zero, zero))
+            run(name, lambda p, c, x: (p(x, c), p(x, c)[0]), cell, (zero, zero))
         else:
-            run(name, lambda c, x, f=cell: (f(x, c), f(x, c)), zero)
+            run(name, lambda p, c, x: (p(x, c), p(x, c)), cell, zero)
         eqx.tree_serialise_leaves(HERE / f"{name}.eqx", cell)
         fields = ("weight_ih", "weight_hh", "bias", "bias_n")
         arrays = {f"cell.{f}": np.asarray(getattr(cell, f)) for f in fields if hasattr(cell, f)}
@@ -108,7 +116,9 @@ def from_haiku() -> None:
 
         made = hk.without_apply_rng(hk.transform(net))
         params = randomised(made.init(jax.random.key(0), X[0], None))
-        run(name, lambda c, x, f=made, p=params: f.apply(p, x, c)[::-1], None)
+        zero = np.zeros(UNITS, "f4")
+        carry = hk.LSTMState(zero, zero) if name == "haiku_lstm" else zero
+        run(name, lambda p, c, x, f=made: f.apply(p, x, c)[::-1], params, carry)
         arrays = {f"{m}/{k}": np.asarray(v) for m, d in params.items() for k, v in d.items()}
         np.savez(HERE / f"{name}.npz", **arrays)
 
@@ -119,3 +129,4 @@ if __name__ == "__main__":
     from_equinox()
     from_haiku()
     np.savez(HERE / "expected.npz", **EXPECTED)
+    np.savez(HERE / "expected_float64.npz", **PRECISE)
