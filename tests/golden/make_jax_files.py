@@ -87,12 +87,12 @@ def from_nnx() -> None:
         write_tree(name, nnx.to_pure_dict(nnx.state(cell, nnx.Param)))
 
 
-def from_equinox() -> None:
+def from_equinox(suffix: str, **options: Any) -> None:
     """Write Equinox's cells, as it serialises them and by the names of their fields."""
     key = jax.random.key(0)
     for name, cell in {
-        "equinox_lstm": eqx.nn.LSTMCell(INPUTS, UNITS, key=key),
-        "equinox_gru": eqx.nn.GRUCell(INPUTS, UNITS, key=key),
+        f"equinox_lstm{suffix}": eqx.nn.LSTMCell(INPUTS, UNITS, key=key, **options),
+        f"equinox_gru{suffix}": eqx.nn.GRUCell(INPUTS, UNITS, key=key, **options),
     }.items():
         cell = randomised(cell)
         zero = np.zeros(UNITS, "f4")
@@ -102,7 +102,8 @@ def from_equinox() -> None:
             run(name, lambda p, c, x: (p(x, c), p(x, c)), cell, zero)
         eqx.tree_serialise_leaves(HERE / f"{name}.eqx", cell)
         fields = ("weight_ih", "weight_hh", "bias", "bias_n")
-        arrays = {f"cell.{f}": np.asarray(getattr(cell, f)) for f in fields if hasattr(cell, f)}
+        there = [field for field in fields if getattr(cell, field, None) is not None]
+        arrays = {f"cell.{field}": np.asarray(getattr(cell, field)) for field in there}
         np.savez(HERE / f"{name}.npz", **arrays)
 
 
@@ -126,7 +127,8 @@ def from_haiku() -> None:
 if __name__ == "__main__":
     from_linen()
     from_nnx()
-    from_equinox()
+    from_equinox("")
     from_haiku()
+    from_equinox("_no_bias", use_bias=False)
     np.savez(HERE / "expected.npz", **EXPECTED)
     np.savez(HERE / "expected_float64.npz", **PRECISE)
