@@ -67,6 +67,12 @@ def test_tensorflow1_computes_the_same(name):
     np.testing.assert_allclose(found, PRECISE_TF1[name], rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("part", ["gru.ckpt.index", "gru.ckpt.data-00000-of-00001", "checkpoint"])
+def test_checkpoints_of_tensorflow_are_named(part):
+    with pytest.raises(WeightsError, match=r"TensorFlow checkpoint.*load_checkpoint.*numpy\.savez"):
+        lyapy.load(GOLDEN / "tensorflow1_files" / part)
+
+
 def test_layouts_that_only_a_hint_tells():
     path = GOLDEN / "tensorflow1_files" / "basic_lstm.npz"
     with pytest.raises(WeightsError, match="no recurrent layer is recognised"):

@@ -27,6 +27,13 @@ _FOREIGN = [
 _ONNX = rb"\x08[\x01-\x20][\x12\x1a\x22\x2a\x32\x3a\x42]"
 # A map of one entry or more, whose first key is a text.
 _MSGPACK = rb"([\x81-\x8f]|\xde..|\xdf....)[\xa1-\xbf\xd9]"
+# A TensorFlow checkpoint is a text, a table (``.index``) by its last bytes, and raw data.
+_TABLE_END = bytes.fromhex("57fb808b247547db")
+_CHECKPOINT_DATA = r"\.data-\d{5}-of-\d{5}$"
+_VARS = (
+    "in Python: r = tf.train.load_checkpoint(path without .index); "
+    "numpy.savez('a.npz', **{n: r.get_tensor(n) for n in r.get_variable_to_shape_map()})"
+)
 _SUFFIXES = "give a .pt, .pth, .safetensors, .npz, .h5 or .keras file"
 
 
@@ -144,6 +151,8 @@ def _read(file: BinaryIO, path: str) -> Contents:
         from lyapy.formats import hdf5
 
         return Contents(*hdf5.read(file))
+    if _is_checkpoint(file, head, path):
+        raise RefusedError("is part of a TensorFlow checkpoint, not read here", _VARS)
     if re.match(_ONNX, head, re.DOTALL):
         from lyapy.formats import onnx_file
 
@@ -157,6 +166,15 @@ def _read(file: BinaryIO, path: str) -> Contents:
 
         return Contents(msgpack_file.read(file), {})
     raise _foreign(head, path)
+
+
+def _is_checkpoint(file: BinaryIO, head: bytes, path: str) -> bool:
+    if head.startswith(b"model_checkpoint_path:") or re.search(_CHECKPOINT_DATA, path):
+        return True
+    file.seek(-min(len(head), len(_TABLE_END)), os.SEEK_END)
+    end = file.read()
+    file.seek(0)
+    return end == _TABLE_END
 
 
 def _read_zip(file: BinaryIO) -> Contents:

@@ -42,6 +42,7 @@ with atheris.instrument_imports(include=INSTRUMENTED):
 
 SECONDS = 1.0
 MEMORY = 512 << 20
+RECORD = 16 << 20
 
 
 @dataclass
@@ -98,6 +99,8 @@ class Watch:
         seconds = time.process_time() - begin
         figures.longest = max(figures.longest, seconds)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+        if peak - self.base > figures.resident + RECORD:
+            (self.folder / "heaviest").write_bytes(content)
         figures.resident = max(figures.resident, peak - self.base)
         if seconds > SECONDS:
             self._keep("slow", f"{seconds:.0f} s", content)

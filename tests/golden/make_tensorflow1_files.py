@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import numpy as np
@@ -14,6 +15,16 @@ import tensorflow as tf
 
 HERE = Path(__file__).parent / "tensorflow1_files"
 STEPS, INPUTS, UNITS = 20, 2, 3
+
+
+def checkpoint(session: Any, weights: dict[str, np.ndarray]) -> None:
+    """Write a checkpoint, and see that the way out which lyapy names gives the same."""
+    saver = tf.compat.v1.train.Saver(save_relative_paths=True)
+    path = saver.save(session, str(HERE / "gru.ckpt"), write_meta_graph=False)
+    reader = tf.train.load_checkpoint(path)
+    found = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    assert found.keys() == {name.removesuffix(":0") for name in weights}
+    assert all(np.array_equal(found[name.removesuffix(":0")], weights[name]) for name in weights)
 
 
 def main() -> None:
@@ -42,6 +53,8 @@ def main() -> None:
                         weights[variable.name] = drawn.astype("f4")
                     variable.load(weights[variable.name].astype(dtype), session)
                 found[name] = session.run(outputs)[0]
+                if name == "gru" and dtype == "f4":
+                    checkpoint(session, weights)
         np.savez(HERE / f"{name}.npz", **weights)
     np.savez(HERE / "expected.npz", **expected)
     # the same weights in double precision, where float32 rounding is none of the difference
