@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import resource
+import struct
 import zipfile
 import zlib
 
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from lyapy.errors import WeightsError
-from lyapy.formats import hdf5_heaps, read_arrays, read_contents
+from lyapy.formats import hdf5_walks, read_arrays, read_contents
 
 
 def test_arrays_and_texts(tmp_path):
@@ -119,6 +121,10 @@ def many_chunks(file):
     file.create_dataset("a", (15 << 20,), "f8", chunks=(100,))[0] = 1.0
 
 
+def hundred_chunks(file):
+    file.create_dataset("a", (1000,), "f8", chunks=(10,))[:] = 1.0
+
+
 def unwritten_chunks(file):
     file.create_dataset("a", (100,), "f8", chunks=(10,))[:30] = 1.0
 
@@ -157,9 +163,10 @@ def nothing(file):
         (unknown_filter, "filter number 32015, which is not read"),
         (bomb_in_a_chunk, "packs more than a chunk of 32 bytes in 'a'"),
         (many_chunks, "cuts 'a' into 157287 chunks"),
+        (hundred_chunks, "cuts an array into more than 64 chunks"),
         (unwritten_chunks, "lacks some of the 10 chunks of 'a'"),
         (packed_twice, "packs 'a' twice with one filter"),
-        (loop, "has the group 'a/b' inside itself"),
+        (loop, "has the group 'a/b/a' inside itself"),
         (nothing, "holds 'a' without values"),
     ],
 )
@@ -225,11 +232,50 @@ def test_damaged_heaps(tmp_path, change):
         read_arrays(path)
 
 
+def names(change):
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file["a"] = np.arange(3.0)
+    content = bytearray(buffer.getvalue())
+    change(content, content.index(b"HEAP"))
+    return bytes(content)
+
+
+def bites_its_tail(content, at):
+    """Make a free block the one that follows itself, for which HDF5 2.0 takes memory for ever."""
+    length, block, data = struct.unpack_from("<QQQ", content, at + 8)
+    assert block < length
+    content[data + block : data + block + 8] = struct.pack("<Q", block)
+
+
+def test_a_list_that_bites_its_tail(tmp_path):
+    path = tmp_path / "a.h5"
+    path.write_bytes(names(bites_its_tail))
+    with pytest.raises(WeightsError, match="damaged heap of names"):
+        read_arrays(path)
+
+
+def test_a_tree_below_itself(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for i in range(400):
+            file[f"number_{i}"] = np.arange(3.0)
+    assert len(read_arrays(path)) == 400
+    content = bytearray(path.read_bytes())
+    places = [m.start() for m in re.finditer(b"TREE", content)]
+    (top,) = [place for place in places if content[place + 5] == 1]
+    # its first child, behind a key
+    content[top + 32 : top + 40] = struct.pack("<Q", top)
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="damaged tree of links"):
+        read_arrays(path)
+
+
 def test_heaps_are_found_between_blocks(tmp_path, monkeypatch):
     path = tmp_path / "a.h5"
     path.write_bytes(heap(no_step))
     for block in (3, 8, 11):
-        monkeypatch.setattr(hdf5_heaps, "_BLOCK", block)
+        monkeypatch.setattr(hdf5_walks, "_BLOCK", block)
         with pytest.raises(WeightsError, match="damaged heap of texts"):
             read_arrays(path)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapy.formats.bounds import unpacked_limit
-from lyapy.formats.hdf5_heaps import refuse_heaps
+from lyapy.formats.hdf5_walks import refuse_walks
 from lyapy.formats.refusal import CONVERT, RefusedError
 
 __all__ = ["read"]
@@ -48,7 +48,7 @@ def read(
         Texts by ``path@attribute``; those of the root by the attribute's name.
     """
     size = file.seek(0, os.SEEK_END)
-    refuse_heaps(file, size)
+    refuse_walks(file, size)
     file.seek(0)
     with h5py.File(file, "r") as opened:
         reader = _Reader(size, unpacked_limit(size) if limit is None else limit)
@@ -68,10 +68,8 @@ class _Reader:
         self.metadata: dict[str, str] = {}
 
     def group(self, group: Any, path: str, depth: int) -> None:
-        address = h5py.h5o.get_info(group.id).addr
-        if address in self.seen or depth > _DEPTH_LIMIT:
-            raise RefusedError(f"has the group {path!r} inside itself, or too deep", CONVERT)
-        self.seen.add(address)
+        if depth > _DEPTH_LIMIT:
+            raise RefusedError(f"nests its groups too deep in {path!r}", CONVERT)
         self._attributes(group, path)
         for raw in group.id:
             self.objects += 1
@@ -82,16 +80,20 @@ class _Reader:
     def _link(self, group: Any, raw: bytes, path: str, depth: int) -> None:
         name = raw.decode("utf-8", "backslashreplace")
         path = f"{path}/{name}" if path else name
-        if group.id.links.get_info(raw).type != h5py.h5l.TYPE_HARD:
+        link = group.id.links.get_info(raw)
+        if link.type != h5py.h5l.TYPE_HARD:
             raise RefusedError(f"has {path!r} as a link to elsewhere, not followed", CONVERT)
         found = h5py.h5o.open(group.id, raw)
         if isinstance(found, h5py.h5g.GroupID):
+            # h5o.get_info would give the address too, and look at all that is in the group
+            if link.u in self.seen:
+                raise RefusedError(f"has the group {path!r} inside itself or twice", CONVERT)
+            self.seen.add(link.u)
             self.group(h5py.Group(found), path, depth + 1)
         elif isinstance(found, h5py.h5d.DatasetID):
-            address = h5py.h5o.get_info(found).addr
-            if address not in self.datasets:
-                self.datasets[address] = self._dataset(found, path)
-            self.arrays[path] = self.datasets[address]
+            if link.u not in self.datasets:
+                self.datasets[link.u] = self._dataset(found, path)
+            self.arrays[path] = self.datasets[link.u]
             self._attributes(h5py.Dataset(found), path)
 
     def _attributes(self, owner: Any, path: str) -> None:
