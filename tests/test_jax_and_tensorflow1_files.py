@@ -1,5 +1,7 @@
 """Files of Flax, Equinox, Haiku and TensorFlow 1: the network computes what they computed."""
 
+import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +89,16 @@ def test_a_leaf_that_lies(tmp_path):
     path.write_bytes(content[:-4])
     with pytest.raises(WeightsError, match=r"declares \(3,\) of float32 for array 3"):
         read_arrays(path)
+
+
+def test_a_leaf_whose_header_lies(tmp_path):
+    path = tmp_path / "a.eqx"
+    path.write_bytes(b"\x93NUMPY\x02\0" + struct.pack("<I", 1 << 31) + bytes(40))
+    tracemalloc.start()
+    with pytest.raises(WeightsError, match="holds '0' with too long a header"):
+        read_arrays(path)
+    assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    tracemalloc.stop()
 
 
 def test_msgpack_of_long_lists(tmp_path):

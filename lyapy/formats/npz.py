@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from math import prod
 from typing import IO, Any
@@ -48,11 +49,17 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
 def read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Read and check an array's header; return shape, whether in Fortran order, and dtype."""
     # Version 3 is for structured arrays only.
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    reader = readers.get(npy.read_magic(stream))
-    if reader is None:
+    readers = {(1, 0): (2, npy.read_array_header_1_0), (2, 0): (4, npy.read_array_header_2_0)}
+    version = npy.read_magic(stream)
+    if version not in readers:
         raise RefusedError(f"holds {name!r} in an npy version that is not read")
-    shape, fortran, dtype = reader(stream, max_header_size=_HEADER_LIMIT)
+    width, reader = readers[version]
+    # numpy would read as much as the header claims
+    size = stream.read(width)
+    if int.from_bytes(size, "little") > _HEADER_LIMIT:
+        raise RefusedError(f"holds {name!r} with too long a header", "write it with numpy.savez")
+    header = io.BytesIO(size + stream.read(int.from_bytes(size, "little")))
+    shape, fortran, dtype = reader(header, max_header_size=_HEADER_LIMIT)
     if dtype.kind not in _KINDS or dtype.itemsize == 0:
         what = f"holds {name!r} of dtype {dtype}; objects and records are not read"
         raise RefusedError(what, "write plain arrays of numbers")
