@@ -1,6 +1,9 @@
 """Closed loops: the composed program and step against the open loop fed by hand."""
 
 import re
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -166,3 +169,19 @@ def test_keras_keeps_read_outs_transposed(ending):
     R, c = find_readout("a.h5", {**arrays, "other": np.ones((2, 3))}, set(), network)
     assert R.shape == (2, 4)
     np.testing.assert_array_equal(c, np.ones(2))
+
+
+def test_a_reservoir_learns_the_spectrum_of_a_flow():
+    """The example, with less to learn from: its closed loop has Lorenz's exponents."""
+    path = Path(__file__).parents[1] / "examples" / "lorenz_reservoir.py"
+    example = SimpleNamespace(**runpy.run_path(str(path)))
+    series = example.lorenz(4000, substeps=5)
+    series = (series - series.mean(axis=0)) / series.std(axis=0)
+    loop = example.train(series)
+    found = lyapunov_spectrum(
+        loop, steps=5000, transient=500, k=4, initial_state=loop.warm_up(series[-300:]), dt=0.02
+    )
+    error = np.abs(found.exponents[:3] - example.KNOWN)
+    assert np.all(error < 4 * found.standard_error[:3] + [0.02, 0.02, 0.2])
+    assert np.all(found.standard_error[:3] < [0.1, 0.1, 0.3])
+    assert found.exponents[3] < -30.0
