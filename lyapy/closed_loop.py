@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -208,6 +209,7 @@ def _block_reader(start: int, stop: int) -> Callable[[Any, Array, Array], Array]
     def read(weights: Any, state: Array, drive: Array) -> Array:
         return state[..., start:stop]
 
+    _name(read, start, stop)
     return read
 
 
@@ -226,7 +228,7 @@ def _loop_step(layers: tuple[_Layer, ...], start: int, stop: int) -> Step:
         x = state[..., start:stop] @ R.T + c
         run(stack, x, state, new_state, coefficients)
 
-    step.__qualname__ = "closed_loop." + ".".join(layer.step.__qualname__ for layer in layers)
+    _name(step, start, stop, run)
     step.parts = parts  # type: ignore[attr-defined]
     return step
 
@@ -251,4 +253,16 @@ def _stack_step(layers: Sequence[_Layer]) -> tuple[Callable[..., None], tuple[An
         step(weights, state[..., start:stop], drive, new, coefficients[..., first:last])
         follow(others, read(weights, new, drive), state, new_state, coefficients)
 
+    _name(run, start, stop, first, last, step, read, follow)
     return run, (*parts, step, read, run)
+
+
+def _name(function: Callable[..., Any], *captured: Any) -> None:
+    """Give a function a name of its own among those that captured something else.
+
+    Compiled code read from the disk is linked by name: functions of the same name and types,
+    cached by different processes, would be taken for one another.
+    """
+    names = (getattr(c, "__module__", "") + getattr(c, "__qualname__", str(c)) for c in captured)
+    digest = hashlib.sha256("/".join(names).encode()).hexdigest()[:16]
+    function.__qualname__ = f"closed_loop_{function.__name__}_{digest}"

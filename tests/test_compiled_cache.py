@@ -48,6 +48,27 @@ def test_code_cached_by_different_processes_does_not_mix(filled_cache):
     assert done.returncode == 0, done.stderr
 
 
+LOOPS = """
+import numpy as np, sys, lyapy
+from lyapy.engines.compiled.forward import layer_forward
+from lyapy.forward import forward_chunk
+for n in map(int, sys.argv[1:]):
+    network = lyapy.random_network("vanilla", n, 2, seed=1)
+    loop = lyapy.ClosedLoop(network, np.ones((2, n)))
+    inputs, state = np.zeros((9, 0)), np.linspace(-1, 1, n)
+    wanted = forward_chunk(loop, inputs, state).states
+    found = forward_chunk(loop, inputs, state, layer_forward).states
+    assert np.allclose(found, wanted, rtol=0, atol=1e-12), (n, found, wanted)
+"""
+
+
+def test_closed_loops_of_other_sizes_do_not_mix(tmp_path):
+    """Their composed steps differ in nothing but the sizes that they have captured."""
+    for sizes in (("4",), ("5",), ("6", "4")):
+        done = run(LOOPS, *sizes, cache=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
 def test_a_warm_cache_compiles_nothing(filled_cache):
     before = sorted(p.name for p in filled_cache.rglob("*"))
     assert run(COMPARE, "lstm", cache=filled_cache).returncode == 0
