@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 
-__all__ = ["CheckpointError", "Interrupted", "LockedError", "WeightsError"]
+__all__ = ["CheckpointError", "DeviceError", "Interrupted", "LockedError", "WeightsError"]
 
 
 class WeightsError(ValueError):
@@ -33,6 +33,10 @@ class LockedError(OSError):
 
 class CheckpointError(OSError):
     """A checkpoint or result that could not be written; the last one is whole."""
+
+
+class DeviceError(OSError):
+    """No GPU is found, or it cannot be used."""
 
 
 class Interrupted(KeyboardInterrupt):

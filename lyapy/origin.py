@@ -35,17 +35,22 @@ def describe_origin(network: Network) -> dict[str, Any]:
         "network_origin": network.origin,
         "network_sha256": network.digest(),
         "assumptions": list(network.assumptions),
-        "versions": {name: _version(name) for name in PACKAGES}
-        | {"python": platform.python_version()},
+        "versions": installed_versions() | {"python": platform.python_version()},
         "machine": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor(),
         "command": shlex.join(sys.argv),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
 
+def installed_versions() -> dict[str, str]:
+    """Return the versions of the packages that numbers depend on."""
+    return {name: _version(name) for name in PACKAGES}
+
+
 @cache
-def _processor() -> str:
+def processor() -> str:
+    """Return the processor's name."""
     # the compiled engine and BLAS choose their instructions by it
     from llvmlite.binding import get_host_cpu_name
 

@@ -111,7 +111,7 @@ def test_a_divergence_is_told_and_writes_nothing(folder, capsys):
 
 
 def test_a_missing_backend_is_told(capsys, monkeypatch):
-    monkeypatch.setattr("lyapy.engines.find_spec", lambda name: None)
+    monkeypatch.setattr("lyapy.engines.gpu.device.find_spec", lambda name: None)
     words = ["gru.npz", "--inputs", "drive.npy", "-o", "run.h5", "--backend", "cupy"]
     assert main(["spectrum", *words]) == 2
     assert capsys.readouterr().err.startswith("lyapy: error: backend='cupy' needs CuPy")

@@ -1,4 +1,4 @@
-"""``lyapy info``: what a weights file holds, as lyapy understands it."""
+"""``lyapy info``: what a weights file holds, as lyapy understands it, and what a machine has."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-SUMMARY = "print the layers and sizes of a weights file, and what was assumed"
+SUMMARY = "print layers and sizes of a weights file and what was assumed, or what a machine has"
 EXAMPLE = "lyapy info model.pt"
 OTHERS_SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_weights(parser)
+    add_weights(parser, optional=True)
+    machine = "print versions, CPU and GPU instead"
+    parser.add_argument("--system", action="store_true", help=machine)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what a network is, or which there are to choose from."""
+    """Print what a network is, or which there are to choose from, or what the machine has."""
+    if arguments.system:
+        return _print_system()
+    if arguments.weights is None:
+        raise ValueError("WEIGHTS is missing; give a weights file, or --system")
     from ..formats import read_contents
     from ..layouts import find_layers
     from ..loading import network_from_contents, recurrent_names
@@ -42,6 +48,14 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"  not recurrent: {name} {tuple(contents.arrays[name].shape)}")
     if len(others) > OTHERS_SHOWN:
         print(f"  not recurrent: {len(others) - OTHERS_SHOWN} more")
+    return 0
+
+
+def _print_system() -> int:
+    from ..system import describe_system
+
+    for name, found in describe_system().items():
+        print(f"{name}: {found}")
     return 0
 
 

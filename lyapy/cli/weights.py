@@ -23,13 +23,14 @@ __all__ = [
 BACKENDS = ("auto", "numba", "numpy", "cupy")
 
 
-def add_weights(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """Add the weights file, or several, and the hints for what it leaves open."""
+def add_weights(
+    parser: argparse.ArgumentParser, *, several: bool = False, optional: bool = False
+) -> None:
+    """Add the weights file, or several, or one or none, and the hints for what it leaves open."""
+    many = "+" if several else "?" if optional else None
     kinds = "of PyTorch, Keras, ONNX, JAX …"
-    if several:
-        parser.add_argument("weights", metavar="WEIGHTS", nargs="+", help=f"file {kinds}")
-    else:
-        parser.add_argument("weights", metavar="WEIGHTS", help=kinds)
+    kinds = f"file {kinds}" if several else kinds
+    parser.add_argument("weights", metavar="WEIGHTS", nargs=many, help=kinds)
     hints = parser.add_argument_group("hints", "where the weights file leaves something open")
     hints.add_argument("--cell", help="the cell's name, such as gru-reset-before")
     hints.add_argument("--nonlinearity", help="of vanilla cells: tanh, relu or identity")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from .gpu.device import find_device
 
 if TYPE_CHECKING:
     from ..follower import Engine
@@ -22,7 +23,9 @@ def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
     ValueError
         If there is no such backend.
     ModuleNotFoundError
-        If the backend is not available here.
+        If the backend is not installed.
+    DeviceError
+        If there is no GPU for it.
     """
     from ..follower import Engine
 
@@ -37,10 +40,6 @@ def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
 
         return Engine("numpy", layer_forward, ArrayTangent)
     if backend == "cupy":
-        if find_spec("cupy") is None:
-            raise ModuleNotFoundError(
-                "backend='cupy' needs CuPy, which is not installed; "
-                "python -m pip install 'lyapy[cuda12]' (or cuda13)"
-            )
+        find_device()
         raise ModuleNotFoundError("backend='cupy' is not part of this version; use 'numba'")
     raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}")

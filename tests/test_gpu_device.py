@@ -1,0 +1,81 @@
+"""What is found of a GPU, and what is told where there is none."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import lyapy
+from lyapy.cli import main
+from lyapy.engines.gpu import device
+from lyapy.errors import DeviceError
+
+
+def cupy_of(devices):
+    """A module that stands for CuPy on a machine with so many devices, or none to ask about."""
+
+    def count():
+        if devices is None:
+            raise RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient")
+        return devices
+
+    runtime = SimpleNamespace(
+        getDeviceCount=count,
+        getDeviceProperties=lambda number: {"name": f"GPU {number}".encode()},
+        runtimeGetVersion=lambda: 12080,
+    )
+    current = SimpleNamespace(id=0, mem_info=(3 * 10**9, 8 * 10**9))
+    return SimpleNamespace(
+        cuda=SimpleNamespace(runtime=runtime, Device=lambda: current),
+        get_default_memory_pool=lambda: SimpleNamespace(free_bytes=lambda: 10**9),
+        asarray=None,
+        asnumpy=None,
+        __version__="14.2.0",
+        __spec__=object(),
+    )
+
+
+def test_one_file_imports_cupy_and_only_when_asked():
+    package = Path(lyapy.__file__).parent
+    importing = re.compile(r"^\s*(import|from) cupyx?\b", re.MULTILINE)
+    files = [path for path in package.rglob("*.py") if importing.search(path.read_text())]
+    assert files == [package / "engines/gpu/device.py"]
+    code = "import sys, lyapy.lyapunov; sys.exit('cupy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("devices", [None, 0])
+def test_a_machine_without_a_gpu(devices, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "cupy", cupy_of(devices))
+    with pytest.raises(DeviceError, match=r"no NVIDIA GPU.*use backend='numba'"):
+        lyapy.lyapunov_spectrum(lyapy.random_network("gru", 3), steps=5, backend="cupy")
+    assert main(["info", "--system"]) == 0
+    assert re.search(
+        r"^GPU: none: backend='cupy' finds no NVIDIA GPU", capsys.readouterr().out, re.M
+    )
+
+
+def test_a_machine_with_a_gpu(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "cupy", cupy_of(1))
+    found = device.find_device()
+    assert (found.name, found.free_bytes()) == ("GPU 0, CUDA 12.8, CuPy 14.2.0", 4 * 10**9)
+    assert main(["info", "--system"]) == 0
+    assert "\nGPU: GPU 0, CUDA 12.8, CuPy 14.2.0, 4 GB free\n" in capsys.readouterr().out
+
+
+def test_a_machine_without_cupy(monkeypatch, capsys):
+    monkeypatch.setattr(device, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"needs CuPy.*lyapy\[cuda12\]"):
+        device.find_device()
+    assert main(["info", "--system"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^packages: lyapy .*numpy .*numba", out, re.M)
+    assert "\nGPU: none: backend='cupy' needs CuPy" in out
+
+
+def test_info_needs_something_to_tell_of(capsys):
+    assert main(["info"]) == 2
+    assert "WEIGHTS is missing; give a weights file, or --system" in capsys.readouterr().err
