@@ -10,6 +10,7 @@ import numpy as np
 
 from .engines.carry import Carry
 from .engines.full import FullTangent, Tangent
+from .engines.gpu.device import Device
 from .engines.tangent_step import orthonormalize, tangent_step
 from .forward import LayerForward
 from .network import Part
@@ -28,12 +29,15 @@ class Engine(NamedTuple):
     ----------
     checked : bool
         Whether full spectra are checked by the determinant as they go.
+    device : Device or None
+        What the trajectories are computed on side by side; one after the other without.
     """
 
     name: str
     run_layer: LayerForward
     tangent: Callable[[Program, int], Tangent]
     checked: bool = True
+    device: Device | None = None
 
 
 class PartResult(NamedTuple):
@@ -81,9 +85,8 @@ class Follower:
 
     def advance(self, coefficients: Array, start: int) -> Array:
         """Move through a chunk that begins at step ``start``; return the growth (tiles, k)."""
-        tile, steps = self.schedule.control.tile, len(coefficients)
-        ends = np.minimum(np.arange(tile, steps + tile, tile), steps)
-        alive = self._alive(coefficients, ends)
+        ends = self.schedule.tile_ends(len(coefficients))
+        alive = self.living(self.part.dead_directions(coefficients), ends)
         before, control = self.carry.frame.copy(), self.schedule.control
         # what overflows is found below
         with np.errstate(over="ignore", invalid="ignore"):
@@ -92,34 +95,73 @@ class Follower:
             program = self.part.program
             what = describe_overflow(program, coefficients, before, start, control)
             raise FloatingPointError(what)
-        counted = start - self.schedule.transient
-        if counted < 0:
-            self.carry.reset_statistics()
+        logs, excess, counted = None, -np.inf, start - self.schedule.transient
         if counted >= 0:
-            excess = self.part.bounds.excess(coefficients, ends, tiles, counted // tile)
-            self.carry.norm_excess = max(self.carry.norm_excess, excess)
-            rows = (counted // tile + np.arange(len(tiles))) // self.schedule.tiles_per_row
-            np.add.at(self.growth, rows, tiles)
-            if len(self.carry.frame) == self.part.program.state_size:
-                self._compare(coefficients, ends, tiles, counted == 0)
+            logs = self.part.log_abs_det(coefficients) if self.full else None
+            excess = self.part.bounds.excess(coefficients, ends, tiles, counted // control.tile)
+        self.count(tiles, start, ends, excess, logs, coefficients)
         return tiles
 
-    def _alive(self, coefficients: Array, ends: Array) -> Array:
-        """Return the directions that are not dead in each tile; once dead is dead for good."""
-        dead = self.part.dead_directions(coefficients)
+    @property
+    def full(self) -> bool:
+        """Whether the whole spectrum is computed, and the sum rule applies."""
+        return len(self.carry.frame) == self.part.program.state_size
+
+    def living(self, dead: Array, ends: Array) -> Array:
+        """Return the directions that are not dead in each tile; once dead is dead for good.
+
+        Parameters
+        ----------
+        dead : array (T,)
+            Dead directions of each step.
+        ends : array (tiles,)
+        """
         most = np.maximum.reduceat(dead, np.concatenate([[0], ends[:-1]]))
         alive = self.part.program.state_size - np.maximum.accumulate(most)
         rows: Array = np.minimum(alive, self.alive)
         self.alive = int(rows[-1])
         return rows
 
-    def _compare(self, coefficients: Array, ends: Array, tiles: Array, first: bool) -> None:
+    def count(
+        self,
+        tiles: Array,
+        start: int,
+        ends: Array,
+        excess: float,
+        logs: Array | None,
+        coefficients: Array,
+    ) -> None:
+        """Count the growth ``tiles`` (tiles, k) of a chunk that begins at step ``start``.
+
+        Parameters
+        ----------
+        ends : array (tiles,)
+        excess : float
+            Of the growth above its bounds, as `NormBounds.excess` returns it.
+        logs : array (T,), optional
+            log|det J|, where it has a closed form.
+        coefficients : array (T, C)
+            Of the first tile at least; read only if `by_lu` is set.
+        """
+        counted = start - self.schedule.transient
+        if counted < 0:
+            self.carry.reset_statistics()
+            return
+        self.carry.norm_excess = max(self.carry.norm_excess, excess)
+        first = counted // self.schedule.control.tile
+        rows = (first + np.arange(len(tiles))) // self.schedule.tiles_per_row
+        np.add.at(self.growth, rows, tiles)
+        if self.full:
+            self._compare(coefficients, ends, tiles, logs, counted == 0)
+
+    def _compare(
+        self, coefficients: Array, ends: Array, tiles: Array, logs: Array | None, first: bool
+    ) -> None:
         """Add to both sides of the sum rule.
 
         Without a closed form only the first tile is compared, by LU of the dense Jacobians, and
         only where that is asked for.
         """
-        logs = self.part.log_abs_det(coefficients)
         if logs is None and first and self.by_lu:
             program, identity = self.part.program, np.eye(self.part.program.state_size)
             # some at a time, for the sake of memory

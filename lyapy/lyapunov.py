@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .arguments import (
+    check_for_device,
     check_frame,
     check_inputs,
     check_size,
@@ -26,6 +27,8 @@ from .checkpoint.run import check_run_file, run_checkpointed
 from .collecting import collect
 from .engines import choose_engine
 from .engines.factors import FactorTangent
+from .engines.gpu.precision import choose_precision
+from .engines.gpu.running import run_batches
 from .engines.interval import make_control
 from .forward import layer_forward
 from .frames import initial_frames
@@ -56,13 +59,14 @@ def lyapunov_spectrum(
     trajectories: int | None = None,
     transient: int = 0,
     interval: int | str = "auto",
-    tolerance: float = 1e-8,
+    tolerance: float | None = None,
     frame: Any = "random",
     initial_state: Any = None,
     seed: int = 0,
     dt: float | None = None,
     two_ended: bool = True,
     backend: str = "auto",
+    precision: str = "float64",
     threads: int | None = None,
     blas_threads: int = 1,
     progress: bool = False,
@@ -104,8 +108,9 @@ def lyapunov_spectrum(
         Steps at the beginning that move state and frame and are not counted.
     interval : "auto" or int
         Steps between two reorthonormalizations; "auto" holds the error within ``tolerance``.
-    tolerance : float
-        Rounding error admitted in the growth of one interval, in nats.
+    tolerance : float, optional
+        Rounding error admitted in the growth of one interval, in nats; 1e-8 by default, and 2.5e-4
+        in float32.
     frame : "random", "identity" or array (k, D)
         Initial deviation vectors, as rows. With an array a stack is followed as a whole
         instead of layer by layer; rounding can then push nearly equal exponents of different
@@ -121,10 +126,13 @@ def lyapunov_spectrum(
         Allow a full spectrum to be computed as a leading frame under J and a trailing one
         under J⁻ᵀ, where that is cheaper or resolves more; the exponents are the same.
     backend : {"auto", "numba", "numpy", "cupy"}
-        "numpy" is the readable reference, "auto" the compiled CPU engine.
+        "numpy" is the readable reference, "auto" the compiled CPU engine, "cupy" an NVIDIA GPU,
+        see docs/gpu.md.
+    precision : {"float64", "float32"}
+        In which a GPU computes; the CPU knows float64 only.
     threads : int, optional
-        Trajectories computed at a time; the CPUs available by default. The result does not
-        depend on it.
+        Trajectories computed at a time; by default as many as there are CPUs, or as fit on a GPU.
+        The result does not depend on it on the CPU, on a GPU within the tolerance only.
     blas_threads : int
         Threads inside each matrix product, for one trajectory of a large network; with more
         than one the last bits of the result may depend on them.
@@ -180,21 +188,26 @@ def lyapunov_spectrum(
     goal = check_until(until, max_steps, steps, network, checkpoint)
     all_inputs = check_inputs(network, inputs, transient, goal.most if goal else steps)
     start = check_start(network, all_inputs, initial_state, trajectories, seed)
-    control = make_control(interval, tolerance, TILE)
+    arithmetic = choose_precision(precision, backend)
+    tolerance = arithmetic.tolerance if tolerance is None else tolerance
+    control = make_control(interval, tolerance, TILE, arithmetic.roundoff)
     recording = make_recording(record, record_every, control)
     control = control._replace(tile=recording.tile)
     counted = all_inputs.shape[1] - transient
     schedule = make_schedule(network, transient, counted, control, recording)
-    threads = default_threads() if threads is None else threads
+    B = len(start.states)
+    threads = (B if backend == "cupy" else default_threads()) if threads is None else threads
     check_size("threads", threads, 1)
     check_size("blas_threads", blas_threads, 1)
     engine = choose_engine(backend, blas_threads)
+    if engine.device is not None:
+        check_for_device(network, recording)
     if "factors" in recording.kinds:
         engine = engine._replace(tangent=FactorTangent, checked=False)
     if any(cell.plain for cell in network.cells):
         engine = engine._replace(run_layer=layer_forward)
-    parts = network.parts(whole=not isinstance(frame, str), tolerance=two_ended and tolerance)
-    B = len(start.states)
+    invertible = two_ended and engine.device is None
+    parts = network.parts(whole=not isinstance(frame, str), tolerance=invertible and tolerance)
     layout = layout_of(network, parts, schedule, B, k)
 
     def begin(b: int, schedule: Schedule = schedule) -> Trajectory:
@@ -209,7 +222,10 @@ def lyapunov_spectrum(
             network, parts, drive, start.states[b], frames, schedule, engine, by_lu=b == 0
         )
 
-    run_all = partial(run_trajectories, count=B, threads=threads, progress=progress)
+    run: Callable[..., list[TrajectoryResult]] = run_trajectories
+    if engine.device is not None:
+        run = partial(run_batches, device=engine.device, precision=arithmetic)
+    run_all = partial(run, count=B, threads=threads, progress=progress)
 
     def compute(checkpointer: Checkpointer | None = None) -> Spectrum:
         # threads of BLAS inside the threads here would fight for the cores
@@ -244,14 +260,15 @@ def lyapunov_spectrum(
         "record_every": recording.every,
         "input_sequences": len(all_inputs) if network.input_size else 0,
         "backend": engine.name,
+        "precision": precision,
         "threads": threads,
         "blas_threads": blas_threads,
         "inputs_sha256": array_digest(all_inputs),
         "initial_states_sha256": array_digest(start.states),
         **describe_origin(network),
     }
-    run = check_run_file(checkpoint, checkpoint_every, overwrite, require_identical, recording)
-    spectrum = run_checkpointed(run, settings, layout, compute) if run else compute()
+    file = check_run_file(checkpoint, checkpoint_every, overwrite, require_identical, recording)
+    spectrum = run_checkpointed(file, settings, layout, compute) if file else compute()
     warn_of_rounding(spectrum, control, whole_stack=len(network.cells) > len(parts))
     return spectrum
 

@@ -84,8 +84,8 @@ class Part:
         return total
 
     def dead_directions(self, coefficients: Array) -> Array:
-        """Return for each J among coefficients (T, C) a lower bound (T,) on its nullity."""
-        most = np.zeros(len(coefficients), dtype=np.int64)
+        """Return for each J among coefficients (..., C) a lower bound (...) on its nullity."""
+        most = np.zeros_like(coefficients, shape=coefficients.shape[:-1], dtype=np.int64)
         for cell, named in self._named(coefficients):
             most = np.maximum(most, cell.dead_directions(named))
         return most
@@ -175,7 +175,7 @@ class Network:
 
     def split_state(self, state: Array) -> list[Array]:
         """Cut states (..., D) into the layers' states."""
-        ends = np.cumsum([cell.state_size for cell in self.cells])[:-1]
+        ends = np.cumsum([cell.state_size for cell in self.cells])[:-1].tolist()
         return list(np.split(state, ends, axis=-1))
 
     def blocks(self) -> Iterator[tuple[str, int]]:

@@ -68,6 +68,11 @@ class Schedule(NamedTuple):
         tiles = -(-steps // self.control.tile)
         return self._replace(steps=steps, tiles_per_row=-(-tiles // HISTORY_ROWS))
 
+    def tile_ends(self, steps: int) -> Array:
+        """Return the steps of a chunk of so many at which its tiles end."""
+        tile = self.control.tile
+        return np.minimum(np.arange(tile, steps + tile, tile), steps)
+
     def chunks(self, position: int) -> Iterator[tuple[int, int]]:
         """Yield the chunks from ``position`` on, whole tiles, of the transient and after it."""
         for first, last in ((0, self.transient), (self.transient, self.total)):

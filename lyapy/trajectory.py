@@ -92,14 +92,26 @@ class Trajectory:
         )
         _check_states(chunk, start)
         tiles = [follower.advance(chunk.coefficients, start) for follower in self.followers]
+        self.finish(stop, chunk.states, tiles)
+        return stop - start
+
+    def finish(self, stop: int, states: Array, tiles: Sequence[Array]) -> None:
+        """Go on to step ``stop``, with what the chunk up to it has come to.
+
+        Parameters
+        ----------
+        states : array (T, D)
+            After each step.
+        tiles : sequence of array (tiles, k)
+            Growth, for each part.
+        """
         if self.schedule.recording.kinds:
-            if start >= self.schedule.transient:
-                self.recorder.add(chunk.states, tiles)
+            if self.position >= self.schedule.transient:
+                self.recorder.add(states, tiles)
             else:
                 self.recorder.start()
-        self.state = chunk.states[-1]
+        self.state = states[-1]
         self.position = stop
-        return stop - start
 
     def history(self, first: int, last: int) -> Array:
         """Return rows of the history (last − first, K), the parts side by side."""

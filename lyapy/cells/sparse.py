@@ -9,7 +9,7 @@ import numpy as np
 from ..types import Array
 from .base import as_matrix
 
-__all__ = ["Sparse", "as_weight", "product"]
+__all__ = ["Sparse", "as_weight", "dense", "product"]
 
 
 class Sparse(NamedTuple):
@@ -56,18 +56,19 @@ def product(x: Array, matrix: Array | Sparse) -> Array:
     """Return ``x @ matrix.T`` for x (..., columns)."""
     if not isinstance(matrix, Sparse):
         return x @ matrix.T
-    rows, columns = map(int, matrix.shape)
-    sparse = _rows_of(x)((matrix.values, matrix.columns, matrix.starts), shape=(rows, columns))
-    result: Array = (sparse @ x.reshape(-1, columns).T).T.reshape(*x.shape[:-1], rows)
+    columns = int(matrix.shape[1])
+    result: Array = (_rows(matrix) @ x.reshape(-1, columns).T).T.reshape(*x.shape[:-1], -1)
     return result
 
 
-def _rows_of(x: Array) -> Any:
-    """Return the class of sparse matrices that multiply ``x``."""
-    if isinstance(x, np.ndarray):
-        from scipy.sparse import csr_array
+def dense(matrix: Sparse) -> Array:
+    """Return the matrix with its zeros."""
+    return np.asarray(_rows(matrix).toarray())
 
-        return csr_array
-    from cupyx.scipy.sparse import csr_matrix
 
-    return csr_matrix
+def _rows(matrix: Sparse) -> Any:
+    from scipy.sparse import csr_array
+
+    build: Any = csr_array
+    shape = tuple(map(int, matrix.shape))
+    return build((matrix.values, matrix.columns, matrix.starts), shape=shape)

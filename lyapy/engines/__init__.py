@@ -1,4 +1,4 @@
-"""The engines: the readable one on arrays, and the compiled one."""
+"""The engines: the readable one on arrays, the compiled one, and the one on a GPU."""
 
 from __future__ import annotations
 
@@ -40,6 +40,9 @@ def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
 
         return Engine("numpy", layer_forward, ArrayTangent)
     if backend == "cupy":
-        find_device()
-        raise ModuleNotFoundError("backend='cupy' is not part of this version; use 'numba'")
+        from ..forward import layer_forward
+        from .array import ArrayTangent
+
+        # what the device cannot do, the readable engine does
+        return Engine("cupy", layer_forward, ArrayTangent, device=find_device())
     raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}")

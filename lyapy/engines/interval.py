@@ -54,17 +54,25 @@ class Control(NamedTuple):
     graded: bool = False
 
 
-def make_control(interval: int | str, tolerance: float, tile: int) -> Control:
+def make_control(
+    interval: int | str, tolerance: float, tile: int, roundoff: float = UNIT_ROUNDOFF
+) -> Control:
     """Return the control for ``interval`` ("auto" or a number of steps) and ``tolerance``.
+
+    Parameters
+    ----------
+    roundoff : float
+        u of the arithmetic; the tolerance must be about ten times as large at least.
 
     Raises
     ------
     ValueError
         If an argument is out of range.
     """
-    if not isinstance(tolerance, (int, float)) or not 1e-15 <= tolerance < 1:
-        raise ValueError(f"tolerance is {tolerance!r}; it must lie between 1e-15 and 1")
-    limit = math.log(tolerance / UNIT_ROUNDOFF)
+    least = float(f"{9.0 * roundoff:.0e}")
+    if not isinstance(tolerance, (int, float)) or not least <= tolerance < 1:
+        raise ValueError(f"tolerance is {tolerance!r}; it must lie between {least:g} and 1")
+    limit = math.log(tolerance / roundoff)
     if interval == "auto":
         return Control(limit, 0, tile)
     if not isinstance(interval, (int, np.integer)) or interval < 1:

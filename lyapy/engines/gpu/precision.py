@@ -1,0 +1,54 @@
+"""The precisions in which a device computes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..interval import LOG_RANGE, UNIT_ROUNDOFF
+
+__all__ = ["PRECISIONS", "Precision", "choose_precision"]
+
+
+class Precision(NamedTuple):
+    """A floating-point type, and what follows from it.
+
+    Attributes
+    ----------
+    name : str
+        NumPy's.
+    roundoff : float
+        u, to which the interval's spread is bound.
+    log_range : float
+        exp(±log_range) keeps norms, and their squares in a sum, inside the type's range.
+    tolerance : float
+        By default, about √u: half of the digits for the spread, half for the result.
+    """
+
+    name: str
+    roundoff: float
+    log_range: float
+    tolerance: float
+
+
+PRECISIONS = {
+    "float64": Precision("float64", UNIT_ROUNDOFF, LOG_RANGE, 1e-8),
+    "float32": Precision("float32", 2.0**-24, 40.0, 2.5e-4),
+}
+
+
+def choose_precision(name: str, backend: str) -> Precision:
+    """Return the precision of a name.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or the backend does not compute in it.
+    """
+    if name not in PRECISIONS:
+        raise ValueError(f"precision is {name!r}; it must be one of {', '.join(PRECISIONS)}")
+    if name != "float64" and backend != "cupy":
+        raise ValueError(
+            f"precision is {name!r}, in which backend={backend!r} does not compute; use "
+            "'float64', or backend='cupy'"
+        )
+    return PRECISIONS[name]

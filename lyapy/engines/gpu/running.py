@@ -1,0 +1,113 @@
+"""The trajectories of a run, in batches on one device."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from ...progress import Progress
+from ...trajectory import Trajectory, TrajectoryResult
+from .batch import Batch
+from .device import Device
+from .memory import exhausted, fitting
+from .precision import Precision
+
+if TYPE_CHECKING:
+    from ...checkpoint.checkpointer import Checkpointer
+
+__all__ = ["run_batches"]
+
+log = logging.getLogger("lyapy")
+
+# share of the time that may go into bringing what a checkpoint needs to the host
+CHECKPOINT_SHARE = 0.05
+
+
+def run_batches(
+    begin: Callable[[int], Trajectory],
+    count: int,
+    steps: int,
+    *,
+    threads: int,
+    progress: bool,
+    device: Device,
+    precision: Precision,
+    checkpointer: Checkpointer | None = None,
+) -> list[TrajectoryResult]:
+    """Run the trajectories to their end, as many side by side as the device has room for.
+
+    Parameters
+    ----------
+    begin, count, steps, progress, checkpointer
+        As for `lyapy.running.run_trajectories`.
+    threads : int
+        The most trajectories at a time.
+
+    Raises
+    ------
+    FloatingPointError
+        If a trajectory diverges; names it.
+    MemoryError
+        If the device's memory does not suffice; names the sizes and what would be smaller.
+    """
+    display = Progress(count * steps, progress)
+    trajectories = [begin(b) for b in range(count)]
+    for b, trajectory in enumerate(trajectories):
+        if checkpointer is not None:
+            checkpointer.restore(b, trajectory)
+            display.skip(trajectory.position)
+    most = min(threads, fitting(trajectories[0], device, precision))
+    repeated = fallbacks = 0
+    try:
+        for numbers in _groups(trajectories, most):
+            members = [trajectories[b] for b in numbers]
+            try:
+                batch = Batch(numbers, members, device, precision)
+                _run(batch, display, checkpointer)
+            except MemoryError as error:
+                text = exhausted(members[0], device, precision, len(members))
+                raise MemoryError(text) from error
+            repeated += sum(part.repeated for part in batch.parts)
+            fallbacks += sum(part.tangent.fallbacks for part in batch.parts)
+    except BaseException:
+        display.stop()
+        raise
+    finally:
+        display.close()
+    if repeated or fallbacks:
+        log.info(
+            "%d tiles of a trajectory were repeated on the CPU, %d intervals fell back from "
+            "Cholesky's factor to Gram-Schmidt",
+            repeated,
+            fallbacks,
+        )
+    return [trajectory.result() for trajectory in trajectories]
+
+
+def _groups(trajectories: list[Trajectory], most: int) -> Iterator[list[int]]:
+    """Yield the numbers of unfinished trajectories that stand at the same step."""
+    by_position: dict[int, list[int]] = {}
+    for b, trajectory in enumerate(trajectories):
+        if not trajectory.finished:
+            by_position.setdefault(trajectory.position, []).append(b)
+    # what has gone farthest first, as it was begun first
+    for _, numbers in sorted(by_position.items(), reverse=True):
+        for i in range(0, len(numbers), most):
+            yield numbers[i : i + most]
+
+
+def _run(batch: Batch, display: Progress, checkpointer: Checkpointer | None) -> None:
+    cost, published = 0.0, time.monotonic()
+    while not batch.finished:
+        display.update(batch.advance())
+        began = time.monotonic()
+        due = batch.finished or cost <= CHECKPOINT_SHARE * (began - published)
+        if checkpointer is not None and due:
+            batch.fetch()
+            for b, trajectory in zip(batch.numbers, batch.trajectories, strict=True):
+                checkpointer.publish(b, trajectory)
+            published = time.monotonic()
+            cost = published - began
+    batch.fetch()

@@ -1,0 +1,197 @@
+"""Frames of many trajectories on their way through a tile of time, with one controller."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...program import Program
+from ...types import Array
+from ..carry import UNKNOWN_RATE
+from ..interval import Control, effective_spread, next_interval, next_rate, shortened
+from .device import Device
+from .precision import Precision
+from .qr import Orthonormal, first_panel, orthonormalize
+from .step import BatchStep
+
+__all__ = ["BatchTangent", "Tile"]
+
+
+class Tile(NamedTuple):
+    """What B trajectories come to in one tile; on the host.
+
+    Attributes
+    ----------
+    growth, error : array (B, rows)
+        Sum of log R_ii, and of its estimated rounding error.
+    spread : array (B,)
+        Largest over the intervals.
+    intervals, rejections : int
+    failed : array (B,)
+        Trajectories that the device cannot take through the tile.
+    """
+
+    growth: Array
+    error: Array
+    spread: Array
+    intervals: int
+    rejections: int
+    failed: Array
+
+
+class _Interval(NamedTuple):
+    """An interval tried: its result on the device, and what was read of it (B,)."""
+
+    found: Orthonormal
+    spread: Array
+    sound: Array
+
+
+class BatchTangent:
+    """The deviation vectors of B trajectories.
+
+    The interval is the same for all, and follows from the largest spread among them, which is
+    read once at the end of an interval.
+
+    Parameters
+    ----------
+    program : Program
+    frames : array (B, k, D)
+        Orthonormal rows; on the host.
+    device : Device
+    precision : Precision
+    control : Control
+        Whose limit is for this precision.
+
+    Attributes
+    ----------
+    frames : array (B, k, D)
+        On the device; replaced, never changed in place.
+    rate : float
+        Expected spread per step.
+    panel : int
+        Rows that are orthonormalized by Cholesky's factor; halved where that fails.
+    fallbacks : int
+        How often it failed.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        frames: Array,
+        device: Device,
+        precision: Precision,
+        control: Control,
+    ) -> None:
+        self.device = device
+        self.precision = precision
+        self.control = control
+        self.step = BatchStep(program, frames.shape[1], self._to_device)
+        self.frames = self._to_device(frames)
+        self.panel = first_panel(frames.shape[1])
+        self.identity = self._to_device(np.eye(self.panel))
+        self.rate = UNKNOWN_RATE
+        self.fallbacks = 0
+        # what E of the panels may be; rounding alone makes a few u
+        tolerance = np.exp(control.limit) * precision.roundoff
+        self.admitted = max(0.1 * tolerance, 100.0 * precision.roundoff)
+
+    def _to_device(self, array: Array) -> Array:
+        return self.device.to_device(array.astype(self.precision.name))
+
+    # what has failed goes on as NaN or infinity, to no effect
+    @np.errstate(divide="ignore", invalid="ignore", over="ignore")
+    def advance(self, coefficients: Array, rows: int, failed: Array) -> Tile:
+        """Move the first ``rows`` of all frames through a tile.
+
+        Parameters
+        ----------
+        coefficients : array (steps, B, C)
+            On the device.
+        failed : array (B,)
+            Trajectories that need not be looked at; their frames are of no use afterwards.
+        """
+        B, total = len(failed), len(coefficients)
+        frame, failed = self.frames[:, :rows], failed.copy()
+        growth = np.zeros_like(frame, shape=(B, rows), dtype=np.float64)
+        error = np.zeros_like(growth)
+        largest = np.zeros(B)
+        start = intervals = rejections = 0
+        while start < total and not failed.all():
+            left = total - start
+            rate, limit, fixed = self.rate, self.control.limit, self.control.fixed
+            steps = min(fixed or next_interval(rate, left, limit), left)
+            while True:
+                tried = self._try(coefficients[start : start + steps], frame, failed)
+                worst = float(tried.spread[~failed].max(initial=0.0))
+                if worst <= limit or steps == 1 or fixed:
+                    break
+                rejections += 1
+                steps = shortened(steps, worst, limit)
+            failed |= ~tried.sound
+            if steps == 1 and fixed <= 1:
+                failed |= tried.spread > limit
+            if failed.all():
+                break
+            self._count(tried, growth, error, worst > limit)
+            largest = np.where(failed, largest, np.maximum(largest, tried.spread))
+            worst = float(tried.spread[~failed].max(initial=0.0))
+            self.rate = next_rate(self.rate, worst, steps)
+            frame, start, intervals = tried.found.frame, start + steps, intervals + 1
+        kept = self.frames[:, rows:]
+        self.frames = np.concatenate([frame, kept], axis=1) if kept.shape[1] else frame
+        both = self.device.to_host(np.concatenate([growth, error], axis=1))
+        return Tile(both[:, :rows], both[:, rows:], largest, intervals, rejections, failed)
+
+    def _try(self, coefficients: Array, frame: Array, failed: Array) -> _Interval:
+        """Advance by an interval, and read its spreads: the only time to wait for the device."""
+        image = frame
+        for t in range(len(coefficients)):
+            image = self.step(coefficients[t], image)
+        found, (top, bottom, sound) = self._orthonormalize(image, self.panel)
+        if self.panel > 1 and not (sound | failed).all():
+            before = sound
+            found, (top, bottom, sound) = self._orthonormalize(image, 1)
+            self.fallbacks += 1
+            # unless it fails either way, for reasons of its own
+            if (sound & ~before & ~failed).any():
+                self.panel //= 2
+        pairs = zip(top.tolist(), bottom.tolist(), strict=True)
+        spread = np.array([self._spread(*pair) for pair in pairs])
+        return _Interval(found, np.where(sound, spread, np.inf), sound)
+
+    def _orthonormalize(
+        self, image: Array, panel: int
+    ) -> tuple[Orthonormal, tuple[Array, Array, Array]]:
+        """Return frames, and largest and smallest log R_ii and soundness (B,) on the host."""
+        found = orthonormalize(image, panel, self.identity)
+        read = [np.max(found.log_r, axis=1), np.min(found.log_r, axis=1)]
+        if found.defect is not None:
+            read.append(found.defect.astype(np.float64))
+        top, bottom, *defect = self.device.to_host(np.stack(read))
+        sound = np.isfinite(top) & np.isfinite(bottom)
+        for largest in defect:
+            sound &= largest <= self.admitted
+        return found, (top, bottom, sound)
+
+    def _spread(self, largest: float, smallest: float) -> float:
+        limit = self.control.limit
+        spread = effective_spread(largest, smallest, limit)
+        extent = max(abs(largest), abs(smallest))
+        return max(spread, extent * limit / self.precision.log_range)
+
+    def _count(self, tried: _Interval, growth: Array, error: Array, hidden: bool) -> None:
+        """Add an interval's growth and estimated errors, as `lyapy.engines.carry.Carry.count`."""
+        log_r, roundoff = tried.found.log_r, self.precision.roundoff
+        top = np.max(log_r, axis=1)[:, None]
+        noise = top - log_r
+        error += roundoff * np.exp(noise)
+        if hidden:
+            floor = np.log(tried.found.frame.shape[2] * roundoff) + top
+            log_r = np.where(noise > self.control.limit, np.logaddexp(log_r, floor), log_r)
+        growth += log_r
+
+    def save(self) -> dict[str, Any]:
+        """Return what decides on the intervals from here on."""
+        return {"rate": self.rate, "panel": self.panel, "fallbacks": self.fallbacks}
