@@ -76,6 +76,7 @@ def lyapunov_spectrum(
     record_every: int | None = None,
     overwrite: bool = False,
     require_identical: bool = False,
+    any_backend: bool = False,
 ) -> Spectrum:
     """Compute the Lyapunov spectrum of a network, driven or autonomous.
 
@@ -154,6 +155,9 @@ def lyapunov_spectrum(
     require_identical : bool
         Refuse to continue on another machine or with other versions or threads, where the last
         bits might differ, instead of warning of it.
+    any_backend : bool
+        Continue a run that another backend began, on the CPU or on a GPU; the result then is
+        within the tolerance, and the change is recorded.
 
     Returns
     -------
@@ -267,7 +271,9 @@ def lyapunov_spectrum(
         "initial_states_sha256": array_digest(start.states),
         **describe_origin(network),
     }
-    file = check_run_file(checkpoint, checkpoint_every, overwrite, require_identical, recording)
+    file = check_run_file(
+        checkpoint, checkpoint_every, overwrite, require_identical, recording, any_backend
+    )
     spectrum = run_checkpointed(file, settings, layout, compute) if file else compute()
     warn_of_rounding(spectrum, control, whole_stack=len(network.cells) > len(parts))
     return spectrum

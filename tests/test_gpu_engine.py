@@ -26,13 +26,13 @@ def totals(spectrum):
 
 
 def both(network, inputs, **options):
-    return (lyapunov_spectrum(network, inputs, backend=b, **options) for b in ("cupy", "numba"))
+    return (lyapunov_spectrum(network, inputs, backend=b, **options) for b in ("cupy", "numpy"))
 
 
 def test_it_agrees_with_the_cpu(kind):
     # not chaotic, and not too graded either
     network = lyapy.random_network(kind, 6, 3, gain=0.8, bias=0.3, layers=2, seed=1)
-    inputs = drive(3, 140, 3)
+    inputs = drive(2, 100, 3)
     gpu, cpu = both(network, inputs, transient=20, frame="identity")
     assert gpu.settings["backend"] == "cupy"
     sure = gpu.resolved & cpu.resolved
@@ -44,7 +44,7 @@ def test_it_agrees_with_the_cpu(kind):
     assert gpu.largest_spread.max() <= np.log(1e-8 / 2.0**-53)
     closed_form = CELLS[kind].log_abs_det is not Cell.log_abs_det
     compared = gpu.determinants[:, 0, 2].tolist()
-    assert compared == ([120.0] * 3 if closed_form else [64.0, 0.0, 0.0])
+    assert compared == ([80.0] * 2 if closed_form else [64.0, 0.0])
     assert gpu.sum_rule_residual < 1e-9 or not closed_form
 
 
@@ -97,10 +97,10 @@ def test_launches_do_not_grow_with_trajectories():
     launches = []
     for B in (2, 5):
         before = stand_in.COUNTS.launches
-        found = lyapunov_spectrum(network, drive(B, 128, 3), interval=4, backend="cupy")
-        assert found.intervals.tolist() == [[32]] * B
+        found = lyapunov_spectrum(network, drive(B, 128, 3), interval=1, backend="cupy")
+        assert found.intervals.tolist() == [[128]] * B
         launches.append(stand_in.COUNTS.launches - before)
-    assert launches[0] == launches[1] <= 128 * (60 + 12) + 32 * 60 + 200
+    assert launches[0] == launches[1] <= 128 * (60 + 12 + 80) + 200
 
 
 def test_trajectories_are_computed_with_others_and_alone():
@@ -130,7 +130,7 @@ def test_intervals_that_overshoot_are_repeated():
 def test_a_fixed_interval_that_is_too_long():
     network = lyapy.random_network("gru", 6, 3, gain=2.0, bias=0.3, seed=1)
     spectra = []
-    for backend in ("cupy", "numba"):
+    for backend in ("cupy", "numpy"):
         with pytest.warns(RuntimeWarning, match=r"interval=9 is too long.*not resolved"):
             found = lyapunov_spectrum(network, drive(300, 3), interval=9, backend=backend)
         spectra.append(found)

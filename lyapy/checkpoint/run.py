@@ -43,6 +43,8 @@ class RunFile(NamedTuple):
         Replace a finished run, another run, or another file.
     require_identical : bool
         Refuse to continue with other versions, threads or on another machine.
+    any_backend : bool
+        Continue what another backend began.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class RunFile(NamedTuple):
     every: float
     overwrite: bool
     require_identical: bool
+    any_backend: bool = False
 
 
 def check_run_file(
@@ -58,6 +61,7 @@ def check_run_file(
     overwrite: bool,
     require_identical: bool,
     recording: Recording,
+    any_backend: bool = False,
 ) -> RunFile | None:
     """Return where the run is kept, None if nowhere.
 
@@ -77,7 +81,7 @@ def check_run_file(
         return None
     # as its target, of which a link elsewhere would have other parts
     target = Path(os.path.realpath(path))
-    return RunFile(target, os.fspath(path), every, overwrite, require_identical)
+    return RunFile(target, os.fspath(path), every, overwrite, require_identical, any_backend)
 
 
 def run_checkpointed(
@@ -201,12 +205,17 @@ def _saved_or_new(
 def _refuse_others(run: RunFile, found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """Return what differs about the machine; raise ValueError if more differs."""
     different = differing(found, wanted)
-    asked = [f"{key} is {what}" for key, what in different.items() if not is_environment(key)]
-    where = [f"{key} is {what}" for key, what in different.items() if is_environment(key)]
+    of_place = {key for key in different if is_environment(key)}
+    if run.any_backend:
+        of_place |= {"backend"} & different.keys()
+    asked = [f"{key} is {what}" for key, what in different.items() if key not in of_place]
+    where = [f"{key} is {what}" for key, what in different.items() if key in of_place]
     if asked:
+        other = ", or continue it with any_backend=True (--any-backend)"
         raise ValueError(
             f"{run.shown}: is another run, {'; '.join(asked)}; give another output, or replace it "
             "with overwrite=True (--overwrite)"
+            + (other if different.keys() - of_place == {"backend"} else "")
         )
     if where and run.require_identical:
         raise ValueError(

@@ -45,14 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--transient", type=int, default=0, metavar="N", help="steps not counted at first (0)")
     between = "steps between two reorthonormalizations (auto)"
     add("--interval", type=_interval, default="auto", metavar="N|auto", help=between)
-    admitted = "rounding error admitted in one interval, in nats (1e-8)"
-    add("--tolerance", type=float, default=1e-8, metavar="X", help=admitted)
+    admitted = "rounding error admitted in one interval, in nats (1e-8; 2.5e-4 in float32)"
+    add("--tolerance", type=float, metavar="X", help=admitted)
     frames = "initial deviation vectors (random)"
     add("--frame", choices=("random", "identity"), default="random", help=frames)
     add("--seed", type=int, default=0, metavar="N", help="of frames and states (0)")
     per_time = "time of a step: exponents per unit of time instead of per step"
     add("--dt", type=float, metavar="X", help=per_time)
     add_engine(parser)
+    kinds = "in which a GPU computes (float64)"
+    add("--precision", choices=("float64", "float32"), default="float64", help=kinds)
     _add_run_file(parser)
     add_overwrite(parser)
     add("--quiet", action="store_true", help="no progress and no table")
@@ -71,6 +73,8 @@ def _add_run_file(parser: argparse.ArgumentParser) -> None:
     add("--record-every", type=int, metavar="N", help="steps between two recorded rows (64)")
     identical = "refuse to continue on another machine or with other versions or threads"
     add("--require-identical", action="store_true", help=identical)
+    moved = "continue a run that another backend began, on the CPU or on a GPU"
+    add("--any-backend", action="store_true", help=moved)
 
 
 def _record(text: str) -> tuple[str, ...]:
@@ -120,6 +124,7 @@ def _compute(arguments: argparse.Namespace) -> Spectrum:
             seed=arguments.seed,
             dt=arguments.dt,
             backend=arguments.backend,
+            precision=arguments.precision,
             threads=arguments.threads,
             blas_threads=arguments.blas_threads,
             progress=not arguments.quiet,
@@ -129,6 +134,7 @@ def _compute(arguments: argparse.Namespace) -> Spectrum:
             record_every=arguments.record_every,
             overwrite=arguments.overwrite,
             require_identical=arguments.require_identical,
+            any_backend=arguments.any_backend,
         )
         if not resumable:
             spectrum.save(arguments.output, overwrite=arguments.overwrite)

@@ -87,7 +87,10 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that choose the engine and its threads."""
     parser.add_argument("--backend", choices=BACKENDS, default="auto", help="engine (auto)")
     parser.add_argument(
-        "--threads", type=int, metavar="N", help="trajectories computed at a time (all CPUs)"
+        "--threads",
+        type=int,
+        metavar="N",
+        help="trajectories computed at a time (all CPUs, or as fit on a GPU)",
     )
     parser.add_argument(
         "--blas-threads",

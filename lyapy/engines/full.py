@@ -115,6 +115,9 @@ class FullTangent:
         self.rates = list(saved["rates"])
         if not saved["two_ended"]:
             self.trailing = None
+        if self.trailing is None and self.split < self.size:
+            # what an engine with two ends left to one without
+            self.split, self.rates = self.size, [UNKNOWN_RATE, UNKNOWN_RATE]
 
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control

@@ -15,6 +15,8 @@ import numpy as np
 from ...follower import Follower
 from ...self_checks import SAMPLED, describe_overflow
 from ...types import Array
+from ..carry import Carry
+from ..tangent_step import orthonormalize
 from .device import Device
 from .precision import Precision
 from .qr import first_panel
@@ -62,7 +64,7 @@ class BatchPart:
         self.part = followers[0].part
         self.schedule = followers[0].schedule
         self.roundoff = precision.roundoff
-        frames = np.stack([follower.carry.frame for follower in followers])
+        frames = np.stack([_in_one(follower.carry) for follower in followers])
         control = self.schedule.control
         self.tangent = BatchTangent(self.part.program, frames, device, precision, control)
         self.tangent.rate = max(follower.carry.rate for follower in followers)
@@ -165,3 +167,10 @@ class BatchPart:
         frames = self.device.to_host(self.tangent.frames).astype(np.float64)
         for follower, frame in zip(self.followers, frames, strict=True):
             follower.carry.frame = frame
+
+
+def _in_one(carry: Carry) -> Array:
+    """Return the frame, orthonormalized anew where an engine followed it from both ends."""
+    if carry.split < len(carry.frame):
+        carry.frame, carry.split = orthonormalize(carry.frame)[0], len(carry.frame)
+    return carry.frame

@@ -95,6 +95,7 @@ def _apply(group: _Group, coefficients: Array, vectors: Array, rows: int) -> Arr
         matrix = _values(term.matrix, coefficients).reshape(-1, rows, term.source.size)
         vectors = vectors @ np.swapaxes(matrix, 1, 2)
     elif term.matrix is not None:
+        assert not isinstance(term.matrix, Sparse)
         flat = vectors.reshape(-1, term.source.size) @ term.matrix.T
         vectors = flat.reshape(*vectors.shape[:2], rows)
     if term.left is not None:
