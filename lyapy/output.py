@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["check_output", "placed_whole", "write_whole"]
+__all__ = ["check_output", "placed_whole", "sync_folder", "write_whole"]
 
 
 def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
@@ -23,6 +24,12 @@ def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
     OSError
         If it is no regular file, or its folder is missing or cannot be written.
     """
+    target = _check_target(path, overwrite)
+    _check_folder(path, target.parent)
+    return target
+
+
+def _check_target(path: str | PathLike[str], overwrite: bool) -> Path:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f"{path}: is a folder; give the name of a file in it")
@@ -33,10 +40,19 @@ def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
         raise _exists(path)
     if not target.parent.exists():
         raise FileNotFoundError(f"{path}: the folder {target.parent} does not exist; create it")
-    descriptor, temporary = _create_beside(path, target)
-    os.close(descriptor)
-    temporary.unlink()
     return target
+
+
+def _check_folder(path: str | PathLike[str], folder: Path) -> None:
+    """Try to create a file, where possible one without a name: a kill leaves nothing behind."""
+    try:
+        os.close(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600))
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+            raise _unwritable(path, folder, error) from None
+        descriptor, temporary = _create_beside(path, folder / "_")
+        os.close(descriptor)
+        temporary.unlink()
 
 
 def write_whole(path: str | PathLike[str], data: bytes | memoryview, *, overwrite: bool) -> None:
@@ -76,7 +92,7 @@ def placed_whole(
     OSError
         As `write_whole`.
     """
-    target = check_output(path, overwrite=overwrite)
+    target = _check_target(path, overwrite)
     descriptor, temporary = _create_beside(path, scratch / "_" if scratch else target)
     try:
         with open(descriptor, "w+b") as file:
@@ -87,7 +103,7 @@ def placed_whole(
             os.replace(temporary, target)
         else:
             _place_new(temporary, target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except FileExistsError:
         raise _exists(path) from None
     except OSError as error:
@@ -108,10 +124,13 @@ def _create_beside(path: str | PathLike[str], target: Path) -> tuple[int, Path]:
     try:
         return os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666), temporary
     except OSError as error:
-        raise type(error)(
-            f"{path}: the folder {target.parent} cannot be written ({error.strerror}); "
-            "choose another folder"
-        ) from None
+        raise _unwritable(path, target.parent, error) from None
+
+
+def _unwritable(path: str | PathLike[str], folder: Path, error: OSError) -> OSError:
+    return type(error)(
+        f"{path}: the folder {folder} cannot be written ({error.strerror}); choose another folder"
+    )
 
 
 def _place_new(temporary: Path, target: Path) -> None:
@@ -130,8 +149,8 @@ def _place_new(temporary: Path, target: Path) -> None:
             raise
 
 
-def _sync_folder(folder: Path) -> None:
-    # some file systems cannot; the file itself is safe
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk; some file systems cannot."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

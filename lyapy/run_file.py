@@ -10,6 +10,7 @@ nested group for each nested dict.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -109,10 +110,10 @@ def write_spectrum(
         If the file cannot be written.
     """
 
-    def fill(file: h5py.File) -> None:
+    def fill(file: h5py.File, check: Callable[[], None]) -> None:
         _write_contents(spectrum, file)
         if records is not None:
-            records.write(file.create_group("records"))
+            records.write(file.create_group("records"), check)
 
     write_sealed(path, fill, overwrite=overwrite, scratch=scratch)
 

@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import h5py
 
@@ -40,7 +40,7 @@ class DamagedError(ValueError):
 
 def write_sealed(
     path: str | PathLike[str],
-    fill: Callable[[h5py.File], None],
+    fill: Callable[[h5py.File, Callable[[], None]], None],
     *,
     overwrite: bool,
     scratch: Path | None = None,
@@ -51,7 +51,8 @@ def write_sealed(
     ----------
     path : str or path
     fill
-        Called with the HDF5 file, which it fills.
+        Called with the HDF5 file, which it fills, and with a function that raises OSError if
+        something could not be written, to be called now and then where there is much.
     overwrite : bool
     scratch : Path, optional
         Folder for the file until it is whole, on the same disk; that of ``path`` by default.
@@ -70,7 +71,7 @@ def write_sealed(
         shield = _Shield(raw)
         try:
             with h5py.File(shield, "w", userblock_size=USER_BLOCK) as file:
-                fill(file)
+                fill(file, shield.check)
         finally:
             shield.check()
         raw.flush()
@@ -155,18 +156,18 @@ class _Shield(io.RawIOBase):
             raise self.error
 
     def readinto(self, buffer) -> int:  # type: ignore[no-untyped-def]
-        found: int = self.raw.readinto(buffer)  # type: ignore[attr-defined]
+        view = memoryview(buffer).cast("B")
+        found = self._tried(self.raw.readinto, view)  # type: ignore[attr-defined]
+        if self.error is not None:
+            view[:] = bytes(len(view))
         return found
 
     def write(self, data) -> int:  # type: ignore[no-untyped-def]
         size = memoryview(data).nbytes
         if self.error is None:
-            try:
-                self.raw.write(data)
-                return size
-            except OSError as error:
-                self.error = error
-        self.raw.seek(size, io.SEEK_CUR)
+            self._tried(self.raw.write, data)
+        if self.error is not None:
+            self._tried(self.raw.seek, size, io.SEEK_CUR)
         return size
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -181,7 +182,7 @@ class _Shield(io.RawIOBase):
     def flush(self) -> None:
         self._tried(self.raw.flush)
 
-    def _tried(self, do: Callable[..., int | None], *arguments: int | None) -> int:
+    def _tried(self, do: Callable[..., int | None], *arguments: Any) -> int:
         try:
             return do(*arguments) or 0
         except OSError as error:

@@ -20,6 +20,7 @@ from lyapy.layouts.canonical import canonical_bytes
 from lyapy.run_file import STORED
 from lyapy.sealed import check_seal
 from lyapy.trajectory import Trajectory
+from tests.made_checkpoints import OFTEN, checkpoint_every_chunk
 
 DRIVE = np.random.default_rng(0).normal(size=(3, 1000, 2))
 OPTIONS = {"transient": 130, "threads": 2}
@@ -212,13 +213,14 @@ def test_other_conditions_are_told(path, monkeypatch):
     assert_same_bits(found, lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS))
 
 
-def unfinished(path, monkeypatch, chunks=12, every=1e-6):
+def unfinished(path, monkeypatch, chunks=12):
     """Leave a run with several checkpoints behind."""
     restore = interrupt_after(chunks, monkeypatch)
-    with pytest.raises(Interrupted):
-        lyapy.lyapunov_spectrum(
-            network(), DRIVE, checkpoint=path, checkpoint_every=every, **OPTIONS
-        )
+    options = {**OPTIONS, "checkpoint": path, "checkpoint_every": OFTEN}
+    with monkeypatch.context() as patched:
+        checkpoint_every_chunk(patched)
+        with pytest.raises(Interrupted):
+            lyapy.lyapunov_spectrum(network(), DRIVE, **options)
     restore()
     return path.with_name("run.h5.parts")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from ..trajectory import Trajectory
 from ..types import Array
 from .parts import Saved, Segment, now, read_history, write_parts
 
-__all__ = ["Checkpointer"]
+__all__ = ["Checkpointer", "finished"]
 
 # records that wait in memory before they are written; a trajectory ahead of the disk waits
 BUFFER_BYTES = 64 * 1024**2
@@ -60,10 +61,11 @@ class Checkpointer:
         self._published: dict[int, _Published] = {}
         self._records: dict[int, dict[str, tuple[int, list[Array]]]] = {}
         self._waiting = 0
-        self._error: OSError | None = None
+        self._error: BaseException | None = None
         self._desk = threading.Condition()
         self._closing = False
-        self._thread = threading.Thread(target=self._write_regularly, name="lyapy-checkpoints")
+        # an interruption between two lines must not leave a process that never ends
+        self._thread = threading.Thread(target=self._run, name="lyapy-checkpoints", daemon=True)
 
     @property
     def seconds(self) -> float:
@@ -83,11 +85,11 @@ class Checkpointer:
         with self._desk:
             self._closing = True
             self._desk.notify_all()
-        self._thread.join()
-        if self._error is None:
-            self._write()
+        interruption = finished(self._thread)
         if self._error is not None and (kind is None or issubclass(kind, KeyboardInterrupt)):
             raise self._failure()
+        if interruption is not None:
+            raise interruption
 
     def restore(self, b: int, trajectory: Trajectory) -> None:
         """Put trajectory ``b`` where the last checkpoint left it."""
@@ -120,24 +122,35 @@ class Checkpointer:
 
     def _failure(self) -> CheckpointError:
         assert self._error is not None
+        what = getattr(self._error, "strerror", None) or repr(self._error)
         kept = f"checkpoint {self.saved.number} is whole" if self.saved.number else "none was"
-        return CheckpointError(f"{self._error}; {kept}, run the command again to continue from it")
+        return CheckpointError(f"{what}; {kept}, run the command again to continue from it")
 
-    def _write_regularly(self) -> None:
+    def _run(self) -> None:
+        """Write regularly, and once more at the end.
+
+        All is written here: HDF5 must not be interrupted, and signals reach the main thread only.
+        """
         due = time.monotonic() + self.every
-        while True:
-            with self._desk:
-                while not self._closing and self._waiting <= BUFFER_BYTES:
-                    left = due - time.monotonic()
-                    if left <= 0:
-                        break
-                    self._desk.wait(min(left, threading.TIMEOUT_MAX))
-                if self._closing:
-                    return
+        try:
+            while self._wait(due):
+                due = time.monotonic() + self.every
+                self._write()
             self._write()
-            if self._error is not None:
-                return
-            due = time.monotonic() + self.every
+        except BaseException as error:
+            with self._desk:
+                self._error = error
+                self._desk.notify_all()
+
+    def _wait(self, due: float) -> bool:
+        """Wait for the time, or for much to write; return False at the end of the run."""
+        with self._desk:
+            while not self._closing and self._waiting <= BUFFER_BYTES:
+                left = due - time.monotonic()
+                if left <= 0:
+                    break
+                self._desk.wait(min(left, threading.TIMEOUT_MAX))
+            return not self._closing
 
     def _write(self) -> None:
         """Write a checkpoint of what was published since the last one, if anything was."""
@@ -160,11 +173,23 @@ class Checkpointer:
             settings={**self.saved.settings, "seconds": self.seconds},
             trajectories=self.saved.trajectories | {b: p.saved for b, p in published.items()},
         )
-        try:
-            self.saved = write_parts(self.folder, saved, segment)
-        except OSError as error:
-            with self._desk:
-                self._error = error
-                self._desk.notify_all()
-            return
+        self.saved = write_parts(self.folder, saved, segment)
         self._rows |= {b: found.rows for b, found in published.items()}
+
+
+def finished(
+    thread: threading.Thread, hurry: Callable[[], None] | None = None
+) -> KeyboardInterrupt | None:
+    """Wait for the end of a thread; return the interruption that came meanwhile, if any.
+
+    ``hurry`` is called when it comes.
+    """
+    interruption = None
+    while thread.is_alive():
+        try:
+            thread.join()
+        except KeyboardInterrupt as stop:
+            interruption = stop
+            if hurry is not None:
+                hurry()
+    return interruption

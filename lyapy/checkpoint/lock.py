@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import LockedError
+from ..errors import CheckpointError, LockedError
+from ..output import sync_folder
 
 __all__ = ["held", "holder"]
 
@@ -33,6 +34,8 @@ def held(folder: Path, run: str) -> Iterator[None]:
     ------
     LockedError
         If another process holds it; names host and process.
+    CheckpointError
+        If the disk has no room for the lock.
     OSError
         If the folder cannot be written.
     """
@@ -40,13 +43,19 @@ def held(folder: Path, run: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # only while it is held: a name given free first could be another process's by now
-        if os.listdir(folder) == [NAME]:
-            (folder / NAME).unlink()
-            folder.rmdir()
-        else:
-            os.ftruncate(descriptor, 0)
+        # what fails here must not hide how the run ended; the lock itself goes with the descriptor
+        with suppress(OSError):
+            _leave(folder, descriptor)
         os.close(descriptor)
+
+
+def _leave(folder: Path, descriptor: int) -> None:
+    # only while it is held: a name given free first could be another process's by now
+    if os.listdir(folder) == [NAME]:
+        (folder / NAME).unlink()
+        folder.rmdir()
+    else:
+        os.ftruncate(descriptor, 0)
 
 
 def holder(folder: Path) -> str | None:
@@ -70,6 +79,8 @@ def _acquire(folder: Path, run: str) -> int:
     path = folder / NAME
     while True:
         folder.mkdir(exist_ok=True)
+        # else the checkpoints would be lost with the folder's name in a power cut
+        sync_folder(folder.parent)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:
@@ -80,12 +91,22 @@ def _acquire(folder: Path, run: str) -> int:
             if not _is_still(descriptor, path):
                 os.close(descriptor)
                 continue
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, json.dumps(_me()).encode())
+            _sign(descriptor, path, run)
         except BaseException:
             os.close(descriptor)
             raise
         return descriptor
+
+
+def _sign(descriptor: int, path: Path, run: str) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(_me()).encode())
+    except OSError as error:
+        raise CheckpointError(
+            f"{run}: {path} could not be written ({error.strerror}); free some space and run the "
+            "command again, or choose another folder"
+        ) from None
 
 
 def _flock(descriptor: int, path: Path, run: str) -> None:

@@ -26,6 +26,7 @@ from .layout import Layout
 __all__ = [
     "Saved",
     "Segment",
+    "check_segments",
     "newest_state",
     "now",
     "parts_folder",
@@ -105,10 +106,10 @@ def write_parts(folder: Path, saved: Saved, segment: dict[int, Segment]) -> Save
     filled = {b: s for b, s in segment.items() if len(s.history) or s.records}
     if filled:
         name = f"segment-{saved.number:06}.h5"
-        digest = write_sealed(folder / name, lambda f: _fill_segment(f, filled), overwrite=True)
+        digest = write_sealed(folder / name, lambda f, _: _fill_segment(f, filled), overwrite=True)
         saved = saved._replace(segments={**saved.segments, name: digest})
     state = folder / f"state-{saved.number:06}.h5"
-    write_sealed(state, lambda file: _fill_state(file, saved), overwrite=True)
+    write_sealed(state, lambda file, _: _fill_state(file, saved), overwrite=True)
     for number in sorted(_numbers(folder, "state"))[:-STATES_KEPT]:
         (folder / f"state-{number:06}.h5").unlink(missing_ok=True)
     return saved

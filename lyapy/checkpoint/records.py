@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,14 +22,24 @@ CHUNK_BYTES = 1 << 20
 
 
 class Records(NamedTuple):
-    """The records of a finished run, still in its segments."""
+    """The records of a finished run, still in its segments.
+
+    Attributes
+    ----------
+    folder : Path
+    saved : Saved
+    layout : Layout
+    stop : threading.Event
+        Makes `write` end with KeyboardInterrupt.
+    """
 
     folder: Path
     saved: Saved
     layout: Layout
+    stop: threading.Event
 
-    def write(self, group: h5py.Group) -> None:
-        """Write the records into a group, some rows at a time.
+    def write(self, group: h5py.Group, check: Callable[[], None]) -> None:
+        """Write the records into a group, some rows at a time, with ``check()`` between them.
 
         Raises
         ------
@@ -52,6 +63,9 @@ class Records(NamedTuple):
         for b, name, first, array in self._pieces():
             group[name][b, first : first + len(array)] = array
             written[name] += len(array)
+            check()
+            if self.stop.is_set():
+                raise KeyboardInterrupt
         short = [name for name, count in written.items() if count != B * rows]
         if short:
             raise DamagedError(f"{self.folder}: rows of {', '.join(short)} are missing")
@@ -60,6 +74,8 @@ class Records(NamedTuple):
         """Yield trajectory, name, first row and rows of all records in the segments."""
         for segment, digest in self.saved.segments.items():
             path = self.folder / segment
+            if not path.exists():
+                raise DamagedError(f"{path}: is missing")
             if check_seal(path) != digest:
                 raise DamagedError(f"{path}: is not the segment that the state names")
             with open(path, "rb") as raw, h5py.File(raw, "r") as file:
@@ -72,4 +88,4 @@ class Records(NamedTuple):
 
 def records_of(folder: Path, saved: Saved, layout: Layout) -> Records | None:
     """Return the records of a finished run, None where there are none."""
-    return Records(folder, saved, layout) if layout.record_shapes else None
+    return Records(folder, saved, layout, threading.Event()) if layout.record_shapes else None

@@ -7,20 +7,21 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import CheckpointError, Interrupted
 from ..recording import Recording
-from ..run_file import check_run_output, read_spectrum, write_spectrum
+from ..run_file import check_run_output, read_spectrum
 from ..spectrum import Spectrum
 from . import lock
 from .checkpointer import Checkpointer
+from .ending import write_result
 from .identity import differing, is_environment
 from .layout import Layout
-from .parts import Saved, now, parts_folder, read_saved, remove
+from .parts import Saved, newest_state, now, parts_folder, read_saved, remove
 from .records import records_of
 
 __all__ = ["RunFile", "check_run_file", "run_checkpointed"]
@@ -113,15 +114,20 @@ def run_checkpointed(
     Interrupted
         If the run is interrupted; it can be continued.
     """
+    folder = parts_folder(run.path)
     found = _find_finished(run, settings)
     if found is not None:
+        # those that a kill has left; where another process is at work, it is about to remove them
+        with suppress(OSError):
+            if folder.exists():
+                with lock.held(folder, run.shown):
+                    _remove_own(folder, settings)
         return found
-    folder = parts_folder(run.path)
-    _check_space(run, layout)
+    _check_space(run, layout, folder)
     with lock.held(folder, run.shown):
         found = _find_finished(run, settings)
         if found is not None:
-            remove(folder)
+            _remove_own(folder, settings)
             return found
         saved, changes = _saved_or_new(run, folder, settings, layout)
         remove(folder, keep=saved)
@@ -132,12 +138,7 @@ def run_checkpointed(
             if changes:
                 spectrum.settings["environment_changes"] = changes
             records = records_of(folder, checkpointer.saved, layout)
-            try:
-                write_spectrum(spectrum, run.path, overwrite=True, records=records, scratch=folder)
-            except OSError as error:
-                raise CheckpointError(
-                    f"{error}; all is kept in {folder}: run the command again to write it"
-                ) from None
+            write_result(spectrum, run.path, records, folder)
             remove(folder)
         return spectrum
 
@@ -152,6 +153,13 @@ def _interruptible(run: RunFile, checkpointer: Checkpointer) -> Iterator[None]:
             f"{run.shown}: interrupted after {checkpointer.seconds:.0f} s, {kept} is kept; run the "
             "same command again to continue"
         ) from None
+
+
+def _remove_own(folder: Path, settings: dict[str, Any]) -> None:
+    """Remove the parts of a finished run, but not those of another one that is to replace it."""
+    saved = newest_state(folder)
+    if saved is None or all(is_environment(key) for key in differing(saved.settings, settings)):
+        remove(folder)
 
 
 def _find_finished(run: RunFile, settings: dict[str, Any]) -> Spectrum | None:
@@ -225,11 +233,12 @@ def _refuse_others(run: RunFile, found: dict[str, Any], wanted: dict[str, Any]) 
     return where
 
 
-def _check_space(run: RunFile, layout: Layout) -> None:
-    """Raise CheckpointError if the disk has no room for the records."""
+def _check_space(run: RunFile, layout: Layout, folder: Path) -> None:
+    """Raise CheckpointError if the disk has no room for the records still to be written."""
     free = shutil.disk_usage(run.path.parent).free
-    if layout.record_bytes > free:
+    needed = layout.record_bytes - sum(path.stat().st_size for path in folder.glob("segment-*"))
+    if needed > free:
         raise CheckpointError(
-            f"{run.shown}: the records need up to {layout.record_bytes / 1e9:.3g} GB, and "
+            f"{run.shown}: the records need up to {needed / 1e9:.3g} GB more, and "
             f"{free / 1e9:.3g} GB are free; record less, or choose another folder"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from ..spectrum import Spectrum
 from ..trajectory import TrajectoryResult
 from ..types import Array
 from . import lock
-from .parts import Saved, newest_state, parts_folder, read_history
+from .parts import Saved, check_segments, newest_state, parts_folder, read_history
 
 __all__ = ["Unfinished", "read_unfinished"]
 
@@ -47,10 +48,25 @@ def read_unfinished(path: str | PathLike[str]) -> Unfinished | None:
     """Return how far the run is whose result is to go to ``path``; None if there is none.
 
     Any process may ask, at any time.
+
+    Raises
+    ------
+    DamagedError
+        If a segment is not what was written.
     """
     folder = parts_folder(path)
     if not folder.is_dir():
         return None
+    try:
+        return _read(folder)
+    except FileNotFoundError:
+        # it has ended meanwhile
+        if not os.path.exists(path):
+            raise
+        return None
+
+
+def _read(folder: Path) -> Unfinished:
     holder, saved = lock.holder(folder), newest_state(folder)
     if saved is None:
         return Unfinished(0, 0, "", holder, None)
@@ -61,6 +77,7 @@ def read_unfinished(path: str | PathLike[str]) -> Unfinished | None:
 
 
 def _so_far(folder: Path, saved: Saved) -> Spectrum | None:
+    check_segments(folder, saved)
     history = read_history(folder, saved)
     rows = min((len(found) for found in history.values() if len(found)), default=0)
     if not rows:
