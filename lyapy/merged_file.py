@@ -9,7 +9,7 @@ run file holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any, BinaryIO
 
@@ -59,13 +59,14 @@ def write_merged(
     """
     ordered = sorted(rows, key=lambda row: row.name)
 
-    def fill(file: h5py.File) -> None:
+    def fill(file: h5py.File, check: Callable[[], None]) -> None:
         file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION)
         _write_index(file, ordered)
         copies = file.create_group("runs")
         for number, row in enumerate(ordered):
             if row.name in runs:
                 _copy(runs[row.name], copies, str(number))
+                check()
 
     write_sealed(path, fill, overwrite=overwrite)
 
