@@ -4,10 +4,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import stand_in
 
 import lyapy
+from lyapy import engines
 from lyapy.cells import CELLS, Cell
 from lyapy.cells.activations import tanh
+from lyapy.engines.gpu.device import find_device
+from lyapy.errors import DeviceError
 from lyapy.forward import forward_chunk
 
 # the cells whose Jacobian is the derivative of their step, not a surrogate for it
@@ -22,6 +26,28 @@ def kind(request):
 @pytest.fixture(params=["numpy", "numba"])
 def backend(request):
     return request.param
+
+
+@pytest.fixture(params=["stand-in", pytest.param("cupy", marks=pytest.mark.gpu)])
+def device(request, monkeypatch):
+    """What backend="cupy" computes on: a stand-in array module, and a GPU where there is one."""
+    if request.param == "cupy":
+        try:
+            return find_device()
+        except (ModuleNotFoundError, DeviceError) as error:
+            pytest.skip(str(error))
+    found = stand_in.stand_in()
+    monkeypatch.setattr(engines, "find_device", lambda: found)
+    return found
+
+
+@pytest.fixture
+def counts(device, monkeypatch):
+    """Launches and waits, which the stand-in counts."""
+    if device.name != stand_in.NAME:
+        pytest.skip("a GPU does not count")
+    monkeypatch.setattr(stand_in, "COUNTS", stand_in.Counts())
+    return stand_in.COUNTS
 
 
 def difference_jacobian(network, state, x, step=1e-3):

@@ -23,3 +23,13 @@ def test_one_case_of_the_growth_benchmark_runs():
     seconds, memory = growth.in_a_process(case | {"threads": 1})
     assert seconds > 0.0
     assert 10.0 < memory < 2000.0
+
+
+def test_gpu_benchmark_runs_on_the_stand_in():
+    command = [sys.executable, "-m", "tests.benchmarks.gpu", "--stand-in"]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if "trajectories" in line]
+    assert len(rows) == 3
+    assert all(float(row.split("|")[-2]) < 1e-6 for row in rows)

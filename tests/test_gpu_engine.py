@@ -1,4 +1,4 @@
-"""The GPU engine on a stand-in array module: it agrees with the CPU, and waits seldom."""
+"""The GPU engine agrees with the CPU, and waits seldom."""
 
 import numpy as np
 import pytest
@@ -6,15 +6,11 @@ import stand_in
 from conftest import Rate, RateByParts, mixed_stack, qr_growth
 
 import lyapy
-from lyapy import engines, lyapunov_spectrum
+from lyapy import lyapunov_spectrum
 from lyapy.cells import CELLS, Cell
 from lyapy.engines.gpu import part, qr, tangent
 
-
-@pytest.fixture(autouse=True)
-def device(monkeypatch):
-    monkeypatch.setattr(engines, "find_device", stand_in.stand_in)
-    monkeypatch.setattr(stand_in, "COUNTS", stand_in.Counts())
+pytestmark = pytest.mark.usefixtures("device")
 
 
 def drive(*shape, seed=2):
@@ -81,25 +77,25 @@ def test_a_given_frame_and_no_inputs():
     np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-8)
 
 
-def test_one_wait_for_each_interval():
+def test_one_wait_for_each_interval(counts):
     """And one for each tile, and a few for each chunk of time; none for a step."""
     network = lyapy.random_network("gru", 32, 3, gain=0.8, seed=1)
     gpu = lyapunov_spectrum(network, drive(4, 640, 3), k=8, backend="cupy")
     intervals = int(gpu.intervals.max() + gpu.rejections.max())
     tiles, chunks = 10, 2
-    assert stand_in.COUNTS.waits <= intervals + tiles + 4 * chunks + 1
+    assert counts.waits <= intervals + tiles + 4 * chunks + 1
     assert intervals < 40
 
 
-def test_launches_do_not_grow_with_trajectories():
+def test_launches_do_not_grow_with_trajectories(counts):
     """The forward pass and the tangent step of a GRU, and in each interval a QR of four panels."""
     network = lyapy.random_network("gru", 32, 3, gain=0.8, seed=1)
     launches = []
     for B in (2, 5):
-        before = stand_in.COUNTS.launches
+        before = counts.launches
         found = lyapunov_spectrum(network, drive(B, 128, 3), interval=1, backend="cupy")
         assert found.intervals.tolist() == [[128]] * B
-        launches.append(stand_in.COUNTS.launches - before)
+        launches.append(counts.launches - before)
     assert launches[0] == launches[1] <= 128 * (60 + 12 + 80) + 200
 
 
@@ -185,12 +181,12 @@ def graded_rows(B, k, D, spread):
 
 @pytest.mark.parametrize("panel", [1, 4, 8])
 @pytest.mark.parametrize(("k", "D"), [(1, 3), (7, 7), (20, 24), (33, 40)])
-def test_orthonormalization_of_many_frames(panel, k, D):
+def test_orthonormalization_of_many_frames(panel, k, D, device):
     """R_ii are as good as Householder's, up to the defect."""
     rows = graded_rows(3, k, D, 15.0)
-    found = qr.orthonormalize(stand_in.to_device(rows), panel, stand_in.to_device(np.eye(panel)))
-    frame, log_r = found.frame.get(), found.log_r.get()
-    defect = np.zeros(3) if found.defect is None else found.defect.get()
+    found = qr.orthonormalize(device.to_device(rows), panel, device.to_device(np.eye(panel)))
+    frame, log_r = device.to_host(found.frame), device.to_host(found.log_r)
+    defect = np.zeros(3) if found.defect is None else device.to_host(found.defect)
     for b in range(3):
         wanted = np.log(np.abs(np.diagonal(np.linalg.qr(rows[b].T)[1])))
         np.testing.assert_allclose(log_r[b], wanted, atol=1e-8 + defect[b])

@@ -1,4 +1,4 @@
-"""Runs on a device, here the stand-in: checkpoints, memory, float32, the command line."""
+"""Runs on a GPU or its stand-in: checkpoints, memory, float32, the command line."""
 
 import weakref
 
@@ -18,14 +18,12 @@ DRIVE = np.random.default_rng(0).normal(size=(3, 300, 2))
 NETWORK = lyapy.random_network("lstm", 5, 2, layers=2, seed=1)
 
 
+pytestmark = pytest.mark.usefixtures("device")
+
+
 @pytest.fixture(autouse=True)
-def device(monkeypatch):
-    monkeypatch.setattr(engines, "find_device", stand_in.stand_in)
+def _short_chunks(monkeypatch):
     monkeypatch.setattr(schedule, "CHUNK_TILES", 1)
-
-
-def small_device(monkeypatch, free_bytes):
-    monkeypatch.setattr(engines, "find_device", lambda: stand_in.stand_in(free_bytes))
 
 
 def interrupt_after(chunks, monkeypatch, kind=batch.Batch):
@@ -94,10 +92,11 @@ def test_trajectories_in_batches_that_fit(monkeypatch):
     np.testing.assert_allclose(split.growth, whole.growth, atol=1e-7)
 
 
-def test_memory_that_does_not_suffice_for_one(monkeypatch):
-    small_device(monkeypatch, 10_000)
+def test_memory_that_does_not_suffice_for_one(device, monkeypatch):
+    small = device._replace(free_bytes=lambda: 10_000)
+    monkeypatch.setattr(engines, "find_device", lambda: small)
     message = (
-        r"1 trajectory needs about .* GB on a stand-in, and 1e-05 GB are free \(state of 20, 20 "
+        r"1 trajectory needs about .* GB on .*, and 1e-05 GB are free \(state of 20, 20 "
         r"deviation vectors, chunks of 64 steps, float64\); give a smaller k, or precision="
     )
     with pytest.raises(MemoryError, match=message):
@@ -114,7 +113,7 @@ def test_memory_that_runs_out(monkeypatch):
 
 
 @pytest.mark.parametrize(("kind", "k"), [("gru", 40), ("lstm", 16)])
-def test_the_estimate_of_memory_covers_what_is_used(kind, k, monkeypatch):
+def test_the_estimate_of_memory_covers_what_is_used(kind, k, counts, monkeypatch):
     """Against the arrays that live on the stand-in at the same time, but for products' own."""
     live, most = [0], [0]
     begin = stand_in.DeviceArray.__init__

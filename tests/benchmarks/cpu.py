@@ -175,12 +175,12 @@ def environment(command: str, cores: int = 1) -> str:
     return f"{where} of {model}; {python}; {command}; {times}, everything warmed up."
 
 
-def replace_table(table: str, begin: str, end: str) -> None:
-    """Put the table between its marks in the docs."""
-    text = DOCS.read_text()
+def replace_table(table: str, begin: str, end: str, page: Path = DOCS) -> None:
+    """Put the table between its marks in a page of the docs."""
+    text = page.read_text()
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(end)
-    DOCS.write_text(f"{before}{begin}\n{table}\n{end}{after}")
+    page.write_text(f"{before}{begin}\n{table}\n{end}{after}")
 
 
 if __name__ == "__main__":

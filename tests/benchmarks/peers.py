@@ -73,15 +73,15 @@ def jax_seconds(network, inputs, k, interval):
     return _median(lambda: compiled(frames, xs).block_until_ready()) / (B * xs.shape[1])
 
 
-def torch_seconds(network, inputs, k):
+def torch_seconds(network, inputs, k, device="cpu"):
     """Return seconds per step and trajectory: batched dense Jacobians, QR at every step."""
     import torch
 
     torch.set_num_threads(1)
     kind, *arrays = weights_of(network)[0]
-    W, U, b, c = (torch.as_tensor(array) for array in arrays)
+    W, U, b, c = (torch.as_tensor(array, device=device) for array in arrays)
     n, D = U.shape[1], network.state_size
-    xs = torch.as_tensor(inputs)
+    xs = torch.as_tensor(inputs, device=device)
     B, T, _ = xs.shape
 
     def vanilla(h, x):
@@ -116,14 +116,16 @@ def torch_seconds(network, inputs, k):
         )
 
     step = {"vanilla": vanilla, "gru": gru, "lstm": lstm}[kind]
-    start = torch.as_tensor(_frame(D, k)).T.expand(B, D, k)
+    start = torch.as_tensor(_frame(D, k), device=device).T.expand(B, D, k)
 
     def run():
-        h, Q = torch.zeros(B, D, dtype=torch.float64), start
+        h, Q = torch.zeros(B, D, dtype=torch.float64, device=device), start
         for t in range(T):
             h, J = step(h, xs[:, t])
             Q, R = torch.linalg.qr(J @ Q)
-            torch.log(torch.abs(torch.diagonal(R, dim1=1, dim2=2)))
+            logs = torch.log(torch.abs(torch.diagonal(R, dim1=1, dim2=2)))
+        # waits for the device
+        logs.sum().item()
 
     run()
     return _median(run) / (B * T)
