@@ -8,12 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .network import Network
-from .recording import Recording
 from .types import Array
 
 __all__ = [
     "Start",
-    "check_for_device",
     "check_frame",
     "check_inputs",
     "check_size",
@@ -137,18 +135,6 @@ def check_frame(frame: Any, k: int | None, state_size: int) -> tuple[int, Array 
     if diagonal.min() <= RANK_TOLERANCE * diagonal.max():
         raise ValueError("frame has linearly dependent rows")
     return len(rows), np.ascontiguousarray(columns.T)
-
-
-def check_for_device(network: Network, recording: Recording) -> None:
-    """Raise ValueError if a GPU cannot compute the network or keep the records."""
-    for cell in network.cells:
-        if cell.plain:
-            raise ValueError(
-                f"the step of {cell.name} is plain Python, which backend='cupy' cannot run; use "
-                "backend='numba'"
-            )
-    if "factors" in recording.kinds:
-        raise ValueError("record is 'factors', which backend='cupy' does not keep; use 'numpy'")
 
 
 def _real(name: str, value: Any) -> Array:

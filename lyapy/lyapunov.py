@@ -12,7 +12,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .arguments import (
-    check_for_device,
     check_frame,
     check_inputs,
     check_size,
@@ -25,12 +24,10 @@ from .cells.jacobian import GivenJacobian
 from .checkpoint.layout import layout_of
 from .checkpoint.run import check_run_file, run_checkpointed
 from .collecting import collect
-from .engines import choose_engine
-from .engines.factors import FactorTangent
+from .engines.fitting import fitted_engine
 from .engines.gpu.precision import choose_precision
 from .engines.gpu.running import run_batches
 from .engines.interval import make_control
-from .forward import layer_forward
 from .frames import initial_frames
 from .network import Network
 from .origin import array_digest, describe_origin
@@ -203,13 +200,7 @@ def lyapunov_spectrum(
     threads = (B if backend == "cupy" else default_threads()) if threads is None else threads
     check_size("threads", threads, 1)
     check_size("blas_threads", blas_threads, 1)
-    engine = choose_engine(backend, blas_threads)
-    if engine.device is not None:
-        check_for_device(network, recording)
-    if "factors" in recording.kinds:
-        engine = engine._replace(tangent=FactorTangent, checked=False)
-    if any(cell.plain for cell in network.cells):
-        engine = engine._replace(run_layer=layer_forward)
+    engine = fitted_engine(backend, blas_threads, network, recording)
     invertible = two_ended and engine.device is None
     parts = network.parts(whole=not isinstance(frame, str), tolerance=invertible and tolerance)
     layout = layout_of(network, parts, schedule, B, k)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import stand_in
 from conftest import Rate, RateByParts, mixed_stack, qr_growth
+from scipy.sparse import csr_array
 
 import lyapy
-from lyapy import lyapunov_spectrum
+from lyapy import cells, lyapunov_spectrum
 from lyapy.cells import CELLS, Cell
 from lyapy.engines.gpu import part, qr, tangent
 
@@ -75,6 +76,31 @@ def test_a_given_frame_and_no_inputs():
     with pytest.warns(RuntimeWarning, match="followed as a whole"):
         gpu, cpu = both(network, None, **options)
     np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-8)
+
+
+@pytest.mark.parametrize("kinds", [("gru",), ("state-space", "rate-rk4"), ("lstm", "vanilla")])
+def test_closed_loops(kinds):
+    network = mixed_stack(kinds)
+    readout = drive(network.input_size, network.cells[-1].output_size) / 3.0
+    loop = lyapy.ClosedLoop(network, readout)
+    gpu, cpu = both(loop, None, steps=80, trajectories=2)
+    np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
+
+
+def test_sparse_weights():
+    rng = np.random.default_rng(12)
+    U = csr_array(rng.normal(size=(20, 20)) * (rng.random((20, 20)) < 0.2))
+    network = lyapy.Network([cells.Reservoir(drive(20, 2), U, leak=0.4)])
+    gpu, cpu = both(network, drive(2, 70, 2), k=6)
+    np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
+
+
+def test_until_a_standard_error():
+    network = lyapy.random_network("vanilla", 5, gain=1.5, seed=1)
+    options = {"until": 0.05, "max_steps": 2000, "trajectories": 3, "transient": 64}
+    gpu, cpu = both(network, None, **options)
+    assert gpu.steps == cpu.steps
+    np.testing.assert_allclose(gpu.exponents, cpu.exponents, atol=0.1)
 
 
 def test_one_wait_for_each_interval(counts):

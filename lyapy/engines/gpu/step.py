@@ -86,7 +86,9 @@ def _groups(assignment: Assignment, vectors: int, moved: Callable[[Term], Term])
 
 def _apply(group: _Group, coefficients: Array, vectors: Array, rows: int) -> Array:
     if len(group.terms) > 1:
-        matrix = sum(_scaled(term, coefficients) for term in group.terms)
+        matrix = _scaled(group.terms[0], coefficients)
+        for term in group.terms[1:]:
+            matrix = matrix + _scaled(term, coefficients)
         return vectors @ np.swapaxes(matrix, 1, 2)
     (term,) = group.terms
     if term.right is not None:
