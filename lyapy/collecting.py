@@ -39,7 +39,7 @@ def collect(
         rejections=counts("rejections"),
         largest_spread=counts("largest_spread"),
         split=counts("split"),
-        numerical_error=np.stack([np.concatenate([c.error for c in row]) for row in carries])
+        numerical_error=np.stack([np.hstack([c.numerical_error for c in row]) for row in carries])
         / layout.row_ends[-1],
         norm_excess=counts("norm_excess"),
         frame_error=counts("frame_error"),

@@ -106,7 +106,7 @@ class Spectrum:
         """Exponents (k,), descending: the mean over the trajectories, in `units`.
 
         −∞ stands for a dead direction, one that the Jacobians provably annihilate. Where
-        `resolved` is False the number is an upper bound.
+        `resolved` is False the number is an upper bound, up to `numerical_error`.
         """
         return self.per_trajectory.mean(axis=0)
 

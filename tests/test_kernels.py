@@ -62,8 +62,8 @@ def run_cross(a, b, inner, out):
 
 
 @njit(error_model="numpy")
-def run_orthonormalize(frame, rows, columns, workspace, log_r, by_blas):
-    qr.orthonormalize(frame, rows, columns, workspace, log_r, 0.0, by_blas)
+def run_orthonormalize(frame, rows, columns, workspace, log_r, duals, by_blas):
+    qr.orthonormalize(frame, rows, columns, workspace, log_r, duals, 0.0, by_blas)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 7, 8, 9, 21])
@@ -116,8 +116,11 @@ def test_orthonormalization(rows, columns, by_blas):
     frame = aligned(rows * stride).reshape(rows, stride)
     frame[:, :columns] = RNG.normal(size=(rows, columns))
     wanted = np.linalg.qr(frame[:, :columns].T)[1].diagonal()
-    log_r = np.zeros(rows)
-    run_orthonormalize(frame, rows, columns, qr.workspace(rows), log_r, by_blas)
+    log_r, vector = np.zeros(rows), RNG.normal(size=rows)
+    duals, start = vector.copy(), frame[:, :columns].copy()
+    run_orthonormalize(frame, rows, columns, qr.workspace(rows), log_r, duals, by_blas)
+    upper = frame[:, :columns] @ start.T
+    np.testing.assert_allclose(upper.T @ duals, vector, atol=1e-9)
     np.testing.assert_allclose(log_r, np.log(np.abs(wanted)), atol=1e-11)
     rows_found = frame[:, :columns]
     np.testing.assert_allclose(rows_found @ rows_found.T, np.eye(rows), atol=1e-10)

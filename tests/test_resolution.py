@@ -10,9 +10,6 @@ from lyapy import lyapunov_spectrum
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*not resolved.*:RuntimeWarning")
 
-# a step can order directions anew that rounding has tilted into one another: what one exponent
-# gains, the other loses, which neither the spread nor the determinant shows; see docs/theory.md
-exchange = pytest.mark.xfail(strict=True, reason="an exchange of growth is not noticed yet")
 STEPS = 40
 # kind, units, options of the network, and the least share of exponents to be resolved
 CASES = [
@@ -21,12 +18,12 @@ CASES = [
     ("vanilla", 8, {"gain": 20.0}, 1.0),
     ("gru", 5, {"gain": 5.0}, 1.0),
     ("gru", 5, {"gain": 20.0}, 1.0),
-    pytest.param("gru", 6, {"gain": 60.0}, 0.3, marks=exchange),
+    ("gru", 6, {"gain": 60.0}, 0.3),
     ("gru-reset-before", 5, {"gain": 20.0}, 1.0),
-    pytest.param("gru-reset-before", 6, {"gain": 60.0}, 0.3, marks=exchange),
+    ("gru-reset-before", 6, {"gain": 60.0}, 0.3),
     ("lstm", 4, {"gain": 5.0}, 1.0),
     ("lstm", 4, {"gain": 20.0}, 0.5),
-    pytest.param("lstm", 6, {"gain": 60.0}, 0.05, marks=exchange),
+    ("lstm", 6, {"gain": 60.0}, 0.05),
     ("lstm-projected", 4, {"gain": 20.0}, 0.5),
     ("vanilla", 6, {"gain": 1.2, "nonlinearity": "relu"}, 1.0),
     ("vanilla", 5, {"gain": 1.2, "nonlinearity": "relu", "layers": 3}, 1.0),
@@ -64,6 +61,24 @@ def test_every_exponent_is_right_or_marked(kind, n, options, share, backend):
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize(
+    ("kind", "n", "gain", "seed"),
+    [
+        # an interval of three steps hid a growth of exp(−49) behind rounding of exp(−18)
+        ("gru", 6, 40.0, 7),
+        # an ordinary interval took what a graded step had tilted to reorder it
+        ("gru-reset-before", 6, 60.0, 7),
+        ("gru-reset-before", 6, 60.0, 2),
+        ("lstm", 6, 40.0, 5),
+    ],
+)
+def test_what_was_wrong_and_called_resolved(kind, n, gain, seed, backend):
+    exact, found, error, sure = compute(kind, n, {"gain": gain, "seed": seed}, backend, 1e-8)
+    np.testing.assert_allclose(found[sure], exact[sure], atol=1e-7)
+    assert np.all(np.abs(found - exact) <= np.maximum(error, 1e-8))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize("case", [2, 4, 9])
 def test_the_tolerance_is_kept_by_default(case, backend):
     kind, n, options, _ = CASES[case]
@@ -72,7 +87,6 @@ def test_the_tolerance_is_kept_by_default(case, backend):
     np.testing.assert_allclose(found[sure], exact[sure], atol=1e-7)
 
 
-@exchange
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_an_exchange_of_growth_is_not_taken_for_resolved(backend):
     """Rows sorted by size do not help where a step orders tilted directions the other way round.
@@ -83,5 +97,6 @@ def test_an_exchange_of_growth_is_not_taken_for_resolved(backend):
     wrong = np.abs(found - exact)
     assert wrong.max() > 1e-6
     assert not sure[wrong > 1e-7].any()
-    assert np.all(wrong <= error + 1e-12)
+    # below the tolerance a sample is no bound
+    assert np.all(wrong <= np.maximum(error, 1e-8))
     assert abs(found.sum() - exact.sum()) < 1e-6

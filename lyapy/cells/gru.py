@@ -65,10 +65,11 @@ class GRU(Cell):
         z, z_slope = logistic(drive[..., n : 2 * n] + a[..., n : 2 * n])
         v = a[..., 2 * n :] + weights.c
         g, g_slope = tanh(drive[..., 2 * n :] + r * v)
-        t = (1.0 - z) * g_slope
+        rest, apart = gru_differences(state, z, z_slope, g, g_slope)
+        t = rest * g_slope
         new_state[...] = (1.0 - z) * g + z * state
         coefficients[..., :n] = z
-        coefficients[..., n : 2 * n] = (state - g) * z_slope
+        coefficients[..., n : 2 * n] = apart * z_slope
         coefficients[..., 2 * n : 3 * n] = t * v * r_slope
         coefficients[..., 3 * n : 4 * n] = t * r
         coefficients[..., 4 * n :] = t
@@ -124,12 +125,13 @@ class GRUResetBefore(Cell):
         r, r_slope = logistic(drive[..., :n] + a[..., :n])
         z, z_slope = logistic(drive[..., n : 2 * n] + a[..., n:])
         g, g_slope = tanh(drive[..., 2 * n :] + (r * state) @ weights.U[2 * n :].T)
+        rest, apart = gru_differences(state, z, z_slope, g, g_slope)
         new_state[...] = (1.0 - z) * g + z * state
         coefficients[..., :n] = r
         coefficients[..., n : 2 * n] = state * r_slope
         coefficients[..., 2 * n : 3 * n] = z
-        coefficients[..., 3 * n : 4 * n] = (state - g) * z_slope
-        coefficients[..., 4 * n :] = (1.0 - z) * g_slope
+        coefficients[..., 3 * n : 4 * n] = apart * z_slope
+        coefficients[..., 4 * n :] = rest * g_slope
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> GRUResetBefore:
@@ -138,6 +140,16 @@ class GRUResetBefore(Cell):
 
     def matrices(self) -> dict[str, Array]:
         return gates(self.weights.U, "rzn", "U") | gates(self.W, "rzn", "W")
+
+
+def gru_differences(
+    h: Array, z: Array, z_slope: Array, g: Array, g_slope: Array
+) -> tuple[Array, Array]:
+    """Return 1 − z and h − g, which keep their digits where all of these are near ±1."""
+    rest = np.where(z < 0.5, 1.0 - z, z_slope / np.maximum(z, 0.5))
+    side = np.copysign(1.0, g)
+    # 1 − |tanh| = (1 − tanh²)/(1 + |tanh|)
+    return rest, (h - side) + side * g_slope / (1.0 + np.abs(g))
 
 
 def _weights(W: Any, U: Any, b: Any, c: Any) -> tuple[Array, Array, Array, Array]:

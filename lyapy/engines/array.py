@@ -7,9 +7,15 @@ import numpy as np
 from ..program import Program
 from ..types import Array
 from .carry import Carry
-from .graded import graded_step
-from .interval import Control, effective_spread, next_interval, shortened
-from .tangent_step import orthonormalize, tangent_step
+from .interval import (
+    Control,
+    disturbed_spread,
+    dual_sign,
+    effective_spread,
+    next_interval,
+    shortened,
+)
+from .tangent_step import orthonormalize_with, tangent_step
 
 __all__ = ["ArrayTangent"]
 
@@ -54,38 +60,39 @@ class ArrayTangent:
             rows = int(alive[tile])
             growth[tile, :rows] = 0.0
             while start < end and rows:
-                frame, log_r, scale, spread, steps = self._interval(
-                    coefficients[start:end], carry.frame[:rows], carry, control
-                )
-                if not log_r.max() < np.inf:
+                done, steps = self._interval(coefficients[start:end], rows, carry, control)
+                if np.isnan(done).any():
                     growth[:] = np.nan
                     return growth
-                growth[tile, :rows] += carry.count(log_r, scale, spread, steps, control)
-                carry.frame[:rows] = frame
+                growth[tile, :rows] += done
                 start += steps
             start = end
         return growth
 
     def _interval(
-        self, coefficients: Array, frame: Array, carry: Carry, control: Control
-    ) -> tuple[Array, Array, Array, float, int]:
-        """Return frame, log R_ii, its scale, the spread and the steps of an accepted interval."""
-        if control.graded:
-            step = graded_step(self.program, coefficients[0], frame, control.limit)
-            return *step, carry.rate, 1
-        left = len(coefficients)
+        self, coefficients: Array, rows: int, carry: Carry, control: Control
+    ) -> tuple[Array, int]:
+        """Advance the first ``rows`` of the frame by an interval; return growth and steps."""
+        if control.graded or carry.tilted(control):
+            rate = carry.rate
+            return carry.take_graded_step(self.program, coefficients[0], rows, rate, control), 1
+        frame, left = carry.frame[:rows], len(coefficients)
         steps = min(control.fixed or next_interval(carry.rate, left, control.limit), left)
         while True:
             image = frame
             for t in range(steps):
                 image = tangent_step(self.program, coefficients[t], image)
-            image, log_r = orthonormalize(image)
+            signs = np.array([dual_sign(i) for i in range(rows)])
+            image, log_r, duals = orthonormalize_with(signs, image)
             spread = effective_spread(log_r.max(), log_r.min(), control.limit)
+            spread = disturbed_spread(spread, log_r.max(), np.abs(duals).max())
             if spread <= control.limit or steps == 1 or control.fixed:
                 break
             carry.rejections += 1
             steps = shortened(steps, spread, control.limit)
         if steps == 1 and control.limit < spread < np.inf:
-            step = graded_step(self.program, coefficients[0], frame, control.limit)
-            return *step, spread, steps
-        return image, log_r, np.full(len(log_r), log_r.max()), spread, steps
+            return carry.take_graded_step(self.program, coefficients[0], rows, spread, control), 1
+        if not log_r.max() < np.inf:
+            return np.full(rows, np.nan), steps
+        carry.settle(image, log_r, duals)
+        return carry.count(log_r, np.full(rows, log_r.max()), spread, steps, control), steps

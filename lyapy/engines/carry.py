@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..program import Program
 from ..types import Array
+from .graded import graded_step
 from .interval import UNIT_ROUNDOFF, Control, next_rate
+from .tilt import SAMPLES, exchanged, settled_tilt, tilt_limit
 
 __all__ = ["RESOLVED", "Carry"]
 
@@ -42,6 +45,15 @@ class Carry:
     frame_error : float
         Largest entry of |Q Qᵀ − 1| for the resolved rows of the last frame, as the engine
         leaves it.
+    tilt : array (samples, k, k)
+        Sample of the frame's tilt after the last graded step; without entries before the first.
+    since, noise : array (k,)
+        Growth in the ordinary intervals since then; the rounding of each vector's image in the
+        last one, relative to the image, over the roundoff.
+    exchange : array (samples, k)
+        Sample of the error of the growth in graded steps, with what tilted directions exchange.
+    graded_steps : int
+        All so far.
     """
 
     frame: Array
@@ -54,9 +66,15 @@ class Carry:
     split: int = 0
     norm_excess: float = -math.inf
     frame_error: float = 0.0
+    tilt: Array = field(default_factory=lambda: np.zeros((SAMPLES, 0, 0)))
+    since: Array = field(default_factory=lambda: np.zeros(0))
+    noise: Array = field(default_factory=lambda: np.zeros(0))
+    exchange: Array = field(default_factory=lambda: np.zeros((SAMPLES, 0)))
+    graded_steps: int = 0
 
     def __post_init__(self) -> None:
         self.split = len(self.frame)
+        self.since, self.noise = np.zeros(len(self.frame)), np.zeros(len(self.frame))
         self.reset_statistics()
 
     def reset_statistics(self) -> None:
@@ -65,6 +83,57 @@ class Carry:
         self.intervals = self.trailing_intervals = self.rejections = 0
         self.largest_spread = 0.0
         self.norm_excess = -math.inf
+        self.exchange = np.zeros((SAMPLES, len(self.frame)))
+
+    @property
+    def numerical_error(self) -> Array:
+        """Estimated rounding error (k,) of the growth."""
+        return self.error + exchanged(self.exchange)
+
+    def copy(self, rate: float) -> Carry:
+        """Return a carry that goes on from here, with statistics of its own."""
+        other = Carry(self.frame.copy(), rate)
+        other.tilt, other.graded_steps = self.tilt, self.graded_steps
+        other.since, other.noise = self.since.copy(), self.noise.copy()
+        return other
+
+    def follow(self, end: Carry) -> None:
+        """Go on with the tilt of another carry."""
+        self.tilt, self.since, self.noise = end.tilt, end.since, end.noise
+        self.graded_steps = end.graded_steps
+
+    def tilted(self, control: Control) -> bool:
+        """Whether the frame is tilted so far that the next step has to be a graded one."""
+        fresh = self.tilt.size > 0 and not self.since.any() and control.fixed <= 1
+        return fresh and float(np.abs(self.tilt).max()) > tilt_limit(control.limit)
+
+    def take_graded_step(
+        self, program: Program, coefficients: Array, rows: int, spread: float, control: Control
+    ) -> Array:
+        """Take a graded step with the first ``rows`` of the frame and return its growth.
+
+        Parameters
+        ----------
+        spread : float
+            From which the next interval follows.
+
+        Returns
+        -------
+        array (rows,)
+            As `count` does; all NaN if a norm overflowed.
+        """
+        tilt = self.tilt[:, :rows, :rows]
+        if not tilt.size or self.since.any():
+            tilt = settled_tilt(tilt, self.since[:rows], self.noise[:rows], self.graded_steps)
+        frame = self.frame[:rows]
+        step = graded_step(program, coefficients, frame, control.limit, tilt, self.graded_steps)
+        if not step.log_r.max() < np.inf:
+            return np.full(rows, np.nan)
+        self.frame[:rows], self.tilt = step.frame, step.tilt
+        self.exchange[:, :rows] += step.errors
+        self.graded_steps += 1
+        self.since[:], self.noise[:] = 0.0, 0.0
+        return self.count(step.log_r, step.scale, spread, 1, control)
 
     def count(
         self, log_r: Array, scale: Array, spread: float, steps: int, control: Control
@@ -95,10 +164,22 @@ class Carry:
 
     def resolved(self, steps: int, limit: float) -> Array:
         """Return for each row whether float64 resolves its growth in so many counted steps."""
-        return np.asarray(self.error <= RESOLVED * steps * UNIT_ROUNDOFF * math.exp(limit))
+        return np.asarray(
+            self.numerical_error <= RESOLVED * steps * UNIT_ROUNDOFF * math.exp(limit)
+        )
+
+    def settle(self, frame: Array, log_r: Array, duals: Array) -> None:
+        """Take over the frame after an ordinary interval, of R⁻ᵀ b and log R_ii (rows,)."""
+        rows = len(frame)
+        self.frame[:rows] = frame
+        self.since[:rows] += log_r
+        top = log_r.max()
+        self.noise[:rows] = np.exp(top) * np.maximum(np.exp(-log_r), np.abs(duals))
+        self.error[:rows] += UNIT_ROUNDOFF * (self.noise[:rows] - np.exp(top - log_r))
 
     def add(self, end: Carry, rows: slice) -> None:
         """Add the statistics, but for the intervals, of one end, which covers ``rows``."""
         self.error[rows] += end.error
+        self.exchange[:, rows] += end.exchange
         self.rejections += end.rejections
         self.largest_spread = max(self.largest_spread, end.largest_spread)

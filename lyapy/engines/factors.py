@@ -35,14 +35,13 @@ class FactorTangent(ArrayTangent):
         return found
 
     def _interval(
-        self, coefficients: Array, frame: Array, carry: Carry, control: Control
-    ) -> tuple[Array, Array, Array, float, int]:
-        found = super()._interval(coefficients, frame, carry, control)
-        new, steps = found[0], found[-1]
-        image = frame
+        self, coefficients: Array, rows: int, carry: Carry, control: Control
+    ) -> tuple[Array, int]:
+        image = carry.frame[:rows].copy()
+        growth, steps = super()._interval(coefficients, rows, carry, control)
         for t in range(steps):
             image = tangent_step(self.program, coefficients[t], image)
         factor = np.zeros_like(self.product)
-        factor[: len(new), : len(new)] = np.triu(new @ image.T)
+        factor[:rows, :rows] = np.triu(carry.frame[:rows] @ image.T)
         self.product = factor @ self.product
-        return found
+        return growth, steps

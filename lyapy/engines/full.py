@@ -210,7 +210,7 @@ class FullTangent:
         return control._replace(graded=self.graded and control.fixed <= 1)
 
     def _one_frame(self, span: _Span, carry: Carry, control: Control) -> _Advance:
-        frame = Carry(carry.frame.copy(), self.rates[0])
+        frame = carry.copy(self.rates[0])
         control = self._way(control)
         growth = self.leading.advance(span.coefficients, span.ends, span.alive, frame, control)
         return _Advance(frame, None, growth)
@@ -237,6 +237,7 @@ class FullTangent:
     def _keep(self, front: Carry, back: Carry | None, carry: Carry) -> None:
         p = self.split
         carry.split = p
+        carry.follow(front if back is None else Carry(carry.frame))
         carry.frame[:p], self.rates[0] = front.frame, front.rate
         carry.add(front, slice(None, p))
         carry.intervals += front.intervals

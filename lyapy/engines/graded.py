@@ -17,6 +17,7 @@ import numpy as np
 from ..program import Program
 from ..types import Array
 from .tangent_step import tangent_step
+from .tilt import ROUNDING, ROUNDING_WHOLE, SAMPLES, carry_tilt
 
 # part of the tolerance that the sizes of a stage's rows may use up without a QR of their own
 SHARE = 0.01
@@ -34,14 +35,22 @@ class GradedStep(NamedTuple):
         log R_ii of the step, of all its stages together; −∞ where a row has vanished.
     scale : array (k,)
         Logarithm of the scale of the rounding in each R_ii; −∞ where it is exact.
+    errors : array (samples, k)
+        Sample of the errors of log_r, from rounding and from the tilt before the step.
+    tilt : array (samples, k, k)
+        Sample of the tilt of the frame after the step.
     """
 
     frame: Array
     log_r: Array
     scale: Array
+    errors: Array
+    tilt: Array
 
 
-def graded_step(program: Program, coefficients: Array, frame: Array, limit: float) -> GradedStep:
+def graded_step(
+    program: Program, coefficients: Array, frame: Array, limit: float, tilt: Array, seed: int
+) -> GradedStep:
     """Advance a frame (k, D) by one step, reorthonormalizing after its stages.
 
     The size of the map's i-th largest row is the scale of the rounding in R_ii. A stage whose
@@ -51,32 +60,40 @@ def graded_step(program: Program, coefficients: Array, frame: Array, limit: floa
     ----------
     limit : float
         Largest spread within the tolerance, as in `Control`.
+    tilt : array (samples, k, k)
+        Of the frame; see `lyapy.engines.tilt`.
+    seed : int
+        Chooses the sample of the rounding.
     """
     admitted = SHARE * math.exp(limit)
     log_r, scale = np.zeros(len(frame)), np.full(len(frame), -np.inf)
+    errors = np.zeros((SAMPLES, len(frame)))
     stages = program.stages or (program,)
-    for stage in stages:
+    rounding = ROUNDING if program.stages else ROUNDING_WHOLE
+    for number, stage in enumerate(stages):
         frame = tangent_step(stage, coefficients, frame)
         sizes = np.linalg.norm(frame, axis=0)
         if stage is not stages[-1] and sizes.max() <= admitted * sizes.min():
             continue
-        frame, logs, sizes = _sorted_qr(frame, sizes)
-        scale = np.logaddexp(scale + logs, sizes + log_r)
+        frame, upper, order = _sorted_qr(frame, sizes)
+        stage_errors, tilt = carry_tilt(upper, frame * sizes, tilt, 3 * seed + number, rounding)
+        errors += stage_errors
+        with np.errstate(divide="ignore"):
+            logs, rows = np.log(np.diagonal(upper)), np.log(sizes[order[: len(frame)]])
+        scale = np.logaddexp(scale + logs, rows + log_r)
         log_r = log_r + logs
-    return GradedStep(frame, log_r, scale)
+    return GradedStep(frame, log_r, scale, errors, tilt)
 
 
 def _sorted_qr(image: Array, sizes: Array) -> tuple[Array, Array, Array]:
-    """Return orthonormal rows of ``image`` (k, D), log R_ii, and the k largest log sizes.
+    """Return orthonormal rows of ``image`` (k, D), R, and the order of the map's rows.
 
-    The map's rows are the columns here, ``sizes`` (D,) their norms.
+    The map's rows are the columns here, ``sizes`` (D,) their norms. The diagonal of R is not
+    negative.
     """
     order = np.argsort(-sizes, kind="stable")
     columns, upper = np.linalg.qr(image.T[order])
     unsorted = np.empty_like(columns)
     unsorted[order] = columns
-    diagonal = np.diagonal(upper)
-    signs = np.where(diagonal < 0.0, -1.0, 1.0)
-    with np.errstate(divide="ignore"):
-        logs, scales = np.log(np.abs(diagonal)), np.log(sizes[order[: len(image)]])
-    return np.ascontiguousarray((unsorted * signs).T), logs, scales
+    signs = np.where(np.diagonal(upper) < 0.0, -1.0, 1.0)
+    return np.ascontiguousarray((unsorted * signs).T), upper * signs[:, None], order

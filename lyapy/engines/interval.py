@@ -19,6 +19,8 @@ __all__ = [
     "UNIT_ROUNDOFF",
     "Control",
     "block_spread_limit",
+    "disturbed_spread",
+    "dual_sign",
     "effective_spread",
     "make_control",
     "next_interval",
@@ -31,6 +33,8 @@ UNIT_ROUNDOFF = 2.0**-53
 LOG_RANGE = 300.0
 SAFETY = 0.95
 FADING = 0.95
+# how far the rounding may exceed what the spread of log R_ii tells of it, in nats
+SLACK = 4.0
 
 
 class Control(NamedTuple):
@@ -132,3 +136,27 @@ def effective_spread(largest: float, smallest: float, limit: float) -> float:
         return math.inf
     extent = max(abs(largest), abs(smallest))
     return max(largest - smallest, extent * limit / LOG_RANGE)
+
+
+def dual_sign(i: int) -> float:
+    """Return entry i of the vector b by which rounding is measured: 1 or −1, in no pattern."""
+    return 1.0 if (i * i + i // 3) % 5 < 2 else -1.0
+
+
+def disturbed_spread(spread: float, largest: float, dual: float) -> float:
+    """Return the spread, or more where R is much worse conditioned than its diagonal shows.
+
+    Rounding u exp(largest) in the image puts u exp(largest) |R⁻ᵀ b|_i on log R_ii, with b a
+    random vector. Where R_jk ≫ R_jj, k > j, this is far more than u exp(spread), and can hide
+    how small the smallest R_ii are.
+
+    Parameters
+    ----------
+    largest : float
+        max log R_ii.
+    dual : float
+        max |R⁻ᵀ b|_i.
+    """
+    if not 0.0 < dual < math.inf:
+        return spread
+    return max(spread, largest + math.log(dual) - SLACK)

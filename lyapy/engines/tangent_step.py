@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from ..cells.sparse import product
 from ..program import Coefficient, Program, Term
 from ..types import Array
 
-__all__ = ["orthonormalize", "tangent_step"]
+__all__ = ["orthonormalize", "orthonormalize_with", "tangent_step"]
 
 
 def tangent_step(program: Program, coefficients: Array, frame: Array) -> Array:
@@ -51,10 +52,22 @@ def _values(coefficient: Coefficient, coefficients: Array) -> Array:
 
 def orthonormalize(frame: Array) -> tuple[Array, Array]:
     """Return the orthonormal rows of ``frame`` (k, D) and log R_ii, by Householder's QR."""
+    rows, log_r, _ = orthonormalize_with(np.zeros(len(frame)), frame)
+    return rows, log_r
+
+
+def orthonormalize_with(vector: Array, frame: Array) -> tuple[Array, Array, Array]:
+    """Do as `orthonormalize`, and return R⁻ᵀ ``vector`` too, with zeros from R_ii = 0 on."""
     if not np.all(np.isfinite(frame)):
-        return frame, np.full(len(frame), np.inf)
+        return frame, np.full(len(frame), np.inf), vector
     columns, upper = np.linalg.qr(frame.T)
     diagonal = np.diagonal(upper)
     signs = np.where(diagonal < 0.0, -1.0, 1.0)
+    duals = np.zeros_like(vector)
+    size = int(np.cumprod(diagonal != 0.0).sum())
+    if size and vector.any():
+        R = upper[:size, :size] * signs[:size, None]
+        duals[:size] = solve_triangular(R, vector[:size], trans=1, check_finite=False)
     with np.errstate(divide="ignore"):
-        return np.ascontiguousarray((columns * signs).T), np.log(np.abs(diagonal))
+        log_r = np.log(np.abs(diagonal))
+    return np.ascontiguousarray((columns * signs).T), log_r, duals

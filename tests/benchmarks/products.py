@@ -28,10 +28,11 @@ def _multiply(frame, packed, out, n, scratch, repeats):
 
 
 @numba.njit(error_model="numpy")
-def _orthonormalize(frame, start, n, workspace, log_r, repeats):
+def _orthonormalize(frame, start, n, workspace, log_r, duals, repeats):
     for _ in range(repeats):
         frame[:] = start
-        qr.orthonormalize(frame, n, n, workspace, log_r, 30.0, False)
+        duals[:] = 1.0
+        qr.orthonormalize(frame, n, n, workspace, log_r, duals, 30.0, False)
 
 
 @numba.njit
@@ -52,7 +53,7 @@ def line(n: int) -> str:
     kernels = [
         lambda repeats: _dot(a, b, np.empty((n, n)), repeats),
         lambda repeats: _multiply(frame, packed, out, n, scratch, repeats),
-        lambda repeats: _orthonormalize(out, frame, n, workspace, log_r, repeats),
+        lambda repeats: _orthonormalize(out, frame, n, workspace, log_r, np.empty(n), repeats),
     ]
     repeats = max(2, int(5e8 / n**3))
     times = []

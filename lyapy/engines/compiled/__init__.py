@@ -7,7 +7,6 @@ import numpy as np
 from ...program import Program
 from ...types import Array
 from ..carry import Carry
-from ..graded import graded_step
 from ..interval import Control
 from .forward import layer_forward
 from .plan import make_plan
@@ -53,7 +52,7 @@ class CompiledTangent:
         growth = np.where(rows < alive[:, None], 0.0, -np.inf)
         start = 0
         while start < len(coefficients):
-            if not control.graded:
+            if not (control.graded or carry.tilted(control)):
                 start = self._run(coefficients, start, ends, alive, carry, control, growth)
             if start < len(coefficients):
                 tile = int(np.searchsorted(ends, start, side="right"))
@@ -89,6 +88,8 @@ class CompiledTangent:
             control.fixed,
             carry.rate,
             carry.error,
+            carry.since,
+            carry.noise,
             growth,
         )
         carry.frame[...] = frames[at, :, : self.columns]
@@ -101,13 +102,9 @@ class CompiledTangent:
         self, coefficients: Array, carry: Carry, control: Control, growth: Array
     ) -> None:
         """Take a step at which the kernel stopped: a graded one, or one that overflows."""
-        frame = carry.frame[: len(growth)]
-        if control.fixed > 1 or not np.isfinite(frame).all():
+        rows = len(growth)
+        if control.fixed > 1 or not np.isfinite(carry.frame[:rows]).all():
             growth[:] = np.nan
             return
-        frame, log_r, scale = graded_step(self.program, coefficients, frame, control.limit)
-        if not log_r.max() < np.inf:
-            growth[:] = np.nan
-            return
-        growth += carry.count(log_r, scale, 2.0 * control.limit, 1, control)
-        carry.frame[: len(growth)] = frame
+        spread = 2.0 * control.limit
+        growth += carry.take_graded_step(self.program, coefficients, rows, spread, control)

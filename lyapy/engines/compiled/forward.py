@@ -10,7 +10,7 @@ from typing import Any
 
 from numba.extending import register_jitable
 
-from ...cells import lstm
+from ...cells import gru, lstm
 from ...cells.base import Step
 from ...types import Array
 from . import activations as activations
@@ -22,6 +22,7 @@ __all__ = ["layer_forward"]
 # trajectories that start at once in several threads must not each compile the same cell
 _lock = threading.Lock()
 
+register_jitable(gru.gru_differences)
 register_jitable(lstm.lstm_gates)
 
 

@@ -27,10 +27,11 @@ def orthonormalize(
     columns: int,
     products: Array,
     log_r: Array,
+    duals: Array,
     spread_limit: float,
     by_blas: bool,
 ) -> None:
-    """Orthonormalize ``frame[:rows, :columns]`` in place and write log R_ii.
+    """Orthonormalize ``frame[:rows, :columns]`` in place; write log R_ii, and multiply by R⁻ᵀ.
 
     Parameters
     ----------
@@ -38,6 +39,8 @@ def orthonormalize(
     products : array
         Of `workspace`.
     log_r : array (k,)
+    duals : array (k,)
+        A vector b on entry, R⁻ᵀ b on return: numbers that follow the operations on the rows.
     spread_limit : float
         Largest max log R_ii − min log R_ii of a block that is projected out as if its rows
         were exactly orthonormal.
@@ -47,7 +50,7 @@ def orthonormalize(
     start = 0
     while start < rows:
         stop = min(start + BASE, rows)
-        _orthonormalize_base(frame, start, stop, columns, log_r)
+        _orthonormalize_base(frame, start, stop, columns, log_r, duals)
         # the recursion, unrolled: after panel number c the last lowbit(c) panels are
         # projected out of as many behind them
         done = stop // BASE
@@ -57,15 +60,22 @@ def orthonormalize(
             before = log_r[stop - block : stop]
             careful = not before.max() - before.min() <= spread_limit
             if by_blas and block >= LARGE and not careful:
-                _project_by_blas(frame, stop - block, stop, end, columns, products)
+                _project_by_blas(frame, stop - block, stop, end, columns, products, duals)
             else:
-                _project_block(frame, stop - block, stop, end, columns, products, careful)
+                _project_block(frame, stop - block, stop, end, columns, products, careful, duals)
         start = stop
 
 
 @inlined
 def _project_block(
-    frame: Array, start: int, stop: int, end: int, columns: int, products: Array, careful: bool
+    frame: Array,
+    start: int,
+    stop: int,
+    end: int,
+    columns: int,
+    products: Array,
+    careful: bool,
+    duals: Array,
 ) -> None:
     """Project rows ``start:stop`` out of rows ``stop:end``.
 
@@ -86,13 +96,14 @@ def _project_block(
         products[2 * b * b : 2 * b * b + n * b] = products[: n * b]
         _subtract(factors, n, b, own, b, b, corrected, b, minus)
         factors = corrected
+    _follow(products[2 * b * b :] if careful else products, duals, start, stop, end)
     # beyond the state lie auxiliary blocks, free for use, or nothing
     _subtract(factors, n, b, first, stride, columns, second, stride, minus)
 
 
 @inlined
 def _project_by_blas(
-    frame: Array, start: int, stop: int, end: int, columns: int, products: Array
+    frame: Array, start: int, stop: int, end: int, columns: int, products: Array, duals: Array
 ) -> None:
     """Do the same by BLAS, which can use several threads."""
     stride = frame.shape[1]
@@ -100,6 +111,15 @@ def _project_by_blas(
     b, n, factors = stop - start, end - stop, address(products, 0)
     blas.multiply(1.0, second, stride, first, stride, True, 0.0, factors, b, n, columns, b)
     blas.multiply(-1.0, factors, b, first, stride, False, 1.0, second, stride, n, b, columns)
+    _follow(products, duals, start, stop, end)
+
+
+@inlined
+def _follow(factors: Array, duals: Array, start: int, stop: int, end: int) -> None:
+    """Do with ``duals`` as with the rows."""
+    b = stop - start
+    for i in range(end - stop):
+        duals[stop + i] -= _dot(factors[i * b :], duals[start:], b)
 
 
 @inlined
@@ -122,24 +142,34 @@ def _subtract(
 
 
 @inlined
-def _orthonormalize_base(frame: Array, start: int, stop: int, columns: int, log_r: Array) -> None:
+def _orthonormalize_base(
+    frame: Array, start: int, stop: int, columns: int, log_r: Array, duals: Array
+) -> None:
     for i in range(start, stop):
         q = frame[i]
         norm = math.sqrt(_dot(q, q, columns))
         if norm == 0.0:
             log_r[i] = -math.inf
+            duals[i] = 0.0
             _complete(frame, i, columns)
         else:
             log_r[i] = math.log(norm)
             inverse = 1.0 / norm
+            duals[i] *= inverse
             for c in range(columns):
                 q[c] *= inverse
         j = i + 1
         while j + 4 <= stop:
-            _project4(q, frame[j], frame[j + 1], frame[j + 2], frame[j + 3], columns)
+            d0, d1, d2, d3 = _project4(
+                q, frame[j], frame[j + 1], frame[j + 2], frame[j + 3], columns
+            )
+            duals[j] -= d0 * duals[i]
+            duals[j + 1] -= d1 * duals[i]
+            duals[j + 2] -= d2 * duals[i]
+            duals[j + 3] -= d3 * duals[i]
             j += 4
         while j < stop:
-            _project(q, frame[j], columns)
+            duals[j] -= _project(q, frame[j], columns) * duals[i]
             j += 1
 
 
@@ -152,14 +182,17 @@ def _dot(a: Array, b: Array, columns: int) -> float:
 
 
 @vectorized
-def _project(q: Array, z: Array, columns: int) -> None:
-    d = _dot(q, z, columns)
+def _project(q: Array, z: Array, columns: int) -> float:
+    d: float = _dot(q, z, columns)
     for c in range(columns):
         z[c] -= d * q[c]
+    return d
 
 
 @vectorized
-def _project4(q: Array, z0: Array, z1: Array, z2: Array, z3: Array, columns: int) -> None:
+def _project4(
+    q: Array, z0: Array, z1: Array, z2: Array, z3: Array, columns: int
+) -> tuple[float, float, float, float]:
     d0, d1, d2, d3 = 0.0, 0.0, 0.0, 0.0
     for c in range(columns):
         d0 += q[c] * z0[c]
@@ -171,6 +204,7 @@ def _project4(q: Array, z0: Array, z1: Array, z2: Array, z3: Array, columns: int
         z1[c] -= d1 * q[c]
         z2[c] -= d2 * q[c]
         z3[c] -= d3 * q[c]
+    return d0, d1, d2, d3
 
 
 @inlined

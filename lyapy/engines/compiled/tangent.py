@@ -21,6 +21,8 @@ __all__ = ["advance_frame"]
 
 UNIT_ROUNDOFF = interval.UNIT_ROUNDOFF
 block_spread_limit = inlined(interval.block_spread_limit)
+disturbed_spread = inlined(interval.disturbed_spread)
+dual_sign = inlined(interval.dual_sign)
 effective_spread = inlined(interval.effective_spread)
 next_interval = inlined(interval.next_interval)
 next_rate = inlined(interval.next_rate)
@@ -186,12 +188,14 @@ def _interval(plan: Plan, coefficients: Array, at: int, vectors: int, memory: Me
 
 
 @inlined
-def _count(log_r: Array, limit: float, columns: int, error: Array, growth: Array) -> None:
+def _count(
+    log_r: Array, noise: Array, limit: float, columns: int, error: Array, growth: Array
+) -> None:
     """Add an interval's growth and estimated errors; see `lyapy.engines.carry.Carry.count`."""
     top = log_r.max()
     floor = columns * UNIT_ROUNDOFF * math.exp(top)
     for i in range(len(log_r)):
-        error[i] += UNIT_ROUNDOFF * math.exp(top - log_r[i])
+        error[i] += UNIT_ROUNDOFF * noise[i]
         if top - log_r[i] > limit:
             growth[i] += math.log(math.exp(log_r[i]) + floor)
         else:
@@ -211,6 +215,8 @@ def advance_frame(
     fixed: int,
     rate: float,
     error: Array,
+    since: Array,
+    noise: Array,
     growth: Array,
 ) -> tuple[int, int, float, int, int, float]:
     """Move a frame through a chunk of time, tile by tile, as `ArrayTangent.advance` does.
@@ -222,27 +228,34 @@ def advance_frame(
     at = 0
     caution = block_spread_limit(limit)
     intervals, rejections, largest = 0, 0, 0.0
-    logs = np.empty(memory.frames.shape[1])
+    logs, duals = np.empty(memory.frames.shape[1]), np.empty(memory.frames.shape[1])
     for tile in range(len(ends)):
         end = ends[tile]
         vectors = alive[tile]
-        log_r = logs[:vectors]
+        log_r, dual = logs[:vectors], duals[:vectors]
         while start < end and vectors > 0:
             steps = min(fixed, end - start) if fixed else next_interval(rate, end - start, limit)
             while True:
                 image = _interval(plan, coefficients[start : start + steps], at, vectors, memory)
                 frame = memory.frames[image]
+                for i in range(vectors):
+                    dual[i] = dual_sign(i)
                 orthonormalize(
-                    frame, vectors, columns, memory.projections, log_r, caution, plan.blas
+                    frame, vectors, columns, memory.projections, log_r, dual, caution, plan.blas
                 )
                 spread = effective_spread(log_r.max(), log_r.min(), limit)
+                spread = disturbed_spread(spread, log_r.max(), np.abs(dual).max())
                 if spread <= limit or steps == 1 or fixed:
                     break
                 rejections += 1
                 steps = shortened(steps, spread, limit)
             if not log_r.max() < math.inf or (steps == 1 and spread > limit):
                 return at, start, rate, intervals, rejections, largest
-            _count(log_r, limit, columns, error, growth[tile])
+            top = log_r.max()
+            for i in range(vectors):
+                since[i] += log_r[i]
+                noise[i] = max(math.exp(top - log_r[i]), math.exp(top) * abs(dual[i]))
+            _count(log_r, noise, limit, columns, error, growth[tile])
             rate = next_rate(rate, spread, steps)
             largest = max(largest, spread)
             intervals += 1
