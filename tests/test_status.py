@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 from made_spectra import made
 
 
@@ -68,6 +69,39 @@ def test_a_transient_that_was_too_short(trajectories):
     status = replace(spectrum, growth=spectrum.growth + 10 * decay).status
     assert status.code == "not converged"
     assert "Give" in status.advice
+
+
+@pytest.mark.parametrize("dt", [None, 1e-3, 1e3])
+def test_a_drift_is_one_in_any_units_of_time(dt):
+    spectrum = with_settings(made([0.5, -1.0], trajectories=5, rows=200), dt=dt)
+    assert spectrum.status.code == "converged"
+    offset = np.zeros((200, 2))
+    offset[:50, 1] = 2.0
+    drifting = replace(spectrum, growth=spectrum.growth + offset)
+    assert drifting.status.advice.startswith("1 exponents drift from the first quarter")
+
+
+def test_a_drift_is_told_by_the_whole_first_quarter_and_second_half():
+    spectrum = made([0.5, -1.0], trajectories=5, rows=200)
+    offset = np.zeros((200, 2))
+    # its first row and the row in the middle lie on the other side
+    offset[:50], offset[0], offset[99:101] = 2.0, -2.0, 2.0
+    assert "2 exponents drift" in replace(spectrum, growth=spectrum.growth + offset).status.advice
+
+
+def test_how_much_drift_is_allowed():
+    """Student's t of one alarm in a hundred, of the error of a quarter and that of a half."""
+    spectrum = made([0.5, -1.0], trajectories=5, rows=200)
+    apart = 0.01 * np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+    growth = 64.0 * (np.array([0.5, -1.0]) + apart[:, None, None] + np.zeros((1, 200, 1)))
+    error = np.std(apart, ddof=1) / np.sqrt(5)
+    allowed = scipy.stats.t(4).ppf(1 - 0.01 / 2 / 2) * error * np.sqrt(4 + 2) + 1e-8
+    step = np.zeros((200, 1))
+    step[:50] = 64.0 * allowed
+    codes = [
+        replace(spectrum, growth=growth + part * step).status.code for part in (0.99, 1.01, -1.01)
+    ]
+    assert codes == ["converged", "not converged", "not converged"]
 
 
 def test_false_alarms_are_rare():
