@@ -203,3 +203,30 @@ def test_participation_ratio_of_the_frame():
     frame[:, 2, :2] = 1 / math.sqrt(2)
     object.__setattr__(spectrum, "final_frame", frame)
     np.testing.assert_allclose(spectrum.participation_ratio, [[1.0, 3.0, 2.0]] * 3)
+
+
+def test_the_autocorrelation_is_summed_up_to_five_times_itself():
+    series = np.random.default_rng(3).normal(size=(300, 1))
+    for i in range(1, 300):
+        series[i] += 0.9 * series[i - 1]
+    centred = (series - series.mean())[:, 0]
+    total = 0.5
+    for lag in range(1, 300):
+        pairs = np.mean(centred[lag:] * centred[:-lag])
+        total += pairs / np.mean(centred**2)
+        if lag >= 5 * total:
+            break
+    assert autocorrelation_time(series)[0] == pytest.approx(total, rel=1e-12)
+
+
+def test_rows_that_cancel_are_not_corrected_for_correlation():
+    """Sixteen blocks of four rows, whose variance is that of the mean."""
+    rng = np.random.default_rng(5)
+    series = 0.1 * rng.normal(size=(64, 1)) + (-1.0) ** np.arange(64)[:, None]
+    ends = 64 * np.arange(1, 65)
+    found = uncertainty(series[None], ends)
+    blocks = (series - series.mean()).reshape(16, 4).sum(axis=1)
+    wanted = np.sqrt(16 / 15 * np.sum(blocks**2)) / ends[-1]
+    assert found.standard_error[0] == pytest.approx(wanted, rel=1e-12)
+    assert found.correlation_time[0] == 32.0
+    assert found.degrees_of_freedom[0] == 15.0

@@ -1,0 +1,93 @@
+"""What decides on intervals and splits: a mistake costs time, and shows nowhere else."""
+
+import math
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy.engines.interval import (
+    block_spread_limit,
+    effective_spread,
+    make_control,
+    next_interval,
+    next_rate,
+    shortened,
+)
+from lyapy.engines.split import best_split
+
+
+def test_the_limit_is_the_spread_of_the_tolerance():
+    control = make_control("auto", 1e-8, 64)
+    assert control.limit == pytest.approx(math.log(1e-8 / 2**-53))
+    assert (control.fixed, control.tile, control.graded) == (0, 64, False)
+    assert make_control(10, 1e-8, 64).tile == 70
+
+
+def test_the_steps_of_the_next_interval():
+    # 0.95 of the limit of 18 nats allows 8.55 steps of 2 nats: 20 are cut into three of 7, 7, 6
+    assert next_interval(2.0, 20, 18.0) == 7
+    assert next_interval(2.0, 13, 18.0) == 7
+    assert next_interval(2.0, 6, 18.0) == 6
+    assert next_interval(0.1, 64, 18.0) == 64
+    assert next_interval(100.0, 64, 18.0) == 1
+
+
+def test_the_rate_is_remembered_and_fades():
+    assert next_rate(1.0, 20.0, 10) == 2.0
+    assert next_rate(1.0, 5.0, 10) == 0.95
+    # far below the expected, as after the first interval
+    assert next_rate(40.0, 9.0, 1) == 20.0
+
+
+def test_a_rejected_interval_is_shortened_by_its_spread():
+    assert shortened(10, 20.0, 18.0) == 8
+    assert shortened(10, 18.5, 18.0) == 9
+    assert shortened(2, 20.0, 18.0) == 1
+    # rounding noise tells nothing but that it was too long
+    assert shortened(10, 30.0, 18.0) == 5
+    assert shortened(10, math.inf, 18.0) == 5
+
+
+def test_norms_near_the_end_of_the_range_count_as_spread():
+    assert effective_spread(3.0, -2.0, 18.0) == 5.0
+    assert effective_spread(150.0, 149.0, 18.0) == 9.0
+    assert effective_spread(-149.0, -150.0, 18.0) == 9.0
+    assert effective_spread(math.inf, 0.0, 18.0) == math.inf
+    assert effective_spread(0.0, -math.inf, 18.0) == math.inf
+
+
+def test_a_block_of_rows_may_be_off_by_the_root_of_the_tolerance():
+    limit = make_control("auto", 1e-8, 64).limit
+    assert 2**-53 * math.exp(limit + block_spread_limit(limit)) == pytest.approx(1e-4, rel=1e-6)
+
+
+def test_a_frame_is_cut_where_both_ends_spread_alike():
+    assert best_split(np.linspace(0.0, -20.0, 64), 18.4, 64) == 32
+    # one frame where it spreads over nothing, or there is nothing to cut
+    assert best_split(np.zeros(64), 18.4, 64) == 64
+    assert best_split(np.zeros(1), 18.4, 64) == 1
+
+
+def test_a_steep_end_is_cut_off():
+    gentle, steep = np.linspace(0.0, -0.1, 48), np.linspace(-1.0, -14.0, 16)
+    assert best_split(np.concatenate([gentle, steep]), 18.4, 64) == 48
+    assert best_split(np.concatenate([-steep[::-1], gentle]), 18.4, 64) == 16
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "lstm"])
+def test_both_ends_of_a_wide_spectrum_are_followed(kind):
+    network = lyapy.random_network(kind, 40, 2, gain=1.5, bias=0.3, seed=1)
+    inputs = np.random.default_rng(1).normal(size=(256, 2))
+    spectrum = lyapy.lyapunov_spectrum(network, inputs, backend="numpy")
+    assert spectrum.split.max() < network.state_size
+    assert spectrum.trailing_intervals.min() > 0
+    assert np.all(spectrum.numerical_error > 0.0) and spectrum.numerical_error.max() < 1e-8
+
+
+def test_a_mild_network_takes_neither_graded_nor_short_steps(backend):
+    network = lyapy.random_network("vanilla", 8, 2, gain=1.0, bias=0.3, seed=1)
+    inputs = np.random.default_rng(1).normal(size=(640, 2))
+    spectrum = lyapy.lyapunov_spectrum(network, inputs, backend=backend)
+    assert spectrum.intervals.max() < 640 / 3
+    assert spectrum.rejections.max() < 40
