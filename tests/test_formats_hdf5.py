@@ -271,6 +271,16 @@ def test_a_tree_below_itself(tmp_path):
         read_arrays(path)
 
 
+def test_a_text_that_claims_to_be_long(tmp_path):
+    content = bytearray(heap(lambda content, at: None))
+    at = content.index(struct.pack("<IQI", 16, content.index(b"GCOL"), 1))
+    # HDF5 would take as much before it finds that the text is shorter
+    content[at : at + 4] = struct.pack("<I", 1500 << 20)
+    (tmp_path / "a.h5").write_bytes(content)
+    with pytest.raises(WeightsError, match="has a text longer than the file"):
+        read_arrays(tmp_path / "a.h5")
+
+
 def test_heaps_are_found_between_blocks(tmp_path, monkeypatch):
     path = tmp_path / "a.h5"
     path.write_bytes(heap(no_step))

@@ -19,6 +19,7 @@ __all__ = ["refuse_walks"]
 _TEXTS, _NAMES, _TREE = b"GCOL\x01\0\0\0", b"HEAP\0", b"TREE"
 _HEADER = 16
 _BLOCK = 1 << 20
+_HEAPS_LIMIT = 1000
 _NO_BLOCK = 1
 _NODE = struct.Struct("<4xBBH16x")
 _CHILDREN_LIMIT = 64
@@ -47,14 +48,22 @@ def refuse_walks(file: BinaryIO, size: int) -> None:
 
 
 def _refuse_texts(file: BinaryIO, size: int) -> None:
+    starts = list(_places(file, _TEXTS))
+    if len(starts) > _HEAPS_LIMIT:
+        raise RefusedError(f"has more than {_HEAPS_LIMIT} heaps of texts", CONVERT)
     done = 0
-    for start in list(_places(file, _TEXTS)):
+    for start in starts:
         file.seek(start + len(_TEXTS))
         end = start + int.from_bytes(file.read(8), "little")
         # Heaps inside others would be walked over and over.
         if start < done or not start + _HEADER <= end <= size:
             raise RefusedError("has a damaged heap of texts", CONVERT)
         heap = file.read(end - start - _HEADER)
+        # What refers to a text has its length before the heap's place, and HDF5 believes it.
+        for place in list(_places(file, struct.pack("<Q", start))):
+            file.seek(max(place - 4, 0))
+            if int.from_bytes(file.read(4), "little") > size:
+                raise RefusedError("has a text longer than the file", CONVERT)
         at = 0
         while len(heap) - at >= _HEADER:
             index, _, length = struct.unpack_from("<HH4xQ", heap, at)
