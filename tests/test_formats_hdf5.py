@@ -210,6 +210,12 @@ def no_step(content, at):
     content[at + 16 : at + 32] = bytes(16)
 
 
+def reserved(content, at):
+    """Set a byte that HDF5 does not look at, and walk without end."""
+    content[at + 5] = 1
+    no_step(content, at)
+
+
 def too_far(content, at):
     content[at + 24 : at + 32] = b"\xff" * 8
 
@@ -222,7 +228,7 @@ def inside(content, at):
     content[at + 48 : at + 64] = b"GCOL\x01\0\0\0\x20\0\0\0\0\0\0\0"
 
 
-@pytest.mark.parametrize("change", [no_step, too_far, too_large, inside])
+@pytest.mark.parametrize("change", [no_step, reserved, too_far, too_large, inside])
 def test_damaged_heaps(tmp_path, change):
     path = tmp_path / "a.h5"
     path.write_bytes(heap(lambda content, at: None))

@@ -16,7 +16,7 @@ from lyapy.formats.refusal import CONVERT, RefusedError
 
 __all__ = ["refuse_walks"]
 
-_TEXTS, _NAMES, _TREE = b"GCOL\x01\0\0\0", b"HEAP\0", b"TREE"
+_TEXTS, _NAMES, _TREE = b"GCOL\x01", b"HEAP\0", b"TREE"
 _HEADER = 16
 _BLOCK = 1 << 20
 _HEAPS_LIMIT = 1000
@@ -53,7 +53,7 @@ def _refuse_texts(file: BinaryIO, size: int) -> None:
         raise RefusedError(f"has more than {_HEAPS_LIMIT} heaps of texts", CONVERT)
     done = 0
     for start in starts:
-        file.seek(start + len(_TEXTS))
+        file.seek(start + 8)
         end = start + int.from_bytes(file.read(8), "little")
         # Heaps inside others would be walked over and over.
         if start < done or not start + _HEADER <= end <= size:
