@@ -24,6 +24,11 @@ class Recorder:
     steps : int
         Counted steps of the run.
     followers : sequence of Follower
+
+    Attributes
+    ----------
+    nbytes : int
+        Size of the rows that wait to be taken.
     """
 
     def __init__(self, recording: Recording, steps: int, followers: Sequence[Follower]) -> None:
@@ -34,6 +39,7 @@ class Recorder:
         self.rows = 0
         self.growth: Array = np.zeros(sum(len(f.carry.frame) for f in followers))
         self.taken: dict[str, list[Array]] = {}
+        self.nbytes = 0
 
     def start(self) -> None:
         """Forget the R factors of the transient."""
@@ -70,10 +76,11 @@ class Recorder:
 
     def _put(self, name: str, rows: Array) -> None:
         self.taken.setdefault(name, []).append(rows)
+        self.nbytes += rows.nbytes
 
     def take(self) -> dict[str, tuple[int, Array]]:
         """Return for each record the first row (int) and the rows since the last call."""
-        found, self.taken = self.taken, {}
+        found, self.taken, self.nbytes = self.taken, {}, 0
         joined = {name: np.concatenate(rows) for name, rows in found.items()}
         return {n: (self.rows - len(rows), rows) for n, rows in joined.items() if len(rows)}
 

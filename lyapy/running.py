@@ -53,6 +53,10 @@ def run_trajectories(
                 if checkpointer is not None:
                     checkpointer.publish(b, trajectory)
                 display.update(done)
+        except KeyboardInterrupt:
+            if checkpointer is not None:
+                checkpointer.publish(b, trajectory, last=True)
+            raise
         except FloatingPointError as error:
             raise FloatingPointError(f"trajectory {b}: {error}") from None
         return trajectory.result()

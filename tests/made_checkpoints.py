@@ -12,10 +12,10 @@ def checkpoint_every_chunk(monkeypatch):
     """Make chunks short, and have each wait for a checkpoint; with ``checkpoint_every=OFTEN``."""
     publish = checkpointer.Checkpointer.publish
 
-    def publish_and_wait(self, b, trajectory):
+    def publish_and_wait(self, b, trajectory, last=False):
         number = self.saved.number
-        publish(self, b, trajectory)
-        while self.saved.number == number and self._error is None:
+        publish(self, b, trajectory, last)
+        while self.every <= OFTEN and self.saved.number == number and self._error is None:
             time.sleep(1e-4)
 
     monkeypatch.setattr(schedule, "CHUNK_TILES", 1)

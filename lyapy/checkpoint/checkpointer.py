@@ -20,6 +20,7 @@ __all__ = ["Checkpointer", "finished"]
 
 # records that wait in memory before they are written; a trajectory ahead of the disk waits
 BUFFER_BYTES = 64 * 1024**2
+RECORDER_BYTES = 1024**2
 
 
 class _Published(NamedTuple):
@@ -53,7 +54,10 @@ class Checkpointer:
     def __init__(self, folder: Path, saved: Saved, every: float) -> None:
         self.folder = folder
         self.saved = saved
-        self.every = every
+        # a copy of the state costs as much as a hundred steps of a small network
+        self.gap = min(1.0, 0.01 * every)
+        self.every = every - self.gap
+        self._next: dict[int, float] = {}
         self._history = read_history(folder, saved)
         self._spent = float(saved.settings.get("seconds", 0.0))
         self._began = time.monotonic()
@@ -98,14 +102,26 @@ class Checkpointer:
             none = trajectory.history(0, 0).reshape(0, K)
             trajectory.restore(self.saved.trajectories[b], self._history.get(b, none))
 
-    def publish(self, b: int, trajectory: Trajectory) -> None:
-        """Take what trajectory ``b`` has come to.
+    def publish(self, b: int, trajectory: Trajectory, last: bool = False) -> None:
+        """Take what trajectory ``b`` has come to, unless that was done a moment ago.
+
+        Parameters
+        ----------
+        b : int
+        trajectory : Trajectory
+        last : bool
+            Take it in any case.
 
         Raises
         ------
         CheckpointError
             If an earlier checkpoint could not be written.
         """
+        moment = time.monotonic()
+        much = trajectory.recorder.nbytes > RECORDER_BYTES
+        if not (last or trajectory.finished or much or moment >= self._next.get(b, 0.0)):
+            return
+        self._next[b] = moment + self.gap
         rows = trajectory.recorder.take()
         found = _Published(trajectory.save(), trajectory, trajectory.rows_done)
         with self._desk:
