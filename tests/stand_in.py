@@ -195,4 +195,4 @@ def to_device(array):
 
 def stand_in(free_bytes=10**9):
     """Return the device."""
-    return Device(NAME, to_device, lambda array: array.get(), lambda: free_bytes)
+    return Device(NAME, to_device, lambda array: array.get(), lambda: free_bytes, lambda: None)

@@ -27,7 +27,7 @@ def cupy_of(devices):
         getDeviceProperties=lambda number: {"name": f"GPU {number}".encode()},
         runtimeGetVersion=lambda: 12080,
     )
-    current = SimpleNamespace(id=0, mem_info=(3 * 10**9, 8 * 10**9))
+    current = SimpleNamespace(id=0, mem_info=(3 * 10**9, 8 * 10**9), use=None)
     return SimpleNamespace(
         cuda=SimpleNamespace(runtime=runtime, Device=lambda: current),
         get_default_memory_pool=lambda: SimpleNamespace(free_bytes=lambda: 10**9),

@@ -1,5 +1,8 @@
 """Runs on a GPU or its stand-in: checkpoints, memory, float32, the command line."""
 
+import os
+import signal
+import time
 import weakref
 
 import numpy as np
@@ -54,6 +57,30 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, monkeypatch):
     for name in STORED:
         np.testing.assert_array_equal(getattr(continued, name), getattr(whole, name), strict=True)
     assert continued.settings["versions"]
+
+
+def test_a_signal_keeps_the_chunk_that_is_being_computed(tmp_path, monkeypatch):
+    """Even where bringing the state to the host is too dear to be done now and then."""
+    advance, done = batch.Batch.advance, []
+
+    def signalled(self):
+        if len(done) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            # the handler runs in the main thread, which then tells the others
+            time.sleep(1.0)
+        done.append(1)
+        return advance(self)
+
+    monkeypatch.setattr(batch.Batch, "advance", signalled)
+    monkeypatch.setattr(running, "CHECKPOINT_SHARE", -np.inf)
+    options = {"backend": "cupy", "checkpoint": tmp_path / "run.h5"}
+    with pytest.raises(Interrupted, match="checkpoint 1 is kept"):
+        lyapunov_spectrum(NETWORK, DRIVE, **options)
+    assert len(done) == 3
+    found = lyapunov_spectrum(NETWORK, DRIVE, **options)
+    assert len(done) == 5
+    whole = lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
+    np.testing.assert_array_equal(found.growth, whole.growth)
 
 
 @pytest.mark.parametrize(("first", "second"), [("cupy", "numpy"), ("numpy", "cupy")])

@@ -27,12 +27,15 @@ class Device(NamedTuple):
         Copy an array; `to_host` waits for the device.
     free_bytes : callable
         Memory that can be had on the device now.
+    activate : callable
+        Makes it the device of the calling thread.
     """
 
     name: str
     to_device: Callable[[Array], Array]
     to_host: Callable[[Array], Array]
     free_bytes: Callable[[], int]
+    activate: Callable[[], object]
 
 
 def find_device() -> Device:
@@ -62,7 +65,8 @@ def find_device() -> Device:
             "backend='cupy' finds no NVIDIA GPU; CUDA_VISIBLE_DEVICES may hide it, or use "
             "backend='numba'"
         )
-    return Device(_name(cupy), cupy.asarray, cupy.asnumpy, lambda: _free_bytes(cupy))
+    current = cupy.cuda.Device()
+    return Device(_name(cupy), cupy.asarray, cupy.asnumpy, lambda: _free_bytes(cupy), current.use)
 
 
 def describe_device() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ...progress import Progress
@@ -23,6 +24,10 @@ log = logging.getLogger("lyapy")
 
 # share of the time that may go into bringing what a checkpoint needs to the host
 CHECKPOINT_SHARE = 0.05
+LOST = (
+    "%d tiles of a trajectory were repeated on the CPU, %d intervals fell back from Cholesky's "
+    "factor to Gram-Schmidt"
+)
 
 
 def run_batches(
@@ -59,8 +64,10 @@ def run_batches(
             checkpointer.restore(b, trajectory)
             display.skip(trajectory.position)
     most = min(threads, fitting(trajectories[0], device, precision))
-    repeated = fallbacks = 0
-    try:
+
+    def work() -> None:
+        device.activate()
+        repeated = fallbacks = 0
         for numbers in _groups(trajectories, most):
             members = [trajectories[b] for b in numbers]
             try:
@@ -71,18 +78,18 @@ def run_batches(
                 raise MemoryError(text) from error
             repeated += sum(part.repeated for part in batch.parts)
             fallbacks += sum(part.tangent.fallbacks for part in batch.parts)
-    except BaseException:
-        display.stop()
-        raise
-    finally:
-        display.close()
-    if repeated or fallbacks:
-        log.info(
-            "%d tiles of a trajectory were repeated on the CPU, %d intervals fell back from "
-            "Cholesky's factor to Gram-Schmidt",
-            repeated,
-            fallbacks,
-        )
+        if repeated or fallbacks:
+            log.info(LOST, repeated, fallbacks)
+
+    # in a thread of its own a chunk is finished, and kept, when an interruption comes
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            pool.submit(work).result()
+        except BaseException:
+            display.stop()
+            raise
+        finally:
+            display.close()
     return [trajectory.result() for trajectory in trajectories]
 
 
@@ -101,13 +108,15 @@ def _groups(trajectories: list[Trajectory], most: int) -> Iterator[list[int]]:
 def _run(batch: Batch, display: Progress, checkpointer: Checkpointer | None) -> None:
     cost, published = 0.0, time.monotonic()
     while not batch.finished:
-        display.update(batch.advance())
+        done = batch.advance()
         began = time.monotonic()
-        due = batch.finished or cost <= CHECKPOINT_SHARE * (began - published)
-        if checkpointer is not None and due:
+        ended = batch.finished or display.stopped.is_set()
+        if checkpointer is not None and (ended or cost <= CHECKPOINT_SHARE * (began - published)):
             batch.fetch()
             for b, trajectory in zip(batch.numbers, batch.trajectories, strict=True):
                 checkpointer.publish(b, trajectory)
             published = time.monotonic()
             cost = published - began
+        # ends the thread after an interruption
+        display.update(done)
     batch.fetch()
