@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .engines.carry import Carry
+from .engines.decoupled import DecoupledTangent
 from .engines.full import FullTangent, Tangent
 from .engines.gpu.device import Device
 from .engines.tangent_step import orthonormalize, tangent_step
 from .forward import LayerForward
+from .frames import turned
 from .network import Part
 from .program import Program
 from .schedule import Schedule
@@ -87,6 +89,8 @@ class Follower:
         """Move through a chunk that begins at step ``start``; return the growth (tiles, k)."""
         ends = self.schedule.tile_ends(len(coefficients))
         alive = self.living(self.part.dead_directions(coefficients), ends)
+        if start == 0 and alive[0] < len(self.carry.frame):
+            self.carry.frame = turned(self.carry.frame)
         before, control = self.carry.frame.copy(), self.schedule.control
         # what overflows is found below
         with np.errstate(over="ignore", invalid="ignore"):
@@ -116,6 +120,9 @@ class Follower:
             Dead directions of each step.
         ends : array (tiles,)
         """
+        if self.part.decoupled:
+            # each row is a unit's own, and those of the dead are not the last ones
+            return np.full(len(ends), self.alive)
         most = np.maximum.reduceat(dead, np.concatenate([[0], ends[:-1]]))
         alive = self.part.program.state_size - np.maximum.accumulate(most)
         rows: Array = np.minimum(alive, self.alive)
@@ -214,6 +221,8 @@ def _copy(value: Any) -> Any:
 
 def _make_tangent(part: Part, vectors: int, engine: Engine) -> Tangent:
     """Return the engine's tangent side, checked by the determinant where that is to be had."""
+    if part.decoupled:
+        return DecoupledTangent(part.program)
     leading = engine.tangent(part.program, vectors)
     partial = vectors < part.program.state_size
     if partial or not part.has_log_abs_det or not engine.checked:

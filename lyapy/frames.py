@@ -9,7 +9,7 @@ import numpy as np
 from .network import Part
 from .types import Array
 
-__all__ = ["initial_frames"]
+__all__ = ["initial_frames", "turned"]
 
 
 def initial_frames(parts: Sequence[Part], k: int, kind: str, seed: list[int]) -> list[Array]:
@@ -29,3 +29,14 @@ def initial_frames(parts: Sequence[Part], k: int, kind: str, seed: list[int]) ->
             vectors = rng.normal(size=(D, rows))
             frames.append(np.ascontiguousarray(np.linalg.qr(vectors)[0].T))
     return frames
+
+
+def turned(frame: Array) -> Array:
+    """Return a frame of coordinate directions turned within its span; another one as it is.
+
+    The engines take the last rows for those that die. Of coordinates any can be the dead ones.
+    """
+    if np.count_nonzero(frame) > len(frame):
+        return frame
+    vectors = np.random.default_rng(0).normal(size=(len(frame), len(frame)))
+    return np.ascontiguousarray(np.linalg.qr(vectors)[0] @ frame)

@@ -176,6 +176,35 @@ def test_dead_units_of_an_independent_network(backend):
     np.testing.assert_allclose(found.exponents, [np.log(0.5), -np.inf, -np.inf], atol=1e-12)
 
 
+def test_dead_units_among_the_living(backend):
+    u = np.array([0.5, 0.9, -0.7, 0.2, 0.0, 0.3])
+    W = 0.1 * np.random.default_rng(0).normal(size=(6, 2))
+    cell = cells.Independent(W, u, np.array([1.0, -50.0, 2.0, 3.0, 1.0, 1.0]))
+    inputs = np.random.default_rng(1).normal(size=(600, 2))
+    h, growth = np.zeros(6), np.zeros(6)
+    for x in inputs:
+        drive = W @ x + u * h + cell.b
+        h = np.maximum(drive, 0.0)
+        with np.errstate(divide="ignore"):
+            growth += np.log(np.abs(u * (drive > 0.0)))
+    found = lyapy.lyapunov_spectrum(lyapy.Network([cell]), inputs, backend=backend)
+    np.testing.assert_allclose(found.exponents, np.sort(growth / 600)[::-1], rtol=1e-13)
+    assert found.resolved.all() and np.isneginf(found.exponents[4:]).all()
+
+
+def test_coordinates_that_are_dead_do_not_take_the_others_with_them(backend):
+    rng = np.random.default_rng(0)
+    lstm = cells.LSTM(rng.normal(size=(16, 2)), np.zeros((16, 4)), rng.normal(size=16))
+    network, inputs = lyapy.Network([lstm]), rng.normal(size=(3000, 2))
+    options = {"transient": 1000, "backend": backend}
+    found = lyapy.lyapunov_spectrum(network, inputs, frame="identity", **options)
+    drive = inputs[1000:] @ lstm.W[4:8].T + lstm.b[4:8]
+    forget = np.log(1.0 / (1.0 + np.exp(-drive))).mean(axis=0)
+    assert np.isneginf(found.exponents[4:]).all()
+    # h follows c, so that the vectors' lengths change at both ends of the 2000 steps
+    np.testing.assert_allclose(found.exponents[:4], np.sort(forget)[::-1], atol=2e-4)
+
+
 def test_state_space(backend):
     network = lyapy.random_network("state-space", 5, 2, seed=6)
     (cell,) = network.cells
