@@ -114,7 +114,7 @@ def _run(batch: Batch, display: Progress, checkpointer: Checkpointer | None) -> 
         if checkpointer is not None and (ended or cost <= CHECKPOINT_SHARE * (began - published)):
             batch.fetch()
             for b, trajectory in zip(batch.numbers, batch.trajectories, strict=True):
-                checkpointer.publish(b, trajectory)
+                checkpointer.publish(b, trajectory, last=ended)
             published = time.monotonic()
             cost = published - began
         # ends the thread after an interruption
