@@ -141,7 +141,7 @@ FEWER = {**FRAMES, "record_every": 16}
 
 
 def test_records_without_room_are_refused_at_the_start(mount, words, capsys):
-    folder = mount("size=64k")
+    folder = mount("size=20k")
     assert main(words(folder, **FRAMES)) == 74
     assert "run.h5: the records need up to" in capsys.readouterr().err
     assert os.listdir(folder) == []
