@@ -22,7 +22,18 @@ FUNCTIONS = (
     *(np.linalg.cholesky, np.linalg.inv, np.linalg.slogdet),
 )
 UFUNCS = (
-    *(np.absolute, np.add, np.cos, np.divide, np.equal, np.exp, np.expm1, np.frexp, np.greater),
+    *(
+        np.absolute,
+        np.add,
+        np.copysign,
+        np.cos,
+        np.divide,
+        np.equal,
+        np.exp,
+        np.expm1,
+        np.frexp,
+        np.greater,
+    ),
     *(np.greater_equal, np.isfinite, np.isnan, np.less, np.less_equal, np.log, np.log1p),
     *(np.logaddexp, np.logical_and, np.logical_not, np.logical_or, np.bitwise_and, np.invert),
     *(np.bitwise_or, np.matmul, np.maximum, np.minimum, np.multiply, np.negative, np.not_equal),

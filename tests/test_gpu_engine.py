@@ -122,7 +122,7 @@ def test_launches_do_not_grow_with_trajectories(counts):
         found = lyapunov_spectrum(network, drive(B, 128, 3), interval=1, backend="cupy")
         assert found.intervals.tolist() == [[128]] * B
         launches.append(counts.launches - before)
-    assert launches[0] == launches[1] <= 128 * (60 + 12 + 80) + 200
+    assert launches[0] == launches[1] <= 128 * (64 + 12 + 80) + 200
 
 
 def test_trajectories_are_computed_with_others_and_alone():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -135,6 +135,12 @@ class Checkpointer:
             for name, (first, array) in rows.items():
                 kept.setdefault(name, (first, []))[1].append(array)
                 self._waiting += array.nbytes
+
+    def publish_together(self, trajectories: Mapping[int, Trajectory]) -> None:
+        """Take what trajectories have come to that go on side by side, in one checkpoint."""
+        with self._desk:
+            for b, trajectory in trajectories.items():
+                self.publish(b, trajectory, last=True)
 
     def _failure(self) -> CheckpointError:
         assert self._error is not None

@@ -141,6 +141,9 @@ class BatchPart:
     def _take(self, b: int, found: Tile) -> None:
         carry, rows = self.followers[b].carry, found.growth.shape[1]
         carry.error[:rows] += found.error[b]
+        # of the tile's last interval at most as much as of all together
+        carry.noise[:rows] = found.error[b] / self.roundoff
+        carry.since[:rows] += found.growth[b]
         carry.intervals += found.intervals
         carry.rejections += found.rejections
         carry.largest_spread = max(carry.largest_spread, float(found.spread[b]))

@@ -113,8 +113,8 @@ def _run(batch: Batch, display: Progress, checkpointer: Checkpointer | None) -> 
         ended = batch.finished or display.stopped.is_set()
         if checkpointer is not None and (ended or cost <= CHECKPOINT_SHARE * (began - published)):
             batch.fetch()
-            for b, trajectory in zip(batch.numbers, batch.trajectories, strict=True):
-                checkpointer.publish(b, trajectory, last=ended)
+            pairs = zip(batch.numbers, batch.trajectories, strict=True)
+            checkpointer.publish_together(dict(pairs))
             published = time.monotonic()
             cost = published - began
         # ends the thread after an interruption
