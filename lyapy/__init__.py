@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .network import Network
     from .random_networks import random_network
     from .spectrum import Spectrum
+    from .sweeps.result import Sweep
+    from .sweeps.sweeping import sweep
 
 __version__ = "0.1.0"
 
@@ -37,6 +39,8 @@ _HOMES = {
     "Network": "network",
     "random_network": "random_networks",
     "Spectrum": "spectrum",
+    "Sweep": "sweeps.result",
+    "sweep": "sweeps.sweeping",
 }
 
 __all__ = [
@@ -48,6 +52,7 @@ __all__ = [
     "Network",
     "ProjectedLSTM",
     "Spectrum",
+    "Sweep",
     "Vanilla",
     "WeightsError",
     "jacobian",
@@ -56,6 +61,7 @@ __all__ = [
     "lyapunov_spectrum",
     "random_network",
     "spectrum_of_jacobians",
+    "sweep",
 ]
 
 

@@ -13,7 +13,7 @@ from .formats import read_arrays
 from .network import Network
 from .types import Array
 
-__all__ = ["read_encoding", "read_inputs", "read_vocabulary"]
+__all__ = ["read_encoding", "read_inputs", "read_inputs_for", "read_vocabulary"]
 
 ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
 EMBEDDING = "embedding.weight"
@@ -64,6 +64,34 @@ def read_inputs(
         kinds = ", ".join((*ARRAYS, ".txt"))
         raise ValueError(f"{path}: is no file of inputs by its name; give one in {kinds}")
     return found
+
+
+def read_inputs_for(
+    network: Network,
+    path: str | PathLike[str],
+    weights: str | PathLike[str] | None,
+    vocabulary: str | PathLike[str] | None = None,
+) -> Array:
+    """Read inputs as `read_inputs`, text as the network's weights file encodes it.
+
+    Parameters
+    ----------
+    network : Network
+    path : str or path
+        Of the inputs.
+    weights : str or path, optional
+        File that the network came from, with an embedding or a vocabulary perhaps.
+    vocabulary : str or path, optional
+        File of the characters, in place of those in ``weights``.
+    """
+    if not os.fspath(path).lower().endswith(".txt"):
+        if vocabulary is not None:
+            raise ValueError("--vocabulary: is given without a text; add --inputs FILE.txt")
+        return read_inputs(path, network)
+    characters, embedding = read_encoding(weights) if weights is not None else (None, None)
+    if vocabulary is not None:
+        characters = read_vocabulary(vocabulary)
+    return read_inputs(path, network, characters, embedding)
 
 
 def read_vocabulary(path: str | PathLike[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,10 +68,13 @@ class Row(NamedTuple):
         A value for each of `COLUMNS`.
     spectra : dict
         For each of `SPECTRA` an array (k,).
+    metadata : mapping
+        What the user tells of the network: numbers and text under names of their own.
     """
 
     columns: dict[str, Any]
     spectra: dict[str, Array]
+    metadata: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def name(self) -> str:

@@ -3,8 +3,9 @@
 Root attributes: ``format``, ``format_version``. The group ``index`` has a dataset (members,) for
 each of `lyapy.member_row.COLUMNS`; beside it stand those of `lyapy.member_row.SPECTRA`, of shape
 (members, k), where rows with fewer exponents end in NaN. Rows are sorted by name. The group
-``runs`` has, for each row with a result, a group named after the row's number with all that its
-run file holds.
+``metadata``, if there is any, has a dataset (members,) for each of the user's own columns. The
+group ``runs`` has, for each row with a result, a group named after the row's number with all that
+its run file holds.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import h5py
 import numpy as np
 
 from .member_row import COLUMNS, SPECTRA, Column, Row
+from .metadata import read_metadata, write_metadata
 from .run_file import read_spectrum
 from .sealed import write_sealed
 from .spectrum import Spectrum
@@ -62,6 +64,7 @@ def write_merged(
     def fill(file: h5py.File, check: Callable[[], None]) -> None:
         file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION)
         _write_index(file, ordered)
+        write_metadata(file, [row.metadata for row in ordered])
         copies = file.create_group("runs")
         for number, row in enumerate(ordered):
             if row.name in runs:
@@ -135,10 +138,12 @@ def _rows_in(file: h5py.File, path: str | PathLike[str]) -> list[Row]:
         )
     columns = {name: _read(file["index"][name]) for name in COLUMNS}
     spectra = {name: file[name][()] for name in SPECTRA}
+    metadata = read_metadata(file, len(columns["k"]))
     return [
         Row(
             {name: values[number] for name, values in columns.items()},
             {name: values[number, :k] for name, values in spectra.items()},
+            metadata[number],
         )
         for number, k in enumerate(columns["k"])
     ]

@@ -19,13 +19,14 @@ from typing import NoReturn, TextIO
 
 from .. import __version__
 from ..errors import CheckpointError, Interrupted, LockedError
-from . import check, convert, demo, info, merge, plot, show, spectrum, verify
-from .refusal import FAILURES, describe
+from ..failures import FAILURES, describe
+from . import check, convert, demo, info, merge, plot, show, spectrum, sweep, verify
 
 __all__ = ["main"]
 
 COMMANDS: dict[str, ModuleType] = {
     "spectrum": spectrum,
+    "sweep": sweep,
     "merge": merge,
     "show": show,
     "plot": plot,

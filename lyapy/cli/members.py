@@ -9,15 +9,15 @@ from collections.abc import Callable
 from glob import has_magic
 from typing import TYPE_CHECKING
 
-from ..errors import CheckpointError, Interrupted, LockedError
-from .refusal import FAILURES, describe
+from ..errors import Interrupted
 from .signals import interruptions
 
 if TYPE_CHECKING:
+    from ..attempt import Outcome
     from ..members import Shard
     from ..spectrum import Spectrum
 
-__all__ = ["add_shard", "are_many", "run_members"]
+__all__ = ["FAILED", "LOCKED", "add_shard", "are_many", "report", "run_members"]
 
 FAILED = 1
 LOCKED = 73
@@ -104,27 +104,21 @@ def _run_member(
     arguments: argparse.Namespace,
     compute: Callable[[argparse.Namespace], Spectrum],
 ) -> int:
-    from ..members import failure_file, run_file
-    from ..output import write_whole
+    from ..attempt import attempt
+    from ..members import run_file
 
-    output = run_file(arguments.output, name)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    failure = failure_file(output)
-    failure.unlink(missing_ok=True)
-    own = vars(arguments) | {"weights": weights, "output": str(output)}
-    try:
-        spectrum = compute(argparse.Namespace(**own))
-    except LockedError as error:
-        print(f"lyapy: {name}: {error}", file=sys.stderr, flush=True)
-        return LOCKED
-    except CheckpointError:
-        raise
-    except FAILURES as error:
-        told = describe(error)
-        print(f"lyapy: error: {name}: {told}", file=sys.stderr, flush=True)
-        write_whole(failure, f"{told}\n".encode(), overwrite=True)
-        return FAILED
-    if not arguments.quiet:
-        first = f"largest exponent {spectrum.largest:.6g} {spectrum.units}"
-        print(f"{name}: {first}, {spectrum.status.code}", flush=True)
-    return 0
+    run = run_file(arguments.output, name)
+    own = vars(arguments) | {"weights": weights, "output": str(run)}
+    outcome = attempt(name, run, lambda: compute(argparse.Namespace(**own)))
+    return report(outcome, quiet=arguments.quiet)
+
+
+def report(outcome: Outcome, *, quiet: bool) -> int:
+    """Print what has become of a member, and return its exit code."""
+    if outcome.code == "computed":
+        if not quiet:
+            print(f"{outcome.name}: {outcome.told}", flush=True)
+        return 0
+    error = "error: " if outcome.code == "failed" else ""
+    print(f"lyapy: {error}{outcome.name}: {outcome.told}", file=sys.stderr, flush=True)
+    return LOCKED if outcome.code == "locked" else FAILED

@@ -1,0 +1,102 @@
+"""``lyapy sweep``: from many weights files to one file of spectra, on all processors."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from .members import FAILED, LOCKED, add_shard, report
+from .run_options import add_run_options, run_options
+from .signals import interruptions
+from .weights import add_overwrite, add_weights, hints_of
+
+if TYPE_CHECKING:
+    from ..attempt import Outcome
+
+__all__ = ["add_arguments", "run"]
+
+SUMMARY = "compute the spectra of many networks, side by side, into one file"
+EXAMPLE = (
+    "lyapy sweep 'runs/*/epoch*.pt' --inputs drive.npy --pattern 'lr{lr}/epoch{epoch}' -o sweep.h5"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_weights(parser, several=True)
+    add = parser.add_argument
+    output = "merged file to write (HDF5); run files go to the folder FILE.runs"
+    add("-o", "--output", default="sweep.h5", metavar="FILE", help=f"{output} (sweep.h5)")
+    fields = "end of the paths with {fields}, which become columns: 'lr{lr}/epoch{epoch}'"
+    add("--pattern", help=fields)
+    table = "CSV of more columns; lines agree by name, weights or the fields of --pattern"
+    add("--metadata", metavar="FILE", help=table)
+    _add_workers(parser)
+    add_run_options(parser)
+    add_overwrite(parser)
+    add("--quiet", action="store_true", help="errors only")
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("workers", "where networks are computed side by side")
+    add_shard(parser)
+    engine = group.add_mutually_exclusive_group()
+    add = engine.add_argument
+    add("--workers", type=int, metavar="N", help="processes on this machine (all CPUs)")
+    add("--mpi", action="store_true", help="the ranks of this MPI job: mpiexec -n 16 lyapy sweep")
+    add("--dask", metavar="ADDRESS", help="a dask cluster's scheduler, or its scheduler file")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compute and merge; the exit code is 1 if a network failed, 73 if one is being computed."""
+    codes: list[int] = []
+
+    def tell(outcome: Outcome) -> None:
+        codes.append(report(outcome, quiet=arguments.quiet))
+
+    with _executor(arguments) as (is_root, executor):
+        if not is_root:
+            return 0
+        from ..members import shard_of_array
+        from ..sweeps.sweeping import sweep
+
+        shard = arguments.shard
+        with interruptions():
+            found = sweep(
+                arguments.weights,
+                arguments.inputs,
+                checkpoint=arguments.output,
+                executor=executor,
+                workers=arguments.workers,
+                shard=shard_of_array(os.environ) if shard == "auto" else shard,
+                pattern=arguments.pattern,
+                metadata=arguments.metadata,
+                vocabulary=arguments.vocabulary,
+                load_options=vars(hints_of(arguments)) | {"prefix": arguments.prefix},
+                overwrite=arguments.overwrite,
+                report=tell,
+                **run_options(arguments),
+            )
+    if not arguments.quiet:
+        finished = sum(row.has_result for row in found.rows)
+        print(f"{finished} of {len(found)} networks written to {arguments.output}")
+    return next((code for code in (FAILED, LOCKED) if code in codes), 0)
+
+
+@contextmanager
+def _executor(arguments: argparse.Namespace) -> Iterator[tuple[bool, Executor | None]]:
+    """Yield whether this process is the one that has the sweep, and its workers if named."""
+    from ..sweeps.engines import dask_executor, mpi_executor
+
+    if arguments.mpi:
+        with mpi_executor() as ranks:
+            yield ranks is not None, ranks
+    elif arguments.dask is not None:
+        with dask_executor(arguments.dask) as cluster:
+            yield True, cluster
+    else:
+        yield True, None

@@ -1,0 +1,1 @@
+"""Spectra of many networks: across training, initialisations and hyperparameters."""

@@ -1,0 +1,117 @@
+"""The result of a sweep: one row for each network, as columns and as spectra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from ..member_row import COLUMNS, Row
+from ..merged_file import read_rows
+from ..types import Array
+
+__all__ = ["Sweep"]
+
+
+class Sweep:
+    """Spectra of many networks, one row for each.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        Sorted by name.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = list(rows)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Sweep:
+        """Read a merged file, of `sweep` or of ``lyapy merge``.
+
+        Raises
+        ------
+        ValueError
+            If the file is not one.
+        OSError
+            If it cannot be opened.
+        """
+        return cls(read_rows(path))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"Sweep({sum(row.has_result for row in self.rows)} spectra of {len(self)} networks)"
+
+    @property
+    def metadata_names(self) -> list[str]:
+        """Names of the user's columns."""
+        return sorted(set().union(*(row.metadata for row in self.rows)))
+
+    def where(self, **metadata: Any) -> Sweep:
+        """Return the rows whose metadata have these values.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column.
+        """
+        for name in metadata:
+            if name not in self.metadata_names:
+                raise ValueError(f"{name!r} is no column; there are {self.metadata_names}")
+        return Sweep(
+            [r for r in self.rows if all(r.metadata.get(n) == v for n, v in metadata.items())]
+        )
+
+    def columns(self, *, spectra: bool = False) -> dict[str, Array]:
+        """Return the table as named arrays (N,), for ``pandas.DataFrame(sweep.columns())``.
+
+        Parameters
+        ----------
+        spectra : bool
+            With ``exponent_1`` … ``exponent_k``, NaN where a network has fewer.
+
+        Returns
+        -------
+        dict
+            Name, metadata and then the index; see docs/file_formats.md.
+        """
+        table: dict[str, Array] = {"name": np.array([row.name for row in self.rows])}
+        for name in self.metadata_names:
+            table[name] = self.column(name)
+        for name in COLUMNS:
+            table[name] = self.column(name)
+        if spectra:
+            for i, values in enumerate(self.exponents.T, 1):
+                table[f"exponent_{i}"] = values
+        return table
+
+    def column(self, name: str) -> Array:
+        """Return one column (N,), of the index or of the metadata.
+
+        Raises
+        ------
+        ValueError
+            If there is none of this name.
+        """
+        if name in COLUMNS:
+            return np.array([row.columns[name] for row in self.rows])
+        if name not in self.metadata_names:
+            known = ", ".join([*self.metadata_names, *COLUMNS])
+            raise ValueError(f"{name!r} is no column; there are {known}")
+        values = [row.metadata.get(name, np.nan) for row in self.rows]
+        if any(isinstance(value, str) for value in values):
+            return np.array(["" if value != value else str(value) for value in values])
+        return np.array(values)
+
+    @property
+    def exponents(self) -> Array:
+        """Exponents (N, k) with the largest k, NaN where a network has fewer."""
+        longest = max((len(row.spectra["exponents"]) for row in self.rows), default=0)
+        table = np.full((len(self), longest), np.nan)
+        for line, row in zip(table, self.rows, strict=True):
+            line[: len(row.spectra["exponents"])] = row.spectra["exponents"]
+        return table

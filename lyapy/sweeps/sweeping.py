@@ -1,0 +1,229 @@
+"""The sweep: many networks to run files, and these to one merged file."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
+from contextlib import contextmanager
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from ..arguments import check_size, default_threads
+from ..attempt import Outcome, give_up
+from ..checkpoint import lock
+from ..errors import CheckpointError, Interrupted, LockedError
+from ..failures import describe
+from ..gathering import row_of_run
+from ..lyapunov import lyapunov_spectrum
+from ..members import Shard, run_file
+from ..merged_file import is_merged, write_merged
+from ..network import Network
+from ..output import check_output
+from .asked import as_file, members_of, metadata_of, shard_of
+from .processes import compute_in_processes
+from .result import Sweep
+from .task import Task, compute
+
+__all__ = ["runs_folder", "sweep"]
+
+# what each member has of its own
+RESERVED = ("checkpoint", "inputs", "max_steps", "network", "overwrite", "progress", "until")
+SECONDS_BETWEEN_TRIES = 0.2
+
+
+def sweep(
+    networks: str | PathLike[str] | Iterable[str | PathLike[str]] | Mapping[str, Any],
+    inputs: Any = None,
+    *,
+    checkpoint: str | PathLike[str] = "sweep.h5",
+    executor: Executor | None = None,
+    workers: int | None = None,
+    shard: str | tuple[int, int] | None = None,
+    pattern: str | None = None,
+    metadata: str | PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
+    vocabulary: str | PathLike[str] | None = None,
+    load_options: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    report: Callable[[Outcome], None] | None = None,
+    **spectrum_options: Any,
+) -> Sweep:
+    """Compute the Lyapunov spectra of many networks into one file.
+
+    Each network goes to a run file of its own in the folder ``CHECKPOINT.runs``, with its
+    checkpoints beside it; at the end all are merged. The same call made again continues: what is
+    finished is read, what was left in the middle goes on, what is new is added. A network that
+    cannot be computed is a row with the status ``failed`` and the reason. The merged file does not
+    depend on the number of workers or on who finished first, but for the times that it tells.
+
+    Parameters
+    ----------
+    networks : str, sequence of str, or mapping of str to str or Network
+        Weights files and shell patterns of them, named by their paths below their common
+        folder; or names and weights files or networks.
+    inputs : str, path or array (T, m) or (B, T, m), optional
+        The same for all. A file is read by each worker, an array is put in a file first.
+    checkpoint : str or path
+        The merged file (HDF5).
+    executor : concurrent.futures.Executor, optional
+        Of `concurrent.futures`, loky, `mpi4py.futures`, or of a dask client's `get_executor()`.
+        Workers must see the same files. By default spawned processes, so that a script that calls
+        this needs ``if __name__ == "__main__":``. When one of those dies, the others go on.
+    workers : int, optional
+        Processes where no ``executor`` is given; as many as CPUs by default.
+    shard : str or (int, int), optional
+        Compute only ``"i/n"``, the i-th of n parts; all parts may run at the same time.
+    pattern : str, optional
+        End of the paths with fields, ``"lr{lr}_g{gain}/epoch{epoch}"``, which become metadata;
+        of names where networks are not given as files.
+    metadata : mapping or path, optional
+        Name of a member to its columns; or a CSV file, whose lines are of the members that agree
+        in the columns ``name``, ``weights`` or fields of ``pattern``.
+    vocabulary : str or path, optional
+        For text inputs, see `lyapy.inputs.read_inputs_for`.
+    load_options : mapping, optional
+        For `load`.
+    overwrite : bool
+        Replace run files of other settings, and another file at ``checkpoint``.
+    report : callable, optional
+        Called with the `Outcome` of each member, as it comes.
+    **spectrum_options
+        As for `lyapunov_spectrum`. ``threads``, of each worker, are by default the CPUs divided
+        by the workers, and 1 with an ``executor``.
+
+    Returns
+    -------
+    Sweep
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit; before anything is computed.
+    OSError
+        If the results cannot be written.
+    Interrupted
+        After an interruption; the same call continues.
+    concurrent.futures.BrokenExecutor
+        If the executor given breaks; the same call continues.
+    """
+    _check_options(spectrum_options)
+    members = members_of(networks)
+    told = metadata_of(members, pattern, metadata)
+    check_output(checkpoint, overwrite=overwrite or is_merged(checkpoint))
+    if workers is not None:
+        check_size("workers", workers, 1)
+    part = Shard(1, 1) if shard is None else shard_of(shard)
+    folder = runs_folder(checkpoint)
+    folder.mkdir(exist_ok=True)
+    runs = {name: run_file(folder, name) for name in members}
+    mine = part.select(list(members))
+    workers = min(workers or default_threads(), max(len(mine), 1))
+    if spectrum_options.get("threads") is None:
+        share = 1 if executor else max(default_threads() // workers, 1)
+        spectrum_options = {**spectrum_options, "threads": share}
+    inputs = as_file(inputs, folder)
+    tasks = [
+        Task(
+            name,
+            members[name],
+            inputs,
+            None if vocabulary is None else fspath(vocabulary),
+            runs[name],
+            load_options or {},
+            {**spectrum_options, "overwrite": overwrite},
+        )
+        for name in mine
+    ]
+    done: list[Outcome] = []
+
+    def take(outcome: Outcome) -> None:
+        if outcome.code == "interrupted":
+            raise Interrupted(f"{outcome.told}; the same sweep made again continues")
+        done.append(outcome)
+        if report is not None:
+            report(outcome)
+
+    try:
+        if executor is None:
+            compute_in_processes(tasks, workers, take)
+        else:
+            _compute_in(executor, tasks, take)
+    except BrokenExecutor:
+        _merge(checkpoint, runs, members, told)
+        raise
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        told_of = f"interrupted with {len(done)} of {len(tasks)} networks done"
+        raise Interrupted(f"{told_of}; the same sweep made again continues") from None
+    return _merge(checkpoint, runs, members, told)
+
+
+def runs_folder(checkpoint: str | PathLike[str]) -> Path:
+    """Return the folder of the members' run files."""
+    target = Path(os.path.realpath(checkpoint))
+    return target.with_name(f"{target.name}.runs")
+
+
+def _compute_in(
+    executor: Executor, tasks: Sequence[Task], report: Callable[[Outcome], None]
+) -> None:
+    futures = {executor.submit(compute, task): task for task in tasks}
+    try:
+        for future in as_completed(futures):
+            report(_outcome(future, futures[future]))
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _outcome(future: Future[Outcome], task: Task) -> Outcome:
+    try:
+        return future.result()
+    except (BrokenExecutor, CheckpointError):
+        raise
+    except Exception as error:  # of the executor, such as dask's where workers die again and again
+        return give_up(task.name, task.run, describe(error))
+
+
+def _merge(
+    checkpoint: str | PathLike[str],
+    runs: Mapping[str, Path],
+    members: Mapping[str, str | Network],
+    told: Mapping[str, Mapping[str, Any]],
+) -> Sweep:
+    # of several shards, the last to come here must see the runs of all
+    with _waited_for(runs_folder(checkpoint), fspath(checkpoint)):
+        rows = []
+        for name, run in runs.items():
+            weights = members[name]
+            row = row_of_run(name, run, weights if isinstance(weights, str) else weights.origin)
+            rows.append(row._replace(metadata=told.get(name, {})))
+        finished = {row.name: runs[row.name] for row in rows if row.has_result}
+        write_merged(rows, finished, checkpoint, overwrite=True)
+    return Sweep.load(checkpoint)
+
+
+@contextmanager
+def _waited_for(folder: Path, shown: str) -> Iterator[None]:
+    while True:
+        held = lock.held(folder, shown)
+        try:
+            held.__enter__()
+            break
+        except LockedError:
+            time.sleep(SECONDS_BETWEEN_TRIES)
+    try:
+        yield
+    finally:
+        held.__exit__(None, None, None)
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    known = set(inspect.signature(lyapunov_spectrum).parameters) - set(RESERVED)
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{name} is no argument of sweep; those of spectra are {sorted(known)}")

@@ -1,0 +1,97 @@
+"""One network of a sweep, as it travels to the worker that computes it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+from ..attempt import Outcome, attempt
+from ..errors import Interrupted
+from ..network import Network
+from ..spectrum import Spectrum
+
+__all__ = ["ENDING", "Task", "compute"]
+
+# what a worker is told to end by; a terminal's SIGINT reaches every process of the sweep
+ENDING = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class Task(NamedTuple):
+    """What a worker needs to compute one member; files travel by their paths.
+
+    Attributes
+    ----------
+    name : str
+    network : Network or str
+        Or its weights file.
+    inputs : str or None
+        File of inputs.
+    vocabulary : str or None
+        File of the characters of a text.
+    run : Path
+        Its run file.
+    load_options : dict
+        For `lyapy.load`.
+    options : dict
+        For `lyapy.lyapunov_spectrum`.
+    """
+
+    name: str
+    network: Network | str
+    inputs: str | None
+    vocabulary: str | None
+    run: Path
+    load_options: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+
+def compute(task: Task) -> Outcome:
+    """Compute a member in a worker, or continue it, or find it finished."""
+    try:
+        with _told_to_end():
+            return attempt(task.name, task.run, lambda: _spectrum(task))
+    except KeyboardInterrupt as stop:
+        told = str(stop) if isinstance(stop, Interrupted) else "interrupted before it began"
+        return Outcome(task.name, "interrupted", told)
+
+
+def _spectrum(task: Task) -> Spectrum:
+    from ..inputs import read_inputs_for
+    from ..loading import load
+    from ..lyapunov import lyapunov_spectrum
+
+    given = isinstance(task.network, Network)
+    network = task.network if isinstance(task.network, Network) else None
+    if network is None:
+        network = load(str(task.network), **task.load_options)
+    inputs = None
+    if task.inputs is not None:
+        weights = None if given else str(task.network)
+        inputs = read_inputs_for(network, task.inputs, weights, task.vocabulary)
+    return lyapunov_spectrum(network, inputs, checkpoint=task.run, **task.options)
+
+
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """Turn the first signal to end into KeyboardInterrupt, where signals arrive at all."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _interrupt) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    # the last checkpoint is to be written in peace
+    for ending in ENDING:
+        signal.signal(ending, signal.SIG_IGN)
+    raise KeyboardInterrupt
