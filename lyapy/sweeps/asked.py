@@ -66,7 +66,7 @@ def shard_of(shard: str | tuple[int, int]) -> Shard:
 def as_file(inputs: Any, folder: Path) -> str | None:
     """Return the file of the inputs, so that they do not travel with every task."""
     if inputs is None or isinstance(inputs, (str, PathLike)):
-        return None if inputs is None else fspath(inputs)
+        return None if inputs is None else os.path.abspath(inputs)
     array = np.asarray(inputs)
     path = folder / f"inputs-{array_digest(array)[:16]}.npy"
     if not path.exists():

@@ -25,7 +25,7 @@ def mpi_executor() -> Iterator[Any]:
     ------
     ModuleNotFoundError
         Without mpi4py.
-    RuntimeError
+    ValueError
         If every process was started as an MPI job of its own.
     """
     try:
@@ -46,7 +46,7 @@ def mpi_executor() -> Iterator[Any]:
 
 
 def check_ranks(ranks: int, environment: Mapping[str, str]) -> None:
-    """Raise RuntimeError if processes that were started together do not know of one another.
+    """Raise ValueError if processes that were started together do not know of one another.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def check_ranks(ranks: int, environment: Mapping[str, str]) -> None:
     for name in COUNTS:
         count = environment.get(name, "1")
         if count.isdecimal() and int(count) > 1:
-            raise RuntimeError(
+            raise ValueError(
                 f"{name} is {count}, but MPI knows of one rank: each process would compute all "
                 "networks; start lyapy by the mpiexec or srun --mpi=... of the MPI that mpi4py uses"
             )

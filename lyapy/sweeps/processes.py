@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection
 
 from ..attempt import Outcome, give_up
 from .task import ENDING, Task, compute
 
 __all__ = ["compute_in_processes"]
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_SIGNALS = 0.5
 DIED = (
     "its process died twice, the second time alone; it may need more memory than there is: give "
     "fewer exponents or trajectories (-k, --trajectories), or another machine"
@@ -84,28 +84,30 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Yield processes that end with this one, and that are told when it wants them to."""
     # threads of OpenMP do not survive a fork
     spawn = multiprocessing.get_context("spawn")
-    told = spawn.Event()
+    # a pipe, as setting an Event waits for ever for a process that was killed while it waited
+    told, telling = spawn.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, spawn, _begin, (told, os.getpid()))
     try:
         yield pool
     finally:
-        told.set()
+        telling.close()
         pool.shutdown(cancel_futures=True)
+        told.close()
 
 
-def _begin(told: Event, parent: int) -> None:
+def _begin(told: Connection, parent: int) -> None:
     for number in (signal.SIGINT, *ENDING):
         signal.signal(number, signal.SIG_IGN)
     # the rows have statuses and advice
     warnings.simplefilter("ignore", RuntimeWarning)
-    threading.Thread(target=_watch, args=(told, parent), daemon=True).start()
+    threading.Thread(target=_end_when_told, args=(told, parent), daemon=True).start()
 
 
-def _watch(told: Event, parent: int) -> None:
-    while not told.wait(SECONDS_BETWEEN_LOOKS):
-        if os.getppid() != parent:
-            os._exit(1)
+def _end_when_told(told: Connection, parent: int) -> None:
+    # closed by the parent, or with it
+    told.poll(None)
     # again and again, as a task could begin just after
-    while True:
+    while os.getppid() == parent:
         os.kill(os.getpid(), signal.SIGUSR1)
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(SECONDS_BETWEEN_SIGNALS)
+    os._exit(1)

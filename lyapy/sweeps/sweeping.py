@@ -129,8 +129,9 @@ def sweep(
         Task(
             name,
             members[name],
+            os.getcwd(),
             inputs,
-            None if vocabulary is None else fspath(vocabulary),
+            None if vocabulary is None else os.path.abspath(vocabulary),
             runs[name],
             load_options or {},
             {**spectrum_options, "overwrite": overwrite},

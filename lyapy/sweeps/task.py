@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,8 @@ class Task(NamedTuple):
     name : str
     network : Network or str
         Or its weights file.
+    folder : str
+        That the path of the weights starts from.
     inputs : str or None
         File of inputs.
     vocabulary : str or None
@@ -43,6 +46,7 @@ class Task(NamedTuple):
 
     name: str
     network: Network | str
+    folder: str
     inputs: str | None
     vocabulary: str | None
     run: Path
@@ -65,13 +69,16 @@ def _spectrum(task: Task) -> Spectrum:
     from ..loading import load
     from ..lyapunov import lyapunov_spectrum
 
-    given = isinstance(task.network, Network)
-    network = task.network if isinstance(task.network, Network) else None
-    if network is None:
-        network = load(str(task.network), **task.load_options)
+    weights = None
+    if isinstance(task.network, Network):
+        network = task.network
+    else:
+        # workers may stand in another folder, and the result names the file as it was given
+        weights = os.path.join(task.folder, task.network)
+        network = load(weights, **task.load_options)
+        network.origin = task.network
     inputs = None
     if task.inputs is not None:
-        weights = None if given else str(task.network)
         inputs = read_inputs_for(network, task.inputs, weights, task.vocabulary)
     return lyapunov_spectrum(network, inputs, checkpoint=task.run, **task.options)
 
