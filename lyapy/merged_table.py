@@ -23,12 +23,13 @@ def rows_table(rows: Sequence[Row]) -> str:
     head = f"{finished} spectra of {len(rows)} members"
     if times:
         head += f", in nats per {' or '.join(times)}"
-    cells = [HEAD, *(_cells(row) for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(HEAD))]
+    told = sorted(set().union(*(row.metadata for row in rows)))
+    cells = [(HEAD[0], *told, *HEAD[1:]), *(_cells(row, told) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [_line(line, widths) for line in cells]
     advice = [f"{r.name}: {r.columns['advice']}" for r in rows if not r.has_result]
-    told = ["", *advice] if advice else []
-    return "\n".join([head, "", *lines, *told])
+    below = ["", *advice] if advice else []
+    return "\n".join([head, "", *lines, *below])
 
 
 def rows_summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -38,15 +39,17 @@ def rows_summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """
     return [
         {name: _plain(row.columns[name]) for name in COLUMNS}
+        | {name: _plain(value) for name, value in row.metadata.items()}
         | {name: [_plain(x) for x in values.tolist()] for name, values in row.spectra.items()}
         for row in rows
     ]
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Row, told: Sequence[str]) -> tuple[str, ...]:
     columns = row.columns
+    own = [_text(row.metadata.get(name, "")) for name in told]
     if not row.has_result:
-        return (row.name, "", "", "", "", "", columns["status"])
+        return (row.name, *own, "", "", "", "", "", columns["status"])
     forms = {
         "largest": ".6g",
         "largest_error": ".2g",
@@ -54,7 +57,11 @@ def _cells(row: Row) -> tuple[str, ...]:
         "kaplan_yorke_dimension": ".6g",
     }
     numbers = (_number(columns[name], form) for name, form in forms.items())
-    return (row.name, str(columns["k"]), *numbers, columns["status"])
+    return (row.name, *own, str(columns["k"]), *numbers, columns["status"])
+
+
+def _text(value: Any) -> str:
+    return _number(value, ".6g") if isinstance(value, float) else str(value)
 
 
 def _number(value: float, form: str) -> str:

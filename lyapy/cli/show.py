@@ -20,7 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, or of lyapy merge")
     parser.add_argument("--member", metavar="NAME", help="of a merged file, in place of its index")
-    parser.add_argument("--json", action="store_true", help="all numbers and settings, as JSON")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="all numbers and settings, as JSON")
+    csv = "of a merged file: all columns and exponents, as CSV"
+    form.add_argument("--csv", action="store_true", help=csv)
+    metric = "of a merged file: how this column goes with the spectra"
+    form.add_argument("--metric", metavar="COLUMN", help=metric)
+    groups = "with --metric: column of what is left out together in regressions, as a training"
+    parser.add_argument("--groups", metavar="COLUMN", help=groups)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.member is None and is_merged(arguments.run):
         return _show_rows(arguments)
+    if arguments.csv or arguments.metric:
+        raise ValueError(f"{arguments.run}: is no merged file; --csv and --metric need one")
     from ..run_file import read_spectrum
     from ..table import spectrum_summary, spectrum_table
 
@@ -76,12 +85,20 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
 
 
 def _show_rows(arguments: argparse.Namespace) -> int:
-    from ..merged_file import read_rows
     from ..merged_table import rows_summary, rows_table
+    from ..sweeps.result import Sweep
 
-    rows = read_rows(arguments.run)
-    if arguments.json:
-        print(json.dumps(rows_summary(rows), indent=2, allow_nan=False))
+    sweep = Sweep.load(arguments.run)
+    if arguments.metric is not None:
+        from ..sweeps.metric_table import metric_table
+
+        print(metric_table(sweep, arguments.metric, arguments.groups))
+    elif arguments.csv:
+        from ..sweeps.export import csv_text
+
+        print(csv_text(sweep), end="")
+    elif arguments.json:
+        print(json.dumps(rows_summary(sweep.rows), indent=2, allow_nan=False))
     else:
-        print(rows_table(rows))
+        print(rows_table(sweep.rows))
     return 0

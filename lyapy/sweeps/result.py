@@ -11,6 +11,7 @@ import numpy as np
 from ..member_row import COLUMNS, Row
 from ..merged_file import read_rows
 from ..types import Array
+from .resampling import common_positions, resample
 
 __all__ = ["Sweep"]
 
@@ -115,3 +116,37 @@ class Sweep:
         for line, row in zip(table, self.rows, strict=True):
             line[: len(row.spectra["exponents"])] = row.spectra["exponents"]
         return table
+
+    def resampled(self, length: int) -> Array:
+        """Return spectra of networks of any size at the same positions (N, length).
+
+        See `lyapy.sweeps.resampling.resample`; NaN for rows without a result. Where only
+        leading exponents are known, positions end where the shortest part of a spectrum does.
+        """
+        finished = [row for row in self.rows if row.has_result]
+        table = np.full((len(self), length), np.nan)
+        if not finished:
+            return table
+        counts, sizes = ([int(row.columns[c]) for row in finished] for c in ("k", "state_size"))
+        positions = common_positions(counts, sizes, length)
+        for line, row in zip(table, self.rows, strict=True):
+            if row.has_result:
+                size = int(row.columns["state_size"])
+                line[:] = resample(row.spectra["exponents"], size, positions)
+        return table
+
+    def features(self) -> dict[str, Array]:
+        """Return numbers (N,) that sum up each spectrum, NaN for rows without a result.
+
+        Returns
+        -------
+        dict
+            ``largest``, ``mean``, ``positive`` (the number of positive exponents),
+            ``kaplan_yorke_dimension`` and ``entropy_rate``.
+        """
+        names = ("largest", "mean", "kaplan_yorke_dimension", "entropy_rate")
+        found = {name: self.column(name).astype(np.float64) for name in names}
+        exponents = self.exponents
+        positive = np.count_nonzero(exponents > 0.0, axis=1).astype(np.float64)
+        positive[np.isnan(exponents).all(axis=1)] = np.nan
+        return found | {"positive": positive}
