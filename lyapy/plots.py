@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .output import check_output, write_whole
+from .pictures import BLUE, GREY, RED, check_picture, name_axes, new_figure, save_picture
 from .spectrum import Spectrum
 from .types import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["plot_convergence", "plot_finite_time", "plot_spectrum", "plot_summary"]
 
-BLUE, RED, GREY = "#1f5fa8", "#c0392b", "#8a8a8a"
 # beyond this, single markers merge into a line
 MANY = 48
 CURVES = 8
@@ -33,7 +29,6 @@ INSET_TOP = 0.64
 DECADE = 10
 # below, an error is rounding, as on a periodic orbit
 NO_ERROR = 1e-7
-SUFFIXES = (".png", ".pdf", ".svg")
 
 
 def plot_spectrum(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
@@ -59,7 +54,7 @@ def plot_spectrum(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
     ModuleNotFoundError
         If matplotlib is missing.
     """
-    axes = _new_figure(5.4, 3.8).subplots() if axes is None else axes
+    axes = new_figure(5.4, 3.8).subplots() if axes is None else axes
     from matplotlib.ticker import MaxNLocator
 
     count = len(spectrum.exponents)
@@ -73,7 +68,7 @@ def plot_spectrum(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
         axes.plot(dead, height, "x", color=RED, ms=4, label="dead: −∞", transform=place)
     axes.set_xlim(0.8 - 0.03 * count, 1.03 * count + 0.2)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
-    _label(axes, "Index $i$", rf"Exponent $\lambda_i$ ({spectrum.units})")
+    name_axes(axes, "Index $i$", rf"Exponent $\lambda_i$ ({spectrum.units})")
     if len(axes.get_legend_handles_labels()[0]) > 1:
         # opaque, so that the zero line does not strike the words out
         style: dict[str, Any] = {"framealpha": 1.0, "edgecolor": "none", "fontsize": "small"}
@@ -104,7 +99,7 @@ def plot_convergence(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
     ModuleNotFoundError
         If matplotlib is missing.
     """
-    axes = _new_figure(6.4, 3.8).subplots() if axes is None else axes
+    axes = new_figure(6.4, 3.8).subplots() if axes is None else axes
     from matplotlib import colormaps
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
@@ -127,7 +122,7 @@ def plot_convergence(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-    _label(axes, "Counted steps", rf"Running mean of $\lambda_i$ ({spectrum.units})")
+    name_axes(axes, "Counted steps", rf"Running mean of $\lambda_i$ ({spectrum.units})")
     if len(shown):
         axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize="small")
     return axes
@@ -168,7 +163,7 @@ def plot_finite_time(
     shown = [i - 1 for i in indices if 1 <= i <= len(finite) and finite[i - 1]]
     if not shown:
         raise ValueError(f"indices is {tuple(indices)}; none of these exponents is finite")
-    axes = _new_figure(5.4, 3.8).subplots() if axes is None else axes
+    axes = new_figure(5.4, 3.8).subplots() if axes is None else axes
     from matplotlib import colormaps
 
     for i, shade in zip(shown, np.linspace(0.0, 0.75, len(shown)), strict=True):
@@ -178,7 +173,7 @@ def plot_finite_time(
         label = f"$\\lambda_{{{i + 1}}}$, standard deviation {values.std():.2g}"
         axes.hist(values, color=colour, alpha=0.45, label=label, **style)
         axes.axvline(values.mean(), color=colour, lw=1.3)
-    _label(axes, f"Exponent over {window} steps ({spectrum.units})", "Density")
+    name_axes(axes, f"Exponent over {window} steps ({spectrum.units})", "Density")
     # above, as histograms can be anywhere
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False, fontsize="small")
     return axes
@@ -204,26 +199,12 @@ def plot_summary(spectrum: Spectrum, path: str | PathLike[str], *, overwrite: bo
     ModuleNotFoundError
         If matplotlib is missing.
     """
-    if Path(path).suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{path}: is no name of a picture; give one in {', '.join(SUFFIXES)}")
-    check_output(path, overwrite=overwrite)
-    figure = _new_figure(10.5, 4.0)
+    check_picture(path, overwrite=overwrite)
+    figure = new_figure(10.5, 4.0)
     left, right = figure.subplots(1, 2)
     plot_spectrum(spectrum, left)
     plot_convergence(spectrum, right)
-    memory = io.BytesIO()
-    figure.savefig(memory, format=Path(path).suffix[1:].lower(), dpi=200)
-    write_whole(path, memory.getvalue(), overwrite=overwrite)
-
-
-def _new_figure(width: float, height: float) -> Figure:
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "pictures need matplotlib, which is not installed; python -m pip install 'lyapy[plot]'"
-        ) from None
-    return Figure(figsize=(width, height), layout="constrained")
+    save_picture(figure, path, overwrite=overwrite)
 
 
 def _draw_exponents(axes: Axes, spectrum: Spectrum, count: int) -> None:
@@ -291,9 +272,3 @@ def _with_error(value: float, error: float) -> str:
         return f"{value:.6g}".replace("-", "−")
     decimals = max(1 - math.floor(math.log10(error)), 0)
     return f"{value:.{decimals}f} ± {error:.{decimals}f}".replace("-", "−")
-
-
-def _label(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -139,8 +139,8 @@ def test_given_axes_are_drawn_into_and_nothing_global_changes():
 
 def test_pyplot_is_not_imported():
     script = (
-        "import sys, lyapy.plots; assert 'matplotlib' not in sys.modules\n"
-        "lyapy.plots._new_figure(4, 3); assert 'matplotlib' in sys.modules\n"
+        "import sys, lyapy.pictures, lyapy.plots; assert 'matplotlib' not in sys.modules\n"
+        "lyapy.pictures.new_figure(4, 3); assert 'matplotlib' in sys.modules\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

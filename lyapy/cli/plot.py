@@ -1,4 +1,4 @@
-"""``lyapy plot``: a run file as a picture."""
+"""``lyapy plot``: a run file, or a merged one, as a picture."""
 
 from __future__ import annotations
 
@@ -9,25 +9,50 @@ from .weights import add_overwrite
 
 __all__ = ["add_arguments", "run"]
 
-SUMMARY = "draw the spectrum of a run file, and the convergence of its exponents"
+SUMMARY = "draw the spectrum of a run file and its convergence, or the spectra of many networks"
 EXAMPLE = "lyapy plot run.h5 -o figure.pdf"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("run", metavar="RUN", help="run file, of lyapy spectrum")
+    parser.add_argument("run", metavar="RUN", help="run file, or merged file of lyapy sweep")
     parser.add_argument(
         "-o", "--output", metavar="FILE", help=".png, .pdf or .svg to write (RUN with .png)"
     )
+    over = "of a merged file: column of numbers that colours the spectra (epoch)"
+    parser.add_argument("--over", metavar="COLUMN", help=over)
+    metric = "of a merged file: column to compare with the spectra, such as a loss"
+    parser.add_argument("--metric", metavar="COLUMN", help=metric)
+    pair = "of a merged file: columns of the map of the largest exponent"
+    parser.add_argument("--map", nargs=2, metavar=("X", "Y"), help=pair)
     add_overwrite(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Draw a spectrum."""
-    from ..plots import plot_summary
-    from ..run_file import read_spectrum
+    """Draw a spectrum, or many."""
+    from ..merged_file import is_merged
 
     output = arguments.output or str(Path(arguments.run).with_suffix(".png"))
-    plot_summary(read_spectrum(arguments.run), output, overwrite=arguments.overwrite)
+    if is_merged(arguments.run):
+        from ..sweeps.plots import plot_sweep
+        from ..sweeps.result import Sweep
+
+        plot_sweep(
+            Sweep.load(arguments.run),
+            output,
+            over=arguments.over,
+            metric=arguments.metric,
+            between=arguments.map and tuple(arguments.map),
+            overwrite=arguments.overwrite,
+        )
+    else:
+        from ..plots import plot_summary
+        from ..run_file import read_spectrum
+
+        if arguments.over or arguments.metric or arguments.map:
+            raise ValueError(
+                f"{arguments.run}: is no merged file; --over, --metric and --map need one"
+            )
+        plot_summary(read_spectrum(arguments.run), output, overwrite=arguments.overwrite)
     print(f"written to {output}")
     return 0
