@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .spectrum import Spectrum
     from .sweeps.result import Sweep
     from .sweeps.sweeping import sweep
+    from .sweeps.watching import watch
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ _HOMES = {
     "Spectrum": "spectrum",
     "Sweep": "sweeps.result",
     "sweep": "sweeps.sweeping",
+    "watch": "sweeps.watching",
 }
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "random_network",
     "spectrum_of_jacobians",
     "sweep",
+    "watch",
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from .weights import add_overwrite, add_weights, hints_of
 
 if TYPE_CHECKING:
     from ..attempt import Outcome
+    from ..sweeps.result import Sweep
 
 __all__ = ["add_arguments", "run"]
 
@@ -36,6 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     table = "CSV of more columns; lines agree by name, weights or the fields of --pattern"
     add("--metadata", metavar="FILE", help=table)
     _add_workers(parser)
+    follow = "go on with each new file, until interrupted; WEIGHTS are a folder or quoted patterns"
+    add("--follow", action="store_true", help=follow)
+    idle = "with --follow: end after so many seconds without a new file"
+    add("--idle", type=float, metavar="S", help=idle)
     add_run_options(parser)
     add_overwrite(parser)
     add("--quiet", action="store_true", help="errors only")
@@ -61,30 +66,41 @@ def run(arguments: argparse.Namespace) -> int:
     with _executor(arguments) as (is_root, executor):
         if not is_root:
             return 0
-        from ..members import shard_of_array
-        from ..sweeps.sweeping import sweep
-
-        shard = arguments.shard
         with interruptions():
-            found = sweep(
-                arguments.weights,
-                arguments.inputs,
-                checkpoint=arguments.output,
-                executor=executor,
-                workers=arguments.workers,
-                shard=shard_of_array(os.environ) if shard == "auto" else shard,
-                pattern=arguments.pattern,
-                metadata=arguments.metadata,
-                vocabulary=arguments.vocabulary,
-                load_options=vars(hints_of(arguments)) | {"prefix": arguments.prefix},
-                overwrite=arguments.overwrite,
-                report=tell,
-                **run_options(arguments),
-            )
-    if not arguments.quiet:
-        finished = sum(row.has_result for row in found.rows)
-        print(f"{finished} of {len(found)} networks written to {arguments.output}")
+            for found in _sweeps(arguments, executor, tell):
+                if not arguments.quiet:
+                    finished = sum(row.has_result for row in found.rows)
+                    done = f"{finished} of {len(found)} networks written to {arguments.output}"
+                    print(done, flush=True)
     return next((code for code in (FAILED, LOCKED) if code in codes), 0)
+
+
+def _sweeps(
+    arguments: argparse.Namespace, executor: Executor | None, tell: Callable[[Outcome], None]
+) -> Iterator[Sweep]:
+    """Yield the sweep, or with --follow one after each new file."""
+    from ..members import shard_of_array
+    from ..sweeps.sweeping import sweep
+    from ..sweeps.watching import watch
+
+    shard = arguments.shard
+    options = {
+        "checkpoint": arguments.output,
+        "executor": executor,
+        "workers": arguments.workers,
+        "shard": shard_of_array(os.environ) if shard == "auto" else shard,
+        "pattern": arguments.pattern,
+        "metadata": arguments.metadata,
+        "vocabulary": arguments.vocabulary,
+        "load_options": vars(hints_of(arguments)) | {"prefix": arguments.prefix},
+        "overwrite": arguments.overwrite,
+        "report": tell,
+        **run_options(arguments),
+    }
+    if arguments.follow:
+        yield from watch(arguments.weights, arguments.inputs, idle=arguments.idle, **options)
+    else:
+        yield sweep(arguments.weights, arguments.inputs, **options)
 
 
 @contextmanager
