@@ -47,6 +47,8 @@ def plot_spectra(sweep: Sweep, over: str | None = None, axes: Axes | None = None
     """
     check_any(sweep)
     axes = new_figure(5.4, 3.8).subplots() if axes is None else axes
+    from matplotlib.ticker import MaxNLocator
+
     values = numbers_of(sweep, over) if over is not None else np.zeros(len(sweep))
     colour, scale = _colours(values)
     sizes = {int(row.columns["state_size"]) for row in sweep.rows if row.has_result}
@@ -61,6 +63,8 @@ def plot_spectra(sweep: Sweep, over: str | None = None, axes: Axes | None = None
         marker = "o" if len(exponents) < 3 else None
         shade = colour(scale(value)) if over is not None and np.isfinite(value) else BLUE
         axes.plot(places, exponents, color=shade, lw=1.2, alpha=0.8, marker=marker)
+    if len(sizes) == 1:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     x = "Index $i$" if len(sizes) == 1 else "Position in the spectrum $(i - 1/2)/D$"
     name_axes(axes, x, rf"Exponent $\lambda_i$ ({units(sweep)})")
     if over is not None:
