@@ -18,7 +18,7 @@ EXAMPLE = "lyapy show run.h5 --json"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, or of lyapy merge")
+    parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, lyapy sweep or lyapy merge")
     parser.add_argument("--member", metavar="NAME", help="of a merged file, in place of its index")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="all numbers and settings, as JSON")

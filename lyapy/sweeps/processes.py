@@ -89,15 +89,22 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     pool = ProcessPoolExecutor(workers, spawn, _begin, (told, os.getpid()))
     try:
         yield pool
-    finally:
+    except BaseException:
         telling.close()
+        raise
+    finally:
         pool.shutdown(cancel_futures=True)
+        telling.close()
         told.close()
 
 
 def _begin(told: Connection, parent: int) -> None:
-    for number in (signal.SIGINT, *ENDING):
-        signal.signal(number, signal.SIG_IGN)
+    # a terminal sends it to all; the parent tells when to end
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # by these a process dies at once, or when its checkpoint is written. It must not go through
+    # the interpreter's end, where what an interrupted run has left can wait for ever
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
     # the rows have statuses and advice
     warnings.simplefilter("ignore", RuntimeWarning)
     threading.Thread(target=_end_when_told, args=(told, parent), daemon=True).start()

@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import inspect
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
-from contextlib import contextmanager
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 from ..arguments import check_size, default_threads
 from ..attempt import Outcome, give_up
-from ..checkpoint import lock
-from ..errors import CheckpointError, Interrupted, LockedError
+from ..errors import CheckpointError, Interrupted
 from ..failures import describe
-from ..gathering import row_of_run
 from ..lyapunov import lyapunov_spectrum
 from ..members import Shard, run_file
-from ..merged_file import is_merged, write_merged
-from ..network import Network
+from ..merged_file import is_merged
 from ..output import check_output
 from .asked import as_file, members_of, metadata_of, shard_of
+from .merging import merge_members, runs_folder
 from .processes import compute_in_processes
 from .result import Sweep
 from .task import Task, compute
 
-__all__ = ["runs_folder", "sweep"]
+__all__ = ["sweep"]
 
 # what each member has of its own
 RESERVED = ("checkpoint", "inputs", "max_steps", "network", "overwrite", "progress", "until")
-SECONDS_BETWEEN_TRIES = 0.2
 
 
 def sweep(
@@ -116,34 +110,49 @@ def sweep(
     if workers is not None:
         check_size("workers", workers, 1)
     part = Shard(1, 1) if shard is None else shard_of(shard)
-    folder = runs_folder(checkpoint)
-    folder.mkdir(exist_ok=True)
-    runs = {name: run_file(folder, name) for name in members}
-    mine = part.select(list(members))
+    mine = {name: members[name] for name in part.select(list(members))}
     workers = min(workers or default_threads(), max(len(mine), 1))
     if spectrum_options.get("threads") is None:
         share = 1 if executor else max(default_threads() // workers, 1)
         spectrum_options = {**spectrum_options, "threads": share}
-    inputs = as_file(inputs, folder)
+    folder = runs_folder(checkpoint)
+    folder.mkdir(exist_ok=True)
+    task = Task(
+        "",
+        "",
+        os.getcwd(),
+        as_file(inputs, folder),
+        None if vocabulary is None else os.path.abspath(vocabulary),
+        folder,
+        load_options or {},
+        {**spectrum_options, "overwrite": overwrite},
+    )
     tasks = [
-        Task(
-            name,
-            members[name],
-            os.getcwd(),
-            inputs,
-            None if vocabulary is None else os.path.abspath(vocabulary),
-            runs[name],
-            load_options or {},
-            {**spectrum_options, "overwrite": overwrite},
-        )
-        for name in mine
+        task._replace(name=name, network=network, run=run_file(folder, name))
+        for name, network in mine.items()
     ]
-    done: list[Outcome] = []
+    try:
+        _compute_all(tasks, executor, workers, report)
+    except BrokenExecutor:
+        merge_members(checkpoint, members, told)
+        raise
+    return merge_members(checkpoint, members, told)
+
+
+def _compute_all(
+    tasks: Sequence[Task],
+    executor: Executor | None,
+    workers: int,
+    report: Callable[[Outcome], None] | None,
+) -> None:
+    """Compute the tasks, report each, and end with Interrupted when told to."""
+    done = 0
 
     def take(outcome: Outcome) -> None:
+        nonlocal done
         if outcome.code == "interrupted":
-            raise Interrupted(f"{outcome.told}; the same sweep made again continues")
-        done.append(outcome)
+            raise Interrupted(outcome.told)
+        done += 1
         if report is not None:
             report(outcome)
 
@@ -152,21 +161,13 @@ def sweep(
             compute_in_processes(tasks, workers, take)
         else:
             _compute_in(executor, tasks, take)
-    except BrokenExecutor:
-        _merge(checkpoint, runs, members, told)
-        raise
     except Interrupted:
         raise
     except KeyboardInterrupt:
-        told_of = f"interrupted with {len(done)} of {len(tasks)} networks done"
-        raise Interrupted(f"{told_of}; the same sweep made again continues") from None
-    return _merge(checkpoint, runs, members, told)
-
-
-def runs_folder(checkpoint: str | PathLike[str]) -> Path:
-    """Return the folder of the members' run files."""
-    target = Path(os.path.realpath(checkpoint))
-    return target.with_name(f"{target.name}.runs")
+        raise Interrupted(
+            f"interrupted with {done} of {len(tasks)} networks done; the same sweep made again "
+            "continues"
+        ) from None
 
 
 def _compute_in(
@@ -188,39 +189,6 @@ def _outcome(future: Future[Outcome], task: Task) -> Outcome:
         raise
     except Exception as error:  # of the executor, such as dask's where workers die again and again
         return give_up(task.name, task.run, describe(error))
-
-
-def _merge(
-    checkpoint: str | PathLike[str],
-    runs: Mapping[str, Path],
-    members: Mapping[str, str | Network],
-    told: Mapping[str, Mapping[str, Any]],
-) -> Sweep:
-    # of several shards, the last to come here must see the runs of all
-    with _waited_for(runs_folder(checkpoint), fspath(checkpoint)):
-        rows = []
-        for name, run in runs.items():
-            weights = members[name]
-            row = row_of_run(name, run, weights if isinstance(weights, str) else weights.origin)
-            rows.append(row._replace(metadata=told.get(name, {})))
-        finished = {row.name: runs[row.name] for row in rows if row.has_result}
-        write_merged(rows, finished, checkpoint, overwrite=True)
-    return Sweep.load(checkpoint)
-
-
-@contextmanager
-def _waited_for(folder: Path, shown: str) -> Iterator[None]:
-    while True:
-        held = lock.held(folder, shown)
-        try:
-            held.__enter__()
-            break
-        except LockedError:
-            time.sleep(SECONDS_BETWEEN_TRIES)
-    try:
-        yield
-    finally:
-        held.__exit__(None, None, None)
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

@@ -85,20 +85,27 @@ def _spectrum(task: Task) -> Spectrum:
 
 @contextmanager
 def _told_to_end() -> Iterator[None]:
-    """Turn the first signal to end into KeyboardInterrupt, where signals arrive at all."""
+    """Turn the first signal to end into KeyboardInterrupt, and pass it on when all is written.
+
+    Where signals do not arrive, in other threads than the main one, nothing is done.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _interrupt) for number in ENDING}
+    came: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        # the last checkpoint is to be written in peace
+        for ending in ENDING:
+            signal.signal(ending, signal.SIG_IGN)
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in ENDING}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    # the last checkpoint is to be written in peace
-    for ending in ENDING:
-        signal.signal(ending, signal.SIG_IGN)
-    raise KeyboardInterrupt
+        for number in came:
+            os.kill(os.getpid(), number)
