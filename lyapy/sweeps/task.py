@@ -107,5 +107,5 @@ def _told_to_end() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in came:
-            os.kill(os.getpid(), number)
+        for first in came:
+            os.kill(os.getpid(), first)
