@@ -162,6 +162,7 @@ def test_a_disk_that_fills_on_the_way(mount, words, whole, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert "No space left on device" in error and "checkpoint 4 is whole" in error
     assert error.count("\n") == 1
+    monkeypatch.undo()
     # still full: even the lock has no room
     assert main(words(folder, **FEWER)) == 74
     assert "run.h5.parts" in capsys.readouterr().err
