@@ -78,6 +78,7 @@ class Follower:
     ) -> None:
         self.part = part
         self.by_lu = by_lu
+        self.engine = engine
         self.schedule = schedule
         self.tangent = _make_tangent(part, len(frame), engine)
         self.carry = Carry(frame.copy())
@@ -89,12 +90,16 @@ class Follower:
         """Move through a chunk that begins at step ``start``; return the growth (tiles, k)."""
         ends = self.schedule.tile_ends(len(coefficients))
         alive = self.living(self.part.dead_directions(coefficients), ends)
-        if start == 0 and alive[0] < len(self.carry.frame):
-            self.carry.frame = turned(self.carry.frame)
         before, control = self.carry.frame.copy(), self.schedule.control
         # what overflows is found below
         with np.errstate(over="ignore", invalid="ignore"):
             tiles = self.tangent.advance(coefficients, ends, alive, self.carry, control)
+            dead = np.isneginf(tiles[0, : alive[0]]).any()
+            if start == 0 and dead and not self.part.decoupled:
+                # one of the first rows is dead, and a living one was left out in its place
+                self.tangent = _make_tangent(self.part, len(before), self.engine)
+                self.carry = Carry(turned(before))
+                tiles = self.tangent.advance(coefficients, ends, alive, self.carry, control)
         if np.isnan(tiles).any():
             program = self.part.program
             what = describe_overflow(program, coefficients, before, start, control)

@@ -31,7 +31,7 @@ class Measure(NamedTuple):
     standard_error : float
         NaN where it is not known.
     status : str
-        ``computed``; ``upper bound`` where exponents that are not resolved enter; ``dead`` (−∞);
+        ``computed``; ``upper bound`` where exponents enter that are upper bounds; ``dead`` (−∞);
         ``not reached`` by the exponents computed, or ``does not apply`` (NaN).
     """
 
@@ -152,7 +152,7 @@ def measures_of(spectrum: Spectrum) -> dict[str, Measure]:
         if len(used):
             series = spectrum.growth[:, :, spectrum.order[used]] @ slopes[used]
             error = float(spectrum.uncertainty_of(series[:, :, None]).standard_error[0])
-        sure = spectrum.resolved[: len(slopes)].all()
+        sure = not spectrum.bounded[: len(slopes)].any()
         return Measure(value, error, "computed" if sure else "upper bound")
 
     return {

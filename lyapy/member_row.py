@@ -54,7 +54,7 @@ SPECTRA = {
     "exponents": Column(np.nan, RATE, "descending; -inf is dead; NaN after the k-th"),
     "standard_error": Column(np.nan, RATE, "standard error of exponents"),
     "degrees_of_freedom": Column(np.nan, "1", "of Student's t, for confidence intervals"),
-    "resolved": Column(False, "1", "false where the exponent is an upper bound only"),
+    "resolved": Column(False, "1", "false where rounding costs more than the tolerance"),
 }
 MEASURES = ("mean", "kaplan_yorke_dimension", "entropy_rate", "sum_rule_residual")
 

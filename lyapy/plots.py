@@ -211,7 +211,7 @@ def _draw_exponents(axes: Axes, spectrum: Spectrum, count: int) -> None:
     """Draw the leading ``count`` exponents that are finite."""
     index = np.arange(1, count + 1)
     values = np.where(np.isfinite(spectrum.exponents), spectrum.exponents, np.nan)[:count]
-    sound = np.where(spectrum.resolved[:count], values, np.nan)
+    sound = np.where(spectrum.bounded[:count], np.nan, values)
     errors = np.where(np.isnan(sound), np.nan, spectrum.standard_error[:count])
     axes.axhline(0.0, color=GREY, lw=0.8, zorder=0)
     told = "± standard error" if np.isfinite(errors).any() else None
@@ -224,7 +224,7 @@ def _draw_exponents(axes: Axes, spectrum: Spectrum, count: int) -> None:
         size = 4 if count <= MANY // 2 else 2.5
         style: dict[str, Any] = {"fmt": "o", "ms": size, "elinewidth": 1.2, "capsize": size / 2}
         axes.errorbar(index, sound, np.nan_to_num(errors), color=BLUE, label=told, **style)
-    bounds = ~spectrum.resolved[:count]
+    bounds = spectrum.bounded[:count]
     if bounds.any():
         style = {"color": RED, "mfc": "none", "ms": 4, "mew": 0.9}
         label = "not resolved: upper bound"

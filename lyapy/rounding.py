@@ -30,7 +30,8 @@ def warn_of_rounding(spectrum: Spectrum, control: Control, *, whole_stack: bool)
         )
     unresolved = int(np.count_nonzero(~spectrum.resolved))
     spread = float(spectrum.largest_spread.max())
-    if not unresolved and not (control.fixed and spread > control.limit):
+    # an error that is small and told beside the exponent needs no warning
+    if not spectrum.bounded.any() and not (control.fixed and spread > control.limit):
         return
     found = f"R_ii spread by {spread:.1f} nats within one interval, {control.limit:.1f} are allowed"
     error = spectrum.numerical_error.max()

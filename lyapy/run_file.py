@@ -69,7 +69,7 @@ DERIVED = {
     "standard_error": Field(("k",), "nats per step", "standard error of exponents"),
     "degrees_of_freedom": Field(("k",), "1", "of Student's t, for confidence intervals"),
     "per_trajectory": Field(("B", "k"), "nats per step", "exponents of each trajectory"),
-    "resolved": Field(("k",), "1", "false where the exponent is an upper bound only"),
+    "resolved": Field(("k",), "1", "false where rounding costs more than the tolerance"),
 }
 # what files of version 1 do not have: not known
 ADDED = ("norm_excess", "frame_error")

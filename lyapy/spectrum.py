@@ -18,6 +18,9 @@ from .uncertainty import Uncertainty, half_width, uncertainty
 
 __all__ = ["Spectrum"]
 
+# rounding error, in nats per step, beyond which an exponent is no more than a bound
+BOUND = 1e-3
+
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
@@ -106,7 +109,8 @@ class Spectrum:
         """Exponents (k,), descending: the mean over the trajectories, in `units`.
 
         −∞ stands for a dead direction, one that the Jacobians provably annihilate. Where
-        `resolved` is False the number is an upper bound, up to `numerical_error`.
+        `resolved` is False the number is known up to `rounding_error`, and where `bounded` is
+        True it is an upper bound.
         """
         return self.per_trajectory.mean(axis=0)
 
@@ -146,10 +150,23 @@ class Spectrum:
         return np.stack([self.exponents - width, self.exponents + width], axis=-1)
 
     @property
+    def rounding_error(self) -> Array:
+        """Estimated rounding error (k,) of `exponents`, in nats per step."""
+        return self.numerical_error.max(axis=0)[self.order]
+
+    @property
     def resolved(self) -> Array:
         """For each exponent (k,), whether float64 resolves it to the tolerance."""
-        error = self.numerical_error.max(axis=0)[self.order]
-        return (error <= RESOLVED * self.settings["tolerance"]) | np.isneginf(self.exponents)
+        sound = self.rounding_error <= RESOLVED * self.settings["tolerance"]
+        return sound | np.isneginf(self.exponents)
+
+    @property
+    def bounded(self) -> Array:
+        """For each exponent (k,), whether rounding leaves an upper bound of it only.
+
+        One that is neither `resolved` nor this is known up to its `rounding_error`.
+        """
+        return ~self.resolved & (self.rounding_error > BOUND)
 
     @property
     def status(self) -> Status:
@@ -182,11 +199,11 @@ class Spectrum:
 
         Cells without a closed form of log|det J| are compared in the first trajectory only.
         NaN where it does not apply: where a layer's spectrum is partial, or there are dead or
-        unresolved directions.
+        directions of which there are only bounds.
         """
         compared = self.determinants[np.all(self.determinants[..., 2] > 0, axis=1)]
         log_det, growth, steps = np.moveaxis(compared, -1, 0)
-        if not (len(compared) and np.all(np.isfinite(log_det)) and self.resolved.all()):
+        if not (len(compared) and np.all(np.isfinite(log_det)) and not self.bounded.any()):
             return float("nan")
         return float(np.max(np.sum(np.abs(log_det - growth) / steps, axis=1)) / self.state_size)
 
@@ -251,13 +268,7 @@ class Spectrum:
         return np.asarray(sums / (window * self.dt))
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the spectrum to an HDF5 file; the layout is in the docs.
-
-        Raises
-        ------
-        FileExistsError
-            If the file exists and ``overwrite`` is False.
-        """
+        """Write the spectrum to an HDF5 file, as `lyapy.run_file.write_spectrum` does."""
         from .run_file import write_spectrum
 
         write_spectrum(self, path, overwrite=overwrite)

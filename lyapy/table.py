@@ -24,7 +24,8 @@ def spectrum_table(spectrum: Spectrum) -> str:
     """Return a spectrum as a plain text table: its first and last exponents, and its measures.
 
     Exponents, standard errors and measures are in its units. ``-inf (dead)`` is a direction
-    that the Jacobians annihilate, ``< x (not resolved)`` one of which only a bound is known.
+    that the Jacobians annihilate, ``< x (not resolved)`` one of which only a bound is known, and
+    ``(rounding e)`` one whose rounding error e exceeds the tolerance.
 
     Returns
     -------
@@ -45,26 +46,33 @@ def spectrum_summary(spectrum: Spectrum) -> dict[str, Any]:
     """Return a spectrum as a dict that is valid JSON.
 
     JSON knows neither −∞ nor NaN: such a ``value`` is None, and the ``status`` beside it says
-    why. Exponents are ``resolved``, ``not resolved`` (``value`` is an upper bound) or ``dead``
-    (−∞); measures are as in `lyapy.measures.Measure`.
+    why. Exponents are ``resolved``, ``rounded`` (up to ``rounding_error``, beyond the tolerance),
+    ``not resolved`` (``value`` is an upper bound) or ``dead`` (−∞); measures are as in `lyapy.measures.Measure`.
 
     Returns
     -------
     dict
         With the keys units, status, advice, exponents (a list of index, value, standard_error,
-        status), measures, state_size, trajectories, steps, transient, intervals,
+        rounding_error, status), measures, state_size, trajectories, steps, transient, intervals,
         trailing_intervals and rejections (for each trajectory and layer), largest_spread,
         settings.
     """
     statuses = _statuses(spectrum)
-    rows = zip(spectrum.exponents, spectrum.standard_error, statuses, strict=True)
+    errors = spectrum.standard_error, spectrum.rounding_error
+    rows = zip(spectrum.exponents, *errors, statuses, strict=True)
     return {
         "units": spectrum.units,
         "status": spectrum.status.code,
         "advice": spectrum.status.advice,
         "exponents": [
-            {"index": i, "value": _number(x), "standard_error": _number(error), "status": status}
-            for i, (x, error, status) in enumerate(rows, 1)
+            {
+                "index": i,
+                "value": _number(x),
+                "standard_error": _number(error),
+                "rounding_error": _number(rounding),
+                "status": status,
+            }
+            for i, (x, error, rounding, status) in enumerate(rows, 1)
         ],
         "measures": {
             name: {
@@ -88,7 +96,8 @@ def spectrum_summary(spectrum: Spectrum) -> dict[str, Any]:
 
 def _statuses(spectrum: Spectrum) -> list[str]:
     dead = np.isneginf(spectrum.exponents)
-    found = np.where(dead, "dead", np.where(spectrum.resolved, "resolved", "not resolved"))
+    known = np.where(spectrum.resolved, "resolved", "rounded")
+    found = np.where(dead, "dead", np.where(spectrum.bounded, "not resolved", known))
     return [str(status) for status in found]
 
 
@@ -121,7 +130,9 @@ def _exponent_lines(spectrum: Spectrum) -> list[str]:
     for i in indices:
         if gap and i == count - LAST:
             lines.append(f"{'...':>6}")
-        lines.append(f"{i + 1:>6}   {_exponent(exponents[i], errors[i], statuses[i], decimals)}")
+        line = f"{i + 1:>6}   {_exponent(exponents[i], errors[i], statuses[i], decimals)}"
+        rounded = statuses[i] == "rounded"
+        lines.append(line + (f"   (rounding {spectrum.rounding_error[i]:.0e})" if rounded else ""))
     return lines
 
 
@@ -160,6 +171,10 @@ def _facts(spectrum: Spectrum) -> list[tuple[str, str]]:
     if spectrum.trailing_intervals.any():
         trailing = _range(spectrum.steps, spectrum.trailing_intervals)
         facts.insert(7, ("interval, trailing frame", f"{trailing} steps on average"))
+    rounded = ~spectrum.resolved & ~spectrum.bounded
+    if rounded.any():
+        error = f"up to {spectrum.rounding_error[rounded].max():.0e} nats per step"
+        facts.append(("rounding error", f"{error} in {rounded.sum()} exponents"))
     if "seconds" in settings:
         facts.append(("time", f"{settings['seconds']:.1f} s"))
     if settings.get("network_origin"):

@@ -109,7 +109,7 @@ def test_textgenrnn_spectrum(textgenrnn):
     inputs = arrays["embedding/embedding/embeddings:0"][characters[:60]]
     spectrum = lyapunov_spectrum(network, inputs)
     assert len(spectrum.exponents) == 512
-    assert spectrum.resolved.all() and np.isfinite(spectrum.exponents).all()
+    assert np.isfinite(spectrum.exponents).all() and spectrum.rounding_error.max() < 1e-5
     assert spectrum.sum_rule_residual < 1e-10
     assert -0.1 < spectrum.largest < 0.1
 
@@ -148,7 +148,7 @@ def test_chars2vec_sum_rule(chars2vec):
     network = lyapy.load(chars2vec, prefix="lstm_1", gate_nonlinearity="hard-sigmoid-keras2")
     inputs = one_hot("naturalnatural")[:10]
     spectrum = lyapunov_spectrum(network, inputs)
-    assert spectrum.resolved.all() and np.isfinite(spectrum.exponents).all()
+    assert np.isfinite(spectrum.exponents).all() and spectrum.rounding_error.max() < 1e-5
     assert spectrum.sum_rule_residual < 1e-10
 
 

@@ -138,7 +138,7 @@ def faulty(monkeypatch, fault):
 
     choose = engines.choose_engine
     monkeypatch.setattr(
-        "lyapy.lyapunov.choose_engine", lambda *a: choose("numpy")._replace(tangent=Faulty)
+        "lyapy.engines.fitting.choose_engine", lambda *a: choose("numpy")._replace(tangent=Faulty)
     )
     network = lyapy.random_network("gru", 5, 2, gain=1.5, bias=0.5, seed=5)
     inputs, _ = driven(network, 700)

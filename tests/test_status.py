@@ -7,6 +7,8 @@ import pytest
 import scipy.stats
 from made_spectra import made
 
+from lyapy.table import spectrum_table
+
 
 def with_settings(spectrum, **settings):
     return replace(spectrum, settings=spectrum.settings | settings)
@@ -111,3 +113,21 @@ def test_false_alarms_are_rare():
         noise = np.random.default_rng(seed).normal(size=spectrum.growth.shape)
         alarms += replace(spectrum, growth=spectrum.growth + noise).status.code != "converged"
     assert alarms <= 8
+
+
+def test_a_small_rounding_error_is_told_and_is_no_bound():
+    spectrum = made([0.1, -1.0, -2.0])
+    error = spectrum.numerical_error.copy()
+    error[:, 2] = 3e-6
+    spectrum = replace(spectrum, numerical_error=error)
+    assert spectrum.resolved.tolist() == [True, True, False]
+    assert not spectrum.bounded.any()
+    assert spectrum.status.code == made([0.1, -1.0, -2.0]).status.code
+    told = spectrum_table(spectrum)
+    assert "(rounding 3e-06)" in told
+    assert "up to 3e-06 nats per step in 1 exponents" in told
+    error = error.copy()
+    error[:, 2] = 2e-3
+    worse = replace(spectrum, numerical_error=error)
+    assert worse.bounded.tolist() == [False, False, True]
+    assert "not resolved" in spectrum_table(worse)

@@ -21,6 +21,8 @@ _HEADER = 16
 _BLOCK = 1 << 20
 _HEAPS_LIMIT = 1000
 _NO_BLOCK = 1
+_VIRTUAL = 0x0304
+_REFERENCE = struct.Struct("<IQI")
 _NODE = struct.Struct("<4xBBH16x")
 _CHILDREN_LIMIT = 64
 
@@ -59,17 +61,21 @@ def _refuse_texts(file: BinaryIO, size: int) -> None:
         if start < done or not start + _HEADER <= end <= size:
             raise RefusedError("has a damaged heap of texts", CONVERT)
         heap = file.read(end - start - _HEADER)
-        # What refers to a text has its length before the heap's place, and HDF5 believes it.
-        for place in list(_places(file, struct.pack("<Q", start))):
-            file.seek(max(place - 4, 0))
-            if int.from_bytes(file.read(4), "little") > size:
-                raise RefusedError("has a text longer than the file", CONVERT)
-        at = 0
+        at, texts = 0, set()
         while len(heap) - at >= _HEADER:
             index, _, length = struct.unpack_from("<HH4xQ", heap, at)
+            texts.add(index)
             at += _HEADER + (length + 7) // 8 * 8 if index else length
             if at > len(heap) or (not index and length < _HEADER):
                 raise RefusedError("has a damaged heap of texts", CONVERT)
+        # What refers to a text has its length before the heap's place and its number behind it;
+        # HDF5 believes the length.
+        for place in list(_places(file, struct.pack("<Q", start))):
+            file.seek(max(place - 4, 0))
+            length, _, number = _REFERENCE.unpack(file.read(_REFERENCE.size).ljust(16, b"\0"))
+            # a virtual dataset refers to a heap too, behind the bytes 4 and 3
+            if length > size and length >> 16 != _VIRTUAL and number in texts - {0}:
+                raise RefusedError("has a text longer than the file", CONVERT)
         done = end
 
 
