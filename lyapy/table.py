@@ -47,7 +47,8 @@ def spectrum_summary(spectrum: Spectrum) -> dict[str, Any]:
 
     JSON knows neither −∞ nor NaN: such a ``value`` is None, and the ``status`` beside it says
     why. Exponents are ``resolved``, ``rounded`` (up to ``rounding_error``, beyond the tolerance),
-    ``not resolved`` (``value`` is an upper bound) or ``dead`` (−∞); measures are as in `lyapy.measures.Measure`.
+    ``not resolved`` (``value`` is an upper bound) or ``dead`` (−∞); measures are as in
+    `lyapy.measures.Measure`.
 
     Returns
     -------
