@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 
@@ -40,13 +41,14 @@ def network(kind="lstm", **options):
     return lyapy.random_network(kind, 6, 2, seed=1, **{"layers": 2, **options})
 
 
-def interrupt_after(chunks, monkeypatch):
-    """Interrupt the run when a trajectory has moved through so many chunks."""
-    advance = Trajectory.advance
+def interrupt_after(chunks, monkeypatch, together=1):
+    """Interrupt the run when so many trajectories have moved through so many chunks."""
+    advance, there = Trajectory.advance, threading.Barrier(together)
 
     def counted(self):
         done = getattr(self, "chunks_done", 0) + 1
         if done > chunks:
+            there.wait(60)
             raise KeyboardInterrupt
         self.chunks_done = done
         return advance(self)

@@ -24,7 +24,7 @@ def path(tmp_path, monkeypatch):
 
 
 def leave_unfinished(path, monkeypatch, chunks):
-    restore = interrupt_after(chunks, monkeypatch)
+    restore = interrupt_after(chunks, monkeypatch, together=2)
     with pytest.raises(Interrupted):
         lyapy.lyapunov_spectrum(network(), DRIVE[:2], checkpoint=path, **OPTIONS)
     restore()
