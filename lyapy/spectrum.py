@@ -19,7 +19,7 @@ from .uncertainty import Uncertainty, half_width, uncertainty
 __all__ = ["Spectrum"]
 
 # rounding error, in nats per step, beyond which an exponent is no more than a bound
-BOUND = 1e-3
+BOUND = 1e-2
 
 
 @dataclass(frozen=True, eq=False)

@@ -127,7 +127,7 @@ def test_a_small_rounding_error_is_told_and_is_no_bound():
     assert "(rounding 3e-06)" in told
     assert "up to 3e-06 nats per step in 1 exponents" in told
     error = error.copy()
-    error[:, 2] = 2e-3
+    error[:, 2] = 2e-2
     worse = replace(spectrum, numerical_error=error)
     assert worse.bounded.tolist() == [False, False, True]
     assert "not resolved" in spectrum_table(worse)
