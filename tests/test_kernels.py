@@ -20,6 +20,7 @@ from lyapy.engines.compiled.products import (
     multiply,
     pack,
     row_stride,
+    subtract,
 )
 
 RNG = np.random.default_rng(0)
@@ -62,8 +63,33 @@ def run_cross(a, b, inner, out):
 
 
 @njit(error_model="numpy")
-def run_orthonormalize(frame, rows, columns, workspace, log_r, duals, by_blas):
-    qr.orthonormalize(frame, rows, columns, workspace, log_r, duals, 0.0, by_blas)
+def run_subtract(a, b, out, columns):
+    inner = a.shape[1]
+    subtract(
+        address(a, 0),
+        inner,
+        len(a),
+        inner,
+        address(b, 0),
+        b.shape[1],
+        columns,
+        address(out, 0),
+        out.shape[1],
+    )
+
+
+@njit(error_model="numpy")
+def run_orthonormalize(frame, rows, columns, workspace, log_r, duals, limit, by_blas):
+    qr.orthonormalize(frame, rows, columns, workspace, log_r, duals, limit, by_blas)
+
+
+def make_frame(start):
+    """Return a frame of the compiled engine with the rows of ``start``."""
+    rows, columns = start.shape
+    stride = row_stride(columns)
+    frame = aligned(rows * stride).reshape(rows, stride)
+    frame[:, :columns] = start
+    return frame
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 7, 8, 9, 21])
@@ -109,21 +135,54 @@ def test_inner_products(shape, inner):
     np.testing.assert_allclose(out, a[:, :inner] @ b[:, :inner].T, rtol=1e-13, atol=1e-13)
 
 
+@pytest.mark.parametrize("rows", [1, 3, 8, 9, 21])
+@pytest.mark.parametrize(("inner", "columns"), [(1, 1), (8, 20), (16, 33)])
+def test_a_product_that_is_taken_away(rows, inner, columns):
+    a, b = RNG.normal(size=(rows, inner)), RNG.normal(size=(inner, columns + 15))
+    out = RNG.normal(size=(rows, columns + 15))
+    wanted = out[:, :columns] - a @ b[:, :columns]
+    run_subtract(a, b, out, columns)
+    np.testing.assert_allclose(out[:, :columns], wanted, rtol=1e-13, atol=1e-13)
+
+
 @pytest.mark.parametrize("by_blas", [False, True])
+@pytest.mark.parametrize("limit", [0.0, 9.0])
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (7, 9), (40, 41), (300, 310)])
-def test_orthonormalization(rows, columns, by_blas):
-    stride = row_stride(columns)
-    frame = aligned(rows * stride).reshape(rows, stride)
-    frame[:, :columns] = RNG.normal(size=(rows, columns))
+def test_orthonormalization(rows, columns, limit, by_blas):
+    start = RNG.normal(size=(rows, columns))
+    frame = make_frame(start)
     wanted = np.linalg.qr(frame[:, :columns].T)[1].diagonal()
     log_r, vector = np.zeros(rows), RNG.normal(size=rows)
-    duals, start = vector.copy(), frame[:, :columns].copy()
-    run_orthonormalize(frame, rows, columns, qr.workspace(rows), log_r, duals, by_blas)
+    duals = vector.copy()
+    run_orthonormalize(frame, rows, columns, qr.workspace(rows), log_r, duals, limit, by_blas)
     upper = frame[:, :columns] @ start.T
     np.testing.assert_allclose(upper.T @ duals, vector, atol=1e-9)
     np.testing.assert_allclose(log_r, np.log(np.abs(wanted)), atol=1e-11)
     rows_found = frame[:, :columns]
     np.testing.assert_allclose(rows_found @ rows_found.T, np.eye(rows), atol=1e-10)
+
+
+@pytest.mark.parametrize("limit", [2.0, 9.0])
+@pytest.mark.parametrize("spread", [1.0, 2.0, 4.0, 8.0, 16.0])
+def test_a_steep_block_loses_no_more_than_the_limit_admits(spread, limit):
+    columns = 40
+    Q = np.linalg.qr(RNG.normal(size=(columns, 8)))[0]
+    scales = np.exp(-spread / 7.0 * np.arange(8))
+    R = (0.3 * np.triu(RNG.normal(size=(8, 8)), 1) + np.eye(8)) * scales[:, None]
+    frame, log_r = make_frame((Q @ R).T), np.zeros(8)
+    run_orthonormalize(frame, 8, columns, qr.workspace(8), log_r, np.zeros(8), limit, False)
+    # the image itself is rounded by u times its norm
+    admitted = 20.0 * 2.0**-53 * (1.0 / scales + np.exp(limit))
+    assert np.all(np.abs(log_r - np.log(scales)) <= admitted)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, 1e200])
+def test_a_block_beyond_the_range_is_not_taken_for_whole(broken):
+    start = RNG.normal(size=(8, 40))
+    start[3, 5] = broken
+    frame, log_r, duals = make_frame(start), np.zeros(8), np.zeros(8)
+    run_orthonormalize(frame, 8, 40, qr.workspace(8), log_r, duals, 9.0, False)
+    assert not log_r.max() < np.inf
 
 
 def test_blas_gives_the_same_spectrum(kind, monkeypatch):

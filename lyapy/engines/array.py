@@ -90,7 +90,7 @@ class ArrayTangent:
                 break
             carry.rejections += 1
             steps = shortened(steps, spread, control.limit)
-        if steps == 1 and control.limit < spread < np.inf:
+        if steps == 1 and control.alone < spread < np.inf:
             return carry.take_graded_step(self.program, coefficients[0], rows, spread, control), 1
         if not log_r.max() < np.inf:
             return np.full(rows, np.nan), steps

@@ -160,7 +160,7 @@ class Carry:
         self.intervals += 1
         self.largest_spread = max(self.largest_spread, float(noise.max()))
         floor = np.log(self.frame.shape[-1] * UNIT_ROUNDOFF) + scale
-        return np.where(noise > control.limit, np.logaddexp(log_r, floor), log_r)
+        return np.where(noise > control.alone, np.logaddexp(log_r, floor), log_r)
 
     def resolved(self, steps: int, limit: float) -> Array:
         """Return for each row whether float64 resolves its growth in so many counted steps."""

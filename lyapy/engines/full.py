@@ -222,7 +222,8 @@ class FullTangent:
         if not np.isfinite(inverse).all():
             return None
         p, ends = self.split, span.ends
-        control = control._replace(limit=control.limit - math.log(MARGIN))
+        margin = math.log(MARGIN)
+        control = control._replace(limit=control.limit - margin, slack=margin)
         front = Carry(carry.frame[:p].copy(), self.rates[0])
         back = Carry(np.ascontiguousarray(carry.frame[: p - 1 : -1]), self.rates[1])
         growth = np.empty((len(ends), self.size))
@@ -230,7 +231,7 @@ class FullTangent:
         growth[:, :p] = self.leading.advance(span.coefficients, ends, rows, front, control)
         rows = np.full(len(ends), self.size - p)
         growth[:, p:] = -self.trailing.advance(inverse, ends, rows, back, control)[:, ::-1]
-        if max(front.largest_spread, back.largest_spread) > control.limit:
+        if max(front.largest_spread, back.largest_spread) > control.alone:
             return None
         return _Advance(front, back, growth)
 

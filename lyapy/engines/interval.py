@@ -50,12 +50,20 @@ class Control(NamedTuple):
         Steps after which a reorthonormalization takes place in any case.
     graded : bool
         Take every step as a graded one, not only those that spread too far.
+    slack : float
+        By how much more an interval of one step may spread before the step is a graded one.
     """
 
     limit: float
     fixed: int
     tile: int
     graded: bool = False
+    slack: float = 0.0
+
+    @property
+    def alone(self) -> float:
+        """The largest spread of an interval of one step."""
+        return self.limit + self.slack
 
 
 def make_control(
@@ -125,9 +133,10 @@ def block_spread_limit(limit: float) -> float:
 
     Gram–Schmidt leaves the block orthonormal up to u exp(spread of the block). What that
     leaves in a row projected after it, relative to the row, is at most exp(limit) times as
-    large, and enters the row's norm squared: so √tolerance = √(u exp(limit)) is admitted.
+    large, and enters the row's norm squared: so √tolerance = √(u exp(limit)) is admitted. Where
+    half this spread decides on a way that errs by u exp(2 spread), the tolerance bounds it too.
     """
-    return 0.5 * (limit - math.log(UNIT_ROUNDOFF)) - limit
+    return min(0.5 * (limit - math.log(UNIT_ROUNDOFF)) - limit, limit)
 
 
 def effective_spread(largest: float, smallest: float, limit: float) -> float:

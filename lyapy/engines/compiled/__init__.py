@@ -85,6 +85,7 @@ class CompiledTangent:
             self.memory._replace(frames=frames),
             self.columns,
             control.limit,
+            control.alone,
             control.fixed,
             carry.rate,
             carry.error,

@@ -35,8 +35,8 @@ def _power_of_two(typingctx: Any, exponent: Any) -> Any:
     return types.float64(types.int64), codegen
 
 
-# without fast math: reassociation would undo the reduction of the argument
-@register_jitable
+# fused, but not reassociated: that would undo the reduction of the argument
+@register_jitable(fastmath={"contract"})
 def _decay(x: float) -> tuple[float, float]:
     """exp(−|x|) and exp(−|x|) − 1 without a branch or a call, to about one unit roundoff."""
     y = -abs(x)

@@ -10,7 +10,9 @@ import numpy as np
 
 from ...types import Array
 from .jit import inlined
-from .tiles import PANEL, ROWS, copy_tile, dot_tile, product_tile
+from .row_tiles import dot_tile, subtract_tile
+from .tiles import PANEL, ROWS, copy_tile, product_tile
+from .vectors import DOT_COLUMNS
 
 __all__ = [
     "SCRATCH",
@@ -22,10 +24,13 @@ __all__ = [
     "pack",
     "packed_size",
     "row_stride",
+    "subtract",
 ]
 
 _P1, _P2, _P3, _P4, _P5, _P6, _P7, _P8 = (product_tile(rows) for rows in range(1, 9))
-_DOT_42, _DOT_41, _DOT_12, _DOT_11 = (dot_tile(r, c) for r, c in ((4, 2), (4, 1), (1, 2), (1, 1)))
+_S1, _S2, _S3, _S4, _S5, _S6, _S7, _S8 = (subtract_tile(rows) for rows in range(1, 9))
+_DOT_WIDE, _DOT_41 = dot_tile(4, DOT_COLUMNS), dot_tile(4, 1)
+_DOT_12, _DOT_11 = dot_tile(1, 2), dot_tile(1, 1)
 _COPY = copy_tile()
 
 # numbers of workspace: two tiles and three rows of factors
@@ -218,13 +223,12 @@ def cross(
 ) -> None:
     """Compute out = a @ b.T from addresses of a (rows, inner) and b (columns, inner)."""
     for i in range(0, rows - 3, 4):
-        for j in range(0, columns - 1, 2):
-            to = out + 8 * (i * out_stride + j)
-            at, beside = a + 8 * i * a_stride, b + 8 * j * b_stride
-            _DOT_42((at, a_stride, beside, b_stride, inner, to, out_stride))
-        if columns % 2:
-            at, beside = a + 8 * i * a_stride, b + 8 * (columns - 1) * b_stride
-            to = out + 8 * (i * out_stride + columns - 1)
+        at = a + 8 * i * a_stride
+        for j in range(0, columns - DOT_COLUMNS + 1, DOT_COLUMNS):
+            to, beside = out + 8 * (i * out_stride + j), b + 8 * j * b_stride
+            _DOT_WIDE((at, a_stride, beside, b_stride, inner, to, out_stride))
+        for j in range(columns // DOT_COLUMNS * DOT_COLUMNS, columns):
+            to, beside = out + 8 * (i * out_stride + j), b + 8 * j * b_stride
             _DOT_41((at, a_stride, beside, b_stride, inner, to, out_stride))
     for i in range(rows // 4 * 4, rows):
         at = a + 8 * i * a_stride
@@ -235,3 +239,39 @@ def cross(
             to = out + 8 * (i * out_stride + columns - 1)
             beside = b + 8 * (columns - 1) * b_stride
             _DOT_11((at, a_stride, beside, b_stride, inner, to, out_stride))
+
+
+@inlined
+def subtract(
+    a: int,
+    a_stride: int,
+    rows: int,
+    inner: int,
+    b: int,
+    b_stride: int,
+    columns: int,
+    out: int,
+    out_stride: int,
+) -> None:
+    """Compute out −= a @ b from addresses, in whole panels of b and out."""
+    for j in range(0, columns, PANEL):
+        for i in range(0, rows, ROWS):
+            at, to = a + 8 * i * a_stride, out + 8 * (i * out_stride + j)
+            what = (at, a_stride, b + 8 * j, b_stride, inner, to, out_stride)
+            count = min(ROWS, rows - i)
+            if count == 8:
+                _S8(what)
+            elif count == 7:
+                _S7(what)
+            elif count == 6:
+                _S6(what)
+            elif count == 5:
+                _S5(what)
+            elif count == 4:
+                _S4(what)
+            elif count == 3:
+                _S3(what)
+            elif count == 2:
+                _S2(what)
+            else:
+                _S1(what)

@@ -11,13 +11,18 @@ import math
 from ...types import Array
 from . import blas
 from .jit import inlined, vectorized
-from .products import address, aligned, cross, multiply_panel
+from .products import address, aligned, cross, subtract
+from .row_tiles import solve_tile
 from .tiles import PANEL
 
 __all__ = ["BASE", "orthonormalize", "workspace"]
 
 BASE = 8
 LARGE = 128
+# columns from which on the products of a block's rows are worth their while
+WIDE = 32
+
+_SOLVE = solve_tile(BASE)
 
 
 @inlined
@@ -50,7 +55,11 @@ def orthonormalize(
     start = 0
     while start < rows:
         stop = min(start + BASE, rows)
-        _orthonormalize_base(frame, start, stop, columns, log_r, duals)
+        whole = stop - start == BASE and columns >= WIDE
+        if not whole or not _orthonormalize_whole(
+            frame, start, columns, products, log_r, duals, spread_limit
+        ):
+            _orthonormalize_base(frame, start, stop, columns, log_r, duals)
         # the recursion, unrolled: after panel number c the last lowbit(c) panels are
         # projected out of as many behind them
         done = stop // BASE
@@ -86,7 +95,7 @@ def _project_block(
     stride = frame.shape[1]
     first, second = address(frame, stride * start), address(frame, stride * stop)
     b, n = stop - start, end - stop
-    factors, minus = address(products, 0), address(products, len(products) - PANEL)
+    factors = address(products, 0)
     cross(second, stride, n, first, stride, b, columns, factors, b)
     if careful:
         own, corrected = address(products, b * b), address(products, 2 * b * b)
@@ -94,11 +103,11 @@ def _project_block(
         for i in range(b):
             products[b * b + i * b : b * b + i * b + i + 1] = 0.0
         products[2 * b * b : 2 * b * b + n * b] = products[: n * b]
-        _subtract(factors, n, b, own, b, b, corrected, b, minus)
+        subtract(factors, b, n, b, own, b, b, corrected, b)
         factors = corrected
     _follow(products[2 * b * b :] if careful else products, duals, start, stop, end)
     # beyond the state lie auxiliary blocks, free for use, or nothing
-    _subtract(factors, n, b, first, stride, columns, second, stride, minus)
+    subtract(factors, b, n, b, first, stride, columns, second, stride)
 
 
 @inlined
@@ -123,22 +132,47 @@ def _follow(factors: Array, duals: Array, start: int, stop: int, end: int) -> No
 
 
 @inlined
-def _subtract(
-    a: int,
-    rows: int,
-    inner: int,
-    b: int,
-    b_stride: int,
+def _orthonormalize_whole(
+    frame: Array,
+    start: int,
     columns: int,
-    out: int,
-    out_stride: int,
-    minus: int,
-) -> None:
-    """Compute out −= a @ b, in whole panels."""
-    for j in range(0, columns, PANEL):
-        multiply_panel(
-            a, inner, rows, b + 8 * j, b_stride, inner, out + 8 * j, out_stride, 1, minus, 0, 0, 0
-        )
+    products: Array,
+    log_r: Array,
+    duals: Array,
+    spread_limit: float,
+) -> bool:
+    """Orthonormalize `BASE` rows by Cholesky's factors of their products, if that is safe.
+
+    This leaves them orthonormal up to u exp(2 s), s the spread of the block, where modified
+    Gram–Schmidt leaves u exp(s). Where that is too much, nothing is changed.
+    """
+    stride = frame.shape[1]
+    z, factors = address(frame, stride * start), address(products, 0)
+    cross(z, stride, BASE, z, stride, BASE, columns, factors, BASE)
+    least = math.exp(-spread_limit)
+    for i in range(BASE):
+        row = BASE * i
+        square = products[row + i]
+        least_square = least * square
+        for j in range(i):
+            factor = products[row + j]
+            for m in range(j):
+                factor -= products[row + m] * products[BASE * j + m]
+            factor *= products[(BASE + 1) * j]
+            products[row + j] = factor
+            square -= factor * factor
+        # NaN and infinity are for the other way, too
+        if not least_square < square < math.inf:
+            return False
+        products[row + i] = 1.0 / math.sqrt(square)
+        log_r[start + i] = 0.5 * math.log(square)
+    for i in range(BASE):
+        row = BASE * i
+        for j in range(i):
+            duals[start + i] -= products[row + j] * duals[start + j]
+        duals[start + i] *= products[row + i]
+    _SOLVE((z, stride, -(-columns // PANEL) * PANEL, factors))
+    return True
 
 
 @inlined
@@ -230,6 +264,4 @@ def workspace(rows: int) -> Array:
     half = BASE
     while 2 * half < rows:
         half *= 2
-    memory = aligned(3 * half * half + PANEL)
-    memory[-PANEL:] = -1.0
-    return memory
+    return aligned(3 * half * half + PANEL)

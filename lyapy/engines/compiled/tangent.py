@@ -189,14 +189,14 @@ def _interval(plan: Plan, coefficients: Array, at: int, vectors: int, memory: Me
 
 @inlined
 def _count(
-    log_r: Array, noise: Array, limit: float, columns: int, error: Array, growth: Array
+    log_r: Array, noise: Array, alone: float, columns: int, error: Array, growth: Array
 ) -> None:
     """Add an interval's growth and estimated errors; see `lyapy.engines.carry.Carry.count`."""
     top = log_r.max()
     floor = columns * UNIT_ROUNDOFF * math.exp(top)
     for i in range(len(log_r)):
         error[i] += UNIT_ROUNDOFF * noise[i]
-        if top - log_r[i] > limit:
+        if top - log_r[i] > alone:
             growth[i] += math.log(math.exp(log_r[i]) + floor)
         else:
             growth[i] += log_r[i]
@@ -212,6 +212,7 @@ def advance_frame(
     memory: Memory,
     columns: int,
     limit: float,
+    alone: float,
     fixed: int,
     rate: float,
     error: Array,
@@ -249,13 +250,13 @@ def advance_frame(
                     break
                 rejections += 1
                 steps = shortened(steps, spread, limit)
-            if not log_r.max() < math.inf or (steps == 1 and spread > limit):
+            if not log_r.max() < math.inf or (steps == 1 and spread > alone):
                 return at, start, rate, intervals, rejections, largest
             top = log_r.max()
             for i in range(vectors):
                 since[i] += log_r[i]
                 noise[i] = max(math.exp(top - log_r[i]), math.exp(top) * abs(dual[i]))
-            _count(log_r, noise, limit, columns, error, growth[tile])
+            _count(log_r, noise, alone, columns, error, growth[tile])
             rate = next_rate(rate, spread, steps)
             largest = max(largest, spread)
             intervals += 1

@@ -18,7 +18,6 @@ from .vectors import (
     NUMBER,
     PANEL,
     ROWS,
-    VECTOR,
     VECTORS,
     WORD,
     ZERO,
@@ -31,7 +30,6 @@ __all__ = [
     "PANEL",
     "ROWS",
     "copy_tile",
-    "dot_tile",
     "merge_tile",
     "product_tile",
     "sparse_tile",
@@ -131,44 +129,6 @@ def product_tile(rows: int) -> Any:
                 code.put(sums[i * VECTORS + j], row, LANES * j)
 
     return kernel_of(f"lyapy_product_{rows}", 12, write)
-
-
-def dot_tile(rows: int, columns: int) -> Any:
-    """Return code for the inner products of ``rows`` rows of a with ``columns`` rows of b.
-
-    Its arguments are a, a_stride, b, b_stride, inner, out and out_stride, and it computes
-    out = a @ b.T.
-    """
-
-    def write(
-        code: Code, a: Any, a_stride: Any, b: Any, b_stride: Any, inner: Any, out: Any,
-        out_stride: Any,
-    ) -> None:  # fmt: skip
-        starts = [code.at(a, code.mul(a_stride, WORD(i))) for i in range(rows)]
-        others = [code.at(b, code.mul(b_stride, WORD(j))) for j in range(columns)]
-
-        def step(kind: Any) -> Callable[[Code, Any, Values], Values]:
-            def multiply(code: Code, p: Any, sums: Values) -> Values:
-                right = [code.get(code.at(start, p), 0, kind) for start in others]
-                following: Values = []
-                for start in starts:
-                    left = code.get(code.at(start, p), 0, kind)
-                    for x in right:
-                        following.append(code.multiply_add(left, x, sums[len(following)]))
-                return following
-
-            return multiply
-
-        zeros = [ZERO] * (rows * columns)
-        done, *sums = code.loop(WORD(0), inner, LANES, zeros, step(VECTOR))
-        totals = [code.total(vector) for vector in sums]
-        _, *totals = code.loop(done, inner, 1, totals, step(NUMBER))
-        for i in range(rows):
-            row = code.at(out, code.mul(out_stride, WORD(i)))
-            for j in range(columns):
-                code.put(totals[i * columns + j], row, j)
-
-    return kernel_of(f"lyapy_dot_{rows}_{columns}", 7, write)
 
 
 def merge_tile(terms: int, right: bool) -> Any:

@@ -13,6 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 __all__ = [
+    "DOT_COLUMNS",
     "LANES",
     "NUMBER",
     "PANEL",
@@ -36,6 +37,8 @@ VECTORS = 2
 # rows and columns of a product's tile: as many sums as the registers hold
 ROWS = 8 if _WIDE or not _X86 else 6
 PANEL = VECTORS * LANES
+# columns of a tile of inner products, beside four rows
+DOT_COLUMNS = 4 if _WIDE or not _X86 else 2
 
 NUMBER, WORD, _INDEX = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
 VECTOR = ir.VectorType(NUMBER, LANES)
@@ -72,13 +75,25 @@ class Code(ir.IRBuilder):  # type: ignore[misc]
             ir.Function(self.module, ir.FunctionType(x.type, [x.type] * 3), name)
         return self.call(self.module.globals[name], [x, y, z])
 
-    def total(self, vector: Any) -> Any:
-        """Add the lanes, always in the same order."""
-        numbers = [self.extract_element(vector, _INDEX(i)) for i in range(LANES)]
-        while len(numbers) > 1:
-            half = len(numbers) // 2
-            numbers = [self.fadd(numbers[i], numbers[half + i]) for i in range(half)]
-        return numbers[0]
+    def totals(self, vectors: Values) -> Values:
+        """Add the lanes of each vector, always in the same order: in halves, then quarters."""
+        count, width = len(vectors), LANES
+        while width > 1:
+            lanes = range(0, 2 * LANES, width)
+            low, high = (
+                ir.Constant(
+                    ir.VectorType(_INDEX, LANES),
+                    [lane + half + i for lane in lanes for i in range(width // 2)],
+                )
+                for half in (0, width // 2)
+            )
+            vectors = [*vectors, *[ZERO] * (len(vectors) % 2)]
+            vectors = [
+                self.fadd(self.shuffle_vector(x, y, low), self.shuffle_vector(x, y, high))
+                for x, y in zip(vectors[::2], vectors[1::2], strict=True)
+            ]
+            width //= 2
+        return [self.extract_element(vectors[i // LANES], _INDEX(i % LANES)) for i in range(count)]
 
     def loop(
         self,
