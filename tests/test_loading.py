@@ -1,5 +1,7 @@
 """From named arrays in a file to the network they describe, or an error that says why not."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -186,6 +188,22 @@ def test_bidirectional_layers(write):
     ):
         lyapy.load(path)
     assert lyapy.load(path, layers=1).digest() == network.digest()
+
+
+@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_both_directions_of_torch(kind, direction, suffix):
+    folder = Path(__file__).parent / "golden" / "torch_files"
+    expected = np.load(folder / "bidirectional.npz")
+    hints = {"nonlinearity": "tanh"} if kind == "rnn" else {}
+    path = folder / f"bidirectional_{kind}{suffix}"
+    network = lyapy.load(path, direction=direction, **hints)
+    inputs, wanted = expected["inputs"].astype(float), expected[kind][:, :4]
+    if direction == "backward":
+        inputs, wanted = inputs[::-1], expected[kind][::-1, 4:]
+    states = forward_chunk(network, inputs, np.zeros(network.state_size)).states
+    np.testing.assert_allclose(states[:, :4], wanted, atol=1e-6)
 
 
 def changed(kind="lstm", **changes):

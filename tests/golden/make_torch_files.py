@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
 HERE = Path(__file__).parent / "torch_files"
 
@@ -145,6 +146,20 @@ def write_modules() -> None:
     np.savez(HERE / "modules.npz", **found)
 
 
+def write_bidirectional() -> None:
+    """Write bidirectional layers, and their outputs in both directions."""
+    torch.manual_seed(5)
+    x = torch.randn(9, 3)
+    found = {"inputs": x.numpy()}
+    for name, kind in (("rnn", torch.nn.RNN), ("gru", torch.nn.GRU), ("lstm", torch.nn.LSTM)):
+        module = kind(3, 4, bidirectional=True)
+        torch.save(module.state_dict(), HERE / f"bidirectional_{name}.pt")
+        save_file(module.state_dict(), HERE / f"bidirectional_{name}.safetensors")
+        with torch.no_grad():
+            found[name] = module(x)[0].numpy()
+    np.savez(HERE / "bidirectional.npz", **found)
+
+
 def expect(name: str, value: Any, into: dict[str, np.ndarray]) -> None:
     """Gather the tensors of a value under dotted names, by torch's own eyes."""
     if isinstance(value, torch.Tensor):
@@ -176,6 +191,7 @@ def main() -> None:
     )
     np.savez(HERE / "expected.npz", **expected)
     write_modules()
+    write_bidirectional()
     warnings.simplefilter("ignore")
     bad = {
         "sparse": {"a": torch.eye(3).to_sparse()},
