@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import test_formats_hdf5 as hdf5
+import test_hdf5_walks as walks
 from test_formats_torch import PICKLES, legacy_file, torch_file
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -79,7 +80,7 @@ def hdf5_files(folder):
         with h5py.File(paths[-1], "w") as file:
             write(file)
     paths.append(folder / "heap.h5")
-    paths[-1].write_bytes(hdf5.heap(hdf5.no_step))
+    paths[-1].write_bytes(walks.heap(walks.no_step))
     names = ["keras_lstm.h5", "keras_gru.weights.h5", "tf_keras_cudnn_lstm_old.h5"]
     return [GOLDEN / "keras_files" / name for name in [*names, "keras_stack.keras"]], paths
 
