@@ -22,43 +22,43 @@ def merge(
     weights: Array,
     coefficients: Array,
     inner: int,
+    first: int,
     columns: int,
     out: int,
     scratch: Array,
 ) -> None:
-    """Write the packed sum of left ⊙ W ⊙ right[:, None] over ``terms``, to an address.
+    """Write a panel of the packed sum of left ⊙ W ⊙ right[:, None] over ``terms``, to an address.
 
-    Each W (inner, columns) is the transpose of a term's matrix, packed.
+    Each W (inner, any) is the transpose of a term's matrix, packed; the panel has its
+    ``columns`` from ``first`` on.
     """
-    for j in range(0, columns, PANEL):
-        target = out + 8 * j * inner
-        t = 0
-        while t < len(terms):
-            together = min(3, len(terms) - t)
-            for s in range(together):
-                term = terms[t + s]
-                if term.right >= 0:
-                    together = 1
-                for c in range(min(PANEL, columns - j)):
-                    left = coefficients[term.left + j + c] if term.left >= 0 else 1.0
-                    scratch[s * PANEL + c] = left
-            add = np.int64(t > 0)
-            l1, l2, l3 = address(scratch, 0), address(scratch, PANEL), address(scratch, 2 * PANEL)
-            w1 = address(weights, terms[t].matrix + j * inner)
-            if terms[t].right >= 0:
-                right = address(coefficients, terms[t].right)
-                _MERGE_RIGHT((target, inner, add, w1, l1, right))
+    t = 0
+    while t < len(terms):
+        together = min(3, len(terms) - t)
+        for s in range(together):
+            term = terms[t + s]
+            if term.right >= 0:
                 together = 1
-            elif together == 1:
-                _MERGE_1((target, inner, add, w1, l1))
+            for c in range(columns):
+                left = coefficients[term.left + first + c] if term.left >= 0 else 1.0
+                scratch[s * PANEL + c] = left
+        add = np.int64(t > 0)
+        l1, l2, l3 = address(scratch, 0), address(scratch, PANEL), address(scratch, 2 * PANEL)
+        w1 = address(weights, terms[t].matrix + first * inner)
+        if terms[t].right >= 0:
+            right = address(coefficients, terms[t].right)
+            _MERGE_RIGHT((out, inner, add, w1, l1, right))
+            together = 1
+        elif together == 1:
+            _MERGE_1((out, inner, add, w1, l1))
+        else:
+            w2 = address(weights, terms[t + 1].matrix + first * inner)
+            if together == 2:
+                _MERGE_2((out, inner, add, w1, l1, w2, l2))
             else:
-                w2 = address(weights, terms[t + 1].matrix + j * inner)
-                if together == 2:
-                    _MERGE_2((target, inner, add, w1, l1, w2, l2))
-                else:
-                    w3 = address(weights, terms[t + 2].matrix + j * inner)
-                    _MERGE_3((target, inner, add, w1, l1, w2, l2, w3, l3))
-            t += together
+                w3 = address(weights, terms[t + 2].matrix + first * inner)
+                _MERGE_3((out, inner, add, w1, l1, w2, l2, w3, l3))
+        t += together
 
 
 @inlined

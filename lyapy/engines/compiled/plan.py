@@ -56,7 +56,7 @@ class Plan(NamedTuple):
         The sparse matrices one behind the other, row by row; ``matrix`` is the place of the
         first row's start.
     merged_size : int
-        Numbers in the largest merged or given matrix, or panel of a sparse one's source.
+        Numbers in the largest given matrix, or panel of a merged one or a sparse one's source.
     blas : bool
         Whether the products are BLAS's.
     """
@@ -83,10 +83,9 @@ def make_plan(program: Program, blas: bool) -> Plan:
     table = np.array(
         [tuple(r.get(n, NONE) for n in INSTRUCTION.names or ()) for r in rows], INSTRUCTION
     )
-    sizes = [
-        packed_size(row["columns"], row["rows"]) for row in rows if row["op"] in (GIVEN, MERGED)
-    ]
-    sizes += [PANEL * row["columns"] for row in rows if row["op"] == SPARSE]
+    whole = (GIVEN, MERGED) if blas else (GIVEN,)
+    sizes = [packed_size(row["columns"], row["rows"]) for row in rows if row["op"] in whole]
+    sizes += [PANEL * row["columns"] for row in rows if row["op"] in (MERGED, SPARSE)]
     largest = max(sizes, default=0)
     sparse = weights.joined_sparse()
     return Plan(table, np.array(terms, TERM), weights.joined(), *sparse, largest, blas)

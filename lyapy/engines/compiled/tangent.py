@@ -12,10 +12,11 @@ from .. import interval
 from . import blas
 from .jit import compiled, inlined
 from .merging import merge, merge_rows, pack_transposed
-from .plan import DIAGONAL, GIVEN, PRODUCT, SPARSE, Plan
+from .plan import DIAGONAL, GIVEN, MERGED, PRODUCT, SPARSE, Plan
 from .products import address, multiply
 from .qr import orthonormalize
 from .sparse import multiply_sparse
+from .tiles import PANEL
 
 __all__ = ["advance_frame"]
 
@@ -36,7 +37,8 @@ class Memory(NamedTuple):
     ----------
     frames : array (3, k, stride)
     merged : array
-        For one matrix that is rebuilt at every step, or the source of a sparse product.
+        For one matrix, or panel of one, that is rebuilt at every step, or the source of a
+        sparse product.
     scratch : array of `SCRATCH` numbers
     projections : array of `qr.workspace_size` numbers
     """
@@ -85,30 +87,36 @@ def _packed_product(
 ) -> None:
     """Compute target = (target if add) + scale ⊙ (source @ M.T) + left ⊙ other in one pass."""
     stride = frame.shape[1]
-    matrix = address(memory.merged, 0)
+    matrix, width = address(memory.merged, 0), row.rows
     if row.op == PRODUCT:
         matrix = address(plan.weights, row.matrix)
     elif row.op == GIVEN:
         pack_transposed(address(coefficients, row.matrix), row.columns, row.rows, matrix)
     else:
-        terms = plan.terms[row.first : row.last]
-        merge(terms, plan.weights, coefficients, row.columns, row.rows, matrix, memory.scratch)
-    multiply(
-        address(new if row.new == 1 else frame, row.source),
-        stride,
-        vectors,
-        matrix,
-        row.columns,
-        row.rows,
-        address(new, row.target),
-        stride,
-        row.add,
-        address(coefficients, row.scale) if row.scale >= 0 else 0,
-        address(coefficients, row.left) if row.left >= 0 else 0,
-        address(new if row.other_new == 1 else frame, row.other) if row.other >= 0 else 0,
-        stride,
-        address(memory.scratch, 0),
-    )
+        width = PANEL
+    # a merged matrix is multiplied panel by panel, while each is still near
+    for j in range(0, row.rows, width):
+        columns = min(width, row.rows - j)
+        if row.op == MERGED:
+            terms = plan.terms[row.first : row.last]
+            inner, scratch = row.columns, memory.scratch
+            merge(terms, plan.weights, coefficients, inner, j, columns, matrix, scratch)
+        multiply(
+            address(new if row.new == 1 else frame, row.source),
+            stride,
+            vectors,
+            matrix,
+            row.columns,
+            columns,
+            address(new, row.target + j),
+            stride,
+            row.add,
+            address(coefficients, row.scale + j) if row.scale >= 0 else 0,
+            address(coefficients, row.left + j) if row.left >= 0 else 0,
+            address(new if row.other_new == 1 else frame, row.other + j) if row.other >= 0 else 0,
+            stride,
+            address(memory.scratch, 0),
+        )
 
 
 @inlined
