@@ -22,7 +22,7 @@ __all__ = ["NormBounds", "describe_overflow", "frame_error", "log_norm_bound"]
 # ‖M‖ ≤ ‖(MᵀM)^16‖_F^(1/32), which is too large by n^(1/64) at most
 SQUARINGS = 4
 # one tile in so many is compared with the norms, so that it costs next to nothing
-SAMPLED = 8
+SAMPLED = 32
 # norms below it, whose squares leave float64's range, count as this
 LEAST_NORM = 1e-150
 

@@ -13,7 +13,7 @@ from lyapy import engines
 from lyapy.cells import Reservoir
 from lyapy.engines.array import ArrayTangent
 from lyapy.forward import forward_chunk
-from lyapy.self_checks import NormBounds, frame_error, log_norm_bound
+from lyapy.self_checks import SAMPLED, NormBounds, frame_error, log_norm_bound
 
 
 def driven(network, steps=60):
@@ -161,13 +161,13 @@ def test_growth_below_the_norm_of_the_inverse_is_found():
     bounds = NormBounds(part)
     assert bounds.excess(chunk.coefficients, ends, growth) < 0.0
     fallen = growth - 64 * np.array([[0.0], [30.0]])
-    # one tile in eight is looked at, those numbered 0, 8, 16 …
-    assert bounds.excess(chunk.coefficients, ends, fallen, 7) > 10.0
+    # one tile in so many is looked at, from number 0 on
+    assert bounds.excess(chunk.coefficients, ends, fallen, SAMPLED - 1) > 10.0
     assert bounds.excess(chunk.coefficients, ends, fallen, 0) < 0.0
     assert bounds.excess(chunk.coefficients, ends, fallen, 1) == -np.inf
     # dead directions are no growth, and a cell without an inverse has no lower bound
     fallen[1] = -np.inf
-    assert bounds.excess(chunk.coefficients, ends, fallen, 7) < 0.0
+    assert bounds.excess(chunk.coefficients, ends, fallen, SAMPLED - 1) < 0.0
     (alone,) = network.parts(whole=False)
     assert NormBounds(alone).excess(chunk.coefficients, ends, growth - 64 * 30.0) < 0.0
 
