@@ -106,7 +106,10 @@ class Follower:
             raise FloatingPointError(what)
         logs, excess, counted = None, -np.inf, start - self.schedule.transient
         if counted >= 0:
-            logs = self.part.log_abs_det(coefficients) if self.full else None
+            if isinstance(self.tangent, FullTangent):
+                logs = self.tangent.logs
+            elif self.full:
+                logs = self.part.log_abs_det(coefficients)
             excess = self.part.bounds.excess(coefficients, ends, tiles, counted // control.tile)
         self.count(tiles, start, ends, excess, logs, coefficients)
         return tiles

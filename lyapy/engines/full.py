@@ -80,6 +80,8 @@ class FullTangent:
     ----------
     split : int
         Rows of the leading frame; D stands for one frame.
+    logs : array (T,)
+        log|det J| of each step of the last chunk.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class FullTangent:
         self.tiles = 0
         self.tried = False
         self.rates = [UNKNOWN_RATE, UNKNOWN_RATE]
+        self.logs: Array = np.zeros(0)
 
     def save(self) -> dict[str, Any]:
         """Return what decides on the way from here on."""
@@ -124,7 +127,8 @@ class FullTangent:
     ) -> Array:
         """Move the frame through a chunk of time, as `ArrayTangent.advance` does."""
         starts = np.concatenate([[0], ends[:-1]])
-        expected = np.add.reduceat(self.log_abs_det(coefficients), starts)
+        self.logs = self.log_abs_det(coefficients)
+        expected = np.add.reduceat(self.logs, starts)
         growth = np.empty((len(ends), self.size))
         done = 0
         while done < len(ends):
