@@ -201,7 +201,8 @@ def lyapunov_spectrum(
     check_size("threads", threads, 1)
     check_size("blas_threads", blas_threads, 1)
     engine = fitted_engine(backend, blas_threads, network, recording)
-    invertible = two_ended and engine.device is None
+    complete = k >= min(cell.state_size for cell in network.cells)
+    invertible = two_ended and engine.device is None and complete
     parts = network.parts(whole=not isinstance(frame, str), tolerance=invertible and tolerance)
     layout = layout_of(network, parts, schedule, B, k)
 

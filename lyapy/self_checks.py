@@ -21,6 +21,8 @@ __all__ = ["NormBounds", "describe_overflow", "frame_error", "log_norm_bound"]
 
 # ‖M‖ ≤ ‖(MᵀM)^16‖_F^(1/32), which is too large by n^(1/64) at most
 SQUARINGS = 4
+# for larger matrices the squares would cost more than many a run
+SQUARED = 256
 # one tile in so many is compared with the norms, so that it costs next to nothing
 SAMPLED = 32
 # norms below it, whose squares leave float64's range, count as this
@@ -143,9 +145,12 @@ def _norm_bound(matrix: Array | Sparse) -> float:
     """Return an upper bound of the largest singular value, for the cost of a few products."""
     if isinstance(matrix, Sparse):
         return _sparse_norm_bound(matrix)
-    scale = np.linalg.norm(matrix)
+    scale = float(np.linalg.norm(matrix))
     if not scale:
         return 0.0
+    if min(matrix.shape) > SQUARED:
+        rows, columns = (np.linalg.norm(matrix, order) for order in (np.inf, 1))
+        return min(scale, math.sqrt(rows * columns))
     power = matrix / scale
     power = power @ power.T if len(power) < len(power.T) else power.T @ power
     log, weight = 0.0, 0.5

@@ -92,6 +92,16 @@ def test_jacobians_beyond_the_range_of_squares_are_bounded():
     assert np.all(upper[:2] >= -460.0) and np.all(upper[:2] <= -345.0)
 
 
+def test_the_bound_of_a_large_weight_holds_and_takes_no_squares():
+    from lyapy.self_checks import _norm_bound
+
+    matrix = np.random.default_rng(0).normal(size=(300, 280))
+    exact = np.linalg.norm(matrix, 2)
+    # squares would be as tight as for small weights
+    assert 2.0 * exact <= _norm_bound(matrix) <= np.sqrt(280) * exact
+    assert _norm_bound(np.eye(300)) == 1.0
+
+
 @pytest.mark.parametrize(
     ("kind", "two_ended"), [("vanilla", True), ("gru", False), ("lstm", True), ("lstm", False)]
 )
