@@ -31,15 +31,15 @@ class Engine(NamedTuple):
     ----------
     checked : bool
         Whether full spectra are checked by the determinant as they go.
-    device : Device or None
-        What the trajectories are computed on side by side; one after the other without.
+    devices : tuple of Device
+        What the trajectories are computed on side by side; one after the other without any.
     """
 
     name: str
     run_layer: LayerForward
     tangent: Callable[[Program, int], Tangent]
     checked: bool = True
-    device: Device | None = None
+    devices: tuple[Device, ...] = ()
 
 
 class PartResult(NamedTuple):
@@ -97,8 +97,7 @@ class Follower:
             dead = np.isneginf(tiles[0, : alive[0]]).any()
             if start == 0 and dead and not self.part.decoupled:
                 # one of the first rows is dead, and a living one was left out in its place
-                self.tangent = _make_tangent(self.part, len(before), self.engine)
-                self.carry = Carry(turned(before))
+                self.turn(before)
                 tiles = self.tangent.advance(coefficients, ends, alive, self.carry, control)
         if np.isnan(tiles).any():
             program = self.part.program
@@ -113,6 +112,11 @@ class Follower:
             excess = self.part.bounds.excess(coefficients, ends, tiles, counted // control.tile)
         self.count(tiles, start, ends, excess, logs, coefficients)
         return tiles
+
+    def turn(self, frame: Array) -> None:
+        """Begin anew with a frame (k, D), turned within its span."""
+        self.tangent = _make_tangent(self.part, len(frame), self.engine)
+        self.carry = Carry(turned(frame))
 
     @property
     def full(self) -> bool:

@@ -17,14 +17,13 @@ from .arguments import (
     check_size,
     check_start,
     check_time_step,
-    default_threads,
 )
 from .cells.base import TILE
 from .cells.jacobian import GivenJacobian
 from .checkpoint.layout import layout_of
 from .checkpoint.run import check_run_file, run_checkpointed
 from .collecting import collect
-from .engines.fitting import fitted_engine
+from .engines.fitting import fitted_engine, side_by_side
 from .engines.gpu.precision import choose_precision
 from .engines.gpu.running import run_batches
 from .engines.interval import make_control
@@ -129,8 +128,9 @@ def lyapunov_spectrum(
     precision : {"float64", "float32"}
         In which a GPU computes; the CPU knows float64 only.
     threads : int, optional
-        Trajectories computed at a time; by default as many as there are CPUs, or as fit on a GPU.
-        The result does not depend on it on the CPU, on a GPU within the tolerance only.
+        Trajectories computed at a time; by default as many as there are CPUs, or an equal part of
+        all on each GPU, if so many fit. The result does not depend on it on the CPU, on a GPU
+        within the tolerance only.
     blas_threads : int
         Threads inside each matrix product, for one trajectory of a large network; with more
         than one the last bits of the result may depend on them.
@@ -197,12 +197,12 @@ def lyapunov_spectrum(
     counted = all_inputs.shape[1] - transient
     schedule = make_schedule(network, transient, counted, control, recording)
     B = len(start.states)
-    threads = (B if backend == "cupy" else default_threads()) if threads is None else threads
-    check_size("threads", threads, 1)
     check_size("blas_threads", blas_threads, 1)
     engine = fitted_engine(backend, blas_threads, network, recording)
+    threads = side_by_side(engine, B) if threads is None else threads
+    check_size("threads", threads, 1)
     complete = k >= min(cell.state_size for cell in network.cells)
-    invertible = two_ended and engine.device is None and complete
+    invertible = two_ended and not engine.devices and complete
     parts = network.parts(whole=not isinstance(frame, str), tolerance=invertible and tolerance)
     layout = layout_of(network, parts, schedule, B, k)
 
@@ -219,8 +219,8 @@ def lyapunov_spectrum(
         )
 
     run: Callable[..., list[TrajectoryResult]] = run_trajectories
-    if engine.device is not None:
-        run = partial(run_batches, device=engine.device, precision=arithmetic)
+    if engine.devices:
+        run = partial(run_batches, devices=engine.devices, precision=arithmetic)
     run_all = partial(run, count=B, threads=threads, progress=progress)
 
     def compute(checkpointer: Checkpointer | None = None) -> Spectrum:

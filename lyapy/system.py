@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 
 from .arguments import default_threads
-from .engines.gpu.device import describe_device
+from .engines.gpu.device import describe_devices
 from .origin import installed_versions, processor
 
 __all__ = ["describe_system"]
@@ -18,5 +18,5 @@ def describe_system() -> dict[str, str]:
         "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "packages": versions,
         "CPU": f"{processor()}, {default_threads()} trajectories at a time",
-        "GPU": describe_device(),
+        "GPU": describe_devices(),
     }

@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import stand_in
+import stand_in_kernels
 
 import lyapy
 from lyapy import engines
 from lyapy.cells import CELLS, Cell
 from lyapy.cells.activations import tanh
-from lyapy.engines.gpu.device import find_device
+from lyapy.engines.gpu.device import find_devices
 from lyapy.errors import DeviceError
 from lyapy.forward import forward_chunk
 
@@ -28,16 +29,28 @@ def backend(request):
     return request.param
 
 
-@pytest.fixture(params=["stand-in", pytest.param("cupy", marks=pytest.mark.gpu)])
+@pytest.fixture(
+    params=[
+        "stand-in",
+        pytest.param(
+            "kernels",
+            marks=pytest.mark.skipif(not stand_in_kernels.COMPILER, reason="no C++ compiler"),
+        ),
+        pytest.param("cupy", marks=pytest.mark.gpu),
+    ]
+)
 def device(request, monkeypatch):
-    """What backend="cupy" computes on: a stand-in array module, and a GPU where there is one."""
+    """What backend="cupy" computes on: a stand-in array module, and a GPU where there is one.
+
+    The stand-in is there without kernels, and with those of the GPU, compiled for the host.
+    """
     if request.param == "cupy":
         try:
-            return find_device()
+            return find_devices()[0]
         except (ModuleNotFoundError, DeviceError) as error:
             pytest.skip(str(error))
-    found = stand_in.stand_in()
-    monkeypatch.setattr(engines, "find_device", lambda: found)
+    found = stand_in.stand_in(kernels=request.param == "kernels")
+    monkeypatch.setattr(engines, "find_devices", lambda: (found,))
     return found
 
 

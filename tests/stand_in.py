@@ -2,12 +2,16 @@
 
 Its arrays hand NumPy's functions to themselves (NEP 13 and 18), as CuPy's do. They refuse what
 CuPy's refuse: to become NumPy arrays unasked, to be mixed with them, and functions that CuPy does
-not have. They count what costs time on a GPU: launches of kernels, and waiting for the device.
+not have, and arrays that lie on another device than the calling thread's. They count what costs
+time on a GPU: launches of kernels, and waiting for the device.
 """
 
+import threading
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
+import stand_in_kernels
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from lyapy.engines.gpu.device import Device
@@ -47,11 +51,19 @@ class Counts:
 
     launches: int = 0
     waits: int = 0
+    kernels: int = 0
     functions: set = field(default_factory=set)
 
 
 COUNTS = Counts()
 NAME = "a stand-in"
+SHARED_BYTES = 96 * 1024
+CURRENT = threading.local()
+
+
+def current():
+    """Return the number of the calling thread's device."""
+    return getattr(CURRENT, "number", 0)
 
 
 class DeviceArray(NDArrayOperatorsMixin):
@@ -60,6 +72,7 @@ class DeviceArray(NDArrayOperatorsMixin):
     def __init__(self, data):
         assert isinstance(data, (np.ndarray, np.generic))
         self._data = np.asarray(data)
+        self.device = current()
 
     def __array__(self, *args, **kwargs):
         raise TypeError("implicit conversion to a NumPy array is not allowed; use to_host")
@@ -101,6 +114,7 @@ class DeviceArray(NDArrayOperatorsMixin):
         return len(self._data)
 
     def _wait(self):
+        _check(self)
         COUNTS.waits += 1
         return self._data
 
@@ -147,7 +161,15 @@ class DeviceArray(NDArrayOperatorsMixin):
     ndim = property(lambda self: self._data.ndim)
     size = property(lambda self: self._data.size)
     dtype = property(lambda self: self._data.dtype)
+    strides = property(lambda self: self._data.strides)
+    flags = property(lambda self: self._data.flags)
     nbytes = property(lambda self: self._data.nbytes)
+
+
+def _check(array):
+    """Refuse an array of another device."""
+    if array.device != current():
+        raise ValueError(f"an array of device {array.device} is used on device {current()}")
 
 
 def _launch(function):
@@ -158,6 +180,7 @@ def _launch(function):
 def _data(value):
     """Return what is inside; refuse arrays of the host, as CuPy does."""
     if isinstance(value, DeviceArray):
+        _check(value)
         return value._data
     if isinstance(value, np.ndarray):
         raise TypeError("a NumPy array is mixed with those of the device; use to_device")
@@ -204,6 +227,30 @@ def to_device(array):
     return DeviceArray(array.copy())
 
 
-def stand_in(free_bytes=10**9):
-    """Return the device."""
-    return Device(NAME, to_device, lambda array: array.get(), lambda: free_bytes, lambda: None)
+def compile_kernel(text, name):
+    """Return a kernel, which runs on the host."""
+
+    def launch(grid, block, arguments, shared=0):
+        _launch(name)
+        COUNTS.kernels += 1
+        assert grid > 0
+        assert shared <= SHARED_BYTES
+        values = tuple(map(_data, arguments))
+        # many threads do what a few do, and more slowly
+        blocks = grid if "__shared__" in text else min(grid, 3)
+        stand_in_kernels.run(text, name, blocks, min(block, 4), values, shared)
+
+    return launch
+
+
+def stand_in(free_bytes=10**9, number=0, kernels=False):
+    """Return a device."""
+    return Device(
+        name=NAME,
+        to_device=to_device,
+        to_host=lambda array: array.get(),
+        free_bytes=lambda: free_bytes,
+        activate=partial(setattr, CURRENT, "number", number),
+        compile_kernel=compile_kernel if kernels else None,
+        shared_bytes=SHARED_BYTES if kernels else 0,
+    )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import lyapy
-from lyapy.engines.gpu.device import find_device
+from lyapy.engines.gpu.device import find_devices
 from lyapy.errors import DeviceError
 
 pytestmark = pytest.mark.gpu
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.gpu
 @pytest.fixture(autouse=True)
 def card():
     try:
-        return find_device()
+        return find_devices()[0]
     except (ModuleNotFoundError, DeviceError) as error:
         pytest.skip(str(error))
 
@@ -44,7 +44,7 @@ def test_memory_that_runs_out(card, monkeypatch):
     """The estimate is led astray; the message of the device's own error is the same."""
     cupy = pytest.importorskip("cupy")
     generous = card._replace(free_bytes=lambda: 10**14)
-    monkeypatch.setattr("lyapy.engines.find_device", lambda: generous)
+    monkeypatch.setattr("lyapy.engines.find_devices", lambda: (generous,))
     network = lyapy.random_network("vanilla", 512, seed=1)
     taken = cupy.empty(card.free_bytes() - 3 * 10**8, dtype=np.uint8)
     with pytest.raises(MemoryError, match=r"64 trajectories need about .* give threads=32"):

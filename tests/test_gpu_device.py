@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,12 +25,15 @@ def cupy_of(devices):
 
     runtime = SimpleNamespace(
         getDeviceCount=count,
-        getDeviceProperties=lambda number: {"name": f"GPU {number}".encode()},
+        getDeviceProperties=lambda number: {
+            "name": f"GPU {number}".encode(),
+            "sharedMemPerBlockOptin": 232448,
+        },
         runtimeGetVersion=lambda: 12080,
     )
-    current = SimpleNamespace(id=0, mem_info=(3 * 10**9, 8 * 10**9), use=None)
+    current = SimpleNamespace(mem_info=(3 * 10**9, 8 * 10**9), use=None)
     return SimpleNamespace(
-        cuda=SimpleNamespace(runtime=runtime, Device=lambda: current),
+        cuda=SimpleNamespace(runtime=runtime, Device=lambda number: nullcontext(current)),
         get_default_memory_pool=lambda: SimpleNamespace(free_bytes=lambda: 10**9),
         asarray=None,
         asnumpy=None,
@@ -60,16 +64,24 @@ def test_a_machine_without_a_gpu(devices, monkeypatch, capsys):
 
 def test_a_machine_with_a_gpu(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "cupy", cupy_of(1))
-    found = device.find_device()
+    (found,) = device.find_devices()
     assert (found.name, found.free_bytes()) == ("GPU 0, CUDA 12.8, CuPy 14.2.0", 4 * 10**9)
     assert main(["info", "--system"]) == 0
     assert "\nGPU: GPU 0, CUDA 12.8, CuPy 14.2.0, 4 GB free\n" in capsys.readouterr().out
 
 
+def test_a_machine_with_two_gpus(monkeypatch, capsys):
+    """CUDA_VISIBLE_DEVICES decides on them; all that are seen are used."""
+    monkeypatch.setitem(sys.modules, "cupy", cupy_of(2))
+    assert [found.name[:5] for found in device.find_devices()] == ["GPU 0", "GPU 1"]
+    assert main(["info", "--system"]) == 0
+    assert re.search(r"^GPU: GPU 0.* free; GPU 1.* free$", capsys.readouterr().out, re.M)
+
+
 def test_a_machine_without_cupy(monkeypatch, capsys):
     monkeypatch.setattr(device, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"needs CuPy.*lyapy\[cuda12\]"):
-        device.find_device()
+        device.find_devices()
     assert main(["info", "--system"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"^packages: lyapy .*numpy .*numba", out, re.M)

@@ -121,7 +121,7 @@ def test_trajectories_in_batches_that_fit(monkeypatch):
 
 def test_memory_that_does_not_suffice_for_one(device, monkeypatch):
     small = device._replace(free_bytes=lambda: 10_000)
-    monkeypatch.setattr(engines, "find_device", lambda: small)
+    monkeypatch.setattr(engines, "find_devices", lambda: (small,))
     message = (
         r"1 trajectory needs about .* GB on .*, and 1e-05 GB are free \(state of 20, 20 "
         r"deviation vectors, chunks of 64 steps, float64\); give a smaller k, or precision="

@@ -37,7 +37,8 @@ def compute(kind, n, options, backend, tolerance):
     network = lyapy.random_network(kind, n, 2, **{"bias": bias, "seed": 2} | options)
     inputs = np.random.default_rng(3).normal(size=(STEPS, 2))
     with mpmath.workdps(150):
-        layers = precise_jacobians(network, inputs, backend)
+        forward = "numpy" if backend == "cupy" else backend
+        layers = precise_jacobians(network, inputs, forward)
         exact = np.concatenate([precise_growth(jacobians) for jacobians in layers]) / STEPS
     options = {"frame": "identity", "tolerance": tolerance, "backend": backend}
     spectrum = lyapunov_spectrum(network, inputs, **options)

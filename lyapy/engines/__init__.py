@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .gpu.device import find_device
+from .gpu.device import find_devices
 
 if TYPE_CHECKING:
     from ..follower import Engine
@@ -44,5 +44,5 @@ def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
         from .array import ArrayTangent
 
         # what the device cannot do, the readable engine does
-        return Engine("cupy", layer_forward, ArrayTangent, device=find_device())
+        return Engine("cupy", layer_forward, ArrayTangent, devices=find_devices())
     raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}")

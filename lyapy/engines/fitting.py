@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..arguments import default_threads
 from ..forward import layer_forward
 from ..network import Network
 from ..recording import Recording
@@ -13,7 +14,7 @@ from .factors import FactorTangent
 if TYPE_CHECKING:
     from ..follower import Engine
 
-__all__ = ["fitted_engine"]
+__all__ = ["fitted_engine", "side_by_side"]
 
 
 def fitted_engine(
@@ -33,15 +34,23 @@ def fitted_engine(
     engine = choose_engine(backend, blas_threads)
     plain = [cell.name for cell in network.cells if cell.plain]
     factors = "factors" in recording.kinds
-    if engine.device is not None and plain:
+    if engine.devices and plain:
         raise ValueError(
             f"the step of {plain[0]} is plain Python, which backend='cupy' cannot run; use "
             "backend='numba'"
         )
-    if engine.device is not None and factors:
+    if engine.devices and factors:
         raise ValueError("record is 'factors', which backend='cupy' does not keep; use 'numpy'")
     if factors:
         engine = engine._replace(tangent=FactorTangent, checked=False)
     if plain:
         engine = engine._replace(run_layer=layer_forward)
     return engine
+
+
+def side_by_side(engine: Engine, trajectories: int) -> int:
+    """Return how many trajectories are computed at a time, where that is not given.
+
+    On GPUs these are all, an equal part on each; on the CPU as many as there are cores.
+    """
+    return -(-trajectories // len(engine.devices)) if engine.devices else default_threads()

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from ...cells.sparse import Sparse, dense
-from ...forward import Chunk, forward_chunk
+from ...forward import Chunk, LayerForward, forward_chunk, layer_forward
 from ...network import Network
 from ...trajectory import Trajectory
 from ...types import Array
 from .device import Device
+from .fused_forward import FusedForward
 from .part import BatchPart, PartChunk
 from .precision import Precision
 
@@ -51,6 +52,9 @@ class Batch:
         self.state = self._to_device(np.stack([t.state for t in trajectories]))
         followers = zip(*(t.followers for t in trajectories), strict=True)
         self.parts = [BatchPart(each, device, precision) for each in followers]
+        self.run_layer: LayerForward = layer_forward
+        if device.compile_kernel is not None:
+            self.run_layer = FusedForward(device, precision)
         self._chunks = self.schedule.chunks(trajectories[0].position)
 
     @property
@@ -68,7 +72,8 @@ class Batch:
         """
         start, stop = next(self._chunks)
         inputs = np.stack([t.inputs[start:stop] for t in self.trajectories], axis=1)
-        chunk = forward_chunk(self.network, self._to_device(inputs), self.state)
+        drive = self._to_device(inputs)
+        chunk = forward_chunk(self.network, drive, self.state, self.run_layer)
         last = self.device.to_host(chunk.states[-1]).astype(np.float64)
         self._check(chunk, last, start)
         found = [self._advance_part(part, chunk.coefficients, start) for part in self.parts]
@@ -113,6 +118,11 @@ class Batch:
         raise FloatingPointError(
             f"trajectory {self.numbers[b]}: the state is not finite after step {step}: it diverges"
         )
+
+    @property
+    def unfused(self) -> set[str]:
+        """Why the forward pass of some layer was computed operation by operation, if it was."""
+        return self.run_layer.plain if isinstance(self.run_layer, FusedForward) else set()
 
     def fetch(self) -> None:
         """Bring the frames to the trajectories, which are then as they would be on the CPU."""

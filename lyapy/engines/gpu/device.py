@@ -1,24 +1,34 @@
-"""The device that arrays lie on; the one file that imports CuPy, and only when it is asked to."""
+"""The devices that arrays lie on; the one file that imports CuPy, and only when it is asked to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ...errors import DeviceError
 from ...types import Array
 
-__all__ = ["Device", "describe_device", "find_device"]
+__all__ = ["Device", "Kernel", "describe_devices", "find_devices"]
 
 INSTALL = "python -m pip install 'lyapy[cuda12]' (or cuda13, as nvidia-smi shows)"
+# products and sums are rounded one by one, as on the CPU
+COMPILER = ("-std=c++14", "--fmad=false")
+
+
+class Kernel(Protocol):
+    """A compiled kernel: launched on so many blocks of threads with arrays and integers."""
+
+    def __call__(
+        self, grid: int, block: int, arguments: tuple[Any, ...], shared: int = 0
+    ) -> None: ...
 
 
 class Device(NamedTuple):
-    """An array module's way from the host to its device and back.
+    """An array module's way from the host to one of its devices and back.
 
     On the device all is done by NumPy's own functions, which hand arrays of another module to
-    that module (NEP 13 and 18).
+    that module (NEP 13 and 18), and by kernels.
 
     Attributes
     ----------
@@ -29,6 +39,11 @@ class Device(NamedTuple):
         Memory that can be had on the device now.
     activate : callable
         Makes it the device of the calling thread.
+    compile_kernel : callable or None
+        From the text of a kernel in CUDA C++ and its name to the kernel; None where there are only
+        the array module's own functions.
+    shared_bytes : int
+        Shared memory that a block of threads can have.
     """
 
     name: str
@@ -36,10 +51,12 @@ class Device(NamedTuple):
     to_host: Callable[[Array], Array]
     free_bytes: Callable[[], int]
     activate: Callable[[], object]
+    compile_kernel: Callable[[str, str], Kernel] | None = None
+    shared_bytes: int = 0
 
 
-def find_device() -> Device:
-    """Return the current CUDA device.
+def find_devices() -> tuple[Device, ...]:
+    """Return the CUDA devices that the process sees; CUDA_VISIBLE_DEVICES decides on them.
 
     Raises
     ------
@@ -65,27 +82,49 @@ def find_device() -> Device:
             "backend='cupy' finds no NVIDIA GPU; CUDA_VISIBLE_DEVICES may hide it, or use "
             "backend='numba'"
         )
-    current = cupy.cuda.Device()
-    return Device(_name(cupy), cupy.asarray, cupy.asnumpy, lambda: _free_bytes(cupy), current.use)
+    return tuple(_device(cupy, number) for number in range(count))
 
 
-def describe_device() -> str:
-    """Return in one line what `find_device` finds, or why nothing."""
+def describe_devices() -> str:
+    """Return in one line what `find_devices` finds, or why nothing."""
     try:
-        device = find_device()
+        devices = find_devices()
     except (ModuleNotFoundError, DeviceError) as error:
         return f"none: {error}"
-    return f"{device.name}, {device.free_bytes() / 1e9:.3g} GB free"
+    return "; ".join(f"{one.name}, {one.free_bytes() / 1e9:.3g} GB free" for one in devices)
 
 
-def _name(cupy: Any) -> str:
-    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+def _device(cupy: Any, number: int) -> Device:
+    properties = cupy.cuda.runtime.getDeviceProperties(number)
     version = cupy.cuda.runtime.runtimeGetVersion()
     cuda = f"CUDA {version // 1000}.{version % 1000 // 10}"
-    return f"{properties['name'].decode()}, {cuda}, CuPy {cupy.__version__}"
+    return Device(
+        name=f"{properties['name'].decode()}, {cuda}, CuPy {cupy.__version__}",
+        to_device=cupy.asarray,
+        to_host=cupy.asnumpy,
+        free_bytes=lambda: _free_bytes(cupy, number),
+        activate=lambda: cupy.cuda.Device(number).use(),
+        compile_kernel=lambda text, name: _compile(cupy, text, name),
+        shared_bytes=int(properties["sharedMemPerBlockOptin"]),
+    )
 
 
-def _free_bytes(cupy: Any) -> int:
-    # the pool keeps what arrays have given back
-    free, _ = cupy.cuda.Device().mem_info
-    return int(free) + int(cupy.get_default_memory_pool().free_bytes())
+def _compile(cupy: Any, text: str, name: str) -> Kernel:
+    kernel = cupy.RawKernel(text, name, options=COMPILER)
+    allowed = 0
+
+    def launch(grid: int, block: int, arguments: tuple[Any, ...], shared: int = 0) -> None:
+        nonlocal allowed
+        if shared > allowed:
+            # more than 48 KiB are to be asked for
+            kernel.max_dynamic_shared_size_bytes = allowed = shared
+        kernel((grid,), (block,), arguments, shared_mem=shared)
+
+    return launch
+
+
+def _free_bytes(cupy: Any, number: int) -> int:
+    with cupy.cuda.Device(number) as device:
+        free, _ = device.mem_info
+        # the pool keeps what arrays have given back
+        return int(free) + int(cupy.get_default_memory_pool().free_bytes())

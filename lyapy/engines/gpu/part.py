@@ -17,10 +17,11 @@ from ...self_checks import SAMPLED, describe_overflow
 from ...types import Array
 from ..carry import Carry
 from ..tangent_step import orthonormalize
+from .decoupled import BatchDecoupled
 from .device import Device
 from .precision import Precision
-from .qr import first_panel
-from .tangent import BatchTangent, Tile
+from .tangent import BatchTangent
+from .tile import Tile
 
 __all__ = ["BatchPart", "PartChunk"]
 
@@ -66,7 +67,8 @@ class BatchPart:
         self.roundoff = precision.roundoff
         frames = np.stack([_in_one(follower.carry) for follower in followers])
         control = self.schedule.control
-        self.tangent = BatchTangent(self.part.program, frames, device, precision, control)
+        kind = BatchDecoupled if self.part.decoupled else BatchTangent
+        self.tangent = kind(self.part.program, frames, device, precision, control)
         self.tangent.rate = max(follower.carry.rate for follower in followers)
         self.repeated = 0
 
@@ -86,7 +88,7 @@ class BatchPart:
         logs = None if logs is None else to_host(logs).astype(np.float64)
         expected = None if logs is None else np.add.reduceat(logs, starts, axis=0)
         # so that what follows does not depend on where a run was continued
-        self.tangent.panel = first_panel(before.shape[1])
+        self.tangent.panel = self.tangent.longest_panel
         excess = np.full(len(self.followers), -np.inf)
         growth = np.empty((len(ends), *before.shape[:2]))
         counted = start - self.schedule.transient
@@ -95,6 +97,8 @@ class BatchPart:
             rows = np.array([each[tile] for each in alive])
             wanted = None if expected is None else expected[tile]
             growth[tile] = self._advance_tile(values, rows, wanted)
+            if start == tile == 0 and not self.part.decoupled:
+                self._turn(growth[tile], values, rows, before)
             number = counted // self.schedule.control.tile + tile
             if counted >= 0 and number % SAMPLED == 0:
                 excess = np.maximum(excess, self._excess(values, growth[tile]))
@@ -118,15 +122,27 @@ class BatchPart:
         rows = int(alive.max())
         if not rows:
             return growth
-        before = self.tangent.frames
-        found = self.tangent.advance(coefficients, rows, alive < rows)
+        before, control = self.tangent.frames, self.schedule.control
+        # after graded steps a frame can be tilted so far that another one has to follow
+        tilted = np.array([follower.carry.tilted(control) for follower in self.followers])
+        found = self.tangent.advance(coefficients, rows, (alive < rows) | tilted)
         failed = found.failed | self._disagrees(found, expected, len(coefficients))
         growth[:, :rows] = found.growth
         for b in np.flatnonzero(~failed).tolist():
             self._take(b, found)
         for b in np.flatnonzero(failed).tolist():
-            growth[b] = self._repeat(b, coefficients[:, b], before[b], alive[b : b + 1])
+            frame = self.device.to_host(before[b]).astype(np.float64)
+            growth[b] = self._repeat(b, coefficients[:, b], frame, alive[b : b + 1])
         return growth
+
+    def _turn(self, growth: Array, coefficients: Array, alive: Array, before: Array) -> None:
+        """Repeat the first tile of trajectories where one of the first rows of a frame is dead."""
+        lost = np.isneginf(growth) & (np.arange(growth.shape[1]) < alive[:, None])
+        for b in np.flatnonzero(lost.any(axis=1)).tolist():
+            follower = self.followers[b]
+            follower.turn(self.device.to_host(before[b]).astype(np.float64))
+            frame = follower.carry.frame
+            growth[b] = self._repeat(b, coefficients[:, b], frame, alive[b : b + 1])
 
     def _disagrees(self, found: Tile, expected: Array | None, steps: int) -> Array:
         """Return which of the trajectories (B,) disagree with log|det J| over the tile."""
@@ -141,8 +157,7 @@ class BatchPart:
     def _take(self, b: int, found: Tile) -> None:
         carry, rows = self.followers[b].carry, found.growth.shape[1]
         carry.error[:rows] += found.error[b]
-        # of the tile's last interval at most as much as of all together
-        carry.noise[:rows] = found.error[b] / self.roundoff
+        carry.noise[:rows] = found.noise[b]
         carry.since[:rows] += found.growth[b]
         carry.intervals += found.intervals
         carry.rejections += found.rejections
@@ -154,10 +169,12 @@ class BatchPart:
         self.repeated += 1
         follower, to_host = self.followers[b], self.device.to_host
         carry, ends = follower.carry, np.array([len(coefficients)])
-        carry.frame = to_host(frame).astype(np.float64)
+        carry.frame = frame.copy()
         values = to_host(coefficients).astype(np.float64)
         control = self.schedule.control
-        (growth,) = follower.tangent.advance(values, ends, alive, carry, control)
+        # what overflows is found by the caller
+        with np.errstate(over="ignore", invalid="ignore"):
+            (growth,) = follower.tangent.advance(values, ends, alive, carry, control)
         carry.rate = self.tangent.rate
         frames = self.tangent.frames.copy()
         frames[b] = self.device.to_device(carry.frame.astype(frames.dtype))

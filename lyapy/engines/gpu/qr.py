@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...types import Array
+from ..interval import dual_sign
 
-__all__ = ["Orthonormal", "first_panel", "orthonormalize"]
+__all__ = ["Orthonormal", "dual_signs", "first_panel", "orthonormalize"]
 
 LONGEST_PANEL = 32
 
@@ -27,12 +28,16 @@ class Orthonormal(NamedTuple):
     frame : array (B, k, D)
     log_r : array (B, k)
         log R_ii, in float64; not finite where a row has vanished or overflowed.
+    duals : array (B, k)
+        R⁻ᵀ b in float64, b the signs by which rounding is measured; of no use where log R_ii is not
+        finite.
     defect : array (B,) or None
         Largest |Q Qᵀ − I| within a panel; None if panels are single rows.
     """
 
     frame: Array
     log_r: Array
+    duals: Array
     defect: Array | None
 
 
@@ -45,7 +50,7 @@ def first_panel(vectors: int) -> int:
     return min(max(vectors // 4, 1), LONGEST_PANEL)
 
 
-def orthonormalize(rows: Array, panel: int, identity: Array) -> Orthonormal:
+def orthonormalize(rows: Array, identity: Array, signs: Array, panel: int) -> Orthonormal:
     """Orthonormalize the rows of each of ``rows`` (B, k, D).
 
     Parameters
@@ -53,35 +58,64 @@ def orthonormalize(rows: Array, panel: int, identity: Array) -> Orthonormal:
     panel : int
         Rows of a panel; 1 is Gram and Schmidt's recipe row by row.
     identity : array (panel or more, panel or more)
+    signs : array (k, 1)
+        b, from `dual_signs`.
     """
     frame = rows.copy()
     diagonal = np.empty_like(frame, shape=frame.shape[:2])
-    defects = _orthonormalize(frame, diagonal, panel, identity)
-    log_r = np.log(diagonal.astype(np.float64))
-    return Orthonormal(frame, log_r, np.max(np.stack(defects), axis=0) if defects else None)
+    duals = np.empty_like(frame, shape=(*frame.shape[:2], 1))
+    duals[...] = signs
+    defects = _orthonormalize(_Rows(frame, diagonal, duals), panel, identity)
+    log_r, duals = np.log(diagonal.astype(np.float64)), duals[:, :, 0].astype(np.float64)
+    return Orthonormal(frame, log_r, duals, np.max(np.stack(defects), axis=0) if defects else None)
 
 
-def _orthonormalize(frame: Array, diagonal: Array, panel: int, identity: Array) -> list[Array]:
+def dual_signs(vectors: int) -> Array:
+    """Return b (k, 1), of the host."""
+    return np.array([[dual_sign(i)] for i in range(vectors)])
+
+
+class _Rows(NamedTuple):
+    """Some rows of the frames, with R_ii (B, k) and the right-hand side b (B, k, 1).
+
+    What makes Q of the rows, multiplication by R⁻ᵀ, makes R⁻ᵀ b of b.
+    """
+
+    frame: Array
+    diagonal: Array
+    duals: Array
+
+    def cut(self, start: int, end: int) -> _Rows:
+        return _Rows(*(array[:, start:end] for array in self))
+
+
+def _orthonormalize(rows: _Rows, panel: int, identity: Array) -> list[Array]:
     """Do so in place, write R_ii, and return the defects (B,) of the panels."""
-    k = frame.shape[1]
+    k = rows.frame.shape[1]
     if k == 1:
-        norms = np.sqrt(np.sum(frame * frame, axis=2))
-        diagonal[...] = norms
-        frame /= norms[:, :, None]
+        norms = np.sqrt(np.sum(rows.frame * rows.frame, axis=2))
+        rows.diagonal[...] = norms
+        for array in (rows.frame, rows.duals):
+            array /= norms[:, :, None]
         return []
     if k <= panel:
-        return [_by_cholesky(frame, diagonal, identity[:k, :k])]
+        return [_by_cholesky(rows, identity[:k, :k])]
     half = panel * -(-k // (2 * panel))
-    first, second = frame[:, :half], frame[:, half:]
-    defects = _orthonormalize(first, diagonal[:, :half], panel, identity)
+    first, second = rows.cut(0, half), rows.cut(half, k)
+    defects = _orthonormalize(first, panel, identity)
     for _ in range(2):
-        second -= (second @ np.swapaxes(first, 1, 2)) @ first
-    return defects + _orthonormalize(second, diagonal[:, half:], panel, identity)
+        projections = second.frame @ np.swapaxes(first.frame, 1, 2)
+        for mine, theirs in ((second.frame, first.frame), (second.duals, first.duals)):
+            mine -= projections @ theirs
+    return defects + _orthonormalize(second, panel, identity)
 
 
-def _by_cholesky(frame: Array, diagonal: Array, identity: Array) -> Array:
+def _by_cholesky(rows: _Rows, identity: Array) -> Array:
+    frame = rows.frame
     lower = np.linalg.cholesky(frame @ np.swapaxes(frame, 1, 2))
-    diagonal[...] = np.diagonal(lower, axis1=1, axis2=2)
-    frame[...] = np.linalg.inv(lower) @ frame
+    rows.diagonal[...] = np.diagonal(lower, axis1=1, axis2=2)
+    inverse = np.linalg.inv(lower)
+    for array in (frame, rows.duals):
+        array[...] = inverse @ array
     found = frame @ np.swapaxes(frame, 1, 2) - identity
     return np.max(np.abs(found), axis=(1, 2))

@@ -1,11 +1,12 @@
-"""The trajectories of a run, in batches on one device."""
+"""The trajectories of a run, in batches on one device or several."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from ...progress import Progress
@@ -28,6 +29,7 @@ LOST = (
     "%d tiles of a trajectory were repeated on the CPU, %d intervals fell back from Cholesky's "
     "factor to Gram-Schmidt"
 )
+UNFUSED = "the forward pass of a layer launches a kernel for each operation: %s"
 
 
 def run_batches(
@@ -37,25 +39,28 @@ def run_batches(
     *,
     threads: int,
     progress: bool,
-    device: Device,
+    devices: Sequence[Device],
     precision: Precision,
     checkpointer: Checkpointer | None = None,
 ) -> list[TrajectoryResult]:
-    """Run the trajectories to their end, as many side by side as the device has room for.
+    """Run the trajectories to their end, as many side by side as the devices have room for.
+
+    They are cut into batches, and each device takes the next one when it is ready. So what a
+    batch comes to does not depend on how many devices there are.
 
     Parameters
     ----------
     begin, count, steps, progress, checkpointer
         As for `lyapy.running.run_trajectories`.
     threads : int
-        The most trajectories at a time.
+        The most trajectories at a time on each device.
 
     Raises
     ------
     FloatingPointError
         If a trajectory diverges; names it.
     MemoryError
-        If the device's memory does not suffice; names the sizes and what would be smaller.
+        If a device's memory does not suffice; names the sizes and what would be smaller.
     """
     display = Progress(count * steps, progress)
     trajectories = [begin(b) for b in range(count)]
@@ -63,12 +68,19 @@ def run_batches(
         if checkpointer is not None:
             checkpointer.restore(b, trajectory)
             display.skip(trajectory.position)
-    most = min(threads, fitting(trajectories[0], device, precision))
+    most = min(threads, *(fitting(trajectories[0], device, precision) for device in devices))
+    groups: SimpleQueue[list[int]] = SimpleQueue()
+    for numbers in _groups(trajectories, most):
+        groups.put(numbers)
 
-    def work() -> None:
+    def work(device: Device) -> list[Batch]:
         device.activate()
-        repeated = fallbacks = 0
-        for numbers in _groups(trajectories, most):
+        done = []
+        while True:
+            try:
+                numbers = groups.get_nowait()
+            except Empty:
+                break
             members = [trajectories[b] for b in numbers]
             try:
                 batch = Batch(numbers, members, device, precision)
@@ -76,21 +88,30 @@ def run_batches(
             except MemoryError as error:
                 text = exhausted(members[0], device, precision, len(members))
                 raise MemoryError(text) from error
-            repeated += sum(part.repeated for part in batch.parts)
-            fallbacks += sum(part.tangent.fallbacks for part in batch.parts)
-        if repeated or fallbacks:
-            log.info(LOST, repeated, fallbacks)
+            done.append(batch)
+        return done
 
-    # in a thread of its own a chunk is finished, and kept, when an interruption comes
-    with ThreadPoolExecutor(1) as pool:
+    # in threads of their own chunks are finished, and kept, when an interruption comes
+    with ThreadPoolExecutor(len(devices)) as pool:
         try:
-            pool.submit(work).result()
+            for ended in as_completed([pool.submit(work, device) for device in devices]):
+                _tell(ended.result())
         except BaseException:
             display.stop()
             raise
         finally:
             display.close()
     return [trajectory.result() for trajectory in trajectories]
+
+
+def _tell(batches: Sequence[Batch]) -> None:
+    """Tell the log what a device left to others."""
+    repeated = sum(part.repeated for batch in batches for part in batch.parts)
+    fallbacks = sum(part.tangent.fallbacks for batch in batches for part in batch.parts)
+    if repeated or fallbacks:
+        log.info(LOST, repeated, fallbacks)
+    for reason in sorted(set().union(*(batch.unfused for batch in batches))):
+        log.info(UNFUSED, reason)
 
 
 def _groups(trajectories: list[Trajectory], most: int) -> Iterator[list[int]]:

@@ -10,8 +10,23 @@ import numpy as np
 from ...cells.sparse import Sparse, dense
 from ...program import Assignment, Block, Coefficient, Program, Term
 from ...types import Array
+from .device import Device
+from .fused_step import FusedStep
+from .precision import Precision
 
-__all__ = ["BatchStep"]
+__all__ = ["BatchStep", "make_step"]
+
+
+def make_step(
+    program: Program, vectors: int, device: Device, precision: Precision
+) -> Callable[[Array, Array], Array]:
+    """Return the tangent step, from coefficients (B, C) and frames (B, k, D) to frames.
+
+    It is put together of kernels where the device compiles them.
+    """
+    if device.compile_kernel is not None:
+        return FusedStep(program, vectors, device, precision)
+    return BatchStep(program, vectors, lambda x: device.to_device(x.astype(precision.name)))
 
 
 class _Group(NamedTuple):

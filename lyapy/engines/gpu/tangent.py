@@ -9,35 +9,22 @@ import numpy as np
 from ...program import Program
 from ...types import Array
 from ..carry import UNKNOWN_RATE
-from ..interval import Control, effective_spread, next_interval, next_rate, shortened
+from ..interval import (
+    Control,
+    disturbed_spread,
+    effective_spread,
+    next_interval,
+    next_rate,
+    shortened,
+)
 from .device import Device
 from .precision import Precision
-from .qr import Orthonormal, first_panel, orthonormalize
-from .step import BatchStep
+from .qr import Orthonormal, dual_signs, first_panel, orthonormalize
+from .shared_qr import SharedQR, fits
+from .step import make_step
+from .tile import Tile
 
-__all__ = ["BatchTangent", "Tile"]
-
-
-class Tile(NamedTuple):
-    """What B trajectories come to in one tile; on the host.
-
-    Attributes
-    ----------
-    growth, error : array (B, rows)
-        Sum of log R_ii, and of its estimated rounding error.
-    spread : array (B,)
-        Largest over the intervals.
-    intervals, rejections : int
-    failed : array (B,)
-        Trajectories that the device cannot take through the tile.
-    """
-
-    growth: Array
-    error: Array
-    spread: Array
-    intervals: int
-    rejections: int
-    failed: Array
+__all__ = ["BatchTangent"]
 
 
 class _Interval(NamedTuple):
@@ -70,7 +57,7 @@ class BatchTangent:
         On the device; replaced, never changed in place.
     rate : float
         Expected spread per step.
-    panel : int
+    longest_panel, panel : int
         Rows that are orthonormalized by Cholesky's factor; halved where that fails.
     fallbacks : int
         How often it failed.
@@ -87,10 +74,15 @@ class BatchTangent:
         self.device = device
         self.precision = precision
         self.control = control
-        self.step = BatchStep(program, frames.shape[1], self._to_device)
+        _, k, D = frames.shape
+        self.step = make_step(program, k, device, precision)
         self.frames = self._to_device(frames)
-        self.panel = first_panel(frames.shape[1])
+        # small frames are orthonormalized by a kernel of their own, row by row
+        shared = fits(device, precision, k, D)
+        self._shared_qr = SharedQR(device, precision, k) if shared else None
+        self.longest_panel = self.panel = 1 if shared else first_panel(k)
         self.identity = self._to_device(np.eye(self.panel))
+        self.signs = self._to_device(dual_signs(k))
         self.rate = UNKNOWN_RATE
         self.fallbacks = 0
         # what E of the panels may be; rounding alone makes a few u
@@ -115,7 +107,7 @@ class BatchTangent:
         B, total = len(failed), len(coefficients)
         frame, failed = self.frames[:, :rows], failed.copy()
         growth = np.zeros_like(frame, shape=(B, rows), dtype=np.float64)
-        error = np.zeros_like(growth)
+        error, noise = np.zeros_like(growth), np.zeros_like(growth)
         largest = np.zeros(B)
         start = intervals = rejections = 0
         while start < total and not failed.all():
@@ -134,63 +126,70 @@ class BatchTangent:
                 failed |= tried.spread > limit
             if failed.all():
                 break
-            self._count(tried, growth, error, worst > limit)
+            noise = self._count(tried, growth, error, worst > limit)
             largest = np.where(failed, largest, np.maximum(largest, tried.spread))
             worst = float(tried.spread[~failed].max(initial=0.0))
             self.rate = next_rate(self.rate, worst, steps)
             frame, start, intervals = tried.found.frame, start + steps, intervals + 1
         kept = self.frames[:, rows:]
         self.frames = np.concatenate([frame, kept], axis=1) if kept.shape[1] else frame
-        both = self.device.to_host(np.concatenate([growth, error], axis=1))
-        return Tile(both[:, :rows], both[:, rows:], largest, intervals, rejections, failed)
+        growth, error, noise = self.device.to_host(np.stack([growth, error, noise]))
+        return Tile(growth, error, noise, largest, intervals, rejections, failed)
 
     def _try(self, coefficients: Array, frame: Array, failed: Array) -> _Interval:
         """Advance by an interval, and read its spreads: the only time to wait for the device."""
         image = frame
         for t in range(len(coefficients)):
             image = self.step(coefficients[t], image)
-        found, (top, bottom, sound) = self._orthonormalize(image, self.panel)
+        found, spread, sound = self._orthonormalize(image, self.panel)
         if self.panel > 1 and not (sound | failed).all():
             before = sound
-            found, (top, bottom, sound) = self._orthonormalize(image, 1)
+            found, spread, sound = self._orthonormalize(image, 1)
             self.fallbacks += 1
             # unless it fails either way, for reasons of its own
             if (sound & ~before & ~failed).any():
                 self.panel //= 2
-        pairs = zip(top.tolist(), bottom.tolist(), strict=True)
-        spread = np.array([self._spread(*pair) for pair in pairs])
         return _Interval(found, np.where(sound, spread, np.inf), sound)
 
-    def _orthonormalize(
-        self, image: Array, panel: int
-    ) -> tuple[Orthonormal, tuple[Array, Array, Array]]:
-        """Return frames, and largest and smallest log R_ii and soundness (B,) on the host."""
-        found = orthonormalize(image, panel, self.identity)
+    def _orthonormalize(self, image: Array, panel: int) -> tuple[Orthonormal, Array, Array]:
+        """Return frames, and spreads and soundness (B,) on the host."""
+        if self._shared_qr is not None:
+            found = self._shared_qr(image)
+        else:
+            found = orthonormalize(image, self.identity, self.signs[: image.shape[1]], panel)
         read = [np.max(found.log_r, axis=1), np.min(found.log_r, axis=1)]
+        read.append(np.max(np.abs(found.duals), axis=1))
         if found.defect is not None:
             read.append(found.defect.astype(np.float64))
-        top, bottom, *defect = self.device.to_host(np.stack(read))
+        top, bottom, dual, *defect = self.device.to_host(np.stack(read))
         sound = np.isfinite(top) & np.isfinite(bottom)
         for largest in defect:
             sound &= largest <= self.admitted
-        return found, (top, bottom, sound)
+        each = zip(top.tolist(), bottom.tolist(), dual.tolist(), strict=True)
+        return found, np.array([self._spread(*one) for one in each]), sound
 
-    def _spread(self, largest: float, smallest: float) -> float:
+    def _spread(self, largest: float, smallest: float, dual: float) -> float:
         limit = self.control.limit
         spread = effective_spread(largest, smallest, limit)
+        spread = disturbed_spread(spread, largest, dual)
         extent = max(abs(largest), abs(smallest))
         return max(spread, extent * limit / self.precision.log_range)
 
-    def _count(self, tried: _Interval, growth: Array, error: Array, hidden: bool) -> None:
-        """Add an interval's growth and estimated errors, as `lyapy.engines.carry.Carry.count`."""
+    def _count(self, tried: _Interval, growth: Array, error: Array, hidden: bool) -> Array:
+        """Add an interval's growth and estimated errors, and return its noise (B, rows).
+
+        This is what `lyapy.engines.carry.Carry` does in `count` and `settle`.
+        """
         log_r, roundoff = tried.found.log_r, self.precision.roundoff
         top = np.max(log_r, axis=1)[:, None]
-        noise = top - log_r
-        error += roundoff * np.exp(noise)
+        noise = np.exp(top) * np.maximum(np.exp(-log_r), np.abs(tried.found.duals))
+        error += roundoff * noise
         if hidden:
             floor = np.log(tried.found.frame.shape[2] * roundoff) + top
-            log_r = np.where(noise > self.control.limit, np.logaddexp(log_r, floor), log_r)
+            below = top - log_r > self.control.limit
+            log_r = np.where(below, np.logaddexp(log_r, floor), log_r)
         growth += log_r
+        return noise
 
     def save(self) -> dict[str, Any]:
         """Return what decides on the intervals from here on."""

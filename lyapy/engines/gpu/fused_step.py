@@ -1,0 +1,254 @@
+"""The tangent step of frames (B, k, D) with few launches: matrices, products, combinations.
+
+Terms with one source become one matrix for each trajectory, which a kernel writes, and one
+batched product. A constant weight alone is one large product over the rows of all trajectories.
+What is diagonal is left to one kernel for each assignment, which adds all up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from ...cells.sparse import Sparse, dense
+from ...program import Assignment, Block, Coefficient, Program, Term
+from ...types import Array
+from .device import Device, Kernel
+from .kernel_text import BLOCK, grid_for, prelude
+from .precision import Precision
+
+__all__ = ["FusedStep", "even"]
+
+
+class _Product(NamedTuple):
+    """A product of vectors with a matrix.
+
+    Attributes
+    ----------
+    source : Block
+    new : bool
+    right : Coefficient or None
+        Scales the vectors first.
+    matrix : array (columns, rows) or None
+        One for all trajectories; None where a kernel writes one for each.
+    kernel : Kernel or None
+    arrays : tuple of array
+        The constant matrices that it reads, transposed.
+    """
+
+    source: Block
+    new: bool
+    right: Coefficient | None
+    matrix: Array | None
+    kernel: Kernel | None
+    arrays: tuple[Array, ...]
+
+
+class _Part(NamedTuple):
+    """An assignment: its products, and the kernel that adds up; None where there is one product."""
+
+    target: Block
+    products: tuple[_Product, ...]
+    kernel: Kernel | None
+
+
+class FusedStep:
+    """The tangent step of a program on frames (B, k, D), as `BatchStep`, with kernels of its own.
+
+    Parameters
+    ----------
+    program : Program
+    vectors : int
+        k.
+    device : Device
+        That compiles kernels.
+    precision : Precision
+    """
+
+    def __init__(
+        self, program: Program, vectors: int, device: Device, precision: Precision
+    ) -> None:
+        self.program = program
+        transposed: dict[int, Array] = {}
+
+        def moved(matrix: Array) -> Array:
+            if id(matrix) not in transposed:
+                full = dense(matrix) if isinstance(matrix, Sparse) else matrix
+                values = np.ascontiguousarray(full.T.astype(precision.name))
+                transposed[id(matrix)] = device.to_device(values)
+            return transposed[id(matrix)]
+
+        compile_kernel = device.compile_kernel
+        assert compile_kernel is not None
+
+        def made(body: str, name: str) -> Kernel:
+            return compile_kernel(prelude(precision.name) + body, name)
+
+        each = [_part(one, program, vectors, moved, made) for one in program.assignments]
+        self.parts: list[_Part] = each
+
+    def __call__(self, coefficients: Array, frame: Array) -> Array:
+        """Return ``frame @ J.T`` for coefficients (B, C) and frames (B, k, D)."""
+        frame, stride = even(frame)
+        (B, k, _), width = frame.shape, self.program.width
+        new = np.empty_like(frame, shape=(B, k, width))
+        for target, products, kernel in self.parts:
+            whole = kernel is None and target.size == width
+            found = [
+                _multiply(one, coefficients, frame, new, target.size, new if whole else None)
+                for one in products
+            ]
+            if kernel is not None:
+                arrays = (coefficients, frame, new, *found)
+                kernel(
+                    grid_for(B * k * target.size),
+                    BLOCK,
+                    (*arrays, B, k, stride, coefficients.shape[1]),
+                )
+            elif not whole:
+                new[..., target.columns] = found[0]
+        return new[..., : self.program.state_size]
+
+
+def even(frame: Array) -> tuple[Array, int]:
+    """Return frames (B, k, D) whose rows lie equally far apart, and how far, in entries."""
+    between, apart, next_to = frame.strides
+    itemsize = frame.dtype.itemsize
+    if next_to != itemsize or between != frame.shape[1] * apart:
+        frame, apart = frame.copy(), frame.shape[2] * itemsize
+    return frame, apart // itemsize
+
+
+def _multiply(
+    product: _Product, coefficients: Array, frame: Array, new: Array, rows: int, out: Array | None
+) -> Array:
+    B, k, _ = frame.shape
+    source, n = product.source, product.source.size
+    vectors = (new if product.new else frame)[..., source.columns]
+    if product.right is not None:
+        vectors = vectors * coefficients[:, None, product.right.entries]
+    if product.matrix is not None:
+        flat = vectors.reshape(B * k, n) @ product.matrix
+        return flat.reshape(B, k, rows)
+    assert product.kernel is not None
+    matrices = np.empty_like(frame, shape=(B, n, rows))
+    arguments = (coefficients, matrices, *product.arrays, B, coefficients.shape[1])
+    product.kernel(grid_for(B * n * rows), BLOCK, arguments)
+    return np.matmul(vectors, matrices, **({} if out is None else {"out": out}))
+
+
+def _part(
+    assignment: Assignment,
+    program: Program,
+    vectors: int,
+    moved: Callable[[Array], Array],
+    made: Callable[[str, str], Kernel],
+) -> _Part:
+    target, groups, diagonal = assignment.target, dict[object, list[Term]](), list[Term]()
+    for i, term in enumerate(assignment.terms):
+        if term.matrix is None:
+            diagonal.append(term)
+            continue
+        # n × n matrices cost as much as a product with few vectors; not measured
+        worth = 2 * vectors >= term.source.size or isinstance(term.matrix, Coefficient)
+        groups.setdefault((term.source, term.new) if worth else i, []).append(term)
+    products, scales = [], list[Coefficient | None]()
+    for terms in groups.values():
+        (first, *more), left = terms, None
+        with_it = [] if len(groups) > 1 else [t for t in diagonal if _fits(t, first, target)]
+        plain = first.right is None or 2 * vectors < first.source.size
+        if more or isinstance(first.matrix, Coefficient) or not plain:
+            if with_it == diagonal:
+                terms, diagonal = terms + diagonal, []
+            products.append(_merged(terms, target, moved, made))
+        else:
+            left = first.left
+            assert not isinstance(first.matrix, Coefficient) and first.matrix is not None
+            matrix = moved(first.matrix)
+            products.append(_Product(first.source, first.new, first.right, matrix, None, ()))
+        scales.append(left)
+    kernel = None
+    if len(products) != 1 or diagonal or scales[0] is not None:
+        kernel = made(_combination(target, scales, diagonal, program), "combine")
+    return _Part(target, tuple(products), kernel)
+
+
+def _fits(diagonal: Term, term: Term, target: Block) -> bool:
+    """Whether a diagonal term can stand in the same matrix as another term."""
+    same = (diagonal.source, diagonal.new) == (term.source, term.new)
+    return same and target.size == diagonal.source.size
+
+
+def _merged(
+    terms: list[Term],
+    target: Block,
+    moved: Callable[[Array], Array],
+    made: Callable[[str, str], Kernel],
+) -> _Product:
+    """Return the product with Σ diag(left) · matrix · diag(right), transposed."""
+    rows, columns = target.size, terms[0].source.size
+    arrays, summands = list[Array](), list[str]()
+    for term in terms:
+        factors = []
+        if term.left is not None:
+            factors.append(f"coefficients[b * C + {term.left.start} + r]")
+        if term.matrix is None:
+            factors.append("(real)(r == c)")
+        elif isinstance(term.matrix, Coefficient):
+            factors.append(f"coefficients[b * C + {term.matrix.start} + r * {columns} + c]")
+        else:
+            factors.append(f"m{len(arrays)}[j]")
+            arrays.append(moved(term.matrix))
+        if term.right is not None:
+            factors.append(f"coefficients[b * C + {term.right.start} + c]")
+        summands.append(" * ".join(factors))
+    declared = "".join(f"const real* m{i}, " for i in range(len(arrays)))
+    text = f"""extern "C" __global__ void merge(
+    const real* coefficients, real* matrices, {declared}long long count, long long C)
+{{
+    const long long first = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    const long long step = (long long)gridDim.x * blockDim.x;
+    for (long long i = first; i < count * {rows * columns}; i += step) {{
+        const long long b = i / {rows * columns}, j = i % {rows * columns};
+        const long long c = j / {rows}, r = j % {rows};
+        matrices[i] = {" + ".join(summands)};
+    }}
+}}
+"""
+    first = terms[0]
+    return _Product(first.source, first.new, None, None, made(text, "merge"), tuple(arrays))
+
+
+def _combination(
+    target: Block, scales: list[Coefficient | None], diagonal: list[Term], program: Program
+) -> str:
+    """Return the kernel that adds scaled products and diagonal terms."""
+    n, width = target.size, program.width
+    summands = []
+    for i, left in enumerate(scales):
+        scale = "" if left is None else f"coefficients[b * C + {left.start} + c] * "
+        summands.append(f"{scale}p{i}[i]")
+    for term in diagonal:
+        factors = [
+            f"coefficients[b * C + {one.start} + c]"
+            for one in (term.left, term.right)
+            if one is not None
+        ]
+        place = f"result[row * {width}" if term.new else "frame[row * stride"
+        factors.append(f"{place} + {term.source.start} + c]")
+        summands.append(" * ".join(factors))
+    declared = "".join(f"const real* p{i}, " for i in range(len(scales)))
+    return f"""extern "C" __global__ void combine(
+    const real* coefficients, const real* frame, real* result, {declared}
+    long long count, long long k, long long stride, long long C)
+{{
+    const long long first = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    const long long step = (long long)gridDim.x * blockDim.x;
+    for (long long i = first; i < count * k * {n}; i += step) {{
+        const long long row = i / {n}, b = row / k, c = i % {n};
+        result[row * {width} + {target.start} + c] = {" + ".join(summands) or "0"};
+    }}
+}}
+"""

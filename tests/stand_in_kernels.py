@@ -1,0 +1,158 @@
+"""Kernels in CUDA C++ without CUDA: the host's compiler makes them, a loop runs their threads.
+
+The threads of a block are fibers that give way to one another at __syncthreads(), in an order that
+can be chosen: what depends on it lacks a barrier. Arrays passed to a kernel must belong together,
+and integers are 64 bits wide, as CuPy passes them.
+"""
+
+import ctypes
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+COMPILER = shutil.which("g++") or shutil.which("clang++")
+FLAGS = ("-std=c++14", "-O0", "-ffp-contract=off", "-fPIC", "-shared", "-Wall", "-Werror")
+FLAGS += ("-Wno-unused",)
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lyapy-test-kernels"
+SIGNATURE = re.compile(r"__global__ void (\w+)\(([^)]*)\)")
+DYNAMIC = "extern __shared__ double memory[];"
+# after each barrier all fibers run up to the next, from the first thread to the last or back
+SHIM = """
+#include <cmath>
+using namespace std;
+#define __global__
+struct Dim { int x; };
+static thread_local Dim threadIdx, blockIdx, blockDim, gridDim;
+static thread_local void** given;
+"""
+BARRIERS = """
+#include <cstdlib>
+#include <vector>
+#include <ucontext.h>
+static thread_local double* dynamic_shared;
+static thread_local ucontext_t scheduler;
+static thread_local vector<ucontext_t>* fibers;
+static thread_local vector<bool>* done;
+static inline void __syncthreads() { swapcontext(&(*fibers)[threadIdx.x], &scheduler); }
+"""
+ONE_AFTER_ANOTHER = """
+extern "C" void launch(long long grid, long long block, long long, long long backwards,
+                       void** arguments) {
+    given = arguments;
+    gridDim.x = grid;
+    blockDim.x = block;
+    for (blockIdx.x = 0; blockIdx.x < grid; blockIdx.x++)
+        for (int i = 0; i < block; i++) {
+            threadIdx.x = backwards ? block - 1 - i : i;
+            NAME(ARGUMENTS);
+        }
+}
+"""
+SIDE_BY_SIDE = """
+static void fiber() { NAME(ARGUMENTS); (*done)[threadIdx.x] = true; }
+extern "C" void launch(long long grid, long long block, long long shared, long long backwards,
+                       void** arguments) {
+    given = arguments;
+    gridDim.x = grid;
+    blockDim.x = block;
+    for (int b = 0; b < grid; b++) {
+        blockIdx.x = b;
+        // what no thread has written yet is of no use
+        vector<double> memory(shared / 8 + 1, NAN);
+        dynamic_shared = memory.data();
+        const size_t size = 64 * 1024;
+        vector<ucontext_t> contexts(block);
+        vector<char> stacks(size * block);
+        vector<bool> ended(block, false);
+        fibers = &contexts;
+        done = &ended;
+        for (int i = 0; i < block; i++) {
+            getcontext(&contexts[i]);
+            contexts[i].uc_stack.ss_sp = &stacks[size * i];
+            contexts[i].uc_stack.ss_size = size;
+            contexts[i].uc_link = &scheduler;
+            makecontext(&contexts[i], fiber, 0);
+        }
+        for (bool left = true; left;) {
+            left = false;
+            int waiting = 0;
+            for (int i = 0; i < block; i++) {
+                const int at = backwards ? block - 1 - i : i;
+                if (ended[at]) continue;
+                threadIdx.x = at;
+                swapcontext(&scheduler, &contexts[at]);
+                waiting += !ended[at];
+            }
+            left = waiting > 0;
+            // a barrier that only some of the threads reach would never end
+            if (left && waiting < block) abort();
+        }
+    }
+}
+"""
+
+
+@cache
+def library(text, name):
+    """Return the launching function of a kernel, and the types of its parameters."""
+    found = SIGNATURE.search(text)
+    assert found and found[1] == name, text
+    types = [words.strip().rpartition(" ")[0] for words in found[2].split(",")]
+    arguments = ", ".join(
+        f"({type_name})given[{i}]" if "*" in type_name else f"*({type_name}*)given[{i}]"
+        for i, type_name in enumerate(types)
+    )
+    barriers = "__syncthreads" in text
+    launcher = SIDE_BY_SIDE if barriers else ONE_AFTER_ANOTHER
+    launcher = launcher.replace("NAME", name).replace("ARGUMENTS", arguments)
+    body = text.replace(DYNAMIC, "double* memory = dynamic_shared;")
+    source = SHIM + (BARRIERS if barriers else "") + body + launcher
+    digest = hashlib.sha256(f"{COMPILER} {FLAGS} {source}".encode()).hexdigest()[:32]
+    path = CACHE / f"{digest}.so"
+    if not path.exists():
+        compile_library(source, path)
+    return ctypes.CDLL(os.fspath(path)).launch, tuple(types)
+
+
+def compile_library(source, path):
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        text, made = Path(folder, "kernel.cpp"), Path(folder, "kernel.so")
+        text.write_text(source)
+        subprocess.run([COMPILER, *FLAGS, "-o", made, text], check=True)
+        # several processes may have made it
+        made.replace(path)
+
+
+def dtype_of(type_name, text):
+    """Return the type of the entries of a parameter."""
+    real = re.search(r"typedef (double|float) real;", text)[1]
+    words = {"real": real, "double": "double"}
+    found = words[type_name.replace("const", "").replace("*", "").strip()]
+    return np.dtype({"double": "float64", "float": "float32"}[found])
+
+
+def run(text, name, grid, block, arrays_and_numbers, shared, backwards=False):
+    """Launch a kernel; arguments are arrays of the host and whole numbers."""
+    launch, types = library(text, name)
+    assert len(types) == len(arrays_and_numbers), (name, types, len(arrays_and_numbers))
+    kept, pointers = [], []
+    for type_name, value in zip(types, arrays_and_numbers, strict=True):
+        if "*" in type_name:
+            assert isinstance(value, np.ndarray), (name, type_name)
+            assert value.dtype == dtype_of(type_name, text), (name, type_name, value.dtype)
+            pointers.append(value.ctypes.data)
+        else:
+            assert type_name == "long long" and isinstance(value, int), (name, type_name, value)
+            kept.append(ctypes.c_longlong(value))
+            pointers.append(ctypes.addressof(kept[-1]))
+    packed = (ctypes.c_void_p * len(pointers))(*pointers)
+    numbers = (ctypes.c_longlong(int(number)) for number in (grid, block, shared, backwards))
+    launch(*numbers, packed)
