@@ -146,14 +146,18 @@ def _expression(
     return lines
 
 
+def _literal(value: float) -> str:
+    if math.isnan(value):
+        raise NotTraceableError("NaN")
+    return repr(value) if math.isfinite(value) else f"{math.copysign(1.0, value)} / 0.0"
+
+
 def _statement(
     number: int, tape: Tape, places: Mapping[str, Place], named: dict[int, str]
 ) -> list[str]:
     kind, *rest = tape.entries[number]
     if kind == "scalar":
-        if not math.isfinite(rest[0]):
-            raise NotTraceableError("a number that is not finite")
-        named[number] = f"(real)({float(rest[0])!r})"
+        named[number] = f"(real)({_literal(rest[0])})"
         return []
     named[number] = f"v{number}"
     if kind == "read":

@@ -1,0 +1,176 @@
+"""The kernels of the GPU engine, one by one: their text as CUDA compiles it, run on the host."""
+
+import numpy as np
+import nvrtc
+import pytest
+import stand_in
+import stand_in_kernels
+from conftest import Rate
+
+import lyapy
+from lyapy.cells import CELLS
+from lyapy.engines.gpu.device import COMPILER
+from lyapy.engines.gpu.fused_forward import FusedForward
+from lyapy.engines.gpu.fused_step import FusedStep
+from lyapy.engines.gpu.precision import PRECISIONS
+from lyapy.engines.gpu.shared_qr import ADDERS, TEXT, SharedQR, fits, shared_bytes
+from lyapy.engines.gpu.step import BatchStep
+from lyapy.forward import forward_chunk
+from lyapy.network import Network
+
+pytestmark = pytest.mark.skipif(not stand_in_kernels.COMPILER, reason="no C++ compiler")
+DOUBLE = PRECISIONS["float64"]
+
+
+def numbers(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def moved(network, device):
+    """Return the network on the device, as a batch moves it."""
+    from lyapy.engines.gpu.batch import Batch
+
+    batch = object.__new__(Batch)
+    batch.device, batch.precision = device, DOUBLE
+    return batch._moved_network(network)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_the_forward_pass_of_every_cell_is_fused(kind):
+    """It is the cell's own text, in a kernel for all that stands between two products."""
+    network, device = (
+        lyapy.random_network(kind, 5, 3, layers=2, bias=0.3, seed=1),
+        stand_in.stand_in(kernels=True),
+    )
+    inputs, state = numbers(70, 2, 3), 0.5 * numbers(2, network.state_size, seed=1)
+    wanted = forward_chunk(network, inputs, state)
+    run = FusedForward(device, DOUBLE)
+    found = forward_chunk(moved(network, device), *map(device.to_device, (inputs, state)), run)
+    assert not run.plain
+    np.testing.assert_allclose(device.to_host(found.states), wanted.states, atol=1e-13)
+    np.testing.assert_allclose(device.to_host(found.coefficients), wanted.coefficients, atol=1e-13)
+
+
+class Odd(Rate):
+    """What kernels are not written for: a sum over the state."""
+
+    @staticmethod
+    def step(weights, state, drive, new_state, coefficients):
+        Rate.step(weights, state + 0.0 * np.sum(state), drive, new_state, coefficients)
+
+
+def test_a_step_that_is_not_traceable_is_computed_as_it_is(monkeypatch, caplog):
+    device = stand_in.stand_in(kernels=True)
+    monkeypatch.setattr("lyapy.engines.find_devices", lambda: (device,))
+    network = Network([Odd(numbers(4, 4) / 3, 0.2, numbers(4, 2))])
+    options = {"initial_state": np.zeros((1, 4))}
+    with caplog.at_level("INFO"):
+        found = lyapy.lyapunov_spectrum(network, numbers(1, 70, 2), backend="cupy", **options)
+    assert "the forward pass of a layer launches a kernel for each operation: sum" in caplog.text
+    wanted = lyapy.lyapunov_spectrum(network, numbers(1, 70, 2), backend="numpy", **options)
+    np.testing.assert_allclose(found.exponents, wanted.exponents, atol=1e-9)
+
+
+@pytest.mark.parametrize("vectors", [1, 6])
+@pytest.mark.parametrize("kind", CELLS)
+def test_the_tangent_step_of_every_cell(kind, vectors):
+    """With few vectors and with many, which go through other products."""
+    network, device = (
+        lyapy.random_network(kind, 6, 3, layers=2, seed=1),
+        stand_in.stand_in(kernels=True),
+    )
+    program = network.program
+    entries = sum(c.size for layer in program.coefficients for c in layer.values())
+    values, frame = numbers(2, entries), numbers(2, vectors, program.state_size + 2)
+    arrays = [device.to_device(values), device.to_device(frame)[..., : program.state_size]]
+    wanted = BatchStep(program, vectors, device.to_device)(*arrays)
+    found = FusedStep(program, vectors, device, DOUBLE)(*arrays)
+    np.testing.assert_allclose(device.to_host(found), device.to_host(wanted), atol=1e-13)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("k", "D"), [(1, 1), (1, 5), (7, 7), (20, 33)])
+def test_orthonormalization_in_shared_memory(k, D, precision):
+    """R_ii and R⁻ᵀ b are those of Householder's QR."""
+    device, arithmetic = stand_in.stand_in(kernels=True), PRECISIONS[precision]
+    rows = numbers(3, k, D).astype(precision)
+    found = SharedQR(device, arithmetic, k)(device.to_device(rows))
+    atol = 1e3 * arithmetic.roundoff
+    b = device.to_host(SharedQR(device, arithmetic, k)._signs)
+    for i in range(3):
+        columns, upper = np.linalg.qr(rows[i].T.astype(np.float64))
+        signs = np.sign(np.diagonal(upper))
+        frame, log_r, duals = (device.to_host(x)[i] for x in found[:3])
+        np.testing.assert_allclose(frame, (columns * signs).T, atol=atol)
+        np.testing.assert_allclose(log_r, np.log(np.abs(np.diagonal(upper))), atol=atol)
+        wanted = np.linalg.solve(upper.T * signs, b)
+        np.testing.assert_allclose(duals, wanted, rtol=atol * np.linalg.cond(upper))
+
+
+@pytest.mark.parametrize("threads", [1, 3, 256])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_the_order_of_threads_does_not_matter(threads, backwards):
+    """Where it did, a barrier would be missing."""
+    k, D = 9, 12
+    text = "typedef double real;\n" + f"#define ADDERS {ADDERS}\n" + TEXT
+    rows, signs = numbers(2, k, D), np.ones(k)
+    results = []
+    for way in ((1, False), (threads, backwards)):
+        found = [np.zeros((2, k, D)), np.zeros((2, k)), np.zeros((2, k))]
+        arguments = (rows, signs, *found, k, D, D)
+        shared = shared_bytes(k, D, 8)
+        stand_in_kernels.run(text, "orthonormalize", 2, way[0], arguments, shared, way[1])
+        results.append(found)
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_missing_barrier_is_seen():
+    """The check of the order of threads can fail."""
+    k, D = 9, 12
+    text = "typedef double real;\n" + f"#define ADDERS {ADDERS}\n" + TEXT
+    head, _, rest = text.rpartition("__syncthreads();")
+    text = head + rest
+    rows, results = numbers(1, k, D), []
+    for backwards in (False, True):
+        found = [np.zeros((1, k, D)), np.zeros((1, k)), np.zeros((1, k))]
+        arguments = (rows, np.ones(k), *found, k, D, D)
+        shared = shared_bytes(k, D, 8)
+        stand_in_kernels.run(text, "orthonormalize", 1, 32, arguments, shared, backwards)
+        results.append(found[0])
+    assert not np.array_equal(*results)
+
+
+def test_which_frames_fit_into_shared_memory():
+    hopper = stand_in.stand_in(kernels=True)._replace(shared_bytes=232448)
+    assert fits(hopper, DOUBLE, 160, 160)
+    assert not fits(hopper, DOUBLE, 192, 192)
+    assert fits(hopper, PRECISIONS["float32"], 192, 192)
+    assert not fits(stand_in.stand_in(), DOUBLE, 2, 2)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_cuda_compiles_the_kernels(precision, monkeypatch):
+    """NVIDIA's own compiler does not need a GPU."""
+    library = nvrtc.library()
+    if library is None:
+        pytest.skip("NVRTC is not installed: nvidia-cuda-nvrtc-cu12")
+    texts = set()
+
+    def noted(text, name):
+        texts.add(text)
+        return lambda grid, block, arguments, shared=0: None
+
+    device, arithmetic = stand_in.stand_in()._replace(compile_kernel=noted), PRECISIONS[precision]
+    for kind in CELLS:
+        network = lyapy.random_network(kind, 5, 3, seed=1)
+        state = device.to_device(np.zeros((2, network.state_size), precision))
+        inputs = device.to_device(np.zeros((2, 2, 3), precision))
+        with np.errstate(all="ignore"):
+            forward_chunk(moved(network, device), inputs, state, FusedForward(device, arithmetic))
+        for vectors in (1, 5):
+            FusedStep(network.program, vectors, device, arithmetic)
+    SharedQR(device, arithmetic, 5)
+    assert len(texts) > 50
+    for text in texts:
+        nvrtc.compile_text(library, text, COMPILER)
