@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.benchmarks import growth
+from tests.benchmarks import gpu, gpu_case, growth
 
 
 def test_tiny_benchmark_runs():
@@ -25,11 +25,37 @@ def test_one_case_of_the_growth_benchmark_runs():
     assert 10.0 < memory < 2000.0
 
 
-def test_gpu_benchmark_runs_on_the_stand_in():
-    command = [sys.executable, "-m", "tests.benchmarks.gpu", "--stand-in"]
+def test_gpu_benchmark_runs_on_the_stand_in(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{gpu.BEGIN}\n{gpu.END}\nafter\n")
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks.gpu",
+        "--stand-in",
+        "--write",
+        "--page",
+        page,
+    ]
     root = Path(__file__).parents[1]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr
-    rows = [line for line in done.stdout.splitlines() if "trajectories" in line]
+    rows = [line for line in page.read_text().splitlines() if "trajectories" in line]
     assert len(rows) == 3
     assert all(float(row.split("|")[-2]) < 1e-6 for row in rows)
+    assert "a stand-in; Python" in page.read_text()
+
+
+def test_a_case_of_the_gpu_benchmark_that_fails_leaves_the_others(monkeypatch, tmp_path, capsys):
+    """Each is a process of its own; the rest of the table is kept, and the command fails."""
+    page = tmp_path / "page.md"
+    page.write_text(f"{gpu.BEGIN}\n{gpu.END}\n")
+    broken, good = gpu_case.Case("vanilla", 5, 2), gpu_case.TINY[0]
+    monkeypatch.setattr(gpu, "TINY", [broken, good])
+    monkeypatch.setattr(gpu, "parts", lambda: ["lyapy"])
+    words = ["gpu", "--stand-in", "--write", "--page", str(page)]
+    monkeypatch.setattr(sys, "argv", words)
+    assert gpu.main() == 1
+    first, second = [line for line in page.read_text().splitlines() if "trajectories" in line]
+    assert "invalid choice" in first
+    assert float(second.split("|")[-2]) < 1e-6
