@@ -41,6 +41,11 @@ class Engine(NamedTuple):
     checked: bool = True
     devices: tuple[Device, ...] = ()
 
+    def settings(self) -> dict[str, str]:
+        """Return what a result tells of the engine: its name, and the cards it runs on."""
+        cards = ", ".join(sorted({device.name for device in self.devices}))
+        return {"backend": self.name} | ({"gpu": cards} if cards else {})
+
 
 class PartResult(NamedTuple):
     """What one trajectory yields for one part of the network.

@@ -255,7 +255,7 @@ def lyapunov_spectrum(
         "record": list(recording.kinds),
         "record_every": recording.every,
         "input_sequences": len(all_inputs) if network.input_size else 0,
-        "backend": engine.name,
+        **engine.settings(),
         "precision": precision,
         "threads": threads,
         "blas_threads": blas_threads,

@@ -99,6 +99,32 @@ def test_one_device_goes_on_with_what_two_began(devices, monkeypatch, tmp_path):
     assert_same(found, lyapunov_spectrum(NETWORK, DRIVE, backend="cupy", threads=2))
 
 
+def test_a_run_on_another_card_is_told(monkeypatch, tmp_path):
+    options = {"backend": "cupy", "checkpoint": tmp_path / "run.h5", "steps": 128, "seed": 2}
+    network = lyapy.random_network("vanilla", 3, seed=1)
+    cards = [stand_in.stand_in()._replace(name=name) for name in ("one card", "another")]
+    monkeypatch.setattr(schedule, "CHUNK_TILES", 1)
+    monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
+    advance, done = batch.Batch.advance, []
+
+    def interrupted(self):
+        done.append(1)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        return advance(self)
+
+    monkeypatch.setattr(batch.Batch, "advance", interrupted)
+    monkeypatch.setattr(engines, "find_devices", lambda: (cards[0],))
+    with pytest.raises(Interrupted):
+        lyapunov_spectrum(network, **options)
+    monkeypatch.setattr(engines, "find_devices", lambda: (cards[1],))
+    with pytest.raises(ValueError, match="gpu is 'one card' there, 'another' here"):
+        lyapunov_spectrum(network, require_identical=True, **options)
+    with pytest.warns(RuntimeWarning, match="gpu is 'one card' there"):
+        found = lyapunov_spectrum(network, **options)
+    assert any("gpu is" in change for change in found.settings["environment_changes"])
+
+
 def test_what_goes_wrong_on_one_device_stops_the_other(devices):
     """And the trajectory is named."""
     devices(2)

@@ -125,8 +125,8 @@ def test_launches_do_not_grow_with_trajectories(counts, device):
         found = lyapunov_spectrum(network, drive(B, 128, 3), interval=1, backend="cupy")
         assert found.intervals.tolist() == [[128]] * B
         launches.append(counts.launches - before)
-    step, interval = (4, 19) if device.compile_kernel else (64 + 12, 110)
-    assert launches[0] == launches[1] <= 128 * (step + interval) + 300
+    step, interval = (4, 15) if device.compile_kernel else (64 + 12, 110)
+    assert launches[0] == launches[1] <= 128 * (step + interval) + 350
 
 
 def test_trajectories_are_computed_with_others_and_alone():
@@ -217,7 +217,7 @@ def test_orthonormalization_of_many_frames(panel, k, D, device):
     signs = qr.dual_signs(k)
     found = qr.orthonormalize(*map(device.to_device, (rows, np.eye(panel), signs)), panel)
     frame, log_r = device.to_host(found.frame), device.to_host(found.log_r)
-    defect = np.zeros(3) if found.defect is None else device.to_host(found.defect)
+    _, _, _, defect = [*device.to_host(found.extremes), np.zeros(3)][:4]
     for b in range(3):
         wanted = np.log(np.abs(np.diagonal(np.linalg.qr(rows[b].T)[1])))
         np.testing.assert_allclose(log_r[b], wanted, atol=1e-8 + defect[b])

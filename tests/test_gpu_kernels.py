@@ -101,6 +101,8 @@ def test_orthonormalization_in_shared_memory(k, D, precision):
         columns, upper = np.linalg.qr(rows[i].T.astype(np.float64))
         signs = np.sign(np.diagonal(upper))
         frame, log_r, duals = (device.to_host(x)[i] for x in found[:3])
+        extremes = device.to_host(found.extremes)[:, i]
+        assert extremes.tolist() == [log_r.max(), log_r.min(), np.abs(duals).max()]
         np.testing.assert_allclose(frame, (columns * signs).T, atol=atol)
         np.testing.assert_allclose(log_r, np.log(np.abs(np.diagonal(upper))), atol=atol)
         wanted = np.linalg.solve(upper.T * signs, b)
@@ -116,7 +118,7 @@ def test_the_order_of_threads_does_not_matter(threads, backwards):
     rows, signs = numbers(2, k, D), np.ones(k)
     results = []
     for way in ((1, False), (threads, backwards)):
-        found = [np.zeros((2, k, D)), np.zeros((2, k)), np.zeros((2, k))]
+        found = [np.zeros((2, k, D)), *np.zeros((2, 2, k)), np.zeros((3, 2))]
         arguments = (rows, signs, *found, k, D, D)
         shared = shared_bytes(k, D, 8)
         stand_in_kernels.run(text, "orthonormalize", 2, way[0], arguments, shared, way[1])
@@ -133,7 +135,7 @@ def test_a_missing_barrier_is_seen():
     text = head + rest
     rows, results = numbers(1, k, D), []
     for backwards in (False, True):
-        found = [np.zeros((1, k, D)), np.zeros((1, k)), np.zeros((1, k))]
+        found = [np.zeros((1, k, D)), *np.zeros((2, 1, k)), np.zeros((3, 1))]
         arguments = (rows, np.ones(k), *found, k, D, D)
         shared = shared_bytes(k, D, 8)
         stand_in_kernels.run(text, "orthonormalize", 1, 32, arguments, shared, backwards)

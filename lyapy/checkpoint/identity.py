@@ -7,7 +7,7 @@ from typing import Any
 __all__ = ["differing", "is_environment"]
 
 # what may change the last bits, not what is computed
-ENVIRONMENT = ("versions", "machine", "processor", "threads", "blas_threads")
+ENVIRONMENT = ("versions", "machine", "processor", "threads", "blas_threads", "gpu")
 # what tells of a run and is no part of it
 IGNORED = (
     "assumptions",

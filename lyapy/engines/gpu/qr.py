@@ -31,14 +31,15 @@ class Orthonormal(NamedTuple):
     duals : array (B, k)
         R⁻ᵀ b in float64, b the signs by which rounding is measured; of no use where log R_ii is not
         finite.
-    defect : array (B,) or None
-        Largest |Q Qᵀ − I| within a panel; None if panels are single rows.
+    extremes : array (3 or 4, B)
+        Largest and smallest log R_ii, largest |R⁻ᵀ b|_i, and where there are panels of several rows
+        the largest |Q Qᵀ − I| within one; in float64.
     """
 
     frame: Array
     log_r: Array
     duals: Array
-    defect: Array | None
+    extremes: Array
 
 
 def first_panel(vectors: int) -> int:
@@ -67,7 +68,10 @@ def orthonormalize(rows: Array, identity: Array, signs: Array, panel: int) -> Or
     duals[...] = signs
     defects = _orthonormalize(_Rows(frame, diagonal, duals), panel, identity)
     log_r, duals = np.log(diagonal.astype(np.float64)), duals[:, :, 0].astype(np.float64)
-    return Orthonormal(frame, log_r, duals, np.max(np.stack(defects), axis=0) if defects else None)
+    extremes = [np.max(log_r, axis=1), np.min(log_r, axis=1), np.max(np.abs(duals), axis=1)]
+    if defects:
+        extremes.append(np.max(np.stack(defects), axis=0).astype(np.float64))
+    return Orthonormal(frame, log_r, duals, np.stack(extremes))
 
 
 def dual_signs(vectors: int) -> Array:

@@ -23,7 +23,7 @@ ADDERS = 32
 TEXT = """
 extern "C" __global__ void orthonormalize(
     const real* images, const real* signs, real* frames, double* log_r, double* duals,
-    long long k, long long D, long long stride)
+    double* extremes, long long k, long long D, long long stride)
 {
     extern __shared__ double memory[];
     real* rows = (real*)memory;
@@ -75,6 +75,19 @@ extern "C" __global__ void orthonormalize(
         frames[b * k * D + i] = rows[i / D * width + i % D];
     for (long long i = thread; i < k; i += threads)
         duals[b * k + i] = rows[i * width + D];
+    if (thread == 0) {
+        double largest = log_r[b * k], smallest = largest, dual = 0;
+        for (long long i = 0; i < k; i++) {
+            const double found = log_r[b * k + i], size = fabs((double)rows[i * width + D]);
+            // NaN goes on
+            largest = found > largest || found != found ? found : largest;
+            smallest = found < smallest || found != found ? found : smallest;
+            dual = size > dual || size != size ? size : dual;
+        }
+        extremes[b] = largest;
+        extremes[gridDim.x + b] = smallest;
+        extremes[2 * gridDim.x + b] = dual;
+    }
 }
 """
 
@@ -103,9 +116,10 @@ class SharedQR:
         log_r = np.empty_like(rows, shape=(B, k), dtype=np.float64)
         duals = np.empty_like(log_r)
         shared = shared_bytes(k, D, self._itemsize)
-        arguments = (rows, self._signs, frame, log_r, duals, k, D, stride)
+        extremes = np.empty_like(log_r, shape=(3, B))
+        arguments = (rows, self._signs, frame, log_r, duals, extremes, k, D, stride)
         self._kernel(B, THREADS, arguments, shared)
-        return Orthonormal(frame, log_r, duals, None)
+        return Orthonormal(frame, log_r, duals, extremes)
 
 
 def shared_bytes(k: int, D: int, itemsize: int) -> int:

@@ -157,11 +157,7 @@ class BatchTangent:
             found = self._shared_qr(image)
         else:
             found = orthonormalize(image, self.identity, self.signs[: image.shape[1]], panel)
-        read = [np.max(found.log_r, axis=1), np.min(found.log_r, axis=1)]
-        read.append(np.max(np.abs(found.duals), axis=1))
-        if found.defect is not None:
-            read.append(found.defect.astype(np.float64))
-        top, bottom, dual, *defect = self.device.to_host(np.stack(read))
+        top, bottom, dual, *defect = self.device.to_host(found.extremes)
         sound = np.isfinite(top) & np.isfinite(bottom)
         for largest in defect:
             sound &= largest <= self.admitted
