@@ -40,7 +40,7 @@ UFUNCS = (
     ),
     *(np.greater_equal, np.isfinite, np.isnan, np.less, np.less_equal, np.log, np.log1p),
     *(np.logaddexp, np.logical_and, np.logical_not, np.logical_or, np.bitwise_and, np.invert),
-    *(np.bitwise_or, np.matmul, np.maximum, np.minimum, np.multiply, np.negative, np.not_equal),
+    *(np.bitwise_or, np.maximum, np.minimum, np.multiply, np.negative, np.not_equal),
     *(np.power, np.sign, np.sin, np.sqrt, np.square, np.subtract, np.tanh),
 )
 
@@ -78,7 +78,7 @@ class DeviceArray(NDArrayOperatorsMixin):
         raise TypeError("implicit conversion to a NumPy array is not allowed; use to_host")
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=(), **kwargs):
-        if method != "__call__" or ufunc not in UFUNCS:
+        if method != "__call__" or ufunc.signature is not None or ufunc not in UFUNCS:
             raise TypeError(f"{ufunc.__name__}.{method} is not among the functions of the device")
         _launch(ufunc)
         targets = tuple(_data(array) for array in out)
@@ -109,6 +109,16 @@ class DeviceArray(NDArrayOperatorsMixin):
     def __setitem__(self, key, value):
         _launch(np.ndarray.__setitem__)
         self._data[_data(key)] = _data(value)
+
+    # CuPy does not take NumPy's matmul, which is no function of single numbers
+    def __matmul__(self, other):
+        _launch("matmul")
+        if not isinstance(other, DeviceArray):
+            return NotImplemented
+        return DeviceArray(_data(self) @ _data(other))
+
+    def __rmatmul__(self, other):
+        raise TypeError("a NumPy array is multiplied with one of the device; use to_device")
 
     def __len__(self):
         return len(self._data)

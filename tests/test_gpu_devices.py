@@ -1,6 +1,8 @@
 """Several GPUs on one node, by stand-ins whose arrays refuse one another."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -133,6 +135,21 @@ def test_what_goes_wrong_on_one_device_stops_the_other(devices):
     states[3] = 1.0
     with pytest.raises(FloatingPointError, match="trajectory 3: the state is not finite"):
         lyapunov_spectrum(network, steps=10_000, initial_state=states, backend="cupy")
+
+
+def test_a_finished_batch_gives_its_memory_back(devices, monkeypatch):
+    """Before the next one begins."""
+    devices(1)
+    batches, begin = weakref.WeakSet(), batch.Batch.__init__
+
+    def counted(self, *arguments):
+        gc.collect()
+        assert not batches
+        batches.add(self)
+        begin(self, *arguments)
+
+    monkeypatch.setattr(batch.Batch, "__init__", counted)
+    lyapunov_spectrum(NETWORK, DRIVE[:3], backend="cupy", threads=1)
 
 
 def test_arrays_of_two_devices_refuse_one_another(devices):

@@ -256,6 +256,8 @@ def test_the_stand_in_refuses_what_cupy_refuses():
         lambda: np.ones(2) * array,
         lambda: array.__setitem__(0, np.ones(2)),
         lambda: np.linalg.svd(array),
+        lambda: np.matmul(array, array),
+        lambda: np.ones((2, 2)) @ array,
         lambda: np.multiply.reduceat(array, [0], axis=-1),
     ):
         with pytest.raises(TypeError):

@@ -102,17 +102,19 @@ class FusedForward:
 
     def _run(self, plan: _Plan, drive: Array, states: Array, coefficients: Array) -> None:
         B = states.shape[1]
-        results = [np.empty_like(states, shape=(B, p.rows)) for p in plan.products]
+        # a product that is not there yet is not read
+        results = [states] * len(plan.products)
         vectors = {j: np.empty_like(states, shape=(B, plan.products[j].size)) for j in plan.written}
-        arrays = (states, drive, coefficients, *plan.constants, *results, *vectors.values())
+        given = (states, drive, coefficients, *plan.constants)
         for t in range(len(drive)):
             for kernel, products, entries in plan.stages:
                 if kernel is not None:
+                    arrays = (*given, *results, *vectors.values())
                     kernel(grid_for(B * entries), BLOCK, (*arrays, t, B))
                 for j in products:
                     columns, _, _, matrix = plan.products[j]
                     vector = vectors[j] if columns is None else states[t][:, columns]
-                    np.matmul(vector, matrix, out=results[j])
+                    results[j] = vector @ matrix
 
     def _make_plan(
         self, step: Step, weights: object, drive: Array, states: Array, coefficients: Array

@@ -95,11 +95,7 @@ class FusedStep:
         (B, k, _), width = frame.shape, self.program.width
         new = np.empty_like(frame, shape=(B, k, width))
         for target, products, kernel in self.parts:
-            whole = kernel is None and target.size == width
-            found = [
-                _multiply(one, coefficients, frame, new, target.size, new if whole else None)
-                for one in products
-            ]
+            found = [_multiply(one, coefficients, frame, new, target.size) for one in products]
             if kernel is not None:
                 arrays = (coefficients, frame, new, *found)
                 kernel(
@@ -107,7 +103,9 @@ class FusedStep:
                     BLOCK,
                     (*arrays, B, k, stride, coefficients.shape[1]),
                 )
-            elif not whole:
+            elif target.size == width:
+                (new,) = found
+            else:
                 new[..., target.columns] = found[0]
         return new[..., : self.program.state_size]
 
@@ -121,9 +119,7 @@ def even(frame: Array) -> tuple[Array, int]:
     return frame, apart // itemsize
 
 
-def _multiply(
-    product: _Product, coefficients: Array, frame: Array, new: Array, rows: int, out: Array | None
-) -> Array:
+def _multiply(product: _Product, coefficients: Array, frame: Array, new: Array, rows: int) -> Array:
     B, k, _ = frame.shape
     source, n = product.source, product.source.size
     vectors = (new if product.new else frame)[..., source.columns]
@@ -136,7 +132,7 @@ def _multiply(
     matrices = np.empty_like(frame, shape=(B, n, rows))
     arguments = (coefficients, matrices, *product.arrays, B, coefficients.shape[1])
     product.kernel(grid_for(B * n * rows), BLOCK, arguments)
-    return np.matmul(vectors, matrices, **({} if out is None else {"out": out}))
+    return vectors @ matrices
 
 
 def _part(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...progress import Progress
 from ...trajectory import Trajectory, TrajectoryResult
@@ -73,23 +73,25 @@ def run_batches(
     for numbers in _groups(trajectories, most):
         groups.put(numbers)
 
-    def work(device: Device) -> list[Batch]:
+    def finish(numbers: list[int], device: Device) -> _Left:
+        members = [trajectories[b] for b in numbers]
+        try:
+            batch = Batch(numbers, members, device, precision)
+            _run(batch, display, checkpointer)
+        except MemoryError as error:
+            text = exhausted(members[0], device, precision, len(members))
+            raise MemoryError(text) from error
+        return _left(batch)
+
+    def work(device: Device) -> list[_Left]:
         device.activate()
-        done = []
+        found = []
         while True:
             try:
                 numbers = groups.get_nowait()
             except Empty:
-                break
-            members = [trajectories[b] for b in numbers]
-            try:
-                batch = Batch(numbers, members, device, precision)
-                _run(batch, display, checkpointer)
-            except MemoryError as error:
-                text = exhausted(members[0], device, precision, len(members))
-                raise MemoryError(text) from error
-            done.append(batch)
-        return done
+                return found
+            found.append(finish(numbers, device))
 
     # in threads of their own chunks are finished, and kept, when an interruption comes
     with ThreadPoolExecutor(len(devices)) as pool:
@@ -104,13 +106,27 @@ def run_batches(
     return [trajectory.result() for trajectory in trajectories]
 
 
-def _tell(batches: Sequence[Batch]) -> None:
-    """Tell the log what a device left to others."""
-    repeated = sum(part.repeated for batch in batches for part in batch.parts)
-    fallbacks = sum(part.tangent.fallbacks for batch in batches for part in batch.parts)
+class _Left(NamedTuple):
+    """What a batch left to slower ways: tiles, intervals, and why forward passes of layers."""
+
+    repeated: int
+    fallbacks: int
+    unfused: set[str]
+
+
+def _left(batch: Batch) -> _Left:
+    repeated = sum(part.repeated for part in batch.parts)
+    fallbacks = sum(part.tangent.fallbacks for part in batch.parts)
+    return _Left(repeated, fallbacks, batch.unfused)
+
+
+def _tell(batches: Sequence[_Left]) -> None:
+    """Tell the log what a device left to slower ways."""
+    repeated = sum(one.repeated for one in batches)
+    fallbacks = sum(one.fallbacks for one in batches)
     if repeated or fallbacks:
         log.info(LOST, repeated, fallbacks)
-    for reason in sorted(set().union(*(batch.unfused for batch in batches))):
+    for reason in sorted({reason for one in batches for reason in one.unfused}):
         log.info(UNFUSED, reason)
 
 
