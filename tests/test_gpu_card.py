@@ -40,6 +40,20 @@ def test_a_linear_map_of_known_exponents():
     np.testing.assert_allclose(found.exponents, np.log(moduli[::-1]), atol=1e-9)
 
 
+def test_several_cards(monkeypatch):
+    """Batches of the same size come to the same, whichever card computes them."""
+    cards = find_devices()
+    if len(cards) < 2:
+        pytest.skip("one GPU only")
+    network = lyapy.random_network("gru", 64, 4, seed=1)
+    inputs = np.random.default_rng(0).normal(size=(8, 128, 4))
+    options = {"backend": "cupy", "threads": 2}
+    several = lyapy.lyapunov_spectrum(network, inputs, **options)
+    monkeypatch.setattr("lyapy.engines.find_devices", lambda: cards[:1])
+    one = lyapy.lyapunov_spectrum(network, inputs, **options)
+    np.testing.assert_array_equal(several.growth, one.growth)
+
+
 def test_memory_that_runs_out(card, monkeypatch):
     """The estimate is led astray; the message of the device's own error is the same."""
     cupy = pytest.importorskip("cupy")

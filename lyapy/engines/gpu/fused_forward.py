@@ -214,7 +214,7 @@ def _wrapped(weights: Any, tape: Tape, constants: list[Array]) -> Any:
     if isinstance(weights, tuple):
         inside = [_wrapped(weight, tape, constants) for weight in weights]
         return type(weights)(*inside) if hasattr(weights, "_fields") else tuple(inside)
-    if getattr(weights, "ndim", 0) not in (1, 2):
+    if getattr(weights, "ndim", 0) not in (1, 2) or weights.dtype.kind != "f":
         raise NotTraceableError(f"a weight of type {type(weights).__name__}")
     source = f"c{len(constants)}"
     constants.append(weights)

@@ -85,7 +85,7 @@ def run_batches(
 
     def work(device: Device) -> list[_Left]:
         device.activate()
-        found = []
+        found: list[_Left] = []
         while True:
             try:
                 numbers = groups.get_nowait()
