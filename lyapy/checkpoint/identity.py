@@ -19,6 +19,8 @@ IGNORED = (
     "network_origin",
     "seconds",
 )
+# what only some backends have; it is compared where both runs do
+OPTIONAL = {"gpu"}
 SHOWN = 40
 
 
@@ -31,7 +33,8 @@ def differing(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, str]:
         Settings of two runs; nested keys are joined by a full stop.
     """
     one, other = _flat(found), _flat(wanted)
-    keys = sorted((one.keys() | other.keys()) - set(IGNORED))
+    absent = OPTIONAL - (one.keys() & other.keys())
+    keys = sorted((one.keys() | other.keys()) - set(IGNORED) - absent)
     return {
         key: f"{_show(one.get(key))} there, {_show(other.get(key))} here"
         for key in keys
