@@ -3,7 +3,7 @@
 Its arrays hand NumPy's functions to themselves (NEP 13 and 18), as CuPy's do. They refuse what
 CuPy's refuse: to become NumPy arrays unasked, to be mixed with them, and functions that CuPy does
 not have, and arrays that lie on another device than the calling thread's. They count what costs
-time on a GPU: launches of kernels, and waiting for the device.
+time on a GPU: launches of kernels, and waiting for the device, and what the largest array holds.
 """
 
 import threading
@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 import stand_in_kernels
 from numpy.lib.mixins import NDArrayOperatorsMixin
+from scipy.sparse import csr_array
 
 from lyapy.engines.gpu.device import Device
 
@@ -53,6 +54,7 @@ class Counts:
     waits: int = 0
     kernels: int = 0
     functions: set = field(default_factory=set)
+    largest: int = 0
 
 
 COUNTS = Counts()
@@ -73,6 +75,7 @@ class DeviceArray(NDArrayOperatorsMixin):
         assert isinstance(data, (np.ndarray, np.generic))
         self._data = np.asarray(data)
         self.device = current()
+        COUNTS.largest = max(COUNTS.largest, self._data.size)
 
     def __array__(self, *args, **kwargs):
         raise TypeError("implicit conversion to a NumPy array is not allowed; use to_host")
@@ -182,6 +185,25 @@ def _check(array):
         raise ValueError(f"an array of device {array.device} is used on device {current()}")
 
 
+class DeviceSparse:
+    """Sparse rows on the device that is not there: all that is done with them is one product."""
+
+    def __init__(self, matrix):
+        arrays = (matrix.values, matrix.columns, matrix.starts)
+        assert all(isinstance(array, np.ndarray) for array in arrays)
+        self._rows = csr_array(tuple(a.copy() for a in arrays), shape=tuple(matrix.shape))
+        self.shape, self.nnz = self._rows.shape, self._rows.nnz
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("a sparse matrix of the device does not become a NumPy array")
+
+    def __matmul__(self, other):
+        if not isinstance(other, DeviceArray) or other.ndim != 2:
+            raise TypeError("sparse rows multiply a matrix of the device")
+        _launch(DeviceSparse.__matmul__)
+        return DeviceArray(np.asfortranarray(self._rows @ other._data))
+
+
 def _launch(function):
     COUNTS.launches += 1
     COUNTS.functions.add(function)
@@ -261,6 +283,7 @@ def stand_in(free_bytes=10**9, number=0, kernels=False):
         to_host=lambda array: array.get(),
         free_bytes=lambda: free_bytes,
         activate=partial(setattr, CURRENT, "number", number),
+        to_sparse=DeviceSparse,
         compile_kernel=compile_kernel if kernels else None,
         shared_bytes=SHARED_BYTES if kernels else 0,
     )

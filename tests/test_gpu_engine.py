@@ -1,14 +1,17 @@
 """The GPU engine agrees with the CPU, and waits seldom."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import stand_in
 from conftest import Rate, RateByParts, mixed_stack, qr_growth
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, random_array
 
 import lyapy
 from lyapy import cells, lyapunov_spectrum
 from lyapy.cells import CELLS, Cell
+from lyapy.cells.sparse import as_weight
 from lyapy.engines.gpu import qr, tangent
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -93,6 +96,23 @@ def test_sparse_weights():
     network = lyapy.Network([cells.Reservoir(drive(20, 2), U, leak=0.4)])
     gpu, cpu = both(network, drive(2, 70, 2), k=6)
     np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
+
+
+def test_sparse_weights_stay_sparse(counts):
+    """Neither the device nor the host ever holds a matrix with all its zeros."""
+    n, rng = 2500, np.random.default_rng(12)
+    U = random_array((n, n), density=0.002, rng=rng, data_sampler=rng.normal)
+    network = lyapy.Network([cells.Reservoir(drive(n, 2), 0.3 * U, leak=0.4)])
+    tracemalloc.start()
+    try:
+        found = lyapunov_spectrum(network, drive(2, 12, 2), k=3, backend="cupy")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.resolved.all()
+    assert stand_in.DeviceSparse.__matmul__ in counts.functions
+    assert counts.largest < n * n / 10
+    assert peak < 8 * n * n
 
 
 def test_until_a_standard_error():
@@ -250,6 +270,7 @@ def test_what_the_device_does_not_do():
 
 def test_the_stand_in_refuses_what_cupy_refuses():
     array = stand_in.to_device(np.eye(2))
+    sparse = stand_in.DeviceSparse(as_weight(csr_array(np.eye(2)), "U", (2, 2)))
     for wrong in (
         lambda: np.asarray(array),
         lambda: array + np.ones(2),
@@ -259,6 +280,8 @@ def test_the_stand_in_refuses_what_cupy_refuses():
         lambda: np.matmul(array, array),
         lambda: np.ones((2, 2)) @ array,
         lambda: np.multiply.reduceat(array, [0], axis=-1),
+        lambda: np.asarray(sparse),
+        lambda: sparse @ np.ones((2, 2)),
     ):
         with pytest.raises(TypeError):
             wrong()

@@ -9,7 +9,7 @@ import numpy as np
 from ..types import Array
 from .base import as_matrix
 
-__all__ = ["Sparse", "as_weight", "dense", "product"]
+__all__ = ["Sparse", "as_weight", "product"]
 
 
 class Sparse(NamedTuple):
@@ -52,18 +52,20 @@ def as_weight(value: Any, name: str, shape: tuple[int, int]) -> Array | Sparse:
     return Sparse(rows.data, columns, starts, np.array(shape))
 
 
-def product(x: Array, matrix: Array | Sparse) -> Array:
-    """Return ``x @ matrix.T`` for x (..., columns)."""
-    if not isinstance(matrix, Sparse):
-        return x @ matrix.T
-    columns = int(matrix.shape[1])
-    result: Array = (_rows(matrix) @ x.reshape(-1, columns).T).T.reshape(*x.shape[:-1], -1)
+def product(x: Array, matrix: Any) -> Array:
+    """Return ``x @ matrix.T`` for x (..., columns).
+
+    Parameters
+    ----------
+    matrix : array, Sparse, or sparse rows of the array module of x
+    """
+    rows = _rows(matrix) if isinstance(matrix, Sparse) else matrix
+    # which dense arrays do not have, of any module
+    if not hasattr(rows, "nnz"):
+        dense: Array = x @ rows.T
+        return dense
+    result: Array = (rows @ x.reshape(-1, rows.shape[1]).T).T.reshape(*x.shape[:-1], -1)
     return result
-
-
-def dense(matrix: Sparse) -> Array:
-    """Return the matrix with its zeros."""
-    return np.asarray(_rows(matrix).toarray())
 
 
 def _rows(matrix: Sparse) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...cells.sparse import Sparse, dense
+from ...cells.sparse import Sparse
 from ...forward import Chunk, LayerForward, forward_chunk, layer_forward
 from ...network import Network
 from ...trajectory import Trajectory
@@ -149,8 +149,7 @@ class Batch:
 
     def _moved(self, weights: Any) -> Any:
         if isinstance(weights, Sparse):
-            # a GPU multiplies the zeros sooner than it looks for the rest
-            return self._to_device(dense(weights))
+            return self.device.moved(weights, self.precision.name)
         if isinstance(weights, np.ndarray):
             return self._to_device(weights)
         if isinstance(weights, tuple):

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
+from ...cells.sparse import Sparse
 from ...errors import DeviceError
 from ...types import Array
 
@@ -39,6 +42,8 @@ class Device(NamedTuple):
         Memory that can be had on the device now.
     activate : callable
         Makes it the device of the calling thread.
+    to_sparse : callable
+        Copies a sparse matrix, to one of the device's that `lyapy.cells.sparse.product` takes.
     compile_kernel : callable or None
         From the text of a kernel in CUDA C++ and its name to the kernel; None where there are only
         the array module's own functions.
@@ -51,8 +56,15 @@ class Device(NamedTuple):
     to_host: Callable[[Array], Array]
     free_bytes: Callable[[], int]
     activate: Callable[[], object]
+    to_sparse: Callable[[Sparse], Any]
     compile_kernel: Callable[[str, str], Kernel] | None = None
     shared_bytes: int = 0
+
+    def moved(self, matrix: Array | Sparse, dtype: str) -> Any:
+        """Return a matrix on the device, its numbers of a floating-point type."""
+        if isinstance(matrix, Sparse):
+            return self.to_sparse(matrix._replace(values=matrix.values.astype(dtype)))
+        return self.to_device(np.ascontiguousarray(matrix, dtype))
 
 
 def find_devices() -> tuple[Device, ...]:
@@ -104,6 +116,7 @@ def _device(cupy: Any, number: int) -> Device:
         to_host=cupy.asnumpy,
         free_bytes=lambda: _free_bytes(cupy, number),
         activate=lambda: cupy.cuda.Device(number).use(),
+        to_sparse=lambda matrix: _to_sparse(cupy, matrix),
         compile_kernel=lambda text, name: _compile(cupy, text, name),
         shared_bytes=int(properties["sharedMemPerBlockOptin"]),
     )
@@ -128,3 +141,12 @@ def _free_bytes(cupy: Any, number: int) -> int:
         free, _ = device.mem_info
         # the pool keeps what arrays have given back
         return int(free) + int(cupy.get_default_memory_pool().free_bytes())
+
+
+def _to_sparse(cupy: Any, matrix: Sparse) -> Any:
+    from cupyx.scipy.sparse import csr_matrix
+
+    # cuSPARSE counts in 32 bits
+    indices = (cupy.asarray(a.astype(np.int32)) for a in (matrix.columns, matrix.starts))
+    shape = tuple(map(int, matrix.shape))
+    return csr_matrix((cupy.asarray(matrix.values), *indices), shape=shape)

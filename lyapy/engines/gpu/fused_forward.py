@@ -214,6 +214,8 @@ def _wrapped(weights: Any, tape: Tape, constants: list[Array]) -> Any:
     if isinstance(weights, tuple):
         inside = [_wrapped(weight, tape, constants) for weight in weights]
         return type(weights)(*inside) if hasattr(weights, "_fields") else tuple(inside)
+    if hasattr(weights, "nnz"):
+        raise NotTraceableError("a sparse weight")
     if getattr(weights, "ndim", 0) not in (1, 2) or weights.dtype.kind != "f":
         raise NotTraceableError(f"a weight of type {type(weights).__name__}")
     source = f"c{len(constants)}"

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...cells.sparse import Sparse, dense
+from ...cells import sparse
+from ...cells.sparse import Sparse
 from ...program import Assignment, Block, Coefficient, Program, Term
 from ...types import Array
 from .device import Device, Kernel
@@ -31,7 +32,7 @@ class _Product(NamedTuple):
     new : bool
     right : Coefficient or None
         Scales the vectors first.
-    matrix : array (columns, rows) or None
+    matrix : array (columns, rows), sparse rows (rows, columns) or None
         One for all trajectories; None where a kernel writes one for each.
     kernel : Kernel or None
     arrays : tuple of array
@@ -73,11 +74,10 @@ class FusedStep:
         self.program = program
         transposed: dict[int, Array] = {}
 
-        def moved(matrix: Array) -> Array:
+        def moved(matrix: Array | Sparse) -> Array:
             if id(matrix) not in transposed:
-                full = dense(matrix) if isinstance(matrix, Sparse) else matrix
-                values = np.ascontiguousarray(full.T.astype(precision.name))
-                transposed[id(matrix)] = device.to_device(values)
+                turned = matrix if isinstance(matrix, Sparse) else matrix.T
+                transposed[id(matrix)] = device.moved(turned, precision.name)
             return transposed[id(matrix)]
 
         compile_kernel = device.compile_kernel
@@ -126,8 +126,10 @@ def _multiply(product: _Product, coefficients: Array, frame: Array, new: Array, 
     if product.right is not None:
         vectors = vectors * coefficients[:, None, product.right.entries]
     if product.matrix is not None:
-        flat = vectors.reshape(B * k, n) @ product.matrix
-        return flat.reshape(B, k, rows)
+        flat = vectors.reshape(B * k, n)
+        if hasattr(product.matrix, "nnz"):
+            return sparse.product(flat, product.matrix).reshape(B, k, rows)
+        return (flat @ product.matrix).reshape(B, k, rows)
     assert product.kernel is not None
     matrices = np.empty_like(frame, shape=(B, n, rows))
     arguments = (coefficients, matrices, *product.arrays, B, coefficients.shape[1])
@@ -139,7 +141,7 @@ def _part(
     assignment: Assignment,
     program: Program,
     vectors: int,
-    moved: Callable[[Array], Array],
+    moved: Callable[[Array | Sparse], Array],
     made: Callable[[str, str], Kernel],
 ) -> _Part:
     target, groups, diagonal = assignment.target, dict[object, list[Term]](), list[Term]()
@@ -149,12 +151,14 @@ def _part(
             continue
         # n × n matrices cost as much as a product with few vectors; not measured
         worth = 2 * vectors >= term.source.size or isinstance(term.matrix, Coefficient)
+        worth &= not isinstance(term.matrix, Sparse)
         groups.setdefault((term.source, term.new) if worth else i, []).append(term)
     products, scales = [], list[Coefficient | None]()
     for terms in groups.values():
         (first, *more), left = terms, None
         with_it = [] if len(groups) > 1 else [t for t in diagonal if _fits(t, first, target)]
-        plain = first.right is None or 2 * vectors < first.source.size
+        few = 2 * vectors < first.source.size
+        plain = first.right is None or few or isinstance(first.matrix, Sparse)
         if more or isinstance(first.matrix, Coefficient) or not plain:
             if with_it == diagonal:
                 terms, diagonal = terms + diagonal, []
@@ -180,7 +184,7 @@ def _fits(diagonal: Term, term: Term, target: Block) -> bool:
 def _merged(
     terms: list[Term],
     target: Block,
-    moved: Callable[[Array], Array],
+    moved: Callable[[Array | Sparse], Array],
     made: Callable[[str, str], Kernel],
 ) -> _Product:
     """Return the product with Σ diag(left) · matrix · diag(right), transposed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...cells.sparse import Sparse
 from ...trajectory import Trajectory
 from .device import Device
 from .precision import Precision
@@ -27,7 +28,12 @@ def bytes_per_trajectory(trajectory: Trajectory, precision: Precision) -> int:
     for follower in trajectory.followers:
         program, k = follower.part.program, len(follower.carry.frame)
         numbers += FRAMES * k * program.width
-        sizes = [a.target.size * t.source.size for a in program.assignments for t in a.terms]
+        sizes = [
+            a.target.size * t.source.size
+            for a in program.assignments
+            for t in a.terms
+            if t.matrix is not None and not isinstance(t.matrix, Sparse)
+        ]
         numbers += MATRICES * max(sizes, default=0)
     network = trajectory.network
     entries = sum(c.size for layer in network.program.coefficients for c in layer.values())

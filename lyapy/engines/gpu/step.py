@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...cells.sparse import Sparse, dense
+from ...cells.sparse import Sparse, product
 from ...program import Assignment, Block, Coefficient, Program, Term
 from ...types import Array
 from .device import Device
@@ -26,7 +26,7 @@ def make_step(
     """
     if device.compile_kernel is not None:
         return FusedStep(program, vectors, device, precision)
-    return BatchStep(program, vectors, lambda x: device.to_device(x.astype(precision.name)))
+    return BatchStep(program, vectors, lambda x: device.moved(x, precision.name))
 
 
 class _Group(NamedTuple):
@@ -50,21 +50,22 @@ class BatchStep:
     vectors : int
         k.
     to_device : callable
-        Copies a matrix.
+        Copies a matrix, dense or sparse.
     """
 
-    def __init__(self, program: Program, vectors: int, to_device: Callable[[Array], Array]) -> None:
+    def __init__(
+        self, program: Program, vectors: int, to_device: Callable[[Array | Sparse], Any]
+    ) -> None:
         self.program = program
         # a matrix can stand in several terms
-        matrices: dict[int, Array] = {}
+        matrices: dict[int, Any] = {}
 
         def moved(term: Term) -> Term:
             matrix = term.matrix
             if matrix is None or isinstance(matrix, Coefficient):
                 return term
             if id(matrix) not in matrices:
-                full = dense(matrix) if isinstance(matrix, Sparse) else matrix
-                matrices[id(matrix)] = to_device(np.ascontiguousarray(full))
+                matrices[id(matrix)] = to_device(matrix)
             return term._replace(matrix=matrices[id(matrix)])
 
         self.assignments = [
@@ -92,7 +93,7 @@ class BatchStep:
 def _groups(assignment: Assignment, vectors: int, moved: Callable[[Term], Term]) -> list[_Group]:
     by_source: dict[object, list[Term]] = {}
     for i, term in enumerate(assignment.terms):
-        constant = not (term.matrix is None or isinstance(term.matrix, Coefficient))
+        constant = not (term.matrix is None or isinstance(term.matrix, Coefficient | Sparse))
         # merging n × n matrices costs as much as a product with few vectors; not measured
         merged = constant and 2 * vectors >= term.source.size
         by_source.setdefault((term.source, term.new) if merged else i, []).append(moved(term))
@@ -112,8 +113,7 @@ def _apply(group: _Group, coefficients: Array, vectors: Array, rows: int) -> Arr
         matrix = _values(term.matrix, coefficients).reshape(-1, rows, term.source.size)
         vectors = vectors @ np.swapaxes(matrix, 1, 2)
     elif term.matrix is not None:
-        assert not isinstance(term.matrix, Sparse)
-        flat = vectors.reshape(-1, term.source.size) @ term.matrix.T
+        flat = product(vectors.reshape(-1, term.source.size), term.matrix)
         vectors = flat.reshape(*vectors.shape[:2], rows)
     if term.left is not None:
         vectors = vectors * _values(term.left, coefficients)[:, None, :]

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...cells.sparse import Sparse
 from ...program import Program
 from ...types import Array
 from ..carry import UNKNOWN_RATE
@@ -89,8 +90,8 @@ class BatchTangent:
         tolerance = np.exp(control.limit) * precision.roundoff
         self.admitted = max(0.1 * tolerance, 100.0 * precision.roundoff)
 
-    def _to_device(self, array: Array) -> Array:
-        return self.device.to_device(array.astype(self.precision.name))
+    def _to_device(self, matrix: Array | Sparse) -> Any:
+        return self.device.moved(matrix, self.precision.name)
 
     # what has failed goes on as NaN or infinity, to no effect
     @np.errstate(divide="ignore", invalid="ignore", over="ignore")
