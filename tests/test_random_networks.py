@@ -67,6 +67,12 @@ def test_tails_of_levy_weights(alpha):
     assert np.mean(far < U) == pytest.approx(share, abs=5 * np.sqrt(share) / 400)
 
 
+@pytest.mark.parametrize("kind", ["rate", "rate-rk4"])
+def test_arguments_of_the_cell_are_passed_on(kind):
+    (cell,) = lyapy.random_network(kind, 3, dt=0.25).cells
+    np.testing.assert_array_equal(cell.weights.leak, 0.25)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -58,6 +58,8 @@ class Antisymmetric(Cell):
         gamma: float,
         nonlinearity: str = "tanh",
     ) -> None:
+        numbers = {"epsilon": epsilon, "gamma": gamma, "nonlinearity": nonlinearity}
+        self.arguments = {"W": W, "U": U, "b": b, **numbers}
         n = len(np.asarray(U))
         U = as_matrix(U, "U", (n, n))
         self.W = as_input(W, n)
@@ -76,8 +78,7 @@ class Antisymmetric(Cell):
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Antisymmetric:
-        W, U, b = draw.inputs(n, m), draw.recurrent(n, n), draw.biases(n)
-        return cls(W, U, b, **{"epsilon": 0.3, "gamma": 0.3} | options)
+        return cls(*draw.layer(n, m), **{"epsilon": 0.3, "gamma": 0.3} | options)
 
     def matrices(self) -> dict[str, Array]:
         return {"M": self.weights.M, "W": self.W}

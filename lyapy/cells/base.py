@@ -45,7 +45,8 @@ class Cell(ABC):
     3. Set in ``__init__``: ``W`` (rows, m) and ``b`` (rows,), the input's weight and bias;
        ``weights``, a NamedTuple of the arrays that `step` reads; ``blocks``, name → size of
        the parts of the state, in order; ``constants``, name → value of coefficients that are
-       the same at every step, a number or a vector.
+       the same at every step, a number or a vector; ``arguments``, what it was called with,
+       by name, where weights files are to hold the cell.
     4. Write `step` and `matrices`; `log_abs_det` where it has a closed form.
     5. Where the next layer reads something else than a block of the state, compute it in
        `read`, and name the auxiliary block of its deviation as `output`.
@@ -72,6 +73,7 @@ class Cell(ABC):
     blocks: dict[str, int]
     auxiliary: Mapping[str, int] = {}
     constants: Mapping[str, Any] = {}
+    arguments: Mapping[str, Any] = {}
 
     @staticmethod
     @abstractmethod

@@ -60,6 +60,11 @@ class Draw:
         )
         return weights
 
+    def layer(self, n: int, m: int, gates: int = 1) -> tuple[Array, Array, Array]:
+        """Return W, U and b of n units and m inputs, with ``gates`` stacked."""
+        rows = gates * n
+        return self.inputs(rows, m), self.recurrent(rows, n), self.biases(rows)
+
     def biases(self, size: int) -> Array:
         """Return Gaussian biases."""
         return self.bias * self.rng.normal(size=size)

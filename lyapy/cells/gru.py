@@ -8,7 +8,7 @@ import numpy as np
 
 from ..types import Array
 from .activations import logistic, tanh
-from .base import Cell, as_matrix, as_vector, gates
+from .base import Cell, as_input, as_matrix, as_vector, gates
 from .drawing import Draw
 
 __all__ = ["GRU", "GRUResetBefore"]
@@ -76,8 +76,7 @@ class GRU(Cell):
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> GRU:
-        W, U, b = draw.inputs(3 * n, m), draw.recurrent(3 * n, n), draw.biases(3 * n)
-        return cls(W, U, b, **options)
+        return cls(*draw.layer(n, m, gates=3), **options)
 
     def matrices(self) -> dict[str, Array]:
         return gates(self.weights.U, "rzn", "U") | gates(self.W, "rzn", "W")
@@ -135,8 +134,7 @@ class GRUResetBefore(Cell):
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> GRUResetBefore:
-        W, U, b = draw.inputs(3 * n, m), draw.recurrent(3 * n, n), draw.biases(3 * n)
-        return cls(W, U, b, **options)
+        return cls(*draw.layer(n, m, gates=3), **options)
 
     def matrices(self) -> dict[str, Array]:
         return gates(self.weights.U, "rzn", "U") | gates(self.W, "rzn", "W")
@@ -157,5 +155,5 @@ def _weights(W: Any, U: Any, b: Any, c: Any) -> tuple[Array, Array, Array, Array
     if rows % 3:
         raise ValueError(f"U has {rows} rows; a GRU's must be a multiple of 3 (gates r, z, n)")
     U = as_matrix(U, "U", (rows, rows // 3))
-    W = as_matrix(np.zeros((rows, 0)) if W is None else W, "W", (rows, None))
+    W = as_input(W, rows)
     return W, U, as_vector(b, "b", rows), as_vector(c, "c", rows)

@@ -49,6 +49,7 @@ class Independent(Cell):
     decoupled = True
 
     def __init__(self, W: Any, u: Any, b: Any = None, *, nonlinearity: str = "relu") -> None:
+        self.arguments = {"W": W, "u": u, "b": b, "nonlinearity": nonlinearity}
         n = len(np.asarray(u))
         self.W = as_input(W, n)
         self.b = as_vector(b, "b", n)

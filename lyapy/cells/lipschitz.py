@@ -62,6 +62,8 @@ class Lipschitz(Cell):
         alpha: float = 1.0,
         nonlinearity: str = "tanh",
     ) -> None:
+        numbers = {"epsilon": epsilon, "beta": beta, "gamma": gamma, "alpha": alpha}
+        self.arguments = {"W": W, "B": B, "C": C, "b": b, **numbers, "nonlinearity": nonlinearity}
         n = len(np.asarray(B))
         identity = np.eye(n)
 

@@ -14,6 +14,7 @@ from .base import (
     Cell,
     Determinant,
     Inverse,
+    as_input,
     as_matrix,
     as_vector,
     determinant,
@@ -96,8 +97,7 @@ class LSTM(Cell):
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> LSTM:
-        W, U, b = draw.inputs(4 * n, m), draw.recurrent(4 * n, n), draw.biases(4 * n)
-        return cls(W, U, b, **options)
+        return cls(*draw.layer(n, m, gates=4), **options)
 
     def matrices(self) -> dict[str, Array]:
         return gates(self.weights.U, "ifgo", "U") | gates(self.W, "ifgo", "W")
@@ -209,5 +209,5 @@ def _weights(W: Any, U: Any, b: Any, P: Array | None) -> tuple[Array, Array, Arr
     if P is not None and P.shape[1] != n:
         raise ValueError(f"P has shape {P.shape}; with {n} units it must be (any, {n})")
     U = as_matrix(U, "U", (rows, n if P is None else len(P)))
-    W = as_matrix(np.zeros((rows, 0)) if W is None else W, "W", (rows, None))
+    W = as_input(W, rows)
     return W, U, as_vector(b, "b", rows)

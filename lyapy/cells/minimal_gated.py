@@ -10,6 +10,7 @@ from ..types import Array
 from .activations import logistic, tanh
 from .base import Cell, as_input, as_matrix, as_vector, gates
 from .drawing import Draw
+from .gru import gru_differences
 
 __all__ = ["MinimalGated"]
 
@@ -46,6 +47,7 @@ class MinimalGated(Cell):
     coefficients = ("f", "p", "v", "q", "t")
 
     def __init__(self, W: Any, U: Any, b: Any = None) -> None:
+        self.arguments = {"W": W, "U": U, "b": b}
         n = len(np.asarray(U)) // 2
         self.W = as_input(W, 2 * n)
         self.b = as_vector(b, "b", 2 * n)
@@ -60,17 +62,17 @@ class MinimalGated(Cell):
         n = state.shape[-1]
         f, f_slope = logistic(drive[..., :n] + state @ weights.U[:n].T)
         g, g_slope = tanh(drive[..., n:] + (f * state) @ weights.U[n:].T)
+        rest, apart = gru_differences(state, f, f_slope, g, g_slope)
         new_state[...] = (1.0 - f) * state + f * g
         coefficients[..., :n] = f
         coefficients[..., n : 2 * n] = state * f_slope
-        coefficients[..., 2 * n : 3 * n] = 1.0 - f
-        coefficients[..., 3 * n : 4 * n] = (g - state) * f_slope
+        coefficients[..., 2 * n : 3 * n] = rest
+        coefficients[..., 3 * n : 4 * n] = -apart * f_slope
         coefficients[..., 4 * n :] = f * g_slope
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> MinimalGated:
-        W, U, b = draw.inputs(2 * n, m), draw.recurrent(2 * n, n), draw.biases(2 * n)
-        return cls(W, U, b, **options)
+        return cls(*draw.layer(n, m, gates=2), **options)
 
     def matrices(self) -> dict[str, Array]:
         return gates(self.weights.U, "fg", "U") | gates(self.W, "fg", "W")

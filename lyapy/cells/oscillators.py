@@ -63,6 +63,8 @@ class CoRNN(Cell):
         gamma: float,
         epsilon: float,
     ) -> None:
+        numbers = {"dt": dt, "gamma": gamma, "epsilon": epsilon}
+        self.arguments = {"W": W, "U_y": U_y, "U_z": U_z, "b": b, **numbers}
         n = len(np.asarray(U_y))
         Y, Z = as_matrix(U_y, "U_y", (n, n)), as_matrix(U_z, "U_z", (n, n))
         self.W = as_input(W, n)

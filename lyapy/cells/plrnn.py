@@ -69,6 +69,7 @@ class PLRNN(Cell):
         alphas: Any = None,
         thetas: Any = None,
     ) -> None:
+        self.arguments = {"C": C, "A": A, "W": W, "h": h, "alphas": alphas, "thetas": thetas}
         n = len(np.asarray(A))
         alphas = np.ones(1) if alphas is None else alphas
         bases = len(np.asarray(alphas))
@@ -152,6 +153,8 @@ class ShallowPLRNN(Cell):
         *,
         clipped: bool = False,
     ) -> None:
+        weights = {"C": C, "A": A, "W_1": W_1, "W_2": W_2}
+        self.arguments = {**weights, "h_1": h_1, "h_2": h_2, "clipped": clipped}
         n = len(np.asarray(A))
         W_1 = as_matrix(W_1, "W_1", (n, None))
         hidden = W_1.shape[1]

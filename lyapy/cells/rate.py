@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -51,6 +51,8 @@ class Rate(Cell):
     dh' = l dh + M s dh + W dx
     """
     coefficients: tuple[str, ...] = ("s",)
+    # auxiliary blocks, of the method's stages
+    between: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class Rate(Cell):
         dt: Any = 0.1,
         nonlinearity: str = "tanh",
     ) -> None:
+        self.arguments = {"W": W, "U": U, "b": b, "dt": dt, "nonlinearity": nonlinearity}
         n = len(np.asarray(U))
         delta = as_each(dt, "dt", n)
         if not np.all(delta > 0.0):
@@ -70,6 +73,7 @@ class Rate(Cell):
         self.b = delta * as_vector(b, "b", n)
         self.weights = Weights(delta[:, None] * U, delta, kind_of(nonlinearity))
         self.blocks = {"h": n}
+        self.auxiliary = dict.fromkeys(self.between, n)
         self.constants = self._constants(delta)
 
     def _constants(self, delta: Array) -> Mapping[str, Array]:
@@ -86,7 +90,7 @@ class Rate(Cell):
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Rate:
-        return cls(draw.inputs(n, m), draw.recurrent(n, n), draw.biases(n), **options)
+        return cls(*draw.layer(n, m), **options)
 
     def matrices(self) -> dict[str, Array]:
         return {"M": self.weights.M, "W": self.W}
@@ -114,11 +118,7 @@ class RateRK4(Rate):
     dh' = a dh + b dy + c dz + e dv + G w dv + X dx
     """
     coefficients = ("s", "t", "u", "w")
-
-    def __init__(self, W: Any, U: Any, b: Any = None, **options: Any) -> None:
-        super().__init__(W, U, b, **options)
-        n = self.blocks["h"]
-        self.auxiliary = {"y": n, "z": n, "v": n}
+    between = ("y", "z", "v")
 
     def _constants(self, delta: Array) -> Mapping[str, Array]:
         third = np.full(len(delta), 1.0 / 3.0)

@@ -52,6 +52,7 @@ class Reservoir(Cell):
     def __init__(
         self, W: Any, U: Any, b: Any = None, *, leak: Any = 1.0, nonlinearity: str = "tanh"
     ) -> None:
+        self.arguments = {"W": W, "U": U, "b": b, "leak": leak, "nonlinearity": nonlinearity}
         n = np.shape(U)[0]
         a = as_each(leak, "leak", n)
         if not np.all((a > 0.0) & (a <= 1.0)):
@@ -73,8 +74,7 @@ class Reservoir(Cell):
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Reservoir:
-        W, U, b = draw.inputs(n, m), draw.recurrent(n, n), draw.biases(n)
-        return cls(W, U, b, **{"leak": 0.5} | options)
+        return cls(*draw.layer(n, m), **{"leak": 0.5} | options)
 
     def matrices(self) -> dict[str, Any]:
         return {"U": self.weights.U, "W": self.W}

@@ -69,6 +69,8 @@ class SpikingSurrogate(Cell):
         sharpness: float = 25.0,
         detached_reset: bool = False,
     ) -> None:
+        numbers = {"decay": decay, "threshold": threshold, "sharpness": sharpness}
+        self.arguments = {"W": W, "U": U, "b": b, **numbers, "detached_reset": detached_reset}
         n = len(np.asarray(U))
         U = as_matrix(U, "U", (n, n))
         decay = as_each(decay, "decay", n)
@@ -98,8 +100,7 @@ class SpikingSurrogate(Cell):
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> SpikingSurrogate:
-        W, U, b = draw.inputs(n, m), draw.recurrent(n, n), draw.biases(n)
-        return cls(W, U, b, **{"sharpness": 2.0} | options)
+        return cls(*draw.layer(n, m), **{"sharpness": 2.0} | options)
 
     def fingerprint(self) -> tuple[Array, ...]:
         return (*super().fingerprint(), self.detached_reset)

@@ -59,6 +59,7 @@ class DiagonalStateSpace(Cell):
     decoupled = True
 
     def __init__(self, eigenvalues: Any, B: Any, C: Any, D: Any = None, b: Any = None) -> None:
+        self.arguments = {"eigenvalues": eigenvalues, "B": B, "C": C, "D": D, "b": b}
         values, C = np.asarray(eigenvalues, dtype=np.complex128), np.asarray(C, np.complex128)
         n, p = len(values), len(C)
         B = np.zeros((n, 0)) if B is None else np.asarray(B, np.complex128)

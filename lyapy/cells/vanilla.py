@@ -10,7 +10,16 @@ import numpy as np
 
 from ..types import Array
 from .activations import activation, kind_of
-from .base import Cell, Determinant, Inverse, as_matrix, as_vector, determinant, log_abs_product
+from .base import (
+    Cell,
+    Determinant,
+    Inverse,
+    as_input,
+    as_matrix,
+    as_vector,
+    determinant,
+    log_abs_product,
+)
 from .drawing import Draw
 
 __all__ = ["Vanilla"]
@@ -49,7 +58,7 @@ class Vanilla(Cell):
         kind = kind_of(nonlinearity)
         n = len(np.asarray(U))
         U = as_matrix(U, "U", (n, n))
-        self.W = as_matrix(np.zeros((n, 0)) if W is None else W, "W", (n, None))
+        self.W = as_input(W, n)
         self.b = as_vector(b, "b", n)
         self.nonlinearity = nonlinearity
         self.weights = Weights(U, kind)
@@ -65,7 +74,7 @@ class Vanilla(Cell):
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Vanilla:
-        return cls(draw.inputs(n, m), draw.recurrent(n, n), draw.biases(n), **options)
+        return cls(*draw.layer(n, m), **options)
 
     def matrices(self) -> dict[str, Array]:
         return {"U": self.weights.U, "W": self.W}

@@ -122,7 +122,7 @@ class LSTMVariant(LSTM):
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> LSTMVariant:
-        W, U, b = draw.inputs(4 * n, m), draw.recurrent(4 * n, n), draw.biases(4 * n)
+        W, U, b = draw.layer(n, m, gates=4)
         return cls(W, U, b, **{"peepholes": draw.biases(3 * n).reshape(3, n)} | options)
 
     def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
