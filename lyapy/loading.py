@@ -46,7 +46,8 @@ def load(
         Flax's ``.msgpack``, Equinox's ``.eqx``; what counts is the content.
     cell : str, optional
         The cell's name, where shapes leave it open: ``"gru-reset-before"`` for a GRU with its
-        reset gate before the product.
+        reset gate before the product. Of cells that no framework has, the arrays must have the
+        names of the cell's arguments.
     nonlinearity : {"tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2"}
         Of vanilla cells, where the file does not tell; of others, where it is not tanh.
     layers : int, optional
@@ -156,7 +157,8 @@ def _choose(
             path,
             f"no recurrent layer is recognised among {len(arrays)} tensors: {_listed(arrays)}",
             "recurrent weights are recognised by names like weight_ih_l0, weight_hh_l0; rename "
-            "them in an .npz, or build the network of lyapy's cells in Python",
+            "them in an .npz, or give cell= (--cell) where they have the names of a cell's "
+            "arguments, as those of cornn: W, U_y, U_z, b, dt, gamma, epsilon",
         )
     if prefix is None:
         if len(stacks) > 1:

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 import lyapy
-from lyapy import WeightsError
+from lyapy import Map, WeightsError
 from lyapy.cells import (
     PLAIN,
     VARIANTS,
     GRUResetBeforeVariant,
     GRUVariant,
     LSTMVariant,
-    Rate,
     Vanilla,
 )
 from lyapy.cli import main
@@ -96,6 +95,6 @@ def test_cells_without_a_form():
     class Own(lyapy.GRU):
         name = "own"
 
-    for cell in (Own(W3, U3), Rate(None, U3[:3])):
+    for cell in (Own(W3, U3), Map(lambda h, x: h, lambda h, x: np.eye(2), state_size=2)):
         with pytest.raises(ValueError, match="weights files have no form for"):
             canonical_bytes(lyapy.Network([cell]))

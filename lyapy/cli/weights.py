@@ -32,7 +32,7 @@ def add_weights(
     kinds = f"file {kinds}" if several else kinds
     parser.add_argument("weights", metavar="WEIGHTS", nargs=many, help=kinds)
     hints = parser.add_argument_group("hints", "where the weights file leaves something open")
-    hints.add_argument("--cell", help="the cell's name, such as gru-reset-before")
+    hints.add_argument("--cell", help="the cell's name, such as gru-reset-before or cornn")
     hints.add_argument("--nonlinearity", help="of vanilla cells: tanh, relu or identity")
     kinds = "of gates: sigmoid, hard-sigmoid or hard-sigmoid-keras2"
     hints.add_argument("--gate-nonlinearity", metavar="NAME", help=kinds)

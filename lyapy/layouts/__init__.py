@@ -8,6 +8,7 @@ from ..errors import WeightsError
 from ..formats import Contents
 from ..formats.refusal import ANEW
 from .layer import Hints, Stacks
+from .named import NAMED
 
 __all__ = ["LAYOUTS", "find_layers"]
 
@@ -29,7 +30,7 @@ def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
     if hints.layout is not None and hints.layout not in LAYOUTS:
         raise ValueError(f"layout is {hints.layout!r}; it must be one of {', '.join(LAYOUTS)}")
     found: Stacks = {}
-    for name in RECOGNISED if hints.layout is None else (hints.layout,):
+    for name in _candidates(hints):
         try:
             found |= import_module(f".{name}", __name__).find_layers(path, contents, hints)
         except WeightsError:
@@ -40,3 +41,9 @@ def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
         if found and name in ("canonical", "onnx"):
             break
     return found
+
+
+def _candidates(hints: Hints) -> tuple[str, ...]:
+    if hints.layout is not None:
+        return (hints.layout,)
+    return ("canonical", "named") if hints.cell in NAMED else RECOGNISED

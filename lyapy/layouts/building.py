@@ -23,6 +23,7 @@ from ..cells.activations import kind_of
 from ..errors import WeightsError
 from ..types import Array
 from .layer import Hints, Layer
+from .named import NAMED, build_named
 
 __all__ = ["build_cell", "check_hints"]
 
@@ -49,6 +50,8 @@ def build_cell(path: str, layer: Layer, hints: Hints) -> tuple[Cell, list[str]]:
     WeightsError
         If tensors are missing or do not fit, or the cell's nonlinearity is not known.
     """
+    if layer.cell in NAMED:
+        return build_named(path, layer, hints)
     _require(path, layer, "W", "U")
     arrays = {role: _as_float(path, layer, role) for role in layer.arrays}
     kind, units = _recognise(path, layer, hints)

@@ -8,6 +8,7 @@ An HDF5 file whose root has the attribute ``lyapy``, JSON with the fields
 
 Layer l has the datasets ``l/W``, ``l/U``, ``l/b``, and where the cell has them ``l/c`` (a GRU's
 bias inside the reset product), ``l/P`` and ``l/peepholes``; gates are stacked i f g o or r z n.
+Cells that no framework has are kept by the arguments that they are made of, see `named`.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from ..cells import GRU, PLAIN, VARIANTS, Cell, Vanilla
+from ..cells import GRU, OTHERS, PLAIN, VARIANTS, Cell, Vanilla
 from ..cells.activations import NONLINEARITIES
 from ..errors import WeightsError
 from ..formats import Contents
 from ..network import Network
 from ..types import Array
 from .layer import Hints, Layer, Stacks
+from .named import named_arrays, named_numbers, put_named
 
 __all__ = ["canonical_bytes", "find_layers"]
 
@@ -65,6 +67,8 @@ def canonical_bytes(network: Network) -> bytes:
 
 
 def _arrays(cell: Cell) -> dict[str, Array]:
+    if type(cell) in OTHERS:
+        return dict(named_arrays(cell))
     arrays = {"W": cell.W, "b": cell.b}
     for name in ("U", "P", "peepholes"):
         value = getattr(cell.weights, name, None)
@@ -77,6 +81,8 @@ def _arrays(cell: Cell) -> dict[str, Array]:
 
 
 def _describe(cell: Cell) -> dict[str, Any]:
+    if type(cell) in OTHERS:
+        return {"cell": cell.name, **named_numbers(cell)}
     if type(cell) not in (*PLAIN, *VARIANTS):
         raise ValueError(
             f"weights files have no form for {cell!r}; keep the arrays that it is built from"
@@ -108,7 +114,7 @@ def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
     try:
         described = json.loads(text)
         cells, version = list(described["cells"]), described["version"]
-        stack = [_layer(contents, number, dict(cell)) for number, cell in enumerate(cells)]
+        stack = [_layer(path, contents, number, dict(cell)) for number, cell in enumerate(cells)]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"has a damaged description of its network ({type(error).__name__}: {error})"
         raise WeightsError(path, what, "write it anew with lyapy convert") from None
@@ -121,7 +127,9 @@ def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
     return {"": stack} if stack else {}
 
 
-def _layer(contents: Contents, number: int, cell: dict[str, Any]) -> Layer:
+def _layer(path: str, contents: Contents, number: int, cell: dict[str, Any]) -> Layer:
+    if any(cell["cell"] == other.name for other in OTHERS):
+        return _other_layer(path, contents, number, cell)
     layer = Layer(number, cell=str(cell["cell"]).removesuffix("-variant"))
     layer.variant = str(cell["cell"]).endswith("-variant")
     for role in ROLES:
@@ -137,4 +145,12 @@ def _layer(contents: Contents, number: int, cell: dict[str, Any]) -> Layer:
         layer.options["coupled"] = True
     if "clip" in cell:
         layer.options["clip"] = float(cell["clip"])
+    return layer
+
+
+def _other_layer(path: str, contents: Contents, number: int, cell: dict[str, Any]) -> Layer:
+    layer, before = Layer(number, cell=cell.pop("cell"), options=cell), f"{number}/"
+    names = {name.removeprefix(before): name for name in contents.arrays if name.startswith(before)}
+    put_named(path, layer, {role: contents.arrays[name] for role, name in names.items()})
+    layer.names = names
     return layer
