@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -27,7 +27,9 @@ class ClosedLoop(Network):
     """A network that reads its own output: x_{t+1} = R y_t + c, with y the last layer's output.
 
     It is autonomous: perturbations of the state move its input too, while the spectrum of the
-    network alone, driven by a given sequence, is the conditional one.
+    network alone, driven by a given sequence, is the conditional one. Where the last layer's
+    output is no block of its state, as that of a linear state space, the next input is: the
+    state then has m dimensions more, behind those of the layers.
 
     Parameters
     ----------
@@ -45,8 +47,8 @@ class ClosedLoop(Network):
     Raises
     ------
     ValueError
-        If a shape does not fit, if what the last layer hands on is no block of its state, or
-        if a layer (a `Map`) does not say how its input moves its state.
+        If a shape does not fit, or if a layer (a `Map`) does not say how its input moves its
+        state.
 
     Examples
     --------
@@ -63,11 +65,14 @@ class ClosedLoop(Network):
             raise TypeError(f"network is a {type(network).__name__}; it must be a lyapy.Network")
         self.open_loop = network
         cell = _Loop(network, readout, bias)
+        self._readout = cell.readout
         origin = f"{network.origin}, closed loop" if network.origin else "closed loop"
         super().__init__([cell], origin=origin, assumptions=network.assumptions)
 
     def blocks(self) -> Iterator[tuple[str, int]]:
-        return self.open_loop.blocks()
+        yield from self.open_loop.blocks()
+        if self.state_size > self.open_loop.state_size:
+            yield "input", self.open_loop.input_size
 
     def warm_up(self, inputs: Any) -> Array:
         """Return the states after the open loop has read inputs, from zero.
@@ -86,11 +91,17 @@ class ClosedLoop(Network):
         ValueError, TypeError
             If the inputs do not fit the network.
         """
-        x = np.moveaxis(check_inputs(self.open_loop, inputs, 0, None), 0, 1)
-        state = np.zeros((x.shape[1], self.state_size))
+        network = self.open_loop
+        x = np.moveaxis(check_inputs(network, inputs, 0, None), 0, 1)
+        state = np.zeros((x.shape[1], network.state_size))
         for start in range(0, len(x), WARM_UP):
-            state = forward_chunk(self.open_loop, x[start : start + WARM_UP], state).states[-1]
-        return state
+            state = forward_chunk(network, x[start : start + WARM_UP], state).states[-1]
+        if self.state_size == network.state_size:
+            return state
+        y, (R, c) = x[-1:], self._readout
+        for cell, part in zip(network.cells, network.split_state(state), strict=True):
+            y = cell.outputs(part[None], cell.drive(y))
+        return np.concatenate([state, y[0] @ R.T + c], axis=1)
 
 
 class _Layer(NamedTuple):
@@ -105,7 +116,8 @@ class _Layer(NamedTuple):
 class _Loop(Cell):
     """A stack with its read-out as one cell, composed of the layers' own texts and steps.
 
-    What the layers call ``h`` is called ``h_0``, ``h_1`` … here; ``i`` is the input.
+    What the layers call ``h`` is called ``h_0``, ``h_1`` … here; ``i`` is the input, a block
+    of the state where the output is none.
     """
 
     name = "closed-loop"
@@ -115,11 +127,6 @@ class _Loop(Cell):
         last, m = self.cells[-1], network.input_size
         if not m:
             raise ValueError("network has no inputs; there is no loop to close")
-        if last.output_columns is None:
-            raise ValueError(
-                f"the output of the last layer, {last.name}, is no block of its state; put a "
-                "layer without such a read-out above it"
-            )
         R = as_matrix(readout, "readout", (m, last.output_size))
         c = as_vector(bias, "bias", m)
         self.W, self.b = np.zeros((0, 0)), np.zeros(0)
@@ -133,18 +140,22 @@ class _Loop(Cell):
                     "deviation of its input, which a closed loop needs"
                 )
         self.blocks = _numbered(text.blocks for text in texts)
-        self.auxiliary = {"i": m, **_numbered(text.auxiliary for text in texts)}
+        self.auxiliary = _numbered(text.auxiliary for text in texts)
+        columns = last.output_columns
+        (self.blocks if columns is None else self.auxiliary)["i"] = m
         self.constants = _numbered(cell.constants for cell in self.cells)
         self.coefficients = tuple(
             f"{name}_{layer}" for layer, cell in enumerate(self.cells) for name in cell.coefficients
         )
-        self.output = f"{last.output}_{len(self.cells) - 1}"
+        self.output = "i" if columns is None else f"{last.output}_{len(self.cells) - 1}"
         self.program = _joined_program(self.cells)
-        self.weights = (R, c, _linked([(cell.W, cell.b, cell.weights) for cell in self.cells]))
-        layers, columns = _layers(self.cells), last.output_columns
-        first = layers[-1].columns[0]
-        read = (first + columns.start, first + columns.stop)
-        self.step = _loop_step(layers, *read)  # type: ignore[method-assign, assignment]
+        parts = [(cell.W, cell.b, cell.weights) for cell in self.cells]
+        self.weights = (R, c, _linked([*parts, (R, c)]))
+        layers = _layers(self.cells)
+        first, end = layers[-1].columns
+        read = (end, end + m) if columns is None else (first + columns.start, first + columns.stop)
+        self.step = _loop_step(layers, *read, columns is None)  # type: ignore[method-assign, assignment]
+        self.lost = m if columns is None and not _reads_input(last) else 0
 
     @staticmethod
     def step(
@@ -154,6 +165,10 @@ class _Loop(Cell):
 
     def matrices(self) -> dict[str, Array]:
         return {"R": self.readout[0], **_numbered(cell.matrices() for cell in self.cells)}
+
+    def dead_directions(self, coefficients: Mapping[str, Array]) -> int:
+        # an input that follows from the new state alone
+        return self.lost
 
     def fingerprint(self) -> tuple[Array, ...]:
         kinds = np.frombuffer("/".join(cell.name for cell in self.cells).encode(), np.uint8)
@@ -165,14 +180,22 @@ def _numbered(tables: Any) -> dict[str, Any]:
 
 
 def _linked(items: Sequence[Any]) -> Any:
-    """Return (first, (second, (… (last, ())))), which compiled code can take apart."""
-    return (items[0], _linked(items[1:])) if items else ()
+    """Return (first, (second, (… last))), which compiled code can take apart."""
+    return (items[0], _linked(items[1:])) if len(items) > 1 else items[0]
+
+
+def _reads_input(cell: Cell) -> bool:
+    """Return whether the auxiliary block that a cell hands on moves with the cell's input."""
+    matrices = cell.matrices()
+    (terms,) = (t for target, t in parse_program(cell.program) if target == cell.output)
+    return any(t.source == "x" and np.any(matrices.get(str(t.matrix), 1.0)) for t in terms)
 
 
 def _joined_program(cells: Sequence[Cell]) -> str:
     """Return the layers' programs as one text, each reading the one below, the first the last."""
     last = len(cells) - 1
-    lines, below = [f"di = R d{cells[last].output}_{last}"], "i"
+    closing, held = f"R d{cells[last].output}_{last}", cells[last].output_columns is None
+    lines, below = [] if held else [f"di = {closing}"], "i"
     for layer, cell in enumerate(cells):
         text = cell_text(cell)
 
@@ -188,7 +211,7 @@ def _joined_program(cells: Sequence[Cell]) -> str:
                 parts.append(" ".join([*words, f"d{named(term.source)}"]))
             lines.append(f"d{named(target)} = {' + '.join(parts)}")
         below = f"{cell.output}_{layer}" + ("'" if cell.output in cell.blocks else "")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"di' = {closing}"] if held else lines)
 
 
 def _layers(cells: Sequence[Cell]) -> tuple[_Layer, ...]:
@@ -214,37 +237,41 @@ def _block_reader(start: int, stop: int) -> Callable[[Any, Array, Array], Array]
 
 
 @cache
-def _loop_step(layers: tuple[_Layer, ...], start: int, stop: int) -> Step:
+def _loop_step(layers: tuple[_Layer, ...], start: int, stop: int, held: bool) -> Step:
     """Return the step of the whole loop, which reads the columns from ``start`` to ``stop``.
 
-    Its ``parts`` are to be compiled before it.
+    These are the output, or the input itself where that is ``held`` in the state. Its
+    ``parts`` are to be compiled before it.
     """
-    run, parts = _stack_step(layers)
+
+    def end(stack: Any, y: Array, state: Array, new_state: Array, coefficients: Array) -> None:
+        R, c = stack
+        if held:
+            new_state[..., start:stop] = y @ R.T + c
+
+    _name(end, start, stop, held)
+    run, parts = _stack_step(layers, end)
 
     def step(
         weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
     ) -> None:
         R, c, stack = weights
-        x = state[..., start:stop] @ R.T + c
-        run(stack, x, state, new_state, coefficients)
+        x = state[..., start:stop]
+        run(stack, x if held else x @ R.T + c, state, new_state, coefficients)
 
     _name(step, start, stop, run)
     step.parts = parts  # type: ignore[attr-defined]
     return step
 
 
-def _stack_step(layers: Sequence[_Layer]) -> tuple[Callable[..., None], tuple[Any, ...]]:
+def _stack_step(
+    layers: Sequence[_Layer], end: Callable[..., None]
+) -> tuple[Callable[..., None], tuple[Any, ...]]:
     """Return the step of some layers, the first of which reads x, and what it calls."""
     if not layers:
-
-        def nothing(
-            stack: Any, x: Array, state: Array, new_state: Array, coefficients: Array
-        ) -> None:
-            pass
-
-        return nothing, (nothing,)
+        return end, (end,)
     (step, read, (start, stop), (first, last)), *above = layers
-    follow, parts = _stack_step(above)
+    follow, parts = _stack_step(above, end)
 
     def run(stack: Any, x: Array, state: Array, new_state: Array, coefficients: Array) -> None:
         (W, b, weights), others = stack
