@@ -33,6 +33,7 @@ BUILD = {
     "state-space": (cells.DiagonalStateSpace, {}),
     "spiking-surrogate": (cells.SpikingSurrogate, SPIKING),
     "spiking-surrogate-detached": (cells.SpikingSurrogate, {**SPIKING, "detached_reset": True}),
+    "peephole-lstm": (cells.LSTMVariant, {}),
 }
 RESULTS = ("inputs", "initial_state", "states", "jacobian", "outputs")
 
@@ -65,7 +66,7 @@ def test_the_published_equations_give_the_same(name, backend):
 
 
 def test_every_other_cell_has_a_golden_case():
-    assert {kind for kind, _ in BUILD.values()} == set(cells.OTHERS)
+    assert {kind for kind, _ in BUILD.values()} == {*cells.OTHERS, cells.LSTMVariant}
 
 
 def spectrum(cell, steps=2000, **options):

@@ -106,6 +106,20 @@ def minimal_gated(w, h, x):
     return (1 - f) * h + f * candidate
 
 
+def peephole_lstm(w, state, x):
+    """Gers and Schmidhuber 2000; gates i f g o, peepholes of i f o, the state is (h, c)."""
+    h, c = state[:N], state[N:]
+    W_i, W_f, W_g, W_o = w["W"].split(N)
+    U_i, U_f, U_g, U_o = w["U"].split(N)
+    b_i, b_f, b_g, b_o = w["b"].split(N)
+    p_i, p_f, p_o = w["peepholes"]
+    i = torch.sigmoid(W_i @ x + U_i @ h + p_i * c + b_i)
+    f = torch.sigmoid(W_f @ x + U_f @ h + p_f * c + b_f)
+    c = f * c + i * torch.tanh(W_g @ x + U_g @ h + b_g)
+    o = torch.sigmoid(W_o @ x + U_o @ h + p_o * c + b_o)
+    return torch.cat([o * torch.tanh(c), c])
+
+
 def independent(w, h, x):
     """Li et al. 2018."""
     return torch.tanh(w["W"] @ x + w["u"] * h + w["b"])
@@ -180,6 +194,10 @@ CASES = {
     ),
     "spiking-surrogate": (spiking, N, PLAIN),
     "spiking-surrogate-detached": (spiking_detached, N, PLAIN),
+    "peephole-lstm": (
+        peephole_lstm, 2 * N,
+        {"W": (4 * N, M), "U": (4 * N, N), "b": (4 * N,), "peepholes": (3, N)},
+    ),
 }  # fmt: skip
 OUTPUTS = {
     "state-space": state_space_output,
