@@ -59,10 +59,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", type=int, default=10_000, help="steps to learn from")
     parser.add_argument("--steps", type=int, default=50_000, help="steps of the closed loop")
+    parser.add_argument("--seed", type=int, default=0, help="of the reservoir")
     options = parser.parse_args()
     series = lorenz(options.train)
     series = (series - series.mean(axis=0)) / series.std(axis=0)
-    loop = train(series)
+    loop = train(series, seed=options.seed)
     spectrum = lyapy.lyapunov_spectrum(
         loop,
         steps=options.steps,

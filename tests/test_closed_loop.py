@@ -242,3 +242,16 @@ def test_a_reservoir_learns_the_spectrum_of_a_flow():
     assert np.all(error < 4 * found.standard_error[:3] + [0.02, 0.02, 0.2])
     assert np.all(found.standard_error[:3] < [0.1, 0.1, 0.3])
     assert found.exponents[3] < -30.0
+
+
+def test_a_network_trained_in_torch_has_the_spectrum_of_a_flow(tmp_path):
+    """The GRU of examples/train_lorenz_gru.py: the two leading exponents, and the third as found."""
+    weights = Path(__file__).parents[1] / "examples" / "lorenz_gru.safetensors"
+    run = ["--steps", "10000", "--transient", "1000", "-k", "4", "--dt", "0.02", "--quiet"]
+    target = str(tmp_path / "a.h5")
+    assert main(["spectrum", str(weights), "--closed-loop", "-o", target, *run]) == 0
+    found = lyapy.Spectrum.load(target)
+    error = np.abs(found.exponents[:3] - [0.9056, 0.0, -15.48])
+    assert np.all(error < 4 * found.standard_error[:3] + [0.02, 0.01, 0.1])
+    assert np.all(found.standard_error[:3] < [0.05, 0.03, 0.1])
+    assert found.exponents[3] < -30.0
