@@ -59,3 +59,12 @@ def test_a_case_of_the_gpu_benchmark_that_fails_leaves_the_others(monkeypatch, t
     first, second = [line for line in page.read_text().splitlines() if "trajectories" in line]
     assert "invalid choice" in first
     assert float(second.split("|")[-2]) < 1e-6
+
+
+def test_sparse_benchmark_runs():
+    command = [sys.executable, "-m", "tests.benchmarks.sparse", "--tiny"]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| 60 |")]
+    assert [int(row.split("|")[4]) for row in rows] == [360, 3600]

@@ -10,6 +10,7 @@ import lyapy
 from lyapy import cells
 from lyapy.engines import choose_engine
 from lyapy.engines.compiled.plan import SPARSE, make_plan
+from lyapy.engines.compiled.tiles import PANEL
 from lyapy.forward import forward_chunk
 
 GOLDEN = Path(__file__).parent / "golden" / "other_cells.npz"
@@ -322,15 +323,27 @@ def test_constructors_name_what_is_wrong(build, message):
         build()
 
 
-def test_a_large_reservoir_holds_its_numbers_alone():
-    """What a step works through is the numbers that are not zero: no dense matrix is formed."""
+def large_reservoir(density):
     rng = np.random.default_rng(15)
-    U = random_array((5000, 5000), density=0.01, rng=rng, data_sampler=rng.normal)
-    network = lyapy.Network([cells.Reservoir(rng.normal(size=(5000, 2)), 0.1 * U, leak=0.5)])
+    U = random_array((5000, 5000), density=density, rng=rng, data_sampler=rng.normal)
+    return lyapy.Network([cells.Reservoir(rng.normal(size=(5000, 2)), 0.1 * U, leak=0.5)])
+
+
+@pytest.mark.parametrize("density", [0.0025, 0.005, 0.01, 0.02])
+def test_multiplications_of_a_large_reservoir(density):
+    """One for each number that is not zero and vector, and as many in the forward pass."""
+    network = large_reservoir(density)
     (part,) = network.parts(whole=False)
     plan = make_plan(part.program, blas=True)
     assert plan.instructions["op"].tolist() == [SPARSE]
-    assert len(plan.sparse_values) == U.nnz == 250_000
-    assert plan.weights.size + plan.merged_size < U.nnz
+    assert len(plan.sparse_values) == round(density * 5000**2)
+    assert len(network.cells[0].weights.U.values) == round(density * 5000**2)
+    # no dense matrix, but room for the vectors that are multiplied together
+    assert plan.weights.size == 0
+    assert plan.merged_size == PANEL * 5000
+
+
+def test_a_large_reservoir():
+    network, rng = large_reservoir(0.01), np.random.default_rng(16)
     found = lyapy.lyapunov_spectrum(network, rng.normal(size=(20, 2)), k=20)
     assert np.isfinite(found.exponents).all()
