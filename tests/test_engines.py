@@ -151,13 +151,14 @@ def test_chunks_change_nothing(kind, backend, name, value, monkeypatch):
 def test_interval_keeps_the_tolerance(kind, backend):
     network, inputs = small(kind), drive(400, 3)
     fine = lyapunov_spectrum(network, inputs, interval=1, backend=backend)
+    rounding = 400 * fine.numerical_error.max()
     counts = []
     for tolerance in (1e-12, 1e-8, 1e-4):
         auto = lyapunov_spectrum(network, inputs, tolerance=tolerance, backend=backend)
         counts.append(int(auto.intervals.sum()))
         # each interval may bring an error of one tolerance
         error = np.abs(totals(auto) - totals(fine)).max()
-        assert error <= tolerance * counts[-1] + 1e-9
+        assert error <= tolerance * counts[-1] + rounding
     # where the tiles end the intervals, the tolerance changes nothing
     assert counts[0] >= counts[1] >= counts[2] < 200
     assert counts[0] > counts[2] or counts[0] == -(-len(inputs) // 64) * len(auto.intervals[0])
@@ -231,11 +232,6 @@ def test_history_is_the_course_of_the_sum(kind, backend, monkeypatch):
     np.testing.assert_allclose(coarse.convergence()[1], sums[coarse.order] / 256, rtol=1e-12)
 
 
-# the others keep the order of their units, or turn pairs of directions
-LEADING = [name for name in CELLS if name not in ("cornn", "independent", "state-space")]
-
-
-@pytest.mark.parametrize("kind", LEADING)
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_leading_exponents_are_the_first_of_all(kind, backend, k):
     network = lyapy.random_network(kind, 4, 2, bias=0.3, layers=2, seed=3)
@@ -244,8 +240,16 @@ def test_leading_exponents_are_the_first_of_all(kind, backend, k):
     full = lyapunov_spectrum(network, inputs, **options)
     leading = lyapunov_spectrum(network, inputs, k=k, **options)
     assert leading.exponents.shape == leading.standard_error.shape == (k,)
-    np.testing.assert_allclose(leading.exponents, full.exponents[:k], atol=1e-9)
-    assert np.isnan(leading.sum_rule_residual) or k == 5
+    # units that keep their directions are all followed, however few are asked for
+    assert np.isnan(leading.sum_rule_residual) or k == 5 or CELLS[kind].decoupled
+    # an oscillator's two vectors turn for ever, so that either of them may be the longer one
+    if kind != "cornn":
+        np.testing.assert_allclose(leading.exponents, full.exponents[:k], atol=1e-9)
+    for layer, cell in enumerate(network.cells):
+        D = cell.state_size
+        rows = D if cell.decoupled else min(k, D)
+        first, wanted = leading.growth[:, :, layer * rows :], full.growth[:, :, layer * D :]
+        np.testing.assert_allclose(first[..., :rows], wanted[..., :rows], atol=1e-8)
 
 
 precise = np.vectorize(mpmath.mpf, otypes=[object])
