@@ -155,7 +155,8 @@ class _Loop(Cell):
         first, end = layers[-1].columns
         read = (end, end + m) if columns is None else (first + columns.start, first + columns.stop)
         self.step = _loop_step(layers, *read, columns is None)  # type: ignore[method-assign, assignment]
-        self.lost = m if columns is None and not _reads_input(last) else 0
+        through = columns is not None or all(map(_passes_input, self.cells))
+        self.lost = 0 if through else m
 
     @staticmethod
     def step(
@@ -184,8 +185,10 @@ def _linked(items: Sequence[Any]) -> Any:
     return (items[0], _linked(items[1:])) if len(items) > 1 else items[0]
 
 
-def _reads_input(cell: Cell) -> bool:
-    """Return whether the auxiliary block that a cell hands on moves with the cell's input."""
+def _passes_input(cell: Cell) -> bool:
+    """Return whether what a cell hands on moves with its input where its new state does not."""
+    if cell.output_columns is not None:
+        return False
     matrices = cell.matrices()
     (terms,) = (t for target, t in parse_program(cell.program) if target == cell.output)
     return any(t.source == "x" and np.any(matrices.get(str(t.matrix), 1.0)) for t in terms)

@@ -121,6 +121,24 @@ def test_loop_of_a_linear_state_space(direct, backend):
     assert np.all(known[alive:] < -20.0)
 
 
+@pytest.mark.parametrize(
+    ("kinds", "lost"),
+    [
+        (("gru",), 0),
+        (("spiking-surrogate",), 2),
+        (("gru", "state-space"), 2),
+        (("state-space", "spiking-surrogate"), 2),
+        (("state-space", "state-space"), 0),
+    ],
+)
+def test_inputs_that_follow_from_the_new_state(kinds, lost):
+    """They are dead directions."""
+    loop, _ = closed(kinds)
+    state = np.random.default_rng(8).normal(size=loop.state_size)
+    nullity = loop.state_size - np.linalg.matrix_rank(lyapy.jacobian(loop, state), tol=1e-12)
+    assert loop.cells[0].dead_directions({}) == nullity == lost
+
+
 @pytest.mark.parametrize("kinds", [("gru",), ("lstm", "state-space")])
 def test_warming_up(kinds):
     loop, R = closed(kinds)
@@ -245,7 +263,7 @@ def test_a_reservoir_learns_the_spectrum_of_a_flow():
 
 
 def test_a_network_trained_in_torch_has_the_spectrum_of_a_flow(tmp_path):
-    """The GRU of examples/train_lorenz_gru.py: the two leading exponents, and the third as found."""
+    """The GRU of examples/train_lorenz_gru.py: two exponents of the flow, and the third as found."""
     weights = Path(__file__).parents[1] / "examples" / "lorenz_gru.safetensors"
     run = ["--steps", "10000", "--transient", "1000", "-k", "4", "--dt", "0.02", "--quiet"]
     target = str(tmp_path / "a.h5")

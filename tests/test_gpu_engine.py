@@ -81,7 +81,9 @@ def test_a_given_frame_and_no_inputs():
     np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-8)
 
 
-@pytest.mark.parametrize("kinds", [("gru",), ("state-space", "rate-rk4"), ("lstm", "vanilla")])
+@pytest.mark.parametrize(
+    "kinds", [("gru",), ("state-space", "rate-rk4"), ("lstm", "vanilla"), ("gru", "state-space")]
+)
 def test_closed_loops(kinds):
     network = mixed_stack(kinds)
     readout = drive(network.input_size, network.cells[-1].output_size) / 3.0
