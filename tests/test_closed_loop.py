@@ -263,7 +263,7 @@ def test_a_reservoir_learns_the_spectrum_of_a_flow():
 
 
 def test_a_network_trained_in_torch_has_the_spectrum_of_a_flow(tmp_path):
-    """The GRU of examples/train_lorenz_gru.py: two exponents of the flow, and the third as found."""
+    """The GRU of examples/train_lorenz_gru.py: two exponents of the flow, the third as found."""
     weights = Path(__file__).parents[1] / "examples" / "lorenz_gru.safetensors"
     run = ["--steps", "10000", "--transient", "1000", "-k", "4", "--dt", "0.02", "--quiet"]
     target = str(tmp_path / "a.h5")

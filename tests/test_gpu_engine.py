@@ -9,7 +9,7 @@ from conftest import Rate, RateByParts, mixed_stack, qr_growth
 from scipy.sparse import csr_array, random_array
 
 import lyapy
-from lyapy import cells, lyapunov_spectrum
+from lyapy import cells, engines, lyapunov_spectrum
 from lyapy.cells import CELLS, Cell
 from lyapy.cells.sparse import as_weight
 from lyapy.engines.gpu import qr, tangent
@@ -100,11 +100,13 @@ def test_sparse_weights():
     np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
 
 
-def test_sparse_weights_stay_sparse(counts):
-    """Neither the device nor the host ever holds a matrix with all its zeros."""
+def test_sparse_weights_stay_sparse(counts, device, monkeypatch):
+    """Neither the device nor the host ever holds a matrix with all its zeros, nor asks for room."""
     n, rng = 2500, np.random.default_rng(12)
     U = random_array((n, n), density=0.002, rng=rng, data_sampler=rng.normal)
     network = lyapy.Network([cells.Reservoir(drive(n, 2), 0.3 * U, leak=0.4)])
+    small = device._replace(free_bytes=lambda: 8 * n * n)
+    monkeypatch.setattr(engines, "find_device", lambda: small)
     tracemalloc.start()
     try:
         found = lyapunov_spectrum(network, drive(2, 12, 2), k=3, backend="cupy")

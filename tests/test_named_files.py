@@ -121,6 +121,8 @@ CORNN = {"W": np.ones((2, 1)), "U_y": np.eye(2), "U_z": np.eye(2), "dt": 0.1, "g
         (CORNN, None, r"no recurrent layer is recognised.*give cell= \(--cell\).*as those of co"),
         (CORNN, "cornn", "layer 0 has no epsilon; add them .*W, U_y, U_z, b, dt, gamma, epsilon"),
         ({**CORNN, "epsilon": np.ones(2)}, "cornn", r"epsilon has shape \(2,\); it must be one v"),
+        ({**CORNN, "epsilon": "1.0"}, "cornn", r"epsilon is .*'1.0'.*; it must be a number"),
+        ({"U": np.eye(2), "nonlinearity": 1.0}, "rate", "nonlinearity is .*; it must be a text"),
         ({"2/u": np.ones(2)}, "independent", r"has the layers \[2\] of ''; number them from 0"),
         ({"u": 1j * np.ones(2)}, "independent", "u is complex; it must be real"),
         ({"u.real": np.ones(2)}, "independent", "holds u.real; give u, or u.data"),

@@ -144,9 +144,9 @@ def _argument(cell: str, name: str, parameter: inspect.Parameter, value: Any) ->
     if value.size != 1:
         raise ValueError(f"{name} has shape {value.shape}; it must be one value")
     item = value.reshape(-1)[0]
-    if kind is str:
-        return item.decode() if isinstance(item, bytes) else str(item)
-    return kind(item)
+    if (value.dtype.kind in "SU") != (kind is str):
+        raise ValueError(f"{name} is {item!r}; it must be a {'text' if kind is str else 'number'}")
+    return item.decode() if isinstance(item, bytes) else kind(item)
 
 
 def named_arrays(cell: Cell) -> Iterator[tuple[str, Array]]:
