@@ -92,10 +92,18 @@ def test_closed_loops(kinds):
     np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
 
 
-def test_sparse_weights():
+class TwoSided(cells.Reservoir):
+    """Two sparse products into one block, one of them with a factor before it."""
+
+    name = "two-sided"
+    program = "dh' = l dh + s U dh + l U s dh"
+
+
+@pytest.mark.parametrize("kind", [cells.Reservoir, TwoSided])
+def test_sparse_weights(kind):
     rng = np.random.default_rng(12)
     U = csr_array(rng.normal(size=(20, 20)) * (rng.random((20, 20)) < 0.2))
-    network = lyapy.Network([cells.Reservoir(drive(20, 2), U, leak=0.4)])
+    network = lyapy.Network([kind(drive(20, 2), U, leak=0.4)])
     gpu, cpu = both(network, drive(2, 70, 2), k=6)
     np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
 
@@ -106,7 +114,7 @@ def test_sparse_weights_stay_sparse(counts, device, monkeypatch):
     U = random_array((n, n), density=0.002, rng=rng, data_sampler=rng.normal)
     network = lyapy.Network([cells.Reservoir(drive(n, 2), 0.3 * U, leak=0.4)])
     small = device._replace(free_bytes=lambda: 8 * n * n)
-    monkeypatch.setattr(engines, "find_device", lambda: small)
+    monkeypatch.setattr(engines, "find_devices", lambda: (small,))
     tracemalloc.start()
     try:
         found = lyapunov_spectrum(network, drive(2, 12, 2), k=3, backend="cupy")
