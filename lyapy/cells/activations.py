@@ -15,7 +15,9 @@ __all__ = [
     "activation",
     "choose",
     "clipped",
+    "complement",
     "decay",
+    "difference",
     "hard_sigmoid",
     "hard_sigmoid_keras2",
     "kind_of",
@@ -59,13 +61,13 @@ def relu(x: Array) -> tuple[Array, Array]:
 
 def hard_sigmoid(x: Array) -> tuple[Array, Array]:
     """Return x/6 + 1/2 between 0 and 1 and its slope, as PyTorch and Keras 3 define it."""
-    v = x / 6.0 + 0.5
+    v = (x + 3.0) / 6.0
     return np.minimum(np.maximum(v, 0.0), 1.0), choose(np.abs(x) < 3.0, 1.0 / 6.0, 0.0)
 
 
 def hard_sigmoid_keras2(x: Array) -> tuple[Array, Array]:
     """Return x/5 + 1/2 between 0 and 1 and its slope, as ONNX and Keras until 2 define it."""
-    v = 0.2 * x + 0.5
+    v = 0.2 * (x + 2.5)
     return np.minimum(np.maximum(v, 0.0), 1.0), choose(np.abs(x) < 2.5, 0.2, 0.0)
 
 
@@ -88,6 +90,28 @@ def clipped(x: Array, kind: int, limit: float) -> tuple[Array, Array]:
     """Return value and slope of ``NONLINEARITIES[kind]`` of x cut to ±``limit``."""
     value, slope = activation(np.minimum(np.maximum(x, -limit), limit), kind)
     return value, slope * (np.abs(x) <= limit)
+
+
+def complement(x: Array, kind: int, limit: float) -> Array:
+    """Return 1 − the value of `clipped`, which keeps its digits where that is near 1."""
+    y = np.minimum(np.maximum(x, -limit), limit)
+    if kind == 0:
+        # 1 − tanh y = 2 σ(−2y)
+        return 2.0 * logistic(-2.0 * y)[0]
+    value, _ = activation(y, kind)
+    if kind < 3:
+        return 1.0 - value
+    # 1 − σ(y) = σ(−y), of the hard sigmoids too
+    return activation(-y, kind)[0]
+
+
+def difference(h: Array, x: Array, kind: int, limit: float) -> Array:
+    """Return h − the value of `clipped`, which keeps its digits where both are near 1 or −1."""
+    value, _ = clipped(x, kind, limit)
+    if kind == 1 or kind == 2:
+        return h - value
+    side = np.where(np.abs(value) < 0.5, 0.0, np.copysign(1.0, value))
+    return np.where(side == 0.0, h - value, (h - side) + side * complement(side * x, kind, limit))
 
 
 def kind_of(nonlinearity: str, name: str = "nonlinearity") -> int:

@@ -143,11 +143,11 @@ class GRUResetBefore(Cell):
 def gru_differences(
     h: Array, z: Array, z_slope: Array, g: Array, g_slope: Array
 ) -> tuple[Array, Array]:
-    """Return 1 − z and h − g, which keep their digits where all of these are near ±1."""
+    """Return 1 − z and h − g for z = σ and g = tanh, with their digits where these are near ±1."""
     rest = np.where(z < 0.5, 1.0 - z, z_slope / np.maximum(z, 0.5))
-    side = np.copysign(1.0, g)
+    side = np.where(np.abs(g) < 0.5, 0.0, np.copysign(1.0, g))
     # 1 − |tanh| = (1 − tanh²)/(1 + |tanh|)
-    return rest, (h - side) + side * g_slope / (1.0 + np.abs(g))
+    return rest, (h - side) + np.where(side == 0.0, -g, side * g_slope / (1.0 + np.abs(g)))
 
 
 def _weights(W: Any, U: Any, b: Any, c: Any) -> tuple[Array, Array, Array, Array]:

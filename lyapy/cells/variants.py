@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..types import Array
-from .activations import activation, clipped, kind_of
+from .activations import activation, clipped, complement, difference, kind_of
 from .base import as_matrix
 from .drawing import Draw
 from .gru import GRU, GRUResetBefore
@@ -101,12 +101,13 @@ class LSTMVariant(LSTM):
         P, gate, coupled, clip = weights.peepholes, weights.gate, weights.coupled, weights.clip
         a = drive + state[..., :n] @ weights.U.T
         c = state[..., n:]
-        i, i_slope = clipped(a[..., :n] + P[0] * c, gate, clip)
+        i_in, g_in = a[..., :n] + P[0] * c, a[..., 2 * n : 3 * n]
+        i, i_slope = clipped(i_in, gate, clip)
         f, f_slope = clipped(a[..., n : 2 * n] + P[1] * c, gate, clip)
-        g, g_slope = clipped(a[..., 2 * n : 3 * n], weights.candidate, clip)
-        f = coupled * (1.0 - i) + (1.0 - coupled) * f
+        g, g_slope = clipped(g_in, weights.candidate, clip)
+        f = coupled * complement(i_in, gate, clip) + (1.0 - coupled) * f
         p = (1.0 - coupled) * c * f_slope
-        q = (g - coupled * c) * i_slope
+        q = -difference(coupled * c, g_in, weights.candidate, clip) * i_slope
         new_c = f * c + i * g
         o, o_slope = clipped(a[..., 3 * n :] + P[2] * new_c, gate, clip)
         v, v_slope = activation(new_c, weights.output)
@@ -178,13 +179,15 @@ class GRUVariant(GRU):
         gate, clip = weights.gate, weights.clip
         a = state @ weights.U.T
         r, r_slope = clipped(drive[..., :n] + a[..., :n], gate, clip)
-        z, z_slope = clipped(drive[..., n : 2 * n] + a[..., n : 2 * n], gate, clip)
+        z_in = drive[..., n : 2 * n] + a[..., n : 2 * n]
+        z, z_slope = clipped(z_in, gate, clip)
         v = a[..., 2 * n :] + weights.c
-        g, g_slope = clipped(drive[..., 2 * n :] + r * v, weights.candidate, clip)
-        t = (1.0 - z) * g_slope
+        g_in = drive[..., 2 * n :] + r * v
+        g, g_slope = clipped(g_in, weights.candidate, clip)
+        t = complement(z_in, gate, clip) * g_slope
         new_state[...] = (1.0 - z) * g + z * state
         coefficients[..., :n] = z
-        coefficients[..., n : 2 * n] = (state - g) * z_slope
+        coefficients[..., n : 2 * n] = difference(state, g_in, weights.candidate, clip) * z_slope
         coefficients[..., 2 * n : 3 * n] = t * v * r_slope
         coefficients[..., 3 * n : 4 * n] = t * r
         coefficients[..., 4 * n :] = t
@@ -231,15 +234,17 @@ class GRUResetBeforeVariant(GRUResetBefore):
         gate, clip = weights.gate, weights.clip
         a = state @ weights.U[: 2 * n].T
         r, r_slope = clipped(drive[..., :n] + a[..., :n], gate, clip)
-        z, z_slope = clipped(drive[..., n : 2 * n] + a[..., n:], gate, clip)
-        v = drive[..., 2 * n :] + (r * state) @ weights.U[2 * n :].T
-        g, g_slope = clipped(v, weights.candidate, clip)
+        z_in = drive[..., n : 2 * n] + a[..., n:]
+        z, z_slope = clipped(z_in, gate, clip)
+        g_in = drive[..., 2 * n :] + (r * state) @ weights.U[2 * n :].T
+        g, g_slope = clipped(g_in, weights.candidate, clip)
         new_state[...] = (1.0 - z) * g + z * state
         coefficients[..., :n] = r
         coefficients[..., n : 2 * n] = state * r_slope
         coefficients[..., 2 * n : 3 * n] = z
-        coefficients[..., 3 * n : 4 * n] = (state - g) * z_slope
-        coefficients[..., 4 * n :] = (1.0 - z) * g_slope
+        apart = difference(state, g_in, weights.candidate, clip)
+        coefficients[..., 3 * n : 4 * n] = apart * z_slope
+        coefficients[..., 4 * n :] = complement(z_in, gate, clip) * g_slope
 
 
 def _limit(clip: float | None) -> float:
