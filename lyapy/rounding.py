@@ -44,10 +44,19 @@ def warn_of_rounding(spectrum: Spectrum, control: Control, *, whole_stack: bool)
             remedy += f", or at most {steps}"
     else:
         found = f"the Jacobians are too graded for float64: {found}"
-        remedy = "those not resolved are upper bounds, up to that error (Spectrum.resolved)"
+        remedy = _what_is_known(unresolved, int(np.count_nonzero(spectrum.bounded)))
     warnings.warn(
         f"{found}; {unresolved} of {len(spectrum.exponents)} exponents are not resolved "
         f"(rounding error up to {error:.1g} nats per step); {remedy}",
         RuntimeWarning,
         stacklevel=3,
     )
+
+
+def _what_is_known(unresolved: int, bounded: int) -> str:
+    up_to = "known up to Spectrum.rounding_error"
+    if not bounded:
+        return f"they are {up_to}"
+    if bounded == unresolved:
+        return "they are upper bounds (Spectrum.bounded)"
+    return f"{bounded} of them are upper bounds (Spectrum.bounded), the others are {up_to}"
