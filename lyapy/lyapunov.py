@@ -93,7 +93,8 @@ def lyapunov_spectrum(
     until : float, optional
         Instead of ``steps``, for an autonomous network: go on until no standard error is larger,
         in the units of the result. The errors are looked at after 1024 steps or a chunk of time,
-        and whenever the run has doubled; the result is that of so many ``steps``.
+        and whenever the run has doubled; the result is that of so many ``steps``. Only the history
+        can be recorded.
     max_steps : int
         Most steps that ``until`` may take.
     k : int, optional
@@ -186,16 +187,18 @@ def lyapunov_spectrum(
     check_size("seed", seed, 0)
     check_time_step(dt)
     k, given_frame = check_frame(frame, k, network.state_size)
-    goal = check_until(until, max_steps, steps, network, checkpoint)
-    all_inputs = check_inputs(network, inputs, transient, goal.most if goal else steps)
-    start = check_start(network, all_inputs, initial_state, trajectories, seed)
     arithmetic = choose_precision(precision, backend)
     tolerance = arithmetic.tolerance if tolerance is None else tolerance
     control = make_control(interval, tolerance, TILE, arithmetic.roundoff)
     recording = make_recording(record, record_every, control)
     control = control._replace(tile=recording.tile)
+    goal = check_until(until, max_steps, steps, network, recording)
+    all_inputs = check_inputs(network, inputs, transient, goal.most if goal else steps)
+    start = check_start(network, all_inputs, initial_state, trajectories, seed)
     counted = all_inputs.shape[1] - transient
     schedule = make_schedule(network, transient, counted, control, recording)
+    if goal:
+        schedule = schedule._replace(tiles_per_row=1)
     B = len(start.states)
     check_size("blas_threads", blas_threads, 1)
     engine = fitted_engine(backend, blas_threads, network, recording)
@@ -224,22 +227,19 @@ def lyapunov_spectrum(
     run_all = partial(run, count=B, threads=threads, progress=progress)
 
     def compute(checkpointer: Checkpointer | None = None) -> Spectrum:
+        def finish(results: list[TrajectoryResult], schedule: Schedule = schedule) -> Spectrum:
+            seconds = checkpointer.seconds if checkpointer else time.perf_counter() - began
+            found: dict[str, Any] = {"seconds": seconds}
+            if goal:
+                digest = array_digest(all_inputs[:, : schedule.total])
+                found |= {"steps": schedule.steps, "inputs_sha256": digest}
+            return collect(results, layout_of(network, parts, schedule, B, k), settings | found)
+
         # threads of BLAS inside the threads here would fight for the cores
         with threadpool_limits(blas_threads, user_api="blas"):
-            if goal is not None:
-                return run_until(goal, schedule, begin, run_all, finish)
-            results = run_all(begin, steps=schedule.total, checkpointer=checkpointer)
-        clock = checkpointer.seconds if checkpointer else time.perf_counter() - began
-        return collect(results, layout, settings | {"seconds": clock})
-
-    def finish(results: list[TrajectoryResult], schedule: Schedule) -> Spectrum:
-        found = {
-            "steps": schedule.steps,
-            "until": list(goal or ()),
-            "inputs_sha256": array_digest(all_inputs[:, : schedule.total]),
-            "seconds": time.perf_counter() - began,
-        }
-        return collect(results, layout_of(network, parts, schedule, B, k), settings | found)
+            if goal:
+                return run_until(goal, schedule, begin, run_all, finish, checkpointer)
+            return finish(run_all(begin, steps=schedule.total, checkpointer=checkpointer))
 
     settings = {
         "k": k,
@@ -261,6 +261,7 @@ def lyapunov_spectrum(
         "blas_threads": blas_threads,
         "inputs_sha256": array_digest(all_inputs),
         "initial_states_sha256": array_digest(start.states),
+        **({"until": list(goal)} if goal else {}),
         **describe_origin(network),
     }
     file = check_run_file(

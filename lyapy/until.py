@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from .arguments import check_size
 from .network import Network
+from .recording import Recording
 from .schedule import Schedule
 from .spectrum import Spectrum
 from .status import target_reached
 from .trajectory import Trajectory, TrajectoryResult
+
+if TYPE_CHECKING:
+    from .checkpoint.checkpointer import Checkpointer
 
 __all__ = ["Until", "check_until", "run_until"]
 
@@ -41,7 +45,7 @@ class Until(NamedTuple):
 
 
 def check_until(
-    until: Any, max_steps: int, steps: int | None, network: Network, checkpoint: object
+    until: Any, max_steps: int, steps: int | None, network: Network, recording: Recording
 ) -> Until | None:
     """Return the target, or None where the number of steps is given.
 
@@ -65,10 +69,10 @@ def check_until(
             f"until is {until:g}, but the network reads {network.input_size} inputs at every "
             "step, which end; give all of them, and see Spectrum.standard_error"
         )
-    if checkpoint is not None:
+    if recording.kinds:
         raise ValueError(
-            "until and checkpoint are both given; a run with until is kept in memory: save its "
-            "result with Spectrum.save"
+            f"record is {', '.join(recording.kinds)} and until is {until:g}; how many rows there "
+            "will be must be known: record a run of so many steps once until has found them"
         )
     return Until(float(until), int(max_steps))
 
@@ -79,6 +83,7 @@ def run_until(
     begin: Callable[[int, Schedule], Trajectory],
     run_all: Callable[..., list[TrajectoryResult]],
     finish: Callable[[list[TrajectoryResult], Schedule], Spectrum],
+    checkpointer: Checkpointer | None = None,
 ) -> Spectrum:
     """Return the spectrum of the first run that reaches the target, or of the longest.
 
@@ -88,18 +93,23 @@ def run_until(
     Parameters
     ----------
     schedule : Schedule
-        Of the longest run.
+        Of the longest run, in rows of one tile, until it is known how many there are.
     begin
         From the number of a trajectory, and how it is cut, to its beginning.
     run_all
         Runs the trajectories, which its argument returns by number, to their end.
     finish
         From the results, and how they are cut, to the spectrum.
+    checkpointer : Checkpointer, optional
+        Puts the trajectories where they were left, and takes what they come to.
     """
     trajectories: dict[int, Trajectory] = {}
+    left = checkpointer.position if checkpointer else 0
     for steps in goal.lengths(schedule.chunk):
-        # each tile is a row of its own until it is known how many there are
-        fine = schedule._replace(steps=steps, tiles_per_row=1)
+        fine = schedule._replace(steps=steps)
+        if fine.total < left:
+            # whoever went on had not found the target reached
+            continue
 
         def go_on(b: int, fine: Schedule = fine) -> Trajectory:
             if b in trajectories:
@@ -108,7 +118,7 @@ def run_until(
                 trajectories[b] = begin(b, fine)
             return trajectories[b]
 
-        results = run_all(go_on, steps=fine.total)
+        results = run_all(go_on, steps=fine.total, checkpointer=checkpointer)
         coarse = schedule.shortened(steps)
         spectrum = finish([_merge_rows(result, coarse) for result in results], coarse)
         if target_reached(spectrum, goal.target):

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import lyapy
-from lyapy import lyapunov_spectrum, random_network
+from lyapy import lyapunov_spectrum, random_network, schedule
+from lyapy.checkpoint.unfinished import read_unfinished
 from lyapy.cli import main
+from lyapy.errors import Interrupted
+from lyapy.trajectory import Trajectory
 from lyapy.until import Until
 
 
@@ -121,8 +124,58 @@ def test_arguments_that_do_not_go_together(tmp_path):
         lyapunov_spectrum(network, until=0.1, max_steps=0)
     with pytest.raises(ValueError, match="the network reads 2 inputs at every step, which end"):
         lyapunov_spectrum(driven, np.zeros((100, 2)), until=0.1)
-    with pytest.raises(ValueError, match=r"save its result with Spectrum\.save"):
-        lyapunov_spectrum(network, until=0.1, checkpoint=tmp_path / "run.h5")
+    with pytest.raises(ValueError, match=r"record is states and until is 0\.1; how many rows"):
+        lyapunov_spectrum(network, until=0.1, checkpoint=tmp_path / "run.h5", record="states")
+
+
+def run_in_pieces(monkeypatch, chunks, network, path, **options):
+    """Interrupt a run whenever a trajectory has moved so far; return it and the pieces it took."""
+    advance = Trajectory.advance
+
+    def counted(self):
+        self.chunks_done = getattr(self, "chunks_done", 0) + 1
+        if self.chunks_done > chunks:
+            raise KeyboardInterrupt
+        return advance(self)
+
+    monkeypatch.setattr(Trajectory, "advance", counted)
+    for pieces in range(1, 1000):
+        try:
+            found = lyapunov_spectrum(network, checkpoint=path, **options)
+        except Interrupted:
+            unfinished = read_unfinished(path)
+            assert unfinished.spectrum is None or unfinished.spectrum.growth_steps[0] == 64
+            continue
+        monkeypatch.setattr(Trajectory, "advance", advance)
+        return found, pieces
+    raise AssertionError("it does not come on")
+
+
+@pytest.mark.parametrize("chunks", [5, 16, 17])
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"until": 1e-9, "max_steps": 2500}, 2500),
+        ({"until": 0.004, "trajectories": 3, "transient": 100}, 2048),
+    ],
+)
+def test_an_interrupted_run_goes_on_to_the_same_bits(chunks, options, steps, tmp_path, monkeypatch):
+    monkeypatch.setattr(schedule, "CHUNK_TILES", 1)
+    network = random_network("vanilla", 30, gain=3.0, bias=0.3, seed=2)
+    options = {"k": 2, **options}
+    whole = lyapunov_spectrum(network, **options)
+    assert whole.steps == steps
+    path = tmp_path / "run.h5"
+    found, pieces = run_in_pieces(monkeypatch, chunks, network, path, **options)
+    assert pieces > 1
+    assert_same(found, whole)
+    assert_same(lyapy.Spectrum.load(path), whole)
+    assert [file.name for file in tmp_path.iterdir()] == ["run.h5"]
+    # a finished run is read, and another target is another run
+    monkeypatch.setattr(Trajectory, "advance", None)
+    assert_same(lyapunov_spectrum(network, checkpoint=path, **options), whole)
+    with pytest.raises(ValueError, match="is another run, until is"):
+        lyapunov_spectrum(network, checkpoint=path, **options | {"until": 0.01})
 
 
 def test_the_command_line(tmp_path, capsys, monkeypatch):
@@ -137,6 +190,6 @@ def test_the_command_line(tmp_path, capsys, monkeypatch):
     assert spectrum.standard_error.max() <= 0.02
     assert spectrum.settings["until"] == [0.02, 50000]
     assert "written to run.h5" in capsys.readouterr().out
-    # the file is refused before the work, as the run would not go on from it
-    assert main(command) == 2
-    assert "exists" in capsys.readouterr().err
+    # the same command again finds it finished
+    assert main(command) == 0
+    assert lyapy.Spectrum.load("run.h5").settings["date"] == spectrum.settings["date"]

@@ -95,9 +95,14 @@ class Checkpointer:
         if interruption is not None:
             raise interruption
 
+    @property
+    def position(self) -> int:
+        """Steps that the farthest trajectory had done at the last checkpoint."""
+        return max((int(t["position"]) for t in self.saved.trajectories.values()), default=0)
+
     def restore(self, b: int, trajectory: Trajectory) -> None:
-        """Put trajectory ``b`` where the last checkpoint left it."""
-        if b in self.saved.trajectories:
+        """Put trajectory ``b``, if it has not begun, where the last checkpoint left it."""
+        if b in self.saved.trajectories and not trajectory.position:
             K = sum(f.growth.shape[1] for f in trajectory.followers)
             none = trajectory.history(0, 0).reshape(0, K)
             trajectory.restore(self.saved.trajectories[b], self._history.get(b, none))

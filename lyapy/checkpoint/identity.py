@@ -21,6 +21,8 @@ IGNORED = (
 )
 # what only some backends have; it is compared where both runs do
 OPTIONAL = {"gpu"}
+# what a run with a target finds out
+FOUND = {"steps", "inputs_sha256"}
 SHOWN = 40
 
 
@@ -34,10 +36,12 @@ def differing(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, str]:
     """
     one, other = _flat(found), _flat(wanted)
     absent = OPTIONAL - (one.keys() & other.keys())
-    keys = sorted((one.keys() | other.keys()) - set(IGNORED) - absent)
+    keys = (one.keys() | other.keys()) - set(IGNORED) - absent
+    if one.get("until") and other.get("until"):
+        keys -= FOUND
     return {
         key: f"{_show(one.get(key))} there, {_show(other.get(key))} here"
-        for key in keys
+        for key in sorted(keys)
         if one.get(key) != other.get(key)
     }
 

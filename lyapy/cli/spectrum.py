@@ -55,12 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _compute(arguments: argparse.Namespace) -> Spectrum:
-    from ..output import check_output
     from ..run_file import check_run_output
 
-    resumable = arguments.until is None
-    check = check_run_output if resumable else check_output
-    check(arguments.output, overwrite=arguments.overwrite)
+    check_run_output(arguments.output, overwrite=arguments.overwrite)
     if arguments.readout is not None and not arguments.closed_loop:
         raise ValueError("--readout: is given for an open loop; add --closed-loop")
     network, inputs, start = _read_system(arguments)
@@ -68,7 +65,7 @@ def _compute(arguments: argparse.Namespace) -> Spectrum:
     from ..lyapunov import lyapunov_spectrum
 
     with interruptions():
-        spectrum = lyapunov_spectrum(
+        return lyapunov_spectrum(
             network,
             inputs,
             **run_options(arguments),
@@ -76,12 +73,9 @@ def _compute(arguments: argparse.Namespace) -> Spectrum:
             max_steps=arguments.max_steps,
             initial_state=start,
             progress=not arguments.quiet,
-            checkpoint=arguments.output if resumable else None,
+            checkpoint=arguments.output,
             overwrite=arguments.overwrite,
         )
-        if not resumable:
-            spectrum.save(arguments.output, overwrite=arguments.overwrite)
-        return spectrum
 
 
 def _read_system(arguments: argparse.Namespace) -> tuple[Network, Array | None, Array | None]:
