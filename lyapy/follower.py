@@ -228,7 +228,7 @@ class Follower:
         sure = carry.resolved(self.schedule.steps, self.schedule.control.limit)
         carry.frame_error = frame_error(carry.frame[: self.alive][sure[: self.alive]])
         carry.frame, carry.error = orthonormalize(carry.frame)[0], carry.error.copy()
-        carry.exchange = carry.exchange.copy()
+        carry.exchange, carry.turnover = carry.exchange.copy(), carry.turnover.copy()
         return PartResult(self.growth.copy(), carry, self.determinants.copy())
 
 

@@ -35,6 +35,32 @@ def _multiply(a, a_low, b, b_low):
 
 
 @numba.njit
+def weighted(left, left_low, matrix, matrix_low):
+    """Return diag(left) matrix, rows scaled, as a pair."""
+    found, low = np.empty_like(matrix), np.empty_like(matrix)
+    for i in range(matrix.shape[0]):
+        for j in range(matrix.shape[1]):
+            found[i, j], low[i, j] = _multiply(left[i], left_low[i], matrix[i, j], matrix_low[i, j])
+    return found, low
+
+
+@numba.njit
+def added(one, one_low, other, other_low):
+    """Return the sum of two matrices as a pair."""
+    found, low = np.empty_like(one), np.empty_like(one)
+    for i in range(one.shape[0]):
+        for j in range(one.shape[1]):
+            found[i, j], low[i, j] = _add(one[i, j], one_low[i, j], other[i, j], other_low[i, j])
+    return found, low
+
+
+def pair(wide):
+    """Return an array of longdouble as a pair."""
+    high = wide.astype(float)
+    return high, (wide - high).astype(float)
+
+
+@numba.njit
 def _dot(a, a_low, b, b_low):
     s, e = 0.0, 0.0
     for c in range(len(a)):
@@ -71,10 +97,9 @@ def _step(J, J_low, Q, Q_low):
 
 
 def double_double_growth(jacobians, D):
-    """Return the sum (D,) of log R_ii from the identity on, for Jacobians in longdouble."""
+    """Return the sum (D,) of log R_ii from the identity on, for Jacobians given as pairs."""
     Q, Q_low, growth = np.eye(D), np.zeros((D, D)), np.zeros(D)
-    for J in jacobians:
-        high = J.astype(float)
-        Q, Q_low, log_r = _step(high, (J - high).astype(float), Q, Q_low)
+    for J, J_low in jacobians:
+        Q, Q_low, log_r = _step(J, J_low, Q, Q_low)
         growth += log_r
     return growth

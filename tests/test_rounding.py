@@ -19,8 +19,8 @@ def spectrum_with(errors, spread=30.0):
 @pytest.mark.parametrize(
     ("errors", "interval", "what"),
     [
-        ([0.0, 1e-4, 1.0], "auto", r"2 of 3 .* 1 of them are upper bounds \(Spectrum.bounded\), the "
-         "others are known up to Spectrum.rounding_error$"),
+        ([0.0, 1e-4, 1.0], "auto", r"2 of 3 .* 1 of them are upper bounds \(Spectrum.bounded\), "
+         "the others are known up to Spectrum.rounding_error$"),
         ([0.0, 0.1, 1.0], "auto", r"2 of 3 .* they are upper bounds \(Spectrum.bounded\)$"),
         ([0.0, 0.0, 1e-4], 1, r"1 of 3 .* they are known up to Spectrum.rounding_error$"),
     ],

@@ -90,7 +90,9 @@ class ArrayTangent:
                 break
             carry.rejections += 1
             steps = shortened(steps, spread, control.limit)
-        if steps == 1 and control.alone < spread < np.inf:
+        # an R_ii of zero is rounding, too: what is dead was left out
+        finite = log_r.max() < np.inf and (spread < np.inf or control.fixed <= 1)
+        if steps == 1 and spread > control.alone and finite:
             return carry.take_graded_step(self.program, coefficients[0], rows, spread, control), 1
         if not log_r.max() < np.inf:
             return np.full(rows, np.nan), steps

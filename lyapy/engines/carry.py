@@ -52,6 +52,8 @@ class Carry:
         last one, relative to the image, over the roundoff.
     exchange : array (samples, k)
         Sample of the error of the growth in graded steps, with what tilted directions exchange.
+    turnover : array (samples, k)
+        Sum of the squares of the errors of single steps, of which `exchange` is the sum.
     graded_steps : int
         All so far.
     """
@@ -70,6 +72,7 @@ class Carry:
     since: Array = field(default_factory=lambda: np.zeros(0))
     noise: Array = field(default_factory=lambda: np.zeros(0))
     exchange: Array = field(default_factory=lambda: np.zeros((SAMPLES, 0)))
+    turnover: Array = field(default_factory=lambda: np.zeros((SAMPLES, 0)))
     graded_steps: int = 0
 
     def __post_init__(self) -> None:
@@ -84,11 +87,12 @@ class Carry:
         self.largest_spread = 0.0
         self.norm_excess = -math.inf
         self.exchange = np.zeros((SAMPLES, len(self.frame)))
+        self.turnover = np.zeros((SAMPLES, len(self.frame)))
 
     @property
     def numerical_error(self) -> Array:
         """Estimated rounding error (k,) of the growth."""
-        return self.error + exchanged(self.exchange)
+        return self.error + exchanged(self.exchange, self.turnover)
 
     def copy(self, rate: float) -> Carry:
         """Return a carry that goes on from here, with statistics of its own."""
@@ -131,6 +135,7 @@ class Carry:
             return np.full(rows, np.nan)
         self.frame[:rows], self.tilt = step.frame, step.tilt
         self.exchange[:, :rows] += step.errors
+        self.turnover[:, :rows] += step.errors**2
         self.graded_steps += 1
         self.since[:], self.noise[:] = 0.0, 0.0
         return self.count(step.log_r, step.scale, spread, 1, control)
@@ -174,12 +179,14 @@ class Carry:
         self.frame[:rows] = frame
         self.since[:rows] += log_r
         top = log_r.max()
-        self.noise[:rows] = np.exp(top) * np.maximum(np.exp(-log_r), np.abs(duals))
-        self.error[:rows] += UNIT_ROUNDOFF * (self.noise[:rows] - np.exp(top - log_r))
+        known, measured = np.exp(top - log_r), np.exp(top) * np.abs(duals)
+        self.noise[:rows] = np.maximum(known, measured)
+        self.error[:rows] += UNIT_ROUNDOFF * np.maximum(measured - known, 0.0)
 
     def add(self, end: Carry, rows: slice) -> None:
         """Add the statistics, but for the intervals, of one end, which covers ``rows``."""
         self.error[rows] += end.error
         self.exchange[:, rows] += end.exchange
+        self.turnover[:, rows] += end.turnover
         self.rejections += end.rejections
         self.largest_spread = max(self.largest_spread, end.largest_spread)

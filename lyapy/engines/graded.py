@@ -16,8 +16,9 @@ import numpy as np
 
 from ..program import Program
 from ..types import Array
-from .tangent_step import tangent_step
-from .tilt import ROUNDING, ROUNDING_WHOLE, SAMPLES, carry_tilt
+from .householder import sorted_qr
+from .tangent_step import absolute, tangent_step
+from .tilt import SAMPLES, carry_tilt
 
 # part of the tolerance that the sizes of a stage's rows may use up without a QR of their own
 SHARE = 0.01
@@ -69,31 +70,20 @@ def graded_step(
     log_r, scale = np.zeros(len(frame)), np.full(len(frame), -np.inf)
     errors = np.zeros((SAMPLES, len(frame)))
     stages = program.stages or (program,)
-    rounding = ROUNDING if program.stages else ROUNDING_WHOLE
+    reach = np.abs(frame)
     for number, stage in enumerate(stages):
         frame = tangent_step(stage, coefficients, frame)
+        reach = tangent_step(absolute(stage), np.abs(coefficients), reach)
         sizes = np.linalg.norm(frame, axis=0)
         if stage is not stages[-1] and sizes.max() <= admitted * sizes.min():
             continue
-        frame, upper, order = _sorted_qr(frame, sizes)
-        stage_errors, tilt = carry_tilt(upper, frame * sizes, tilt, 3 * seed + number, rounding)
+        factors = sorted_qr(frame, sizes)
+        stage_errors, tilt = carry_tilt(factors, reach, tilt, 3 * seed + number)
         errors += stage_errors
+        frame, reach = factors.frame, np.abs(factors.frame)
         with np.errstate(divide="ignore"):
-            logs, rows = np.log(np.diagonal(upper)), np.log(sizes[order[: len(frame)]])
+            logs = np.log(np.diagonal(factors.upper))
+            rows = np.log(sizes[factors.order[: len(frame)]])
         scale = np.logaddexp(scale + logs, rows + log_r)
         log_r = log_r + logs
     return GradedStep(frame, log_r, scale, errors, tilt)
-
-
-def _sorted_qr(image: Array, sizes: Array) -> tuple[Array, Array, Array]:
-    """Return orthonormal rows of ``image`` (k, D), R, and the order of the map's rows.
-
-    The map's rows are the columns here, ``sizes`` (D,) their norms. The diagonal of R is not
-    negative.
-    """
-    order = np.argsort(-sizes, kind="stable")
-    columns, upper = np.linalg.qr(image.T[order])
-    unsorted = np.empty_like(columns)
-    unsorted[order] = columns
-    signs = np.where(np.diagonal(upper) < 0.0, -1.0, 1.0)
-    return np.ascontiguousarray((unsorted * signs).T), upper * signs[:, None], order

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from ..cells.sparse import product
-from ..program import Coefficient, Program, Term
+from ..cells.sparse import Sparse, product
+from ..program import Assignment, Coefficient, Program, Term
 from ..types import Array
 
-__all__ = ["orthonormalize", "orthonormalize_with", "tangent_step"]
+__all__ = ["absolute", "orthonormalize", "orthonormalize_with", "tangent_step"]
+
+Matrix = Array | Sparse | Coefficient | None
 
 
 def tangent_step(program: Program, coefficients: Array, frame: Array) -> Array:
@@ -30,6 +32,24 @@ def tangent_step(program: Program, coefficients: Array, frame: Array) -> Array:
             rows = assignment.target.size
             new[..., assignment.target.columns] += _apply(term, rows, coefficients, source)
     return new[..., : program.state_size]
+
+
+def absolute(program: Program) -> Program:
+    """Return the program with the absolute values of its weights.
+
+    With those of coefficients and frame it bounds the sums that are rounded on the way.
+    """
+    assignments = tuple(
+        Assignment(target, tuple(term._replace(matrix=_absolute(term.matrix)) for term in terms))
+        for target, terms in program.assignments
+    )
+    return program._replace(assignments=assignments)
+
+
+def _absolute(matrix: Matrix) -> Matrix:
+    if isinstance(matrix, Sparse):
+        return matrix._replace(values=np.abs(matrix.values))
+    return matrix if isinstance(matrix, Coefficient | None) else np.abs(matrix)
 
 
 def _apply(term: Term, rows: int, coefficients: Array, vectors: Array) -> Array:

@@ -5,23 +5,22 @@ that of the i-th vector in the j-th, i > j, the other way round does not matter.
 to first order log R_ii is wrong by the diagonal of R E R⁻¹, and Q′ by its lower triangle. So a
 tilt decays while the directions keep their order, and grows while a later one outgrows an
 earlier one; two directions then exchange growth, which neither the spread nor the determinant
-shows. It is followed by a sample: matrices to which each QR adds random rounding.
+shows. It is followed by a sample: matrices to which each QR adds random rounding, as large as it
+is in each entry.
 """
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 import numpy as np
 from scipy.linalg.blas import dtrsm
 
 from ..types import Array
+from .householder import Factors
 from .interval import UNIT_ROUNDOFF
 
 __all__ = [
-    "ROUNDING",
-    "ROUNDING_WHOLE",
     "SAMPLES",
     "carry_tilt",
     "exchanged",
@@ -30,38 +29,29 @@ __all__ = [
 ]
 
 SAMPLES = 4
-# rounding in an image, relative to the row of the map it comes from, for one of several stages
-# and for a step as a whole; measured
-ROUNDING, ROUNDING_WHOLE = 0.25 * UNIT_ROUNDOFF, UNIT_ROUNDOFF
-# of an estimate from so few samples: |t| with four degrees of freedom is below it in 99 of 100
-MARGIN = 5.0
+# of an estimate from so few samples: |t| with four degrees of freedom is below it in 98 of 100
+MARGIN = 4.0
+# part of a step's error that is left where another step takes it back; measured
+REMAINDER = 0.05
 # a first-order estimate says no more than that all is wrong
 LARGEST = 1e3
 # part of the tolerance that a tilt may have before it is followed from step to step
 FOLLOWED = 0.01
-# of the matrices that stand for the rounding of an image
-RANK = 4
 # the samples of one step after another are cut from one array, so far apart
 STRIDE, SHIFTS = 977, 4096
 
 
-def carry_tilt(
-    upper: Array, rows: Array, tilt: Array, seed: int, rounding: float = ROUNDING
-) -> tuple[Array, Array]:
+def carry_tilt(factors: Factors, reach: Array, tilt: Array, seed: int) -> tuple[Array, Array]:
     """Carry a sample of the tilt through a QR.
 
     Parameters
     ----------
-    upper : array (k, k)
-        R, whose diagonal is not negative.
-    rows : array (k, D)
-        The new frame, times the sizes of the map's rows: rounding is relative to these, and the
-        frame's vectors share it.
+    factors : Factors
+    reach : array (k, D)
+        Size of the rounding in the entries of the image before the QR, over the roundoff.
     tilt : array (samples, k, k)
     seed : int
         Chooses the sample of the rounding.
-    rounding : float
-        Its standard deviation, relative to the rows.
 
     Returns
     -------
@@ -71,17 +61,21 @@ def carry_tilt(
         That of the new frame.
     """
     # vectors from the first that vanished on are not known, but do not disturb those before
-    size = int(np.cumprod(np.diagonal(upper) > 0.0).sum())
-    R = upper[:size, :size]
+    size = int(np.cumprod(np.diagonal(factors.upper) > 0.0).sum())
+    R, frame = factors.upper[:size, :size], factors.frame[:size]
     found = np.zeros_like(tilt)
     if not size:
         return np.zeros(tilt.shape[:2]), found
+    D = frame.shape[1]
     with np.errstate(all="ignore"):
-        moved = R @ tilt[:, :size, :size]
-        left, right = _rounding(rows.shape[1], size, seed)
-        moved += rows[:size] @ left @ (rounding * right)
-        right = dtrsm(1.0, R, moved.reshape(-1, size).T, trans_a=1).T
-        found[:, :size, :size] = np.nan_to_num(right.reshape(moved.shape), nan=LARGEST)
+        noise = UNIT_ROUNDOFF * _normals(2 * size * D, seed).reshape(-1, 2, size, D)
+        noise[:, 0] *= factors.in_image[:size] + reach[:size]
+        noise[:, 1] *= factors.in_frame[:size]
+        # row i, column j of each: what is added to vector j, along vector i
+        added = (noise.reshape(-1, D) @ frame.T).reshape(-1, 2, size, size).swapaxes(-1, -2)
+        moved = R @ tilt[:, :size, :size] + added[:, 0]
+        right = dtrsm(1.0, R, moved.reshape(-1, size).T, trans_a=1).T.reshape(moved.shape)
+        found[:, :size, :size] = np.nan_to_num(right + added[:, 1], nan=LARGEST)
     errors = np.clip(np.diagonal(found, axis1=1, axis2=2), -LARGEST, LARGEST)
     return errors, np.tril(np.clip(found, -1.0, 1.0), -1)
 
@@ -112,16 +106,15 @@ def tilt_limit(limit: float) -> float:
     return FOLLOWED * UNIT_ROUNDOFF * float(np.exp(limit))
 
 
-def exchanged(errors: Array) -> Array:
-    """Return an estimate (k,) of the error of which there are samples (samples, k)."""
-    return MARGIN * np.sqrt(np.mean(errors**2, axis=0))
+def exchanged(errors: Array, turnover: Array) -> Array:
+    """Return an estimate (k,) of the error of which there are samples (samples, k).
 
-
-def _rounding(D: int, k: int, seed: int) -> tuple[Array, Array]:
-    """Return factors (samples, D, rank) and (samples, rank, k) of a sample of the rounding."""
-    normal = _normals(RANK * (D + k), seed)
-    left, right = normal[:, : RANK * D], normal[:, RANK * D :]
-    return left.reshape(-1, D, RANK), right.reshape(-1, RANK, k) / math.sqrt(RANK)
+    Parameters
+    ----------
+    errors, turnover : array (samples, k)
+        The sum of the errors of single steps, and that of their squares.
+    """
+    return MARGIN * np.sqrt(np.mean(errors**2 + REMAINDER**2 * turnover, axis=0))
 
 
 def _normals(count: int, seed: int) -> Array:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 import warnings
 from importlib.resources import files
 from pathlib import Path
@@ -16,10 +17,13 @@ from safetensors import safe_open
 
 import lyapy
 from lyapy.engines import choose_engine
+from lyapy.engines.graded import graded_step
+from lyapy.engines.tangent_step import tangent_step
+from lyapy.engines.tilt import SAMPLES
 from lyapy.forward import forward_chunk
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from double_double import double_double_growth
+from double_double import added, double_double_growth, pair, weighted
 from precise import precise_growth, precise_jacobians
 
 KINDS = [("lstm", 6), ("gru", 6), ("gru-reset-before", 6), ("lstm-projected", 5)]
@@ -31,8 +35,12 @@ def main() -> None:
     parser.add_argument("--tolerance", type=float, default=1e-8)
     parser.add_argument("--steps", type=int, default=600, help="of the shipped LSTM")
     parser.add_argument("--shipped", action="store_true", help="only the shipped LSTM")
+    parser.add_argument("--cost", action="store_true", help="only the cost of the estimate")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", RuntimeWarning)
+    if arguments.cost:
+        cost(40)
+        return
     for kind, n in [] if arguments.shipped else KINDS:
         for gain in (10.0, 20.0, 40.0, 60.0):
             for seed in (2, 5, 7):
@@ -65,13 +73,39 @@ def shipped(steps: int, tolerance: float) -> None:
     run, D = choose_engine("numba").run_layer, network.state_size
     states = forward_chunk(network, inputs, np.zeros(D), run).states
     pairs = zip([np.zeros(D), *states[:-1]], inputs, strict=True)
-    exact = double_double_growth((wide_jacobian(network.cells[0], *one) for one in pairs), D)
+    exact = double_double_growth((lstm_jacobian(network.cells[0], *one) for one in pairs), D)
     print(f"shipped LSTM, {steps} steps: ", end="")
     compare(network, inputs, exact, tolerance)
 
 
-def wide_jacobian(cell: lyapy.LSTM, state: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return an LSTM's Jacobian in longdouble."""
+def cost(steps: int) -> None:
+    """Print the time of a graded step of the shipped LSTM over that of its stages and QRs alone."""
+    network = lyapy.load(str(files(lyapy) / "data" / "character_lstm.safetensors"))
+    (part,) = network.parts(whole=True, tolerance=1e-8)
+    inputs = np.random.default_rng(1).normal(size=(steps, network.input_size))
+    D = network.state_size
+    coefficients = forward_chunk(network, inputs, np.zeros(D)).coefficients
+    frame, tilt = np.eye(D), np.zeros((SAMPLES, D, D))
+    times = np.zeros(2)
+    for t, values in enumerate(coefficients):
+        began = time.thread_time()
+        image = frame
+        for stage in part.program.stages:
+            image = np.linalg.qr(tangent_step(stage, values, image).T)[0].T
+        between = time.thread_time()
+        frame, _, _, _, tilt = graded_step(part.program, values, frame, 18.3, tilt, t)
+        times += between - began, time.thread_time() - between
+    print(f"{steps} graded steps take {times[1] / times[0]:.2g} times their products and QRs")
+
+
+def lstm_jacobian(
+    cell: lyapy.LSTM, state: np.ndarray, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return an LSTM's Jacobian as a pair, from coefficients in longdouble.
+
+    In longdouble itself a row e A + w U_o would not keep the digits of w, on which the smallest
+    exponents depend.
+    """
 
     def wide(array: np.ndarray) -> np.ndarray:
         return np.asarray(array, np.longdouble)
@@ -82,16 +116,18 @@ def wide_jacobian(cell: lyapy.LSTM, state: np.ndarray, x: np.ndarray) -> np.ndar
     n = len(cell.b) // 4
     h, c = wide(state[:n]), wide(state[n:])
     U = wide(cell.weights.U)
-    U_i, U_f, U_g, U_o = np.split(U, 4)
+    U_i, U_f, U_g, U_o = ((part, np.zeros_like(part)) for part in np.split(cell.weights.U, 4))
     i, f, g, o = np.split(wide(cell.W) @ wide(x) + wide(cell.b) + U @ h, 4)
-    A = (c * sigma(f) * sigma(-f))[:, None] * U_f
-    A = A + (np.tanh(g) * sigma(i) * sigma(-i))[:, None] * U_i
-    A = A + (sigma(i) / np.cosh(g) ** 2)[:, None] * U_g
     new = sigma(f) * c + sigma(i) * np.tanh(g)
-    e = sigma(o) / np.cosh(new) ** 2
-    w = np.tanh(new) * sigma(o) * sigma(-o)
-    upper = [e[:, None] * A + w[:, None] * U_o, np.diag(e * sigma(f))]
-    return np.block([upper, [A, np.diag(sigma(f))]])
+    A = weighted(*pair(c * sigma(f) * sigma(-f)), *U_f)
+    A = added(*A, *weighted(*pair(np.tanh(g) * sigma(i) * sigma(-i)), *U_i))
+    A = added(*A, *weighted(*pair(sigma(i) / np.cosh(g) ** 2), *U_g))
+    F = pair(np.diag(sigma(f)))
+    e = pair(sigma(o) / np.cosh(new) ** 2)
+    upper = added(*weighted(*e, *A), *weighted(*pair(np.tanh(new) * sigma(o) * sigma(-o)), *U_o))
+    rows = zip(upper, weighted(*e, *F), A, F, strict=True)
+    high, low = (np.block([[one, two], [three, four]]) for one, two, three, four in rows)
+    return high, low
 
 
 def compare(
