@@ -93,8 +93,7 @@ def lyapunov_spectrum(
     until : float, optional
         Instead of ``steps``, for an autonomous network: go on until no standard error is larger,
         in the units of the result. The errors are looked at after 1024 steps or a chunk of time,
-        and whenever the run has doubled; the result is that of so many ``steps``. Only the history
-        can be recorded.
+        and whenever the run has doubled; the result is that of so many ``steps``, without records.
     max_steps : int
         Most steps that ``until`` may take.
     k : int, optional
@@ -231,8 +230,8 @@ def lyapunov_spectrum(
             seconds = checkpointer.seconds if checkpointer else time.perf_counter() - began
             found: dict[str, Any] = {"seconds": seconds}
             if goal:
-                digest = array_digest(all_inputs[:, : schedule.total])
-                found |= {"steps": schedule.steps, "inputs_sha256": digest}
+                found["steps"] = schedule.steps
+                found["inputs_sha256"] = array_digest(all_inputs[:, : schedule.total])
             return collect(results, layout_of(network, parts, schedule, B, k), settings | found)
 
         # threads of BLAS inside the threads here would fight for the cores
