@@ -153,18 +153,17 @@ def run_in_pieces(monkeypatch, chunks, network, path, **options):
 
 @pytest.mark.parametrize("chunks", [5, 16, 17])
 @pytest.mark.parametrize(
-    ("options", "steps"),
+    "options",
     [
-        ({"until": 1e-9, "max_steps": 2500}, 2500),
-        ({"until": 0.004, "trajectories": 3, "transient": 100}, 2048),
+        {"until": 1e-9, "max_steps": 2500},
+        {"until": 0.004, "max_steps": 9000, "trajectories": 3, "transient": 100},
     ],
 )
-def test_an_interrupted_run_goes_on_to_the_same_bits(chunks, options, steps, tmp_path, monkeypatch):
+def test_an_interrupted_run_goes_on_to_the_same_bits(chunks, options, tmp_path, monkeypatch):
     monkeypatch.setattr(schedule, "CHUNK_TILES", 1)
     network = random_network("vanilla", 30, gain=3.0, bias=0.3, seed=2)
     options = {"k": 2, **options}
     whole = lyapunov_spectrum(network, **options)
-    assert whole.steps == steps
     path = tmp_path / "run.h5"
     found, pieces = run_in_pieces(monkeypatch, chunks, network, path, **options)
     assert pieces > 1
