@@ -212,7 +212,9 @@ class Follower:
         self.determinants = saved["determinants"].copy()
         row = len(complete)
         self.growth[:row] = complete
-        self.growth[row : row + 1] = saved["growth"]
+        # none where the run ended there, as one with a target may have for a time
+        begun = saved["growth"]
+        self.growth[row : row + len(begun)] = begun
         if isinstance(self.tangent, FullTangent):
             self.tangent.restore(saved["tangent"])
 
