@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..member_row import COLUMNS, Row
-from ..merged_file import read_rows
+from ..merged_file import read_rows, write_merged
 from ..types import Array
 from .resampling import common_positions, resample
 
@@ -40,6 +40,23 @@ class Sweep:
             If it cannot be opened.
         """
         return cls(read_rows(path))
+
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the rows alone, without the runs they came from: a small file to pass on.
+
+        Parameters
+        ----------
+        path : str or path
+            A merged file (HDF5), for `load` and ``lyapy show`` and ``lyapy plot``.
+        overwrite : bool
+            Replace a file that exists.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written, or exists and ``overwrite`` is False.
+        """
+        write_merged(self.rows, {}, path, overwrite=overwrite)
 
     def __len__(self) -> int:
         return len(self.rows)
