@@ -100,16 +100,28 @@ def read_member(path: str | PathLike[str], name: str) -> Spectrum:
     Raises
     ------
     ValueError
-        If the file is not one that `write_merged` wrote, or has no result of this name.
+        If the file is not one that `write_merged` wrote, or has no result of this name, or
+        only its row.
     OSError
         If the file cannot be opened.
     """
     for number, row in enumerate(read_rows(path)):
         if row.name == name and row.has_result:
-            return read_spectrum(path, group=f"runs/{number}")
+            return _read_run(path, name, f"runs/{number}")
         if row.name == name:
             raise ValueError(f"{path}: {name} is {row.columns['status']}: {row.columns['advice']}")
     raise ValueError(f"{path}: has no member {name!r}; lyapy show {path} lists them")
+
+
+def _read_run(path: str | PathLike[str], name: str, group: str) -> Spectrum:
+    with open(path, "rb") as raw, h5py.File(raw, "r") as file:
+        is_there = group in file
+    if not is_there:
+        raise ValueError(
+            f"{path}: has only the row of {name}, without its run; give the file that it was saved "
+            "from, or its run file"
+        )
+    return read_spectrum(path, group=group)
 
 
 def is_merged(path: str | PathLike[str]) -> bool:

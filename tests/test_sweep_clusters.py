@@ -143,3 +143,10 @@ def test_the_command_uses_a_dask_cluster(folder, cluster):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert all(row.has_result for row in lyapy.Sweep.load("sweep.h5").rows)
+
+
+def test_loky_computes_a_sweep(folder):
+    loky = pytest.importorskip("loky", reason="loky is not installed; pip install loky")
+    with loky.ProcessPoolExecutor(2) as executor:
+        found = lyapy.sweep("net*.npz", "drive.npy", executor=executor, backend="numpy", steps=500)
+    assert_complete(found, steps=500)

@@ -92,6 +92,20 @@ def test_what_needs_a_merged_file_says_so(folder, capsys):
     assert "run.h5: is no merged file" in capsys.readouterr().err
 
 
+def test_rows_saved_alone_come_back_and_say_that_the_runs_are_not_there(folder, capsys):
+    found = lyapy.Sweep.load("sweep.h5")
+    lyapy.Sweep(found.rows[1:]).save("few.h5")
+    again = lyapy.Sweep.load("few.h5")
+    # NaN equals itself in words only
+    assert [str(r.columns) for r in again.rows] == [str(r.columns) for r in found.rows[1:]]
+    np.testing.assert_array_equal(again.exponents[0], found.exponents[1])
+    assert again.rows[0].metadata == found.rows[1].metadata
+    with pytest.raises(FileExistsError):
+        found.save("few.h5")
+    assert main(["show", "few.h5", "--member", "net001"]) == 2
+    assert "few.h5: has only the row of net001, without its run" in capsys.readouterr().err
+
+
 def test_features_of_each_spectrum():
     features = lyapy.Sweep(rows(SPECTRA)).features()
     np.testing.assert_allclose(features["largest"], [0.3, 0.2, -0.25, np.nan], rtol=1e-12)
