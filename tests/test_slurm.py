@@ -17,8 +17,10 @@ from made_weights import GRU, M
 from slow_lyapy import TILES
 from slurm_cluster import SlurmCluster, missing_programs
 
+import lyapy
 from lyapy import schedule
 from lyapy.cli import main
+from lyapy.run_file import read_spectrum
 
 pytestmark = pytest.mark.slurm
 
@@ -98,6 +100,8 @@ def jobs(cluster, work):
     found["urgent"] = submit("--cpus-per-task=3", commands / "urgent.sh")
     many = ["weights/*.npz", *WORDS, *FEW, "-o", "runs", "--shard", "auto"]
     found["array"] = submit("--array=1-3", "--cpus-per-task=1", script, *many)
+    swept = ["sweep", "weights/*.npz", *WORDS, *FEW, "--pattern", "epoch{epoch}", "-o", "sweep.h5"]
+    found["sweep"] = submit("--array=1-3", "--cpus-per-task=1", script, *swept, "--shard", "auto")
     after = f"--dependency=afterany:{found['array']}"
     found["merge"] = submit(
         after, SCRIPTS / "merge.sh", "runs", "-o", "all.h5", "--expect", "weights/*.npz"
@@ -173,6 +177,20 @@ def test_a_job_array_computes_each_member_once(cluster, work, jobs):
         name = f"epoch{number}.h5"
         assert contents(work / "runs" / name) == contents(work / "expected/short" / name)
     assert not (work / "runs/epoch3.h5").exists()
+
+
+def test_a_sweep_as_a_job_array_is_complete_when_its_last_task_ends(cluster, work, jobs):
+    for task, state in enumerate(["FAILED", "COMPLETED", "COMPLETED"], 1):
+        cluster.wait_for(f"{jobs['sweep']}_{task}", state, seconds=WAIT)
+    found = lyapy.Sweep.load(work / "sweep.h5")
+    assert found.column("epoch").tolist() == [0, 1, 2, 3, 4]
+    assert found.column("status").tolist().count("failed") == 1
+    for row in found.rows:
+        if row.name == "epoch3":
+            assert "weights/epoch3.npz" in row.columns["advice"]
+        else:
+            expected = read_spectrum(work / f"expected/short/{row.name}.h5")
+            np.testing.assert_array_equal(row.spectra["exponents"], expected.exponents)
 
 
 def test_the_merge_waits_for_the_array_and_names_what_is_missing(cluster, work, jobs):

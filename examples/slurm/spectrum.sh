@@ -4,11 +4,14 @@
 #   one network      sbatch spectrum.sh model.pt --inputs drive.npy --transient 500 -o run.h5
 #   many networks    sbatch --array=1-10 spectrum.sh 'weights/*.pt' --inputs drive.npy \
 #                        --transient 500 -o runs --shard auto
+#   and merged       sbatch --array=1-10 spectrum.sh sweep 'weights/*.pt' --inputs drive.npy \
+#                        --transient 500 -o sweep.h5 --shard auto
 #
-# The words after spectrum.sh are those of `lyapy spectrum`. lyapy writes checkpoints beside its
-# result as it goes. Told to stop, it writes a last one and exits with 75; this script then puts the
-# job back in the queue, where the same command continues. Submitting it again does no harm: a run
-# that is finished says so. `lyapy show run.h5` tells how far a running one is.
+# The words after spectrum.sh are those of `lyapy spectrum`, or after the word sweep those of
+# `lyapy sweep`, of which the last task to end leaves the file complete. lyapy writes checkpoints
+# beside its result as it goes. Told to stop, it writes a last one and exits with 75; this script
+# then puts the job back in the queue, where the same command continues. Submitting it again does no
+# harm: a run that is finished says so. `lyapy show run.h5` tells how far a running one is.
 #
 # Change the lines below to your cluster; options of sbatch on the command line count more.
 
@@ -25,9 +28,13 @@
 # compiled code: in a folder that all nodes see, it is compiled once
 export NUMBA_CACHE_DIR="${NUMBA_CACHE_DIR:-$HOME/.cache/numba}"
 
+if [[ $1 != sweep ]]; then
+    set -- spectrum "$@"
+fi
+
 # in the background, as bash does not react to signals while it waits for a command in front;
 # with srun, as only what it starts is told of a preemption before the grace time is over
-srun --ntasks=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" lyapy spectrum "$@" &
+srun --ntasks=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" lyapy "$@" &
 program=$!
 
 # Before the time limit Slurm tells this shell alone, which passes it on. When it ends the job, it
