@@ -416,3 +416,28 @@ def test_a_selection_and_the_columns_of_a_table():
     assert list(columns)[:4] == ["name", "epoch", "gain", "lr"]
     np.testing.assert_array_equal(columns["exponent_1"], found.column("largest"))
     assert {len(values) for values in columns.values()} == {8}
+
+
+def test_closed_loops_are_swept_as_each_alone_would_be(folder, capsys):
+    head = {"head.weight": np.ones((3, 5)) / 5, "head.bias": np.arange(3.0)}
+    for number in (1, 2):
+        np.savez(f"loop{number}.npz", **{k: number * a for k, a in GRU.items()}, **head)
+    words = ["sweep", "loop*.npz", *WORDS, "--transient", "5", "--quiet", "--workers", "1"]
+    assert main([*words, "--closed-loop", "--readout", "head"]) == 0
+    found = lyapy.Sweep.load("sweep.h5")
+    assert [row.columns["weights"] for row in found.rows] == [
+        f"loop{number}.npz, closed loop" for number in (1, 2)
+    ]
+    for number, exponents in zip((1, 2), found.exponents, strict=True):
+        loop = lyapy.ClosedLoop(lyapy.load(f"loop{number}.npz"), *head.values())
+        start = loop.warm_up(DRIVE)
+        expected = lyapy.lyapunov_spectrum(loop, initial_state=start, transient=5, **OPTIONS)
+        np.testing.assert_array_equal(exponents, expected.exponents)
+    assert main([*words, "--readout", "head"]) == 2
+    assert "readout is 'head', for an open loop; add closed_loop=True" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"'a' is a network; give a lyapy.ClosedLoop"):
+        lyapy.sweep({"a": lyapy.load("loop1.npz")}, closed_loop=True)
+    with ThreadPoolExecutor(1) as executor:
+        options = {**OPTIONS, "transient": 5, "executor": executor, "checkpoint": "made.h5"}
+        made = lyapy.sweep({"a": loop}, DRIVE, **options)
+    np.testing.assert_array_equal(made.exponents[0], found.exponents[1])

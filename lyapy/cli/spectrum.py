@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 from .members import add_shard, are_many, run_members
 from .run_options import add_run_options, run_options
 from .signals import interruptions
-from .weights import add_overwrite, add_weights, load_closed_loop, load_network
+from .weights import (
+    add_closed_loop,
+    add_overwrite,
+    add_weights,
+    load_closed_loop,
+    load_network,
+)
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -29,10 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", required=True, metavar="FILE", help=output)
     add_shard(parser)
     add_run_options(parser)
-    fed_back = "feed the read-out in WEIGHTS back as the input; --inputs then only warms up"
-    add("--closed-loop", action="store_true", help=fed_back)
-    begins = "matrix of the read-out, or how its name begins (the only one that fits)"
-    add("--readout", metavar="NAME", help=begins)
+    add_closed_loop(parser)
     target = "without inputs: instead of --steps, go on until no standard error is larger"
     add("--until", type=float, metavar="SE", help=target)
     most = "most steps that --until may take (1000000)"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .members import FAILED, LOCKED, add_shard, report
 from .run_options import add_run_options, run_options
 from .signals import interruptions
-from .weights import add_overwrite, add_weights, hints_of
+from .weights import add_closed_loop, add_overwrite, add_weights, hints_of
 
 if TYPE_CHECKING:
     from ..attempt import Outcome
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     idle = "with --follow: end after so many seconds without a new file"
     add("--idle", type=float, metavar="S", help=idle)
     add_run_options(parser)
+    add_closed_loop(parser)
     add_overwrite(parser)
     add("--quiet", action="store_true", help="errors only")
 
@@ -93,6 +94,8 @@ def _sweeps(
         "metadata": arguments.metadata,
         "vocabulary": arguments.vocabulary,
         "load_options": vars(hints_of(arguments)) | {"prefix": arguments.prefix},
+        "closed_loop": arguments.closed_loop,
+        "readout": arguments.readout,
         "overwrite": arguments.overwrite,
         "report": tell,
         **run_options(arguments),

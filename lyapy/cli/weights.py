@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ..network import Network
 
 __all__ = [
+    "add_closed_loop",
     "add_engine",
     "add_overwrite",
     "add_weights",
@@ -68,19 +69,18 @@ def load_network(arguments: argparse.Namespace) -> Network:
 
 def load_closed_loop(arguments: argparse.Namespace) -> ClosedLoop:
     """Load the network that the arguments name, with its read-out in the file fed back."""
-    from ..closed_loop import ClosedLoop
-    from ..formats import read_contents
-    from ..layouts import find_layers
-    from ..layouts.readout import find_readout
-    from ..loading import network_from_contents, recurrent_names
+    from ..closing import load_closed_loop as load
 
-    path, hints = arguments.weights, hints_of(arguments)
-    contents = read_contents(path)
-    network = network_from_contents(path, contents, hints, arguments.prefix)
-    used = recurrent_names(find_layers(path, contents, hints))
-    return ClosedLoop(
-        network, *find_readout(path, contents.arrays, used, network, arguments.readout)
-    )
+    return load(arguments.weights, hints_of(arguments), arguments.prefix, arguments.readout)
+
+
+def add_closed_loop(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that feed the read-out back."""
+    add = parser.add_argument
+    fed_back = "feed the read-out in WEIGHTS back as the input; --inputs then only warms up"
+    add("--closed-loop", action="store_true", help=fed_back)
+    begins = "matrix of the read-out, or how its name begins (the only one that fits)"
+    add("--readout", metavar="NAME", help=begins)
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

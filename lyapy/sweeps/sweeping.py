@@ -16,6 +16,7 @@ from ..failures import describe
 from ..lyapunov import lyapunov_spectrum
 from ..members import Shard, run_file
 from ..merged_file import is_merged
+from ..network import Network
 from ..output import check_output
 from .asked import as_file, members_of, metadata_of, shard_of
 from .merging import merge_members, runs_folder
@@ -41,6 +42,8 @@ def sweep(
     metadata: str | PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
     vocabulary: str | PathLike[str] | None = None,
     load_options: Mapping[str, Any] | None = None,
+    closed_loop: bool = False,
+    readout: str | None = None,
     overwrite: bool = False,
     report: Callable[[Outcome], None] | None = None,
     **spectrum_options: Any,
@@ -80,6 +83,10 @@ def sweep(
         For text inputs, see `lyapy.inputs.read_inputs_for`.
     load_options : mapping, optional
         For `load`.
+    closed_loop : bool
+        Feed the read-out in each weights file back as the input; ``inputs`` then only warm up.
+    readout : str, optional
+        Matrix of the read-out, or how its name begins, where several fit.
     overwrite : bool
         Replace run files of other settings, and another file at ``checkpoint``.
     report : callable, optional
@@ -105,6 +112,7 @@ def sweep(
     """
     _check_options(spectrum_options)
     members = members_of(networks)
+    _check_loop(members, closed_loop, readout)
     told = metadata_of(members, pattern, metadata)
     check_output(checkpoint, overwrite=overwrite or is_merged(checkpoint))
     if workers is not None:
@@ -126,6 +134,8 @@ def sweep(
         folder,
         load_options or {},
         {**spectrum_options, "overwrite": overwrite},
+        closed_loop,
+        readout,
     )
     tasks = [
         task._replace(name=name, network=network, run=run_file(folder, name))
@@ -189,6 +199,21 @@ def _outcome(future: Future[Outcome], task: Task) -> Outcome:
         raise
     except Exception as error:  # of the executor, such as dask's where workers die again and again
         return give_up(task.name, task.run, describe(error))
+
+
+def _check_loop(
+    members: Mapping[str, str | Network], closed_loop: bool, readout: str | None
+) -> None:
+    if readout is not None and not closed_loop:
+        raise ValueError(
+            f"readout is {readout!r}, for an open loop; add closed_loop=True (--closed-loop)"
+        )
+    made = [name for name, network in members.items() if isinstance(network, Network)]
+    if closed_loop and made:
+        raise ValueError(
+            f"closed_loop is for weights files, but {made[0]!r} is a network; give a "
+            "lyapy.ClosedLoop of it"
+        )
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

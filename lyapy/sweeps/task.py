@@ -12,7 +12,9 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from ..attempt import Outcome, attempt
+from ..closed_loop import ClosedLoop
 from ..errors import Interrupted
+from ..layouts.layer import Hints
 from ..network import Network
 from ..spectrum import Spectrum
 
@@ -42,6 +44,10 @@ class Task(NamedTuple):
         For `lyapy.load`.
     options : dict
         For `lyapy.lyapunov_spectrum`.
+    closed_loop : bool
+        Whether the read-out is fed back, and inputs only warm up.
+    readout : str or None
+        Which one, see `lyapy.closing.load_closed_loop`.
     """
 
     name: str
@@ -52,6 +58,8 @@ class Task(NamedTuple):
     run: Path
     load_options: Mapping[str, Any]
     options: Mapping[str, Any]
+    closed_loop: bool
+    readout: str | None
 
 
 def compute(task: Task) -> Outcome:
@@ -66,21 +74,38 @@ def compute(task: Task) -> Outcome:
 
 def _spectrum(task: Task) -> Spectrum:
     from ..inputs import read_inputs_for
-    from ..loading import load
     from ..lyapunov import lyapunov_spectrum
 
-    weights = None
+    network, weights = _network(task)
+    inputs = states = None
+    if task.inputs is not None:
+        reads = network.open_loop if isinstance(network, ClosedLoop) else network
+        inputs = read_inputs_for(reads, task.inputs, weights, task.vocabulary)
+    if isinstance(network, ClosedLoop) and inputs is not None:
+        inputs, states = None, network.warm_up(inputs)
+    return lyapunov_spectrum(
+        network, inputs, initial_state=states, checkpoint=task.run, **task.options
+    )
+
+
+def _network(task: Task) -> tuple[Network, str | None]:
+    """Return the network and its weights file."""
+    from ..closing import load_closed_loop
+    from ..loading import load
+
     if isinstance(task.network, Network):
-        network = task.network
+        return task.network, None
+    # workers may stand in another folder, and the result names the file as it was given
+    weights = os.path.join(task.folder, task.network)
+    if task.closed_loop:
+        told = dict(task.load_options)
+        prefix = told.pop("prefix", None)
+        network: Network = load_closed_loop(weights, Hints(**told), prefix, task.readout)
+        network.origin = f"{task.network}, closed loop"
     else:
-        # workers may stand in another folder, and the result names the file as it was given
-        weights = os.path.join(task.folder, task.network)
         network = load(weights, **task.load_options)
         network.origin = task.network
-    inputs = None
-    if task.inputs is not None:
-        inputs = read_inputs_for(network, task.inputs, weights, task.vocabulary)
-    return lyapunov_spectrum(network, inputs, checkpoint=task.run, **task.options)
+    return network, weights
 
 
 @contextmanager
