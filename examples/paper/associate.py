@@ -4,7 +4,8 @@ Needs no torch and no weights, only the results of `spectra.py`::
 
     python examples/paper/associate.py examples/paper/results
 
-writes ``correlations.csv`` and ``predictions.csv`` there, and prints them as tables.
+writes ``correlations.csv``, ``predictions.csv`` and ``wrong_correlations.csv`` there, and prints
+them as tables. The last one is of the spectra of `wrong_jacobians.py`.
 """
 
 import argparse
@@ -12,8 +13,12 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+from experiments import Run
+from scipy.stats import rankdata
+
 from lyapy import Sweep
-from lyapy.sweeps.association import Correlation, associations
+from lyapy.sweeps.association import Correlation, associations, correlate
 from lyapy.sweeps.regression import predictions
 
 METRIC = "final_loss"
@@ -66,6 +71,45 @@ def prediction_lines(name: str, sweep: Sweep) -> Iterator[dict[str, object]]:
             yield line
 
 
+def wrong_lines(results: Path) -> Iterator[dict[str, object]]:
+    """Yield for each group and kind of Jacobian how far λ₁ is off, and the loss beside it."""
+    rows = read_table(results / "wrong_jacobians.csv")
+    losses = {key_of(x): float(x[METRIC]) for x in read_table(results / "losses.csv")}
+    right = {key_of(row): float(row["largest"]) for row in rows if row["kind"] == "right"}
+    last = max(int(row["epoch"]) for row in rows)
+    trained = [row for row in rows if int(row["epoch"]) == last and float(row["p"]) <= NEAR]
+    for task, cell, n, kind in dict.fromkeys(
+        (x["task"], x["cell"], x["n"], x["kind"]) for x in trained
+    ):
+        these = {"task": task, "cell": cell, "n": n, "kind": kind}
+        mine = [row for row in trained if these.items() <= row.items()]
+        if len(mine) < FEWEST:
+            continue
+        x = np.array([float(row["largest"]) for row in mine])
+        y = np.array([losses[key_of(row)] for row in mine])
+        off = x - [right[key_of(row)] for row in mine]
+        line = {"group": f"{task}_{cell}_{n}", "kind": kind, "networks": len(mine)}
+        line |= {"largest": f"{x.mean():.4f}", "off": f"{off.mean():.4f}"}
+        line["most_off"] = f"{np.abs(off).max():.4f}"
+        for name, numbers in (
+            ("pearson", correlate(x, y)),
+            ("spearman", correlate(rankdata(x), rankdata(y), ranks=True)),
+        ):
+            line |= {f"{name}_{field}": f"{v:.4f}" for field, v in numbers._asdict().items()}
+        yield line
+
+
+def key_of(row: dict[str, str]) -> tuple[str, ...]:
+    """Return what tells a network at one epoch."""
+    return tuple(row[name] for name in (*Run._fields, "epoch"))
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Read a table as dicts of text."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def write_table(path: Path, lines: list[dict[str, object]]) -> None:
     """Write lines that have the same columns."""
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -81,7 +125,7 @@ def told(line: dict[str, object], kind: str) -> str:
 
 
 def main() -> None:
-    """Write and print both tables."""
+    """Write and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, nargs="?", default=Path(__file__).parent / "results")
     results = parser.parse_args().results
@@ -100,6 +144,18 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for line in guesses:
         print(f"| {' | '.join(str(x) for x in line.values())} |")
+    wrong = list(wrong_lines(results))
+    write_table(results / "wrong_correlations.csv", wrong)
+    print("\n| group | kind | networks | mean λ₁ | mean error | largest | Pearson | Spearman |")
+    print("|---|---|---|---|---|---|---|---|")
+    for line in wrong:
+        first = [str(line[x]) for x in ("group", "kind", "networks", "largest", "off", "most_off")]
+        shown = [
+            *(x.replace("-", "−") for x in first),
+            told(line, "pearson"),
+            told(line, "spearman"),
+        ]
+        print(f"| {' | '.join(shown)} |")
 
 
 if __name__ == "__main__":
