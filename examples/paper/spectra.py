@@ -24,6 +24,8 @@ TRAJECTORIES = 4
 TEXT_TRANSIENT, TEXT_STEPS = 200, 1000
 DIGITS_TRANSIENT, DIGITS_STEPS = 7 * SIDE, 35 * SIDE
 TRANSIENTS = {"text": TEXT_TRANSIENT, "digits": DIGITS_TRANSIENT}
+# from here on gates saturate, and a spectrum can take minutes: of the first and last epoch only
+SATURATED = 2.0
 COLUMNS = (*Run._fields, "epoch", "train_loss", "loss", "wrong", "final_loss", "seconds")
 
 
@@ -47,11 +49,19 @@ def collect_losses(runs: list[Run], folder: Path, table: Path) -> None:
             writer.writerows(line | told for line in lines)
 
 
+def weights_of(run: Run, folder: Path) -> list[Path]:
+    """Return the weights files of a network whose spectra are computed."""
+    found = list((folder / run.folder).glob("epoch*.safetensors"))
+    if run.p < SATURATED:
+        return found
+    return [path for path in found if path.stem in ("epoch0", f"epoch{len(found) - 1}")]
+
+
 def sweep_group(runs: list[Run], folder: Path, metadata: Path, output: Path) -> None:
     """Compute the spectra of networks of one task, cell and size, or add to them."""
     first = runs[0]
     name = f"{first.task}_{first.cell}_{first.n}"
-    files = [path for run in runs for path in (folder / run.folder).glob("epoch*.safetensors")]
+    files = [path for run in runs for path in weights_of(run, folder)]
     sweep = lyapy.sweep(
         # names that stay when networks are added
         {path.relative_to(folder).with_suffix("").as_posix(): path for path in files},
@@ -81,8 +91,9 @@ def main() -> None:
     write_inputs(options.text, options.digits, folder)
     runs = [run for run in all_runs() if (folder / run.folder / "losses.csv").exists()]
     collect_losses(runs, folder, options.output / "losses.csv")
-    for group in sorted({(run.task, run.cell, run.n) for run in runs}):
-        mine = [run for run in runs if (run.task, run.cell, run.n) == group]
+    # large networks last, as they take most of the time
+    for group in sorted({(run.n, run.task, run.cell) for run in runs}):
+        mine = [run for run in runs if (run.n, run.task, run.cell) == group]
         sweep_group(mine, folder, options.output / "losses.csv", options.output)
 
 

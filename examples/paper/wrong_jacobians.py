@@ -24,6 +24,7 @@ from lyapy.forward import forward_chunk
 
 # of one trajectory, as a dense Jacobian for each step takes its place
 STEPS = 600
+UNITS = 64
 COLUMNS = (*Run._fields, "epoch", "kind", "largest", "mean", "exponents")
 
 
@@ -70,12 +71,16 @@ def main() -> None:
             lines = list(csv.DictReader(file))
     done = {tuple(str(line[name]) for name in (*Run._fields, "epoch")) for line in lines}
     runs = [run for run in all_runs() if (options.runs / run.folder / "losses.csv").exists()]
+    runs = [run for run in runs if run.n == UNITS]
     for run in runs:
         last = len(list((options.runs / run.folder).glob("epoch*.safetensors"))) - 1
         for epoch in (0, last):
             if (*map(str, run), str(epoch)) in done:
                 continue
-            lines += lines_of(run, epoch, options.runs)
+            try:
+                lines += lines_of(run, epoch, options.runs)
+            except lyapy.WeightsError as error:
+                print(f"left out: {error}", flush=True)
             with table.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
                 writer.writeheader()
