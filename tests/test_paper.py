@@ -77,12 +77,14 @@ def test_training_and_spectra_at_tiny_size_and_again(data):
     assert float(right["largest"]) == pytest.approx(found.column("largest")[0], abs=0.01)
 
 
-def test_the_correlations_are_those_of_the_results_in_the_repository(tmp_path):
+def test_what_the_page_says_follows_from_the_results_in_the_repository(tmp_path):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     copies = tmp_path / "results"
     shutil.copytree(RESULTS, copies)
     told = run("associate.py", copies)
-    assert (copies / "correlations.csv").read_text() == (RESULTS / "correlations.csv").read_text()
+    for name in ("correlations", "wrong_correlations"):
+        assert (copies / f"{name}.csv").read_text() == (RESULTS / f"{name}.csv").read_text()
+    told += run("describe.py", copies)
     page = PAGE.read_text(encoding="utf-8").splitlines()
     quoted = [line for line in page if line.startswith("| text_") or line.startswith("| digits_")]
     assert len(quoted) >= 10

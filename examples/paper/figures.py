@@ -6,11 +6,11 @@ Needs no torch and no weights::
 """
 
 import argparse
-import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from associate import METRIC, NEAR, groups
+from associate import METRIC, NEAR, groups, key_of, read_table
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -28,6 +28,12 @@ TITLES = {
     "digits_gru_64": "GRU, digits",
 }
 UNIT = "nats per step"
+STYLES: dict[str, dict[str, Any]] = {
+    "right": {"color": BLUE, "lw": 2.2},
+    "transposed": {"color": "black", "lw": 1.0, "ls": ":"},
+    "h only": {"color": RED, "lw": 2.2},
+    "h only, transposed": {"color": "orange", "lw": 1.2, "ls": "--"},
+}
 
 
 def training_figure(sweeps: dict[str, Sweep]) -> Figure:
@@ -61,7 +67,7 @@ def _draw_over_p(axes: Axes, sweep: Sweep, feature: str) -> None:
         chosen = sweep.where(epoch=epoch)
         p, y = chosen.column("p"), chosen.features()[feature]
         axes.plot(p, y, "o", color=colour, ms=4, alpha=0.6, label=label)
-        values = np.unique(p)
+        values = np.unique(p[np.isfinite(y)])
         axes.plot(values, [np.nanmean(y[p == value]) for value in values], color=colour, lw=1)
     axes.set_xscale("log")
     axes.set_xticks([0.04, 0.1, 0.24, 1.0, 3.0], ["0.04", "0.1", "0.24", "1", "3"])
@@ -85,35 +91,42 @@ def loss_figure(sweeps: dict[str, Sweep], feature: str) -> Figure:
 
 def wrong_figure(results: Path) -> Figure:
     """Draw what the wrong Jacobians make of the text's LSTMs."""
-    with (results / "wrong_jacobians.csv").open(newline="", encoding="utf-8") as file:
-        lines = [line for line in csv.DictReader(file) if line["cell"] == "lstm"]
-    lines = [line for line in lines if line["task"] == "text" and line["n"] == "64"]
-    figure = new_figure(11.0, 3.6)
-    last = max(int(line["epoch"]) for line in lines)
-    left, middle, right = figure.subplots(1, 3)
-    for axes, epoch in ((left, 0), (middle, last)):
+    these = {"task": "text", "cell": "lstm"}
+    rows = [x for x in read_table(results / "wrong_jacobians.csv") if these.items() <= x.items()]
+    last = max(int(row["epoch"]) for row in rows)
+    figure = new_figure(9.0, 7.0)
+    (drawn, trained), (exponents, loss) = figure.subplots(2, 2)
+    for axes, epoch in ((drawn, 0), (trained, last)):
         axes.axhline(0.0, color=GREY, lw=0.8, zorder=0)
-        for line in lines:
-            shown = all(float(line[name]) == value for name, value in SHOWN.items())
-            if shown and int(line["epoch"]) == epoch:
-                exponents = [float(x) for x in line["exponents"].split()]
-                axes.plot(np.arange(1, len(exponents) + 1), exponents, label=line["kind"], lw=1.2)
+        for row in rows:
+            if int(row["epoch"]) == epoch and all(float(row[k]) == v for k, v in SHOWN.items()):
+                values = [float(x) for x in row["exponents"].split()]
+                axes.plot(
+                    np.arange(1, len(values) + 1), values, label=row["kind"], **STYLES[row["kind"]]
+                )
         name_axes(axes, "Index $i$", rf"Exponent $\lambda_i$ ({UNIT})")
         axes.set_title("as drawn" if epoch == 0 else f"after {last} epochs", loc="left")
-    left.legend(frameon=False, fontsize="small")
-    _draw_against_right(right, lines, last)
+    drawn.legend(frameon=False, fontsize="small")
+    near = [row for row in rows if int(row["epoch"]) == last and float(row["p"]) <= NEAR]
+    _draw_against_right(exponents, near)
+    losses = {key_of(row): float(row[METRIC]) for row in read_table(results / "losses.csv")}
+    for kind in ("right", "h only, transposed"):
+        mine = [row for row in near if row["kind"] == kind]
+        x, y = [float(row["largest"]) for row in mine], [losses[key_of(row)] for row in mine]
+        loss.plot(x, y, "o", ms=4, color=STYLES[kind]["color"], label=kind)
+    name_axes(loss, rf"$\lambda_1$ ({UNIT})", "Final loss (nats)")
+    loss.legend(frameon=False, fontsize="small", loc="lower left")
+    loss.set_title(rf"after {last} epochs, $p \leq {NEAR}$", loc="left")
     return figure
 
 
-def _draw_against_right(axes: Axes, lines: list[dict[str, str]], last: int) -> None:
-    key = ("cell", "n", "p", "lr", "seed", "epoch")
-    right = {tuple(x[k] for k in key): float(x["largest"]) for x in lines if x["kind"] == "right"}
-    for number, kind in enumerate(("transposed", "h only", "h only, transposed"), 1):
-        found = [x for x in lines if x["kind"] == kind and int(x["epoch"]) == last]
-        x = [right[tuple(line[k] for k in key)] for line in found]
-        axes.plot(x, [float(line["largest"]) for line in found], "o", color=f"C{number}", ms=4)
-    axes.axline((0.0, 0.0), slope=1.0, color=GREY, lw=0.8)
-    name_axes(axes, rf"Right $\lambda_1$ ({UNIT})", r"$\lambda_1$ of the wrong Jacobians")
+def _draw_against_right(axes: Axes, rows: list[dict[str, str]]) -> None:
+    right = {key_of(row): float(row["largest"]) for row in rows if row["kind"] == "right"}
+    for kind, style in STYLES.items():
+        mine = [row for row in rows if row["kind"] == kind]
+        x, y = [right[key_of(row)] for row in mine], [float(row["largest"]) for row in mine]
+        axes.plot(x, y, "o", ms=4, color=style["color"])
+    name_axes(axes, rf"Right $\lambda_1$ ({UNIT})", rf"$\lambda_1$ of each kind ({UNIT})")
 
 
 def main() -> None:

@@ -24,8 +24,8 @@ TRAJECTORIES = 4
 TEXT_TRANSIENT, TEXT_STEPS = 200, 1000
 DIGITS_TRANSIENT, DIGITS_STEPS = 7 * SIDE, 35 * SIDE
 TRANSIENTS = {"text": TEXT_TRANSIENT, "digits": DIGITS_TRANSIENT}
-# from here on gates saturate, and a spectrum can take minutes: of the first and last epoch only
-SATURATED = 2.0
+# spectra of large networks, and of those whose gates saturate, take long: first and last epoch only
+SATURATED, LARGE = 2.0, 128
 COLUMNS = (*Run._fields, "epoch", "train_loss", "loss", "wrong", "final_loss", "seconds")
 
 
@@ -52,7 +52,7 @@ def collect_losses(runs: list[Run], folder: Path, table: Path) -> None:
 def weights_of(run: Run, folder: Path) -> list[Path]:
     """Return the weights files of a network whose spectra are computed."""
     found = list((folder / run.folder).glob("epoch*.safetensors"))
-    if run.p < SATURATED:
+    if run.p < SATURATED and run.n < LARGE:
         return found
     return [path for path in found if path.stem in ("epoch0", f"epoch{len(found) - 1}")]
 

@@ -182,6 +182,7 @@ def main() -> None:
     add("--output", type=Path, default=Path("runs"), metavar="FOLDER")
     add("--epochs", type=int, default=10)
     add("--networks", type=int, help="only so many, from the beginning of the list")
+    add("--only", metavar="TASK/CELL", help="only these of them, such as text/lstm")
     add("--streams", type=int, default=32, help="stretches of text read in parallel")
     add("--window", type=int, default=100, help="steps of back-propagation, in the text")
     add("--windows", type=int, default=150, help="windows in an epoch of the text")
@@ -191,6 +192,8 @@ def main() -> None:
     text, digits = read_text(options.text), read_digits(options.digits)
     tasks = {"text": TextTask(text, options), "digits": DigitsTask(digits)}
     runs = all_runs()[: options.networks]
+    if options.only is not None:
+        runs = [run for run in runs if f"{run.task}/{run.cell}" == options.only]
     for number, run in enumerate(runs, 1):
         folder = options.output / run.folder
         if not (folder / "losses.csv").exists():

@@ -95,8 +95,10 @@ def _network(task: Task) -> tuple[Network, str | None]:
 
     if isinstance(task.network, Network):
         return task.network, None
-    # workers may stand in another folder, and the result names the file as it was given
-    weights = os.path.join(task.folder, task.network)
+    # workers may stand in another folder, and messages name the file as it was given
+    weights = task.network
+    if os.getcwd() != task.folder:
+        weights = os.path.join(task.folder, task.network)
     if task.closed_loop:
         told = dict(task.load_options)
         prefix = told.pop("prefix", None)
