@@ -357,7 +357,8 @@ def test_the_command_names_what_is_broken_and_ends_with_1(folder, capsys):
     assert main(["sweep", NETWORKS, *WORDS, "--workers", "1", "-o", "all.h5"]) == 1
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == "7 of 8 networks written to all.h5"
-    assert err.startswith(f"lyapy: error: {MEMBERS[3]}: {broken}: is a truncated")
+    named = f"runs/{MEMBERS[3]}.npz"
+    assert err.startswith(f"lyapy: error: {MEMBERS[3]}: {named}: is a truncated")
     assert main(["sweep", NETWORKS, "-o", "all.h5", "--workers", "1", "--mpi"]) == 2
 
 
