@@ -64,7 +64,9 @@ def plot_spectra(sweep: Sweep, over: str | None = None, axes: Axes | None = None
         shade = colour(scale(value)) if over is not None and np.isfinite(value) else BLUE
         axes.plot(places, exponents, color=shade, lw=1.2, alpha=0.8, marker=marker)
     if len(sizes) == 1:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.xaxis.set_major_locator(
+            MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
+        )
     x = "Index $i$" if len(sizes) == 1 else "Position in the spectrum $(i - 1/2)/D$"
     name_axes(axes, x, rf"Exponent $\lambda_i$ ({units(sweep)})")
     if over is not None:
