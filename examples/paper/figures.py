@@ -115,7 +115,7 @@ def wrong_figure(results: Path) -> Figure:
         x, y = [float(row["largest"]) for row in mine], [losses[key_of(row)] for row in mine]
         loss.plot(x, y, "o", ms=4, color=STYLES[kind]["color"], label=kind)
     name_axes(loss, rf"$\lambda_1$ ({UNIT})", "Final loss (nats)")
-    loss.legend(frameon=False, fontsize="small", loc="lower left")
+    loss.legend(frameon=False, fontsize="small", loc="center")
     loss.set_title(rf"after {last} epochs, $p \leq {NEAR}$", loc="left")
     return figure
 
