@@ -72,6 +72,12 @@ def test_nearby_trajectories_of_a_chaotic_network():
     assert found.half_width > 2 * found.standard_error
 
 
+def test_nearby_trajectories_count_every_step_after_the_transient():
+    doubling = lyapy.Network([lyapy.Map(lambda h, x: 2.0 * h, lambda h, x: [[2.0]], 1)])
+    found = largest_exponent(doubling, steps=64, transient=3, initial_state=[0.0])
+    assert found.value == pytest.approx(math.log(2.0), abs=1e-7)
+
+
 def test_what_does_not_fit_is_refused():
     network = lyapy.random_network("vanilla", 3)
     with pytest.raises(ValueError, match=r"distance is 0; it must be a small positive number"):
