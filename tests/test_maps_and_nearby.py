@@ -78,6 +78,18 @@ def test_nearby_trajectories_count_every_step_after_the_transient():
     assert found.value == pytest.approx(math.log(2.0), abs=1e-7)
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_errors_of_nearby_trajectories_are_those_of_the_spectrum(shared):
+    """Trajectories with the same inputs come together, and are not independent."""
+    network = lyapy.random_network("vanilla", 8, 2, gain=0.7, seed=3)
+    shape = (1500, 2) if shared else (4, 1500, 2)
+    inputs = np.random.default_rng(4).normal(size=shape)
+    options = {"transient": 200} | ({"trajectories": 4} if shared else {})
+    spectrum = lyapunov_spectrum(network, inputs, k=1, **options)
+    found = largest_exponent(network, inputs, **options)
+    assert found.standard_error == pytest.approx(spectrum.standard_error[0], rel=0.2)
+
+
 def test_what_does_not_fit_is_refused():
     network = lyapy.random_network("vanilla", 3)
     with pytest.raises(ValueError, match=r"distance is 0; it must be a small positive number"):
