@@ -23,6 +23,7 @@ from lyapy.checkpoint import checkpointer
 from lyapy.cli import main
 from lyapy.errors import CheckpointError, Interrupted
 from lyapy.sweeps import sweeping
+from lyapy.sweeps.asked import as_file
 
 OPTIONS = {"backend": "numpy", "steps": 30, "seed": 3}
 WORDS = ["--inputs", "drive.npy", "--backend", "numpy", "--steps", "30", "--seed", "3"]
@@ -155,6 +156,20 @@ def test_what_is_finished_is_not_computed_again(folder):
         )
     assert list(statuses(found)) == ["epoch0", "epoch1", "epoch7"]
     assert run.read_bytes() == before
+
+
+def test_inputs_may_be_written_at_the_same_time(tmp_path, monkeypatch):
+    save, meeting, folder = np.save, threading.Barrier(2), tmp_path / "inputs"
+    folder.mkdir()
+
+    def slow_save(*args, **options):
+        save(*args, **options)
+        meeting.wait(timeout=30)
+
+    monkeypatch.setattr(np, "save", slow_save)
+    with ThreadPoolExecutor(2) as executor:
+        paths = list(executor.map(lambda _: as_file(np.arange(6.0), folder), range(2)))
+    assert paths[0] == paths[1] and os.listdir(folder) == [os.path.basename(paths[0])]
 
 
 def test_shards_at_the_same_time_end_in_one_whole_file():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path, PurePosixPath
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -70,7 +71,8 @@ def as_file(inputs: Any, folder: Path) -> str | None:
     array = np.asarray(inputs)
     path = folder / f"inputs-{array_digest(array)[:16]}.npy"
     if not path.exists():
-        temporary = path.with_name(f".{path.name}-{os.getpid()}")
+        # shards of a sweep may come here at once, on hosts whose processes have the same numbers
+        temporary = path.with_name(f".{uuid4().hex}-{path.name}")
         np.save(temporary, array, allow_pickle=False)
-        os.replace(temporary.with_name(f"{temporary.name}.npy"), path)
+        os.replace(temporary, path)
     return str(path)
