@@ -144,7 +144,7 @@ def _orthonormalize_whole(
     """Orthonormalize `BASE` rows by Cholesky's factors of their products, if that is safe.
 
     This leaves them orthonormal up to u exp(2 s), s the spread of the block, where modified
-    Gram–Schmidt leaves u exp(s). Where that is too much, nothing is changed.
+    Gram–Schmidt leaves u exp(s). Where that is too much, the frame is left as it is.
     """
     stride = frame.shape[1]
     z, factors = address(frame, stride * start), address(products, 0)
