@@ -1,0 +1,1 @@
+"""Mutants of the numerics, made by cosmic-ray; run by hand, see docs/validation.md."""
