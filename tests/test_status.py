@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 from made_spectra import made
 
+from lyapy.status import target_reached
 from lyapy.table import spectrum_table
 
 
@@ -131,3 +132,73 @@ def test_a_small_rounding_error_is_told_and_is_no_bound():
     worse = replace(spectrum, numerical_error=error)
     assert worse.bounded.tolist() == [False, False, True]
     assert "not resolved" in spectrum_table(worse)
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"), [("norm_excess", 10 * 1e-8), ("frame_error", 100 * 1e-4)]
+)
+def test_what_the_checks_allow(name, allowed):
+    spectrum = made([0.5, -1.0])
+    for part, code in ((0.999, "converged"), (1.001, "failed check")):
+        found = getattr(spectrum, name).copy()
+        found[1] = part * allowed
+        assert replace(spectrum, **{name: found}).status.code == code
+
+
+def test_how_far_the_sum_may_be_from_the_determinant():
+    spectrum = made([0.5, -1.0])
+    for part, code in ((0.999, "converged"), (1.001, "failed check")):
+        # log|det J|, growth and steps of each trajectory; two exponents share the difference
+        determinants = np.full((3, 1, 3), [0.0, 2 * part * 1e-7 * 1280, 1280.0])
+        checked = replace(spectrum, determinants=determinants)
+        assert checked.sum_rule_residual == pytest.approx(part * 1e-7)
+        assert checked.status.code == code
+        # which rounding may cost where it is known to be large
+        rounded = np.array([[0.0, 1e-6]] * 3)
+        rounding = replace(checked, numerical_error=rounded)
+        assert not rounding.resolved.all() and not rounding.bounded.any()
+        assert rounding.status.code == "converged"
+
+
+def with_correlation_time(spectrum, rows):
+    """Say that growth remembers so many rows."""
+    times = np.array([0.5, rows]) * spectrum.growth_steps[0]
+    found = spectrum.uncertainty._replace(correlation_time=times)
+    spectrum = replace(spectrum)
+    spectrum.__dict__["uncertainty"] = found
+    return spectrum
+
+
+def test_how_many_autocorrelation_times_are_a_run():
+    spectrum = made([0.5, -1.0], trajectories=1, rows=200)
+    # of which half a row is no correlation: 4 rows are a fiftieth of the run
+    assert with_correlation_time(spectrum, 4.5).status.code == "converged"
+    assert target_reached(with_correlation_time(spectrum, 4.5), 1.0)
+    short = with_correlation_time(spectrum, 4.51)
+    assert short.status.code == "not converged"
+    assert "The run is 44 autocorrelation times long (289 steps each)" in short.status.advice
+    assert "below 50" in short.status.advice
+    assert not target_reached(short, 1.0)
+    # what is dead has no say, and errors over trajectories no such condition
+    dead = with_correlation_time(made([0.5, -np.inf], trajectories=1, rows=200), 4.51)
+    assert dead.status.code == "converged"
+    many = with_correlation_time(made([0.5, -1.0], trajectories=2, rows=200), 4.51)
+    assert many.status.code == "converged"
+
+
+def test_a_target_is_reached_by_all_living_directions():
+    spectrum = made([0.5, -1.0, -np.inf])
+    error = np.nanmax(spectrum.standard_error)
+    assert target_reached(spectrum, error)
+    assert not target_reached(spectrum, 0.999 * error)
+    assert with_settings(spectrum, until=[error, 100]).status.code == "converged"
+    assert target_reached(made([-np.inf]), 1e-300)
+    assert not target_reached(made([0.5, -1.0], trajectories=1, rows=3), 1e300)
+
+
+@pytest.mark.parametrize(("rows", "told"), [(7, False), (8, True)])
+def test_a_drift_is_not_looked_for_in_a_few_rows(rows, told):
+    spectrum = made([0.5, -1.0], trajectories=5, rows=rows)
+    offset = np.zeros((rows, 2))
+    offset[:3] = 1e3
+    assert ("drift" in replace(spectrum, growth=spectrum.growth + offset).status.advice) == told

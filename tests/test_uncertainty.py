@@ -1,6 +1,7 @@
 """Standard errors, confidence intervals and what follows from them."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -230,3 +231,68 @@ def test_rows_that_cancel_are_not_corrected_for_correlation():
     assert found.standard_error[0] == pytest.approx(wanted, rel=1e-12)
     assert found.correlation_time[0] == 32.0
     assert found.degrees_of_freedom[0] == 15.0
+
+
+def autocorrelation_by_hand(series):
+    """One lag after another, of one series."""
+    centred = series - np.mean(series)
+    variance, total = np.mean(centred**2), 0.5
+    if not variance:
+        return 0.5
+    for lag in range(1, len(series)):
+        total += np.mean(centred[lag:] * centred[:-lag]) / variance
+        if lag >= 5 * total:
+            break
+    return total
+
+
+def errors_by_hand(series, ends):
+    """One series, block after block."""
+    rows, lengths = len(series), np.diff(ends, prepend=0)
+    deviations = series - lengths * np.sum(series) / ends[-1]
+    time = max(autocorrelation_by_hand(deviations), 0.5)
+    # an AR(1) process of this time: φ, and the bias 2 φ / (1 − φ²) of blocks of one row
+    phi = (2 * time - 1) / (2 * time + 1)
+    bias = 2 * phi / (1 - phi**2)
+    # sixteen blocks at most, four at least, and of two rows if there are so many
+    longest = rows // 4
+    fewest = max(math.ceil(rows / 16), min(2, longest), 1)
+    length = int(min(max(math.ceil(4 * bias), fewest), longest))
+    count = rows // length
+    cuts = [block * rows // count for block in range(count + 1)]
+    sums = [deviations[a:b].sum() for a, b in pairwise(cuts)]
+    variance = sum(x**2 for x in sums) * count / (count - 1)
+    kept = max(1 - bias / length, 0.25)
+    return math.sqrt(variance / kept) / ends[-1], count - 1, time * lengths[0]
+
+
+@pytest.mark.parametrize("rows", [4, 5, 7, 8, 9, 16, 17, 33, 100, 400])
+def test_errors_are_those_of_blocks_of_rows(rows):
+    rng = np.random.default_rng(rows)
+    series = np.stack([autoregressive(phi, rows, 1, rows)[:, 0] for phi in (0, 0.5, 0.9, -0.9)])
+    series = np.stack([*series, np.arange(rows), 1e-6 * series[1], 7 * np.ones(rows)], axis=1)
+    for last in (64, 8):
+        ends = np.cumsum([64] * (rows - 1) + [last])
+        found = uncertainty(series[None], ends)
+        wanted = np.array([errors_by_hand(column, ends) for column in series.T]).T
+        np.testing.assert_allclose(np.stack(found), wanted, rtol=1e-9, atol=1e-15)
+    # those of trajectories, of which each is a sample
+    many = rng.normal(size=(3, rows, 2))
+    found = uncertainty(many, ends)
+    means = many.sum(axis=1) / ends[-1]
+    np.testing.assert_allclose(found.standard_error, means.std(axis=0, ddof=1) / math.sqrt(3))
+    np.testing.assert_array_equal(found.degrees_of_freedom, 2)
+
+
+def test_autocorrelation_of_a_series_that_never_forgets():
+    trend = np.arange(12.0)[:, None]
+    assert autocorrelation_time(trend)[0] == pytest.approx(autocorrelation_by_hand(trend[:, 0]))
+    both = np.concatenate([trend, 1e-9 * trend], axis=1)
+    np.testing.assert_allclose(*autocorrelation_time(both))
+
+
+def test_three_rows_tell_nothing_and_four_do():
+    growth = np.random.default_rng(6).normal(size=(1, 4, 2))
+    assert np.isnan(np.stack(uncertainty(growth[:, :3], ENDS[:3]))).all()
+    assert np.isfinite(np.stack(uncertainty(growth, ENDS[:4]))).all()
+    assert uncertainty(growth[:, :, :0], ENDS[:4]).standard_error.shape == (0,)

@@ -27,7 +27,27 @@ class Tests(NamedTuple):
 
 READABLE = "-k 'not numba'"
 
+# of whole runs, and of coverage
+SLOW = "cover or unequal or driven or units or time_step or alarms"
+MEASURES = "measures or participation or kaplan or entropy"
+
+NEARBY = "tests/test_maps_and_nearby.py -k nearby"
+SELF_CHECKS = f"tests/test_self_checks.py {READABLE}"
+
 MODULES = {
+    "engines/carry": Tests("tests/test_carry.py"),
+    "engines/full": Tests("tests/test_full.py", "tests/test_self_checks.py -k sound"),
+    "engines/graded": Tests("tests/test_graded.py"),
+    "engines/householder": Tests("tests/test_householder.py"),
     "engines/interval": Tests(f"tests/test_interval.py {READABLE}"),
-    "engines/tilt": Tests(f"tests/test_resolution.py {READABLE}"),
+    "engines/split": Tests("tests/test_split.py tests/test_interval.py -k 'cut or cheaper'"),
+    "engines/tilt": Tests("tests/test_tilt.py"),
+    "measures": Tests(f"tests/test_uncertainty.py tests/test_properties.py -k '{MEASURES}'"),
+    "nearby": Tests("tests/test_maps_and_nearby.py -k 'count or refused'", NEARBY),
+    "self_checks": Tests("tests/test_self_checks.py -k 'bound or error or below'", SELF_CHECKS),
+    "status": Tests(f"tests/test_status.py -k 'not ({SLOW})'", SELF_CHECKS),
+    "uncertainty": Tests(
+        f"tests/test_uncertainty.py -k 'not ({SLOW})'", "tests/test_uncertainty.py"
+    ),
+    "until": Tests("tests/test_until.py -k 'lengths or arguments'", "tests/test_until.py"),
 }
