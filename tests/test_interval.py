@@ -52,6 +52,7 @@ def test_a_rejected_interval_is_shortened_by_its_spread():
     # rounding noise tells nothing but that it was too long
     assert shortened(10, 27.0, 18.0) == shortened(10, 30.0, 18.0) == 5
     assert shortened(10, math.nan, 18.0) == 5
+    assert shortened(2, math.inf, 18.0) == shortened(3, math.inf, 18.0) == 1
     assert shortened(10, math.inf, 18.0) == 5
 
 

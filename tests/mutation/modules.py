@@ -35,12 +35,16 @@ NEARBY = "tests/test_maps_and_nearby.py -k nearby"
 SELF_CHECKS = f"tests/test_self_checks.py {READABLE}"
 
 MODULES = {
+    "engines/array": Tests("tests/test_array.py"),
     "engines/carry": Tests("tests/test_carry.py"),
+    "engines/decoupled": Tests("tests/test_array.py -k units"),
+    "engines/factors": Tests("tests/test_array.py -k factors"),
     "engines/full": Tests("tests/test_full.py", "tests/test_self_checks.py -k sound"),
     "engines/graded": Tests("tests/test_graded.py"),
     "engines/householder": Tests("tests/test_householder.py"),
     "engines/interval": Tests(f"tests/test_interval.py {READABLE}"),
     "engines/split": Tests("tests/test_split.py tests/test_interval.py -k 'cut or cheaper'"),
+    "engines/tangent_step": Tests("tests/test_array.py tests/test_program.py"),
     "engines/tilt": Tests("tests/test_tilt.py"),
     "measures": Tests(f"tests/test_uncertainty.py tests/test_properties.py -k '{MEASURES}'"),
     "nearby": Tests("tests/test_maps_and_nearby.py -k 'count or refused'", NEARBY),
