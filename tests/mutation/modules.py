@@ -44,11 +44,14 @@ MODULES = {
     "engines/householder": Tests("tests/test_householder.py"),
     "engines/interval": Tests(f"tests/test_interval.py {READABLE}"),
     "engines/split": Tests("tests/test_split.py tests/test_interval.py -k 'cut or cheaper'"),
-    "engines/tangent_step": Tests("tests/test_array.py tests/test_program.py"),
+    "engines/tangent_step": Tests(
+        "tests/test_array.py tests/test_program.py -k 'not union and not numba'",
+        "tests/test_engines.py -k 'numpy and (factors or size)'",
+    ),
     "engines/tilt": Tests("tests/test_tilt.py"),
     "measures": Tests(f"tests/test_uncertainty.py tests/test_properties.py -k '{MEASURES}'"),
     "nearby": Tests("tests/test_maps_and_nearby.py -k 'count or refused'", NEARBY),
-    "self_checks": Tests("tests/test_self_checks.py -k 'bound or error or below'", SELF_CHECKS),
+    "self_checks": Tests("tests/test_norm_bounds.py", SELF_CHECKS),
     "status": Tests(f"tests/test_status.py -k 'not ({SLOW})'", SELF_CHECKS),
     "uncertainty": Tests(
         f"tests/test_uncertainty.py -k 'not ({SLOW})'", "tests/test_uncertainty.py"
