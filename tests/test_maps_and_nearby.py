@@ -7,6 +7,7 @@ import pytest
 
 import lyapy
 from lyapy import largest_exponent, lyapunov_spectrum
+from lyapy.uncertainty import half_width, uncertainty
 
 
 def henon():
@@ -90,8 +91,58 @@ def test_errors_of_nearby_trajectories_are_those_of_the_spectrum(shared):
     assert found.standard_error == pytest.approx(spectrum.standard_error[0], rel=0.2)
 
 
+@pytest.mark.parametrize("B", [1, 3])
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("transient", [0, 3])
+def test_nearby_trajectories_are_counted_row_by_row(B, shared, transient):
+    """A map that multiplies by its input, so that all growth is known."""
+    multiply = lyapy.Network([lyapy.Map(lambda h, x: x * h, lambda h, x: [[x[0]]], 1, inputs=1)])
+    scales = np.exp(np.random.default_rng(5).normal(size=(B, 64 * 6 + 5 + transient, 1)))
+    inputs = scales[0] if shared else scales
+    options = {"trajectories": B} if shared else {}
+    states = np.zeros((B, 1))
+    found = largest_exponent(
+        multiply, inputs, transient=transient, initial_state=states, dt=0.5, **options
+    )
+    growth = np.log(np.broadcast_to(scales[:1] if shared else scales, scales.shape))[:, transient:]
+    ends = np.array([64, 128, 192, 256, 320, 384, 389])
+    rows = np.add.reduceat(growth, [0, *ends[:-1]], axis=1)
+    errors = uncertainty(rows, ends, shared_inputs=shared)
+    assert found.value == pytest.approx(2 * growth.mean())
+    assert found.standard_error == pytest.approx(2 * errors.standard_error[0])
+    assert found.half_width == pytest.approx(2 * half_width(errors, 0.95)[0])
+
+
+def test_nearby_trajectories_are_set_back_to_their_distance():
+    seen = []
+
+    def step(h, x):
+        seen.append(h.copy())
+        return np.array([3.0, 0.5]) * h
+
+    network = lyapy.Network([lyapy.Map(step, lambda h, x: np.diag([3.0, 0.5]), 2)])
+    found = largest_exponent(network, steps=200, distance=1e-3, initial_state=np.zeros(2))
+    apart = np.diff(np.reshape(seen, (-1, 2, 2)), axis=1)[:, 0]
+    np.testing.assert_allclose(np.linalg.norm(apart, axis=1), 1e-3, rtol=1e-12)
+    # whose direction is kept, and becomes that of the first axis
+    np.testing.assert_allclose(np.abs(apart[-1]), [1e-3, 0.0], atol=1e-12)
+    assert (apart[:, 0] > 0.0).all() or (apart[:, 0] < 0.0).all()
+    assert found.value == pytest.approx(math.log(3.0), abs=0.05)
+
+
+def test_an_autonomous_network_shares_no_inputs():
+    """Its trajectories count as samples: these two, from one state, hardly differ."""
+    logistic = lyapy.Map(lambda h, x: 4 * h * (1 - h), lambda h, x: [[4 - 8 * h[0]]], 1)
+    found = largest_exponent(lyapy.Network([logistic]), steps=512, initial_state=[[0.3], [0.3]])
+    assert found.value == pytest.approx(math.log(2.0), abs=0.1)
+    assert found.standard_error < 1e-3
+
+
 def test_what_does_not_fit_is_refused():
     network = lyapy.random_network("vanilla", 3)
+    for distance in (1.0, -1e-7, math.nan):
+        with pytest.raises(ValueError, match=r"distance is .*; it must be a small positive"):
+            largest_exponent(network, steps=3, distance=distance)
     with pytest.raises(ValueError, match=r"distance is 0; it must be a small positive number"):
         largest_exponent(network, steps=3, distance=0)
     relu = lyapy.Network([lyapy.Vanilla(None, np.eye(2), [-50.0, -50.0], "relu")])

@@ -110,6 +110,8 @@ def test_lengths_double_in_whole_chunks():
     assert list(Until(1.0, 10_000).lengths(192)) == [1152, 2304, 4608, 9216, 10_000]
     assert list(Until(1.0, 8192).lengths(4096)) == [4096, 8192]
     assert list(Until(1.0, 500).lengths(64)) == [500]
+    assert list(Until(1.0, 1025).lengths(1)) == [1024, 1025]
+    assert list(Until(1.0, 1024).lengths(512)) == [1024]
 
 
 def test_arguments_that_do_not_go_together(tmp_path):
