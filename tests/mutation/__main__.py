@@ -121,7 +121,8 @@ def try_module(name: str, tests: Tests, folder: Path, options: argparse.Namespac
         by_first = counts["killed"] if by_first is None else by_first
     of = f" of {len(found)}" if len(tried) < len(found) else ""
     figures = (by_first, *(counts[key] for key in OUTCOMES))
-    return f"| `{name}` | {len(tried)}{of} | " + " | ".join(map(str, figures)) + " |"
+    print(row := f"| `{name}` | {len(tried)}{of} | " + " | ".join(map(str, figures)) + " |")
+    return row
 
 
 def main() -> int:

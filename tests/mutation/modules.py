@@ -50,7 +50,9 @@ MODULES = {
     ),
     "engines/tilt": Tests("tests/test_tilt.py"),
     "measures": Tests(f"tests/test_uncertainty.py tests/test_properties.py -k '{MEASURES}'"),
-    "nearby": Tests("tests/test_maps_and_nearby.py -k 'row_by or set_back or shares_no or refused'", NEARBY),
+    "nearby": Tests(
+        "tests/test_maps_and_nearby.py -k 'row_by or set_back or shares_no or refused'", NEARBY
+    ),
     "self_checks": Tests("tests/test_norm_bounds.py", SELF_CHECKS),
     "status": Tests(f"tests/test_status.py -k 'not ({SLOW})'", SELF_CHECKS),
     "uncertainty": Tests(

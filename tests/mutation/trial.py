@@ -15,11 +15,14 @@ from pathlib import Path
 
 # once for all trials, which are forked
 import h5py  # noqa: F401
+import hypothesis  # noqa: F401
 import mpmath  # noqa: F401
 import numba.extending  # noqa: F401
 import numpy  # noqa: F401
 import pytest
-import scipy.linalg  # noqa: F401
+import scipy.ndimage
+import scipy.optimize
+import scipy.stats  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = (".git", ".hypothesis", ".*_cache", "__pycache__", "docs", "examples", "build", "dist")
@@ -86,7 +89,9 @@ def _test(copy: Path, arguments: str, seconds: int) -> None:
     sys.dont_write_bytecode = (copy.parent / "warm").exists()
     assert "lyapy" not in sys.modules
     sys.path.insert(0, str(copy))
-    options = ["--hypothesis-seed=0", "-x", "-q"]
+    options = ["-x", "-q", "-p", "no:xdist", "--hypothesis-seed=0"]
+    # hypothesis is a plugin of pytest, which was imported before
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     code = int(pytest.main([*options, *shlex.split(arguments)]))
     if code == 0:
         assert str(copy) in str(sys.modules["lyapy"].__file__)
