@@ -78,7 +78,7 @@ def test_a_step_by_ones_leaves_nothing_to_tell():
         [lyapy.Vanilla(None, np.diag([8.0, 0.5, 2.0**-40]), nonlinearity="identity")]
     )
     (part,) = network.parts(whole=True, tolerance=1e-8)
-    none = np.zeros((SAMPLES, 3, 3))
+    none = np.zeros((3, SAMPLES, 3))
     step = graded_step(part.program, np.ones(3), np.eye(3), 18.0, none, 0)
     np.testing.assert_array_equal(step.log_r, np.log([8.0, 0.5, 2.0**-40]))
     assert np.abs(step.errors).max() < 1e-14

@@ -45,14 +45,14 @@ class Carry:
     frame_error : float
         Largest entry of |Q Qᵀ − 1| for the resolved rows of the last frame, as the engine
         leaves it.
-    tilt : array (samples, k, k)
+    tilt : array (k, samples, k)
         Sample of the frame's tilt after the last graded step; without entries before the first.
     since, noise : array (k,)
         Growth in the ordinary intervals since then; the rounding of each vector's image in the
         last one, relative to the image, over the roundoff.
-    exchange : array (samples, k)
+    exchange : array (k, samples)
         Sample of the error of the growth in graded steps, with what tilted directions exchange.
-    turnover : array (samples, k)
+    turnover : array (k, samples)
         Sum of the squares of the errors of single steps, of which `exchange` is the sum.
     graded_steps : int
         All so far.
@@ -68,11 +68,11 @@ class Carry:
     split: int = 0
     norm_excess: float = -math.inf
     frame_error: float = 0.0
-    tilt: Array = field(default_factory=lambda: np.zeros((SAMPLES, 0, 0)))
+    tilt: Array = field(default_factory=lambda: np.zeros((0, SAMPLES, 0)))
     since: Array = field(default_factory=lambda: np.zeros(0))
     noise: Array = field(default_factory=lambda: np.zeros(0))
-    exchange: Array = field(default_factory=lambda: np.zeros((SAMPLES, 0)))
-    turnover: Array = field(default_factory=lambda: np.zeros((SAMPLES, 0)))
+    exchange: Array = field(default_factory=lambda: np.zeros((0, SAMPLES)))
+    turnover: Array = field(default_factory=lambda: np.zeros((0, SAMPLES)))
     graded_steps: int = 0
 
     def __post_init__(self) -> None:
@@ -86,8 +86,8 @@ class Carry:
         self.intervals = self.trailing_intervals = self.rejections = 0
         self.largest_spread = 0.0
         self.norm_excess = -math.inf
-        self.exchange = np.zeros((SAMPLES, len(self.frame)))
-        self.turnover = np.zeros((SAMPLES, len(self.frame)))
+        self.exchange = np.zeros((len(self.frame), SAMPLES))
+        self.turnover = np.zeros((len(self.frame), SAMPLES))
 
     @property
     def numerical_error(self) -> Array:
@@ -126,7 +126,7 @@ class Carry:
         array (rows,)
             As `count` does; all NaN if a norm overflowed.
         """
-        tilt = self.tilt[:, :rows, :rows]
+        tilt = self.tilt[:rows, :, :rows]
         if not tilt.size or self.since.any():
             tilt = settled_tilt(tilt, self.since[:rows], self.noise[:rows], self.graded_steps)
         frame = self.frame[:rows]
@@ -134,8 +134,8 @@ class Carry:
         if not step.log_r.max() < np.inf:
             return np.full(rows, np.nan)
         self.frame[:rows], self.tilt = step.frame, step.tilt
-        self.exchange[:, :rows] += step.errors
-        self.turnover[:, :rows] += step.errors**2
+        self.exchange[:rows] += step.errors
+        self.turnover[:rows] += step.errors**2
         self.graded_steps += 1
         self.since[:], self.noise[:] = 0.0, 0.0
         return self.count(step.log_r, step.scale, spread, 1, control)
@@ -186,7 +186,7 @@ class Carry:
     def add(self, end: Carry, rows: slice) -> None:
         """Add the statistics, but for the intervals, of one end, which covers ``rows``."""
         self.error[rows] += end.error
-        self.exchange[:, rows] += end.exchange
-        self.turnover[:, rows] += end.turnover
+        self.exchange[rows] += end.exchange
+        self.turnover[rows] += end.turnover
         self.rejections += end.rejections
         self.largest_spread = max(self.largest_spread, end.largest_spread)

@@ -36,9 +36,9 @@ class GradedStep(NamedTuple):
         log R_ii of the step, of all its stages together; −∞ where a row has vanished.
     scale : array (k,)
         Logarithm of the scale of the rounding in each R_ii; −∞ where it is exact.
-    errors : array (samples, k)
+    errors : array (k, samples)
         Sample of the errors of log_r, from rounding and from the tilt before the step.
-    tilt : array (samples, k, k)
+    tilt : array (k, samples, k)
         Sample of the tilt of the frame after the step.
     """
 
@@ -61,14 +61,14 @@ def graded_step(
     ----------
     limit : float
         Largest spread within the tolerance, as in `Control`.
-    tilt : array (samples, k, k)
+    tilt : array (k, samples, k)
         Of the frame; see `lyapy.engines.tilt`.
     seed : int
         Chooses the sample of the rounding.
     """
     admitted = SHARE * math.exp(limit)
     log_r, scale = np.zeros(len(frame)), np.full(len(frame), -np.inf)
-    errors = np.zeros((SAMPLES, len(frame)))
+    errors = np.zeros((len(frame), SAMPLES))
     stages = program.stages or (program,)
     reach = np.abs(frame)
     for number, stage in enumerate(stages):
@@ -78,7 +78,7 @@ def graded_step(
         if stage is not stages[-1] and sizes.max() <= admitted * sizes.min():
             continue
         factors = sorted_qr(frame, sizes)
-        stage_errors, tilt = carry_tilt(factors, reach, tilt, 3 * seed + number)
+        stage_errors, tilt = carry_tilt(factors, frame, reach, tilt, 3 * seed + number)
         errors += stage_errors
         frame, reach = factors.frame, np.abs(factors.frame)
         with np.errstate(divide="ignore"):

@@ -6,7 +6,7 @@ to first order log R_ii is wrong by the diagonal of R E R⁻¹, and Q′ by its 
 tilt decays while the directions keep their order, and grows while a later one outgrows an
 earlier one; two directions then exchange growth, which neither the spread nor the determinant
 shows. It is followed by a sample: matrices to which each QR adds random rounding, as large as it
-is in each entry.
+is in each entry. They stand as arrays (k, samples, k), what is wrong with vector j in row j.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from scipy.linalg.blas import dtrsm
 
 from ..types import Array
 from .householder import Factors
@@ -41,47 +40,53 @@ FOLLOWED = 0.01
 STRIDE, SHIFTS = 977, 4096
 
 
-def carry_tilt(factors: Factors, reach: Array, tilt: Array, seed: int) -> tuple[Array, Array]:
+def carry_tilt(
+    factors: Factors, image: Array, reach: Array, tilt: Array, seed: int
+) -> tuple[Array, Array]:
     """Carry a sample of the tilt through a QR.
 
     Parameters
     ----------
     factors : Factors
-    reach : array (k, D)
-        Size of the rounding in the entries of the image before the QR, over the roundoff.
-    tilt : array (samples, k, k)
+        Of the image.
+    image, reach : array (k, D)
+        Image of the frame, and the size of the rounding in its entries before the QR, over the
+        roundoff.
+    tilt : array (k, samples, k)
     seed : int
         Chooses the sample of the rounding.
 
     Returns
     -------
-    errors : array (samples, k)
+    errors : array (k, samples)
         Sample of the error of log R_ii.
-    tilt : array (samples, k, k)
+    tilt : array (k, samples, k)
         That of the new frame.
     """
+    from .compiled.tilting import carry
+
     # vectors from the first that vanished on are not known, but do not disturb those before
     size = int(np.cumprod(np.diagonal(factors.upper) > 0.0).sum())
-    R, frame = factors.upper[:size, :size], factors.frame[:size]
-    found = np.zeros_like(tilt)
-    if not size:
-        return np.zeros(tilt.shape[:2]), found
-    D = frame.shape[1]
-    with np.errstate(all="ignore"):
-        noise = UNIT_ROUNDOFF * _normals(2 * size * D, seed).reshape(-1, 2, size, D)
-        noise[:, 0] *= factors.in_image[:size] + reach[:size]
-        noise[:, 1] *= factors.in_frame[:size]
-        # row i, column j of each: what is added to vector j, along vector i
-        added = (noise.reshape(-1, D) @ frame.T).reshape(-1, 2, size, size).swapaxes(-1, -2)
-        moved = R @ tilt[:, :size, :size] + added[:, 0]
-        right = dtrsm(1.0, R, moved.reshape(-1, size).T, trans_a=1).T.reshape(moved.shape)
-        found[:, :size, :size] = np.nan_to_num(right + added[:, 1], nan=LARGEST)
-    errors = np.clip(np.diagonal(found, axis1=1, axis2=2), -LARGEST, LARGEST)
-    return errors, np.tril(np.clip(found, -1.0, 1.0), -1)
+    errors, new = np.zeros(tilt.shape[:2]), np.zeros_like(tilt)
+    noise = _normals(2 * size * image.shape[1], seed).reshape(2, size, SAMPLES, -1)
+    carry(
+        factors.upper,
+        factors.frame,
+        np.ascontiguousarray(image),
+        UNIT_ROUNDOFF * (factors.in_image + reach),
+        UNIT_ROUNDOFF * factors.in_frame,
+        np.ascontiguousarray(tilt),
+        noise,
+        LARGEST,
+        np.empty(noise.shape[1:]),
+        errors,
+        new,
+    )
+    return errors, new
 
 
 def settled_tilt(tilt: Array, since: Array, noise: Array, seed: int) -> Array:
-    """Return the tilt (samples, k, k) after ordinary intervals.
+    """Return the tilt (k, samples, k) after ordinary intervals.
 
     Parameters
     ----------
@@ -92,10 +97,10 @@ def settled_tilt(tilt: Array, since: Array, noise: Array, seed: int) -> Array:
     """
     k = len(since)
     with np.errstate(all="ignore"):
-        moved = tilt * np.exp(since[:, None] - since) if tilt.size else 0.0
-        added = UNIT_ROUNDOFF * noise * _normals(k * k, seed).reshape(-1, k, k)
+        moved = tilt * np.exp(since - since[:, None])[:, None] if tilt.size else 0.0
+        added = UNIT_ROUNDOFF * noise[:, None, None] * _normals(k * k, seed).reshape(k, -1, k)
         found = np.nan_to_num(moved + added, nan=1.0)
-    return np.tril(np.clip(found, -1.0, 1.0), -1)
+    return np.where(np.tri(k, dtype=bool)[:, None], 0.0, np.clip(found, -1.0, 1.0))
 
 
 def tilt_limit(limit: float) -> float:
@@ -107,20 +112,20 @@ def tilt_limit(limit: float) -> float:
 
 
 def exchanged(errors: Array, turnover: Array) -> Array:
-    """Return an estimate (k,) of the error of which there are samples (samples, k).
+    """Return an estimate (k,) of the error of which there are samples (k, samples).
 
     Parameters
     ----------
-    errors, turnover : array (samples, k)
+    errors, turnover : array (k, samples)
         The sum of the errors of single steps, and that of their squares.
     """
-    return MARGIN * np.sqrt(np.mean(errors**2 + REMAINDER**2 * turnover, axis=0))
+    return MARGIN * np.sqrt(np.mean(errors**2 + REMAINDER**2 * turnover, axis=1))
 
 
 def _normals(count: int, seed: int) -> Array:
-    """Return a sample (samples, count) of the normal distribution."""
+    """Return samples of ``count`` numbers, normally distributed, one behind the other."""
     start = seed * STRIDE % SHIFTS
-    return _normal(count)[start : start + SAMPLES * count].reshape(SAMPLES, count)
+    return _normal(count)[start : start + SAMPLES * count]
 
 
 @cache

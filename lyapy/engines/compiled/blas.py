@@ -14,13 +14,18 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic, register_jitable
 
-__all__ = ["multiply"]
+__all__ = ["multiply", "solve"]
 
-_SYMBOL = "lyapy_dgemm"
-llvmlite.binding.add_symbol(
-    _SYMBOL, get_cython_function_address("scipy.linalg.cython_blas", "dgemm")
-)
-_dgemm = types.ExternalFunction(_SYMBOL, types.void(*([types.uintp] * 13)))
+
+def _routine(name: str, arguments: int) -> types.ExternalFunction:
+    symbol = f"lyapy_{name}"
+    address = get_cython_function_address("scipy.linalg.cython_blas", name)
+    llvmlite.binding.add_symbol(symbol, address)
+    return types.ExternalFunction(symbol, types.void(*([types.uintp] * arguments)))
+
+
+_dgemm = _routine("dgemm", 13)
+_dtrsm = _routine("dtrsm", 11)
 
 
 @intrinsic
@@ -70,4 +75,28 @@ def multiply(
         _address(types.float64(beta)),
         types.uintp(out),
         _address(types.int32(out_stride)),
+    )
+
+
+@register_jitable
+def solve(
+    upper: int, upper_stride: int, vectors: int, vectors_stride: int, rows: int, columns: int
+) -> None:
+    """Solve ``upper.T @ x = vectors`` in place, row-major, from addresses and strides.
+
+    ``upper`` is (rows, rows), ``vectors`` (rows, columns).
+    """
+    # Fortran sees the transposes here too: xᵀ upper = vectorsᵀ, with a lower triangle turned round
+    _dtrsm(
+        _address(types.uint8(82)),
+        _address(types.uint8(76)),
+        _address(types.uint8(84)),
+        _address(types.uint8(78)),
+        _address(types.int32(columns)),
+        _address(types.int32(rows)),
+        _address(types.float64(1.0)),
+        types.uintp(upper),
+        _address(types.int32(upper_stride)),
+        types.uintp(vectors),
+        _address(types.int32(vectors_stride)),
     )

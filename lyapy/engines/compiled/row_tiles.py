@@ -7,7 +7,7 @@ from typing import Any
 
 from .vectors import LANES, NUMBER, VECTOR, VECTORS, WORD, ZERO, Code, Values, kernel_of
 
-__all__ = ["dot_tile", "solve_tile", "subtract_tile"]
+__all__ = ["dot_tile", "reflect_tile", "solve_tile", "subtract_tile"]
 
 
 def dot_tile(rows: int, columns: int) -> Any:
@@ -109,3 +109,43 @@ def solve_tile(rows: int) -> Any:
         code.loop(WORD(0), columns, LANES, [], step)
 
     return kernel_of(f"lyapy_solve_{rows}", 4, write)
+
+
+def reflect_tile() -> Any:
+    """Return code that applies a reflector v to a row, and adds up the size of the rounding.
+
+    Its arguments are v, the row x, its sizes s, columns, a multiple of the lanes, and τ:
+    x −= v w and s += |v w| with w = τ vᵀx.
+    """
+    unrolled = 4
+
+    def write(code: Code, v: Any, row: Any, sizes: Any, columns: Any, factor: Any) -> None:
+        def dot(count: int) -> Callable[[Code, Any, Values], Values]:
+            def step(code: Code, d: Any, sums: Values) -> Values:
+                left, right = code.at(v, d), code.at(row, d)
+                added = [
+                    code.multiply_add(
+                        code.get(left, LANES * i), code.get(right, LANES * i), sums[i]
+                    )
+                    for i in range(count)
+                ]
+                return [*added, *sums[count:]]
+
+            return step
+
+        def subtract(code: Code, d: Any, _: Values) -> Values:
+            x, s = code.at(row, d), code.at(sizes, d)
+            change = code.fmul(w, code.get(code.at(v, d)))
+            size = code.select(code.fcmp_ordered("<", change, ZERO), code.fneg(change), change)
+            code.put(code.fsub(code.get(x), change), x)
+            code.put(code.fadd(code.get(s), size), s)
+            return []
+
+        zeros = [ZERO] * unrolled
+        done, *sums = code.loop(WORD(0), columns, LANES * unrolled, zeros, dot(unrolled))
+        _, *sums = code.loop(done, columns, LANES, sums, dot(1))
+        (total, *_) = code.totals([code.fadd(code.fadd(*sums[:2]), code.fadd(*sums[2:]))])
+        w = code.spread(code.fmul(total, code.get(factor, 0, NUMBER)))
+        code.loop(WORD(0), columns, LANES, [], subtract)
+
+    return kernel_of("lyapy_reflect", 5, write)
