@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 FORMAT = "lyapy checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 STATES_KEPT = 2
 NAME = re.compile(r"(state|segment)-(\d{6,})\.h5")
 

@@ -153,8 +153,8 @@ def compare(
         f"in the median, {np.quantile(wrong / error, 0.95):.2g} in 95 %",
         flush=True,
     )
+    return np.array([len(bad), bad.sum(), marked.sum(), np.sum(bad & ~marked)])
 
 
 if __name__ == "__main__":
     main()
-    return np.array([len(bad), bad.sum(), marked.sum(), np.sum(bad & ~marked)])
