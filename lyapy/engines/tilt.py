@@ -68,7 +68,8 @@ def carry_tilt(
     # vectors from the first that vanished on are not known, but do not disturb those before
     size = int(np.cumprod(np.diagonal(factors.upper) > 0.0).sum())
     errors, new = np.zeros(tilt.shape[:2]), np.zeros_like(tilt)
-    noise = _normals(2 * size * image.shape[1], seed).reshape(2, size, SAMPLES, -1)
+    D = image.shape[1]
+    noise = _normals(2 * size * D, seed).reshape(2, size, SAMPLES, D)
     carry(
         factors.upper,
         factors.frame,
