@@ -20,10 +20,10 @@ def filled(k=3, D=4):
     carry.error = np.arange(1.0, k + 1)
     carry.intervals, carry.trailing_intervals, carry.rejections = 5, 6, 7
     carry.largest_spread, carry.norm_excess = 8.0, -9.0
-    carry.tilt = np.tril(np.full((SAMPLES, k, k), 1e-12), -1)
+    carry.tilt = np.triu(np.full((SAMPLES, k, k), 1e-12), 1).swapaxes(0, 1)
     carry.since, carry.noise = np.arange(k) / 2.0, np.arange(k) + 3.0
-    carry.exchange = np.full((SAMPLES, k), 1e-9)
-    carry.turnover = np.full((SAMPLES, k), 1e-18)
+    carry.exchange = np.full((k, SAMPLES), 1e-9)
+    carry.turnover = np.full((k, SAMPLES), 1e-18)
     carry.graded_steps = 11
     return carry
 
@@ -35,11 +35,11 @@ def test_a_carry_begins_with_nothing_counted():
     assert (carry.intervals, carry.trailing_intervals, carry.rejections) == (0, 0, 0)
     assert (carry.largest_spread, carry.graded_steps, carry.split) == (0.0, 0, 3)
     assert (carry.norm_excess, carry.frame_error) == (-math.inf, 0.0)
-    assert carry.tilt.shape == (SAMPLES, 0, 0)
+    assert carry.tilt.shape == (0, SAMPLES, 0)
     for values in (carry.error, carry.since, carry.noise, carry.numerical_error):
         np.testing.assert_array_equal(values, np.zeros(3))
     for sample in (carry.exchange, carry.turnover):
-        np.testing.assert_array_equal(sample, np.zeros((SAMPLES, 3)))
+        np.testing.assert_array_equal(sample, np.zeros((3, SAMPLES)))
 
 
 def test_statistics_are_forgotten_and_the_way_is_not():
@@ -85,7 +85,7 @@ def test_a_frame_is_tilted_until_the_next_interval(large, sign):
     carry = filled()
     carry.since[:] = 0.0
     # a hundredth of the tolerance
-    carry.tilt[2, 1, 0] = sign * large * 1e-10
+    carry.tilt[0, 2, 1] = sign * large * 1e-10
     assert carry.tilted(CONTROL) == (large > 1.0)
     assert carry.tilted(CONTROL._replace(fixed=1)) == (large > 1.0)
     assert not carry.tilted(CONTROL._replace(fixed=2))
@@ -103,8 +103,8 @@ def steps(monkeypatch):
         k = len(frame)
         calls.append((program, coefficients, frame.copy(), limit, tilt, seed))
         log_r = growths.pop() if growths else -np.arange(k, dtype=float)
-        errors = np.full((SAMPLES, k), 1e-9)
-        return GradedStep(-frame, log_r, np.zeros(k), errors, np.full((SAMPLES, k, k), 0.5))
+        errors = np.full((k, SAMPLES), 1e-9)
+        return GradedStep(-frame, log_r, np.zeros(k), errors, np.full((k, SAMPLES, k), 0.5))
 
     monkeypatch.setattr(carry_module, "graded_step", step)
     return calls, growths
@@ -121,18 +121,18 @@ def test_a_graded_step_moves_the_living_rows(steps):
     np.testing.assert_array_equal(carry.frame, np.diag([-1.0, -1.0, 1.0, 0.0])[:3])
     # intervals came in between, so the tilt is what they left of it
     settled = carry_module.settled_tilt(
-        filled().tilt[:, :2, :2], np.arange(2) / 2.0, np.array([3.0, 4.0]), 11
+        filled().tilt[:2, :, :2], np.arange(2) / 2.0, np.array([3.0, 4.0]), 11
     )
     np.testing.assert_array_equal(tilt, settled)
-    np.testing.assert_array_equal(carry.tilt, np.full((SAMPLES, 2, 2), 0.5))
-    np.testing.assert_allclose(carry.exchange, np.tile([2e-9, 2e-9, 1e-9], (SAMPLES, 1)))
-    np.testing.assert_allclose(carry.turnover, np.tile([2e-18, 2e-18, 1e-18], (SAMPLES, 1)))
+    np.testing.assert_array_equal(carry.tilt, np.full((2, SAMPLES, 2), 0.5))
+    np.testing.assert_allclose(carry.exchange, np.tile([2e-9, 2e-9, 1e-9], (SAMPLES, 1)).T)
+    np.testing.assert_allclose(carry.turnover, np.tile([2e-18, 2e-18, 1e-18], (SAMPLES, 1)).T)
     assert (carry.graded_steps, carry.intervals) == (12, 6)
     assert not carry.since.any() and not carry.noise.any()
     assert carry.rate == 30.0
     # none since, so the tilt goes on as it is
     carry.take_graded_step("program", "coefficients", 2, 30.0, CONTROL)
-    np.testing.assert_array_equal(calls[1][4], np.full((SAMPLES, 2, 2), 0.5))
+    np.testing.assert_array_equal(calls[1][4], np.full((2, SAMPLES, 2), 0.5))
     assert calls[1][5] == 12
 
 
@@ -141,7 +141,7 @@ def test_the_first_graded_step_begins_with_what_intervals_left(steps):
     carry = Carry(np.eye(3))
     carry.noise[:] = 2.0
     carry.take_graded_step("program", "coefficients", 3, 30.0, CONTROL)
-    settled = carry_module.settled_tilt(np.zeros((SAMPLES, 0, 0)), np.zeros(3), carry.noise + 2, 0)
+    settled = carry_module.settled_tilt(np.zeros((0, SAMPLES, 0)), np.zeros(3), carry.noise + 2, 0)
     np.testing.assert_array_equal(calls[0][4], settled)
 
 
@@ -206,8 +206,8 @@ def test_an_end_adds_its_statistics_to_its_rows():
     end.largest_spread = 9.0
     carry.add(end, slice(1, None))
     np.testing.assert_array_equal(carry.error, [1.0, 3.0, 5.0])
-    np.testing.assert_allclose(carry.exchange, np.tile([1e-9, 2e-9, 2e-9], (SAMPLES, 1)))
-    np.testing.assert_allclose(carry.turnover, np.tile([1e-18, 2e-18, 2e-18], (SAMPLES, 1)))
+    np.testing.assert_allclose(carry.exchange, np.tile([1e-9, 2e-9, 2e-9], (SAMPLES, 1)).T)
+    np.testing.assert_allclose(carry.turnover, np.tile([1e-18, 2e-18, 2e-18], (SAMPLES, 1)).T)
     assert (carry.rejections, carry.largest_spread, carry.intervals) == (14, 9.0, 5)
     end.largest_spread = 1.0
     carry.add(end, slice(1, None))

@@ -11,7 +11,7 @@ from lyapy.engines.tilt import SAMPLES
 from lyapy.program import Assignment, Block, Program, Term
 
 D = 4
-NO_TILT = np.zeros((SAMPLES, D, D))
+NO_TILT = np.zeros((D, SAMPLES, D))
 # the tolerance over the unit roundoff, of which a stage's sizes may use a hundredth
 LIMIT = math.log(1e4)
 
@@ -46,9 +46,10 @@ def calls(monkeypatch):
     """What `carry_tilt` is called with, once for each QR."""
     found = []
 
-    def record(factors, reach, tilt, seed):
-        found.append((factors, reach, tilt, seed))
-        return carry(factors, reach, tilt, seed)
+    def record(factors, image, reach, tilt, seed):
+        np.testing.assert_allclose(factors.upper.T @ factors.frame, image, rtol=1e-12, atol=1e-15)
+        found.append((factors, image, reach, tilt, seed))
+        return carry(factors, image, reach, tilt, seed)
 
     carry = graded.carry_tilt
     monkeypatch.setattr(graded, "carry_tilt", record)
@@ -57,7 +58,7 @@ def calls(monkeypatch):
 
 def test_a_map_without_stages_takes_one_qr():
     program = product_of(scaled([0, -3, -1, -2], 1))._replace(stages=())
-    found = graded_step(program, np.ones(1), np.eye(D)[:3], LIMIT, NO_TILT[:, :3, :3], 5)
+    found = graded_step(program, np.ones(1), np.eye(D)[:3], LIMIT, NO_TILT[:3, :, :3], 5)
     frame, log_r = plain_qr(np.eye(D)[:3] @ program.assignments[0].terms[0].matrix.T)
     np.testing.assert_allclose(found.log_r, log_r, rtol=1e-12)
     np.testing.assert_allclose(found.frame, frame, atol=1e-12)
@@ -97,7 +98,7 @@ def test_rounding_reaches_as_far_as_the_sums_that_are_rounded(calls):
     like, first, second = scaled([0] * 4, 1), scaled([0, -4, -2, -6], 2), scaled([0, -3, 0, -1], 3)
     program = product_of(like, first, second)
     found = graded_step(program, np.ones(1), -np.eye(D), LIMIT, NO_TILT, 5)
-    (before, reach_first, *_), (_, reach_second, *_) = calls
+    (before, _, reach_first, *_), (_, _, reach_second, *_) = calls
     np.testing.assert_allclose(reach_first.T, np.abs(first) @ np.abs(like), rtol=1e-12)
     np.testing.assert_allclose(reach_second.T, np.abs(second) @ np.abs(before.frame.T), rtol=1e-12)
     assert found.frame is calls[1][0].frame
@@ -105,12 +106,12 @@ def test_rounding_reaches_as_far_as_the_sums_that_are_rounded(calls):
 
 def test_the_tilt_goes_from_stage_to_stage_and_its_errors_add_up(calls):
     rng = np.random.default_rng(3)
-    tilt = np.tril(1e-3 * rng.normal(size=(SAMPLES, D, D)), -1)
+    tilt = np.triu(1e-3 * rng.normal(size=(SAMPLES, D, D)), 1).swapaxes(0, 1)
     program = product_of(scaled([0, -4, -2, -6], 1), scaled([-5, 0, -1, -3], 2))
     found = graded_step(program, np.ones(1), np.eye(D), LIMIT, tilt, 5)
-    assert calls[0][2] is tilt
+    assert calls[0][3] is tilt
     ends = [graded.carry_tilt(*call) for call in list(calls)]
-    np.testing.assert_array_equal(calls[1][2], ends[0][1])
+    np.testing.assert_array_equal(calls[1][3], ends[0][1])
     np.testing.assert_array_equal(found.tilt, ends[1][1])
     np.testing.assert_array_equal(found.errors, ends[0][0] + ends[1][0])
 
@@ -119,7 +120,7 @@ def test_no_two_stages_share_their_sample_of_rounding(calls):
     program = product_of(*(scaled([0, -4, -2, -6], seed) for seed in range(3)))
     for seed in range(6):
         graded_step(program, np.ones(1), np.eye(D), LIMIT, NO_TILT, seed)
-    assert sorted(call[3] for call in calls) == list(range(18))
+    assert sorted(call[4] for call in calls) == list(range(18))
 
 
 def test_what_vanishes_is_dead():

@@ -67,7 +67,7 @@ def carry_tilt(
 
     # vectors from the first that vanished on are not known, but do not disturb those before
     size = int(np.cumprod(np.diagonal(factors.upper) > 0.0).sum())
-    errors, new = np.zeros(tilt.shape[:2]), np.zeros_like(tilt)
+    errors, new = np.zeros(tilt.shape[:2]), np.zeros(tilt.shape)
     D = image.shape[1]
     noise = _normals(2 * size * D, seed).reshape(2, size, SAMPLES, D)
     carry(
