@@ -19,6 +19,8 @@ from lyapy.engines.gpu.device import Device
 
 # each of them CuPy has, which `test_gpu_stand_in` looks up where CuPy is installed
 VIEWS = (np.diagonal, np.split, np.swapaxes, np.moveaxis, np.broadcast_to, np.reshape)
+# what takes room only
+UNLAUNCHED = (*VIEWS, np.empty_like)
 FUNCTIONS = (
     *VIEWS,
     *(np.concatenate, np.stack, np.where, np.clip),
@@ -92,7 +94,7 @@ class DeviceArray(NDArrayOperatorsMixin):
         if function not in FUNCTIONS or not all(issubclass(t, DeviceArray) for t in types):
             names = ", ".join(sorted(t.__name__ for t in types))
             raise TypeError(f"{function.__name__} of {names} is not a function of the device")
-        if function not in VIEWS:
+        if function not in UNLAUNCHED:
             _launch(function)
         if function is np.split:
             # where to cut lies on the host
@@ -115,10 +117,12 @@ class DeviceArray(NDArrayOperatorsMixin):
 
     # CuPy does not take NumPy's matmul, which is no function of single numbers
     def __matmul__(self, other):
-        _launch("matmul")
         if not isinstance(other, DeviceArray):
             return NotImplemented
-        return DeviceArray(_data(self) @ _data(other))
+        # results lie row by row, whatever the operands do
+        one, two = _operand(self), _operand(other)
+        _launch("matmul")
+        return DeviceArray(np.ascontiguousarray(_data(one) @ _data(two)))
 
     def __rmatmul__(self, other):
         raise TypeError("a NumPy array is multiplied with one of the device; use to_device")
@@ -155,7 +159,10 @@ class DeviceArray(NDArrayOperatorsMixin):
         return DeviceArray(self._data.copy())
 
     def reshape(self, *shape):
-        return DeviceArray(self._data.reshape(*shape))
+        found = self._data.reshape(*shape)
+        if not np.shares_memory(found, self._data):
+            _launch(np.reshape)
+        return DeviceArray(found)
 
     def sum(self, axis=None):
         return np.sum(self, axis=axis)
@@ -200,8 +207,20 @@ class DeviceSparse:
     def __matmul__(self, other):
         if not isinstance(other, DeviceArray) or other.ndim != 2:
             raise TypeError("sparse rows multiply a matrix of the device")
+        _operand(other)
         _launch(DeviceSparse.__matmul__)
         return DeviceArray(np.asfortranarray(self._rows @ other._data))
+
+
+def _operand(array):
+    """Return an operand of a product as CuPy hands it to cuBLAS: copied where it is not in order.
+
+    Matrices may be transposed, stacks of them may not.
+    """
+    flags = array.flags
+    if flags.c_contiguous or (array.ndim == 2 and flags.f_contiguous):
+        return array
+    return array.copy()
 
 
 def _launch(function):
@@ -268,6 +287,10 @@ def compile_kernel(text, name):
         assert grid > 0
         assert shared <= SHARED_BYTES
         values = tuple(map(_data, arguments))
+        # a kernel reads row after row, but for frames whose rows' distance it is told
+        loose = {"orthonormalize": (0,), "combine": (1,)}.get(name, ())
+        for i, value in enumerate(values):
+            assert isinstance(value, int) or value.flags.c_contiguous or i in loose, (name, i)
         # many threads do what a few do, and more slowly
         blocks = grid if "__shared__" in text else min(grid, 3)
         stand_in_kernels.run(text, name, blocks, min(block, 4), values, shared)

@@ -7,12 +7,33 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import lyapy
 from lyapy.cli import main
 from lyapy.engines.gpu import device
 from lyapy.errors import DeviceError
+
+
+def raw_kernels():
+    """RawKernel, with what its objects of the same text share: one function, and its limit."""
+    limits = {}
+
+    class RawKernel:
+        def __init__(self, text, name, options):
+            self.text = text
+
+        def __setattr__(self, name, value):
+            if name == "max_dynamic_shared_size_bytes":
+                limits[self.text] = value
+            object.__setattr__(self, name, value)
+
+        def __call__(self, grid, block, arguments, shared_mem):
+            if shared_mem > limits.get(self.text, 48 * 1024):
+                raise RuntimeError("CUDA_ERROR_INVALID_VALUE: invalid argument")
+
+    return RawKernel
 
 
 def cupy_of(devices):
@@ -33,10 +54,12 @@ def cupy_of(devices):
     )
     current = SimpleNamespace(mem_info=(3 * 10**9, 8 * 10**9), use=None)
     return SimpleNamespace(
+        eye=np.eye,
+        RawKernel=raw_kernels(),
         cuda=SimpleNamespace(runtime=runtime, Device=lambda number: nullcontext(current)),
         get_default_memory_pool=lambda: SimpleNamespace(free_bytes=lambda: 10**9),
         asarray=None,
-        asnumpy=None,
+        asnumpy=np.asarray,
         __version__="14.2.0",
         __spec__=object(),
     )
@@ -76,6 +99,33 @@ def test_a_machine_with_two_gpus(monkeypatch, capsys):
     assert [found.name[:5] for found in device.find_devices()] == ["GPU 0", "GPU 1"]
     assert main(["info", "--system"]) == 0
     assert re.search(r"^GPU: GPU 0.* free; GPU 1.* free$", capsys.readouterr().out, re.M)
+
+
+def test_frames_of_two_sizes_in_shared_memory(monkeypatch):
+    """The kernel of the second is the same function; it does not take the first one's room."""
+    monkeypatch.setitem(sys.modules, "cupy", cupy_of(1))
+    (found,) = device.find_devices()
+    large, small = (found.compile_kernel("the same text", "orthonormalize") for _ in range(2))
+    for launch, shared in ((large, 200_000), (small, 60_000), (large, 200_000), (small, 1_000)):
+        launch(1, 32, (), shared)
+
+
+@pytest.mark.parametrize("broken", ["eye", "asnumpy"])
+def test_a_gpu_that_cannot_be_used(broken, monkeypatch, capsys):
+    """CuPy's wheel comes without CUDA's compiler and cuBLAS, and a card may be another's."""
+
+    def missing(*arguments):
+        raise RuntimeError("Failed to find libnvrtc.so\nsearched in many places")
+
+    cupy = cupy_of(1)
+    setattr(cupy, broken, missing)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    message = r"finds an NVIDIA GPU, but cannot use it \(.*libnvrtc.so\).*cupy-cuda12x\[ctk\]"
+    with pytest.raises(DeviceError, match=message):
+        device.find_devices()
+    assert main(["info", "--system"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^GPU: none: backend='cupy' finds an NVIDIA GPU", out, re.M)
 
 
 def test_a_machine_without_cupy(monkeypatch, capsys):

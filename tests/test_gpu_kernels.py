@@ -9,12 +9,15 @@ from conftest import Rate
 
 import lyapy
 from lyapy.cells import CELLS
+from lyapy.engines.gpu.counting import Counting
 from lyapy.engines.gpu.device import COMPILER
 from lyapy.engines.gpu.fused_forward import FusedForward
 from lyapy.engines.gpu.fused_step import FusedStep
 from lyapy.engines.gpu.precision import PRECISIONS
+from lyapy.engines.gpu.qr import Orthonormal
 from lyapy.engines.gpu.shared_qr import ADDERS, TEXT, SharedQR, fits, shared_bytes
 from lyapy.engines.gpu.step import BatchStep
+from lyapy.engines.gpu.trace import NotTraceableError, Tape, Traced
 from lyapy.forward import forward_chunk
 from lyapy.network import Network
 
@@ -141,6 +144,38 @@ def test_a_missing_barrier_is_seen():
         stand_in_kernels.run(text, "orthonormalize", 1, 32, arguments, shared, backwards)
         results.append(found[0])
     assert not np.array_equal(*results)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_growth_and_errors_are_counted_by_a_kernel(hidden):
+    """From the same text as by the array module's functions, and as the CPU's bookkeeping does."""
+    log_r, duals = -9.0 * np.abs(numbers(3, 7)), numbers(3, 7, seed=1)
+    growth, error = numbers(3, 7, seed=2), np.abs(numbers(3, 7, seed=3))
+    extremes = np.stack([log_r.max(axis=1), log_r.min(axis=1), np.abs(duals).max(axis=1)])
+    top, limit, roundoff = extremes[0][:, None], 10.0, 1e-7
+    noise = np.exp(top) * np.maximum(np.exp(-log_r), np.abs(duals))
+    raised = np.logaddexp(log_r, np.log(9 * roundoff) + top)
+    below = hidden & (top - log_r > limit)
+    assert below.any() == hidden
+    wanted = growth + np.where(below, raised, log_r), error + roundoff * noise, noise
+    for kernels in (False, True):
+        device = stand_in.stand_in(kernels=kernels)
+        arrays = map(device.to_device, (log_r, duals, extremes, growth, error))
+        log_r_, duals_, extremes_, *totals = arrays
+        found = Counting(device, 9, limit, roundoff)(
+            Orthonormal(None, log_r_, duals_, extremes_), *totals, hidden
+        )
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(device.to_host(one), other, rtol=1e-14)
+
+
+def test_an_entry_of_a_state_is_not_traced():
+    """It would be that of the first trajectory, for all."""
+    tape = Tape()
+    state, weight = (Traced(tape, tape.add(("read", name, 0), 3)) for name in ("state", "c0"))
+    assert weight[1].shape == ()
+    with pytest.raises(NotTraceableError, match="what differs among trajectories"):
+        state[1]
 
 
 def test_which_frames_fit_into_shared_memory():

@@ -15,6 +15,9 @@ from ...types import Array
 __all__ = ["Device", "Kernel", "describe_devices", "find_devices"]
 
 INSTALL = "python -m pip install 'lyapy[cuda12]' (or cuda13, as nvidia-smi shows)"
+LIBRARIES = "python -m pip install 'cupy-cuda12x[ctk]' (or cuda13x)"
+# bytes of shared memory that a block has without asking
+UNASKED = 48 * 1024
 # products and sums are rounded one by one, as on the CPU
 COMPILER = ("-std=c++14", "--fmad=false")
 
@@ -94,7 +97,15 @@ def find_devices() -> tuple[Device, ...]:
             "backend='cupy' finds no NVIDIA GPU; CUDA_VISIBLE_DEVICES may hide it, or use "
             "backend='numba'"
         )
-    return tuple(_device(cupy, number) for number in range(count))
+    try:
+        return tuple(_device(cupy, number) for number in range(count))
+    except Exception as error:
+        # a card that others have to themselves, CUDA's compiler or cuBLAS not installed
+        first = str(error).strip().partition("\n")[0]
+        raise DeviceError(
+            f"backend='cupy' finds an NVIDIA GPU, but cannot use it ({first}); it may be taken, "
+            f"or CUDA's libraries may be missing: {LIBRARIES}; or use backend='numba'"
+        ) from error
 
 
 def describe_devices() -> str:
@@ -107,7 +118,11 @@ def describe_devices() -> str:
 
 
 def _device(cupy: Any, number: int) -> Device:
+    with cupy.cuda.Device(number):
+        # compiles, multiplies and comes back: what else would fail in the middle of a run
+        cupy.asnumpy(cupy.eye(2) @ cupy.eye(2) + 1.0)
     properties = cupy.cuda.runtime.getDeviceProperties(number)
+    shared = int(properties["sharedMemPerBlockOptin"])
     version = cupy.cuda.runtime.runtimeGetVersion()
     cuda = f"CUDA {version // 1000}.{version % 1000 // 10}"
     return Device(
@@ -117,20 +132,22 @@ def _device(cupy: Any, number: int) -> Device:
         free_bytes=lambda: _free_bytes(cupy, number),
         activate=lambda: cupy.cuda.Device(number).use(),
         to_sparse=lambda matrix: _to_sparse(cupy, matrix),
-        compile_kernel=lambda text, name: _compile(cupy, text, name),
-        shared_bytes=int(properties["sharedMemPerBlockOptin"]),
+        compile_kernel=lambda text, name: _compile(cupy, text, name, shared),
+        shared_bytes=shared,
     )
 
 
-def _compile(cupy: Any, text: str, name: str) -> Kernel:
+def _compile(cupy: Any, text: str, name: str, most: int) -> Kernel:
     kernel = cupy.RawKernel(text, name, options=COMPILER)
-    allowed = 0
+    asked = False
 
     def launch(grid: int, block: int, arguments: tuple[Any, ...], shared: int = 0) -> None:
-        nonlocal allowed
-        if shared > allowed:
-            # more than 48 KiB are to be asked for
-            kernel.max_dynamic_shared_size_bytes = allowed = shared
+        nonlocal asked
+        if shared > UNASKED and not asked:
+            # all that there is: kernels of the same text are one function, and the last to ask
+            # decides for all
+            kernel.max_dynamic_shared_size_bytes = most
+            asked = True
         kernel((grid,), (block,), arguments, shared_mem=shared)
 
     return launch

@@ -94,8 +94,16 @@ class FusedStep:
         frame, stride = even(frame)
         (B, k, _), width = frame.shape, self.program.width
         new = np.empty_like(frame, shape=(B, k, width))
+        # blocks of frames that products read, in order
+        ordered: dict[tuple[Block, bool], Array] = {}
         for target, products, kernel in self.parts:
-            found = [_multiply(one, coefficients, frame, new, target.size) for one in products]
+            found = []
+            for one in products:
+                place = one.source, one.new
+                if place not in ordered:
+                    block = (new if one.new else frame)[..., one.source.columns]
+                    ordered[place] = block if block.flags.c_contiguous else block.copy()
+                found.append(_multiply(one, coefficients, ordered[place], target.size))
             if kernel is not None:
                 arrays = (coefficients, frame, new, *found)
                 kernel(
@@ -119,10 +127,8 @@ def even(frame: Array) -> tuple[Array, int]:
     return frame, apart // itemsize
 
 
-def _multiply(product: _Product, coefficients: Array, frame: Array, new: Array, rows: int) -> Array:
-    B, k, _ = frame.shape
-    source, n = product.source, product.source.size
-    vectors = (new if product.new else frame)[..., source.columns]
+def _multiply(product: _Product, coefficients: Array, vectors: Array, rows: int) -> Array:
+    B, k, n = vectors.shape
     if product.right is not None:
         vectors = vectors * coefficients[:, None, product.right.entries]
     if product.matrix is not None:
@@ -131,7 +137,7 @@ def _multiply(product: _Product, coefficients: Array, frame: Array, new: Array, 
             return sparse.product(flat, product.matrix).reshape(B, k, rows)
         return (flat @ product.matrix).reshape(B, k, rows)
     assert product.kernel is not None
-    matrices = np.empty_like(frame, shape=(B, n, rows))
+    matrices = np.empty_like(vectors, shape=(B, n, rows))
     arguments = (coefficients, matrices, *product.arrays, B, coefficients.shape[1])
     product.kernel(grid_for(B * n * rows), BLOCK, arguments)
     return vectors @ matrices

@@ -29,6 +29,7 @@ FUNCTIONS = {
     "less_equal": "({0} <= {1})",
     "log": "log({0})",
     "log1p": "log1p({0})",
+    "logaddexp": "(fmax({0}, {1}) + log1p(exp(-fabs({0} - {1}))))",
     "logical_and": "({0} && {1})",
     "logical_not": "(!{0})",
     "logical_or": "({0} || {1})",

@@ -18,6 +18,7 @@ from ..interval import (
     next_rate,
     shortened,
 )
+from .counting import Counting
 from .device import Device
 from .precision import Precision
 from .qr import Orthonormal, dual_signs, first_panel, orthonormalize
@@ -84,6 +85,7 @@ class BatchTangent:
         self.longest_panel = self.panel = 1 if shared else first_panel(k)
         self.identity = self._to_device(np.eye(self.panel))
         self.signs = self._to_device(dual_signs(k))
+        self.count = Counting(device, D, control.limit, precision.roundoff)
         self.rate = UNKNOWN_RATE
         self.fallbacks = 0
         # what E of the panels may be; rounding alone makes a few u
@@ -127,7 +129,8 @@ class BatchTangent:
                 failed |= tried.spread > limit
             if failed.all():
                 break
-            noise = self._count(tried, growth, error, worst > limit)
+            hidden = worst > limit
+            growth, error, noise = self.count(tried.found, growth, error, hidden)
             largest = np.where(failed, largest, np.maximum(largest, tried.spread))
             worst = float(tried.spread[~failed].max(initial=0.0))
             self.rate = next_rate(self.rate, worst, steps)
@@ -171,23 +174,3 @@ class BatchTangent:
         spread = disturbed_spread(spread, largest, dual)
         extent = max(abs(largest), abs(smallest))
         return max(spread, extent * limit / self.precision.log_range)
-
-    def _count(self, tried: _Interval, growth: Array, error: Array, hidden: bool) -> Array:
-        """Add an interval's growth and estimated errors, and return its noise (B, rows).
-
-        This is what `lyapy.engines.carry.Carry` does in `count` and `settle`.
-        """
-        log_r, roundoff = tried.found.log_r, self.precision.roundoff
-        top = np.max(log_r, axis=1)[:, None]
-        noise = np.exp(top) * np.maximum(np.exp(-log_r), np.abs(tried.found.duals))
-        error += roundoff * noise
-        if hidden:
-            floor = np.log(tried.found.frame.shape[2] * roundoff) + top
-            below = top - log_r > self.control.limit
-            log_r = np.where(below, np.logaddexp(log_r, floor), log_r)
-        growth += log_r
-        return noise
-
-    def save(self) -> dict[str, Any]:
-        """Return what decides on the intervals from here on."""
-        return {"rate": self.rate, "panel": self.panel, "fallbacks": self.fallbacks}

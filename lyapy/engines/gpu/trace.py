@@ -18,6 +18,10 @@ from ...types import Array
 __all__ = ["Matrix", "NotTraceableError", "Tape", "Target", "Traced"]
 
 
+# sources that are not the same for all trajectories, besides products
+VARYING = ("state", "drive")
+
+
 class NotTraceableError(TypeError):
     """A step does what kernels are not written for; it is computed operation by operation."""
 
@@ -113,8 +117,8 @@ class Traced(NDArrayOperatorsMixin):
     def __getitem__(self, key: Any) -> Traced:
         if isinstance(key, int):
             name, source, start = self.tape.entries[self.number]
-            if name != "read":
-                raise NotTraceableError("an entry of an expression")
+            if name != "read" or source in VARYING or source.startswith("p"):
+                raise NotTraceableError("an entry of what differs among trajectories")
             return Traced(self.tape, self.tape.add(("element", source, start + key), 0))
         return Traced(self.tape, self.tape.cut(self.number, *_span(key, len(self))))
 
