@@ -1,8 +1,8 @@
 """Kernels in CUDA C++ without CUDA: the host's compiler makes them, a loop runs their threads.
 
 The threads of a block are fibers that give way to one another at __syncthreads(), in an order that
-can be chosen: what depends on it lacks a barrier. Arrays passed to a kernel must belong together,
-and integers are 64 bits wide, as CuPy passes them.
+is drawn anew after each: what depends on it lacks a barrier. Arrays passed to a kernel must
+belong together, and integers are 64 bits wide, as CuPy passes them.
 """
 
 import ctypes
@@ -23,18 +23,28 @@ FLAGS += ("-Wno-unused",)
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lyapy-test-kernels"
 SIGNATURE = re.compile(r"__global__ void (\w+)\(([^)]*)\)")
 DYNAMIC = "extern __shared__ double memory[];"
-# after each barrier all fibers run up to the next, from the first thread to the last or back
+# from one barrier to the next all threads run in an order of their own: 0 from the first to the
+# last, 1 back, other numbers at random
 SHIM = """
 #include <cmath>
+#include <vector>
 using namespace std;
 #define __global__
 struct Dim { int x; };
 static thread_local Dim threadIdx, blockIdx, blockDim, gridDim;
 static thread_local void** given;
+static thread_local unsigned long long drawn;
+static void arrange(vector<int>& order, long long kind) {
+    const int n = order.size();
+    for (int i = 0; i < n; i++) order[i] = kind == 1 ? n - 1 - i : i;
+    for (int i = n - 1; i > 0 && kind > 1; i--) {
+        drawn = drawn * 6364136223846793005ull + 1442695040888963407ull;
+        swap(order[i], order[(drawn >> 33) % (i + 1)]);
+    }
+}
 """
 BARRIERS = """
 #include <cstdlib>
-#include <vector>
 #include <ucontext.h>
 static thread_local double* dynamic_shared;
 static thread_local ucontext_t scheduler;
@@ -43,23 +53,29 @@ static thread_local vector<bool>* done;
 static inline void __syncthreads() { swapcontext(&(*fibers)[threadIdx.x], &scheduler); }
 """
 ONE_AFTER_ANOTHER = """
-extern "C" void launch(long long grid, long long block, long long, long long backwards,
+extern "C" void launch(long long grid, long long block, long long, long long kind,
                        void** arguments) {
     given = arguments;
+    drawn = kind;
+    vector<int> order(block);
     gridDim.x = grid;
     blockDim.x = block;
-    for (blockIdx.x = 0; blockIdx.x < grid; blockIdx.x++)
-        for (int i = 0; i < block; i++) {
-            threadIdx.x = backwards ? block - 1 - i : i;
+    for (blockIdx.x = 0; blockIdx.x < grid; blockIdx.x++) {
+        arrange(order, kind);
+        for (int at : order) {
+            threadIdx.x = at;
             NAME(ARGUMENTS);
         }
+    }
 }
 """
 SIDE_BY_SIDE = """
 static void fiber() { NAME(ARGUMENTS); (*done)[threadIdx.x] = true; }
-extern "C" void launch(long long grid, long long block, long long shared, long long backwards,
+extern "C" void launch(long long grid, long long block, long long shared, long long kind,
                        void** arguments) {
     given = arguments;
+    drawn = kind;
+    vector<int> order(block);
     gridDim.x = grid;
     blockDim.x = block;
     for (int b = 0; b < grid; b++) {
@@ -83,8 +99,8 @@ extern "C" void launch(long long grid, long long block, long long shared, long l
         for (bool left = true; left;) {
             left = false;
             int waiting = 0;
-            for (int i = 0; i < block; i++) {
-                const int at = backwards ? block - 1 - i : i;
+            arrange(order, kind);
+            for (int at : order) {
                 if (ended[at]) continue;
                 threadIdx.x = at;
                 swapcontext(&scheduler, &contexts[at]);
@@ -139,7 +155,7 @@ def dtype_of(type_name, text):
     return np.dtype({"double": "float64", "float": "float32"}[found])
 
 
-def run(text, name, grid, block, arrays_and_numbers, shared, backwards=False):
+def run(text, name, grid, block, arrays_and_numbers, shared, order=0):
     """Launch a kernel; arguments are arrays of the host and whole numbers."""
     launch, types = library(text, name)
     assert len(types) == len(arrays_and_numbers), (name, types, len(arrays_and_numbers))
@@ -154,5 +170,5 @@ def run(text, name, grid, block, arrays_and_numbers, shared, backwards=False):
             kept.append(ctypes.c_longlong(value))
             pointers.append(ctypes.addressof(kept[-1]))
     packed = (ctypes.c_void_p * len(pointers))(*pointers)
-    numbers = (ctypes.c_longlong(int(number)) for number in (grid, block, shared, backwards))
+    numbers = (ctypes.c_longlong(int(number)) for number in (grid, block, shared, order))
     launch(*numbers, packed)

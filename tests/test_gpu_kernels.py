@@ -112,38 +112,41 @@ def test_orthonormalization_in_shared_memory(k, D, precision):
         np.testing.assert_allclose(duals, wanted, rtol=atol * np.linalg.cond(upper))
 
 
+ORDERS = range(10)
+WHOLE = "typedef double real;\n" + f"#define ADDERS {ADDERS}\n" + TEXT
+BARRIER = "__syncthreads();"
+
+
+def orthonormalized(text, threads, order):
+    """Return all results of the kernel."""
+    # more columns than add up norms
+    k, D, B = 9, 40, 2
+    found = [np.zeros((B, k, D)), *np.zeros((2, B, k)), np.zeros((3, B))]
+    arguments = (numbers(B, k, D), np.ones(k), *found, k, D, D)
+    shared = shared_bytes(k, D, 8)
+    stand_in_kernels.run(text, "orthonormalize", B, threads, arguments, shared, order)
+    return np.concatenate([array.ravel() for array in found])
+
+
 @pytest.mark.parametrize("threads", [1, 3, 256])
-@pytest.mark.parametrize("backwards", [False, True])
-def test_the_order_of_threads_does_not_matter(threads, backwards):
+def test_the_order_of_threads_does_not_matter(threads):
     """Where it did, a barrier would be missing."""
-    k, D = 9, 12
-    text = "typedef double real;\n" + f"#define ADDERS {ADDERS}\n" + TEXT
-    rows, signs = numbers(2, k, D), np.ones(k)
-    results = []
-    for way in ((1, False), (threads, backwards)):
-        found = [np.zeros((2, k, D)), *np.zeros((2, 2, k)), np.zeros((3, 2))]
-        arguments = (rows, signs, *found, k, D, D)
-        shared = shared_bytes(k, D, 8)
-        stand_in_kernels.run(text, "orthonormalize", 2, way[0], arguments, shared, way[1])
-        results.append(found)
-    for one, other in zip(*results, strict=True):
-        np.testing.assert_array_equal(one, other)
+    wanted = orthonormalized(WHOLE, 1, 0)
+    for order in ORDERS:
+        np.testing.assert_array_equal(orthonormalized(WHOLE, threads, order), wanted)
 
 
-def test_a_missing_barrier_is_seen():
-    """The check of the order of threads can fail."""
-    k, D = 9, 12
-    text = "typedef double real;\n" + f"#define ADDERS {ADDERS}\n" + TEXT
-    head, _, rest = text.rpartition("__syncthreads();")
-    text = head + rest
-    rows, results = numbers(1, k, D), []
-    for backwards in (False, True):
-        found = [np.zeros((1, k, D)), *np.zeros((2, 1, k)), np.zeros((3, 1))]
-        arguments = (rows, np.ones(k), *found, k, D, D)
-        shared = shared_bytes(k, D, 8)
-        stand_in_kernels.run(text, "orthonormalize", 1, 32, arguments, shared, backwards)
-        results.append(found[0])
-    assert not np.array_equal(*results)
+@pytest.mark.parametrize("which", range(WHOLE.count(BARRIER)))
+def test_a_missing_barrier_is_seen(which):
+    """Any of them: the check of the order of threads can fail."""
+    parts = WHOLE.split(BARRIER)
+    text = (
+        BARRIER.join(parts[: which + 1]) + BARRIER.join(["", *parts[which + 1 :]])[len(BARRIER) :]
+    )
+    assert text.count(BARRIER) == WHOLE.count(BARRIER) - 1
+    wanted = orthonormalized(WHOLE, 1, 0)
+    same = [np.array_equal(orthonormalized(text, 64, order), wanted) for order in ORDERS]
+    assert not all(same)
 
 
 @pytest.mark.parametrize("hidden", [False, True])

@@ -73,13 +73,16 @@ class Counting:
     def _text(self, hidden: bool) -> str:
         """Return the kernel, in which each entry of (B, k) is a vector of one entry."""
         tape = Tape()
-        given = [Traced(tape, tape.add(("read", name, 0), 1)) for name in GIVEN]
+        growth, error, log_r, duals = (
+            Traced(tape, tape.add(("read", name, 0), 1)) for name in GIVEN
+        )
         # the largest log R_ii stands first among the extremes
         top = Traced(tape, tape.add(("element", "extremes", "b / k"), 0))
         places = {name: Place(name, 1) for name in (*GIVEN, "noise", "extremes")}
+        values = self._counted(growth, error, log_r, duals, top, hidden)
         results = [
             Written(places[name], 0, 1, value.number)
-            for name, value in zip(RESULTS, self._counted(*given, top, hidden), strict=True)
+            for name, value in zip(RESULTS, values, strict=True)
         ]
         parameters = [f"double* {name}" for name in RESULTS]
         parameters += [f"const double* {name}" for name in ("log_r", "duals", "extremes")]
