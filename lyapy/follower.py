@@ -11,6 +11,7 @@ import numpy as np
 from .engines.carry import Carry
 from .engines.decoupled import DecoupledTangent
 from .engines.full import FullTangent, Tangent
+from .engines.gpu.choices import CHOICES
 from .engines.gpu.device import Device
 from .engines.tangent_step import orthonormalize, tangent_step
 from .forward import LayerForward
@@ -42,9 +43,10 @@ class Engine(NamedTuple):
     devices: tuple[Device, ...] = ()
 
     def settings(self) -> dict[str, str]:
-        """Return what a result tells of the engine: its name, and the cards it runs on."""
+        """Return what a result tells of the engine: its name, the cards, and the ways chosen."""
         cards = ", ".join(sorted({device.name for device in self.devices}))
-        return {"backend": self.name} | ({"gpu": cards} if cards else {})
+        told = {"gpu": cards, "gpu_choices": str(CHOICES)} if cards else {}
+        return {"backend": self.name} | told
 
 
 class PartResult(NamedTuple):

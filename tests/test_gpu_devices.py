@@ -9,8 +9,9 @@ import pytest
 import stand_in
 
 import lyapy
-from lyapy import engines, lyapunov_spectrum, schedule
+from lyapy import engines, follower, lyapunov_spectrum, schedule
 from lyapy.engines.gpu import batch, running
+from lyapy.engines.gpu.choices import CHOICES
 from lyapy.errors import Interrupted
 from lyapy.run_file import STORED
 
@@ -125,6 +126,30 @@ def test_a_run_on_another_card_is_told(monkeypatch, tmp_path):
     with pytest.warns(RuntimeWarning, match="gpu is 'one card' there"):
         found = lyapunov_spectrum(network, **options)
     assert any("gpu is" in change for change in found.settings["environment_changes"])
+
+
+def test_a_run_with_other_choices_is_told(devices, monkeypatch, tmp_path):
+    """Thresholds that were measured while it was interrupted change its last bits."""
+    devices(1)
+    options = {"backend": "cupy", "checkpoint": tmp_path / "run.h5"}
+    monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
+    advance, done = batch.Batch.advance, []
+
+    def interrupted(self):
+        done.append(1)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        return advance(self)
+
+    monkeypatch.setattr(batch.Batch, "advance", interrupted)
+    with pytest.raises(Interrupted):
+        lyapunov_spectrum(NETWORK, DRIVE, **options)
+    monkeypatch.setattr(follower, "CHOICES", CHOICES._replace(longest_panel=16))
+    with pytest.raises(ValueError, match="gpu_choices is 'shared_vectors "):
+        lyapunov_spectrum(NETWORK, DRIVE, require_identical=True, **options)
+    with pytest.warns(RuntimeWarning, match="gpu_choices is 'shared_vectors "):
+        found = lyapunov_spectrum(NETWORK, DRIVE, **options)
+    assert found.settings["gpu_choices"].endswith("longest_panel 16, merged_share 0.5")
 
 
 def test_what_goes_wrong_on_one_device_stops_the_other(devices):

@@ -7,7 +7,10 @@ from typing import Any
 __all__ = ["differing", "is_environment"]
 
 # what may change the last bits, not what is computed
-ENVIRONMENT = ("versions", "machine", "processor", "threads", "blas_threads", "gpu")
+ENVIRONMENT = (
+    *("versions", "machine", "processor", "threads", "blas_threads"),
+    *("gpu", "gpu_choices"),
+)
 # what tells of a run and is no part of it
 IGNORED = (
     "assumptions",
@@ -20,7 +23,7 @@ IGNORED = (
     "seconds",
 )
 # what only some backends have; it is compared where both runs do
-OPTIONAL = {"gpu"}
+OPTIONAL = {"gpu", "gpu_choices"}
 # what a run with a target finds out
 FOUND = {"steps", "inputs_sha256"}
 SHOWN = 40

@@ -1,7 +1,8 @@
 """Benchmark of the GPU engine: ``python -m tests.benchmarks.gpu [--write]``.
 
 On one card: lyapy, the floor, and JAX and PyTorch where they are installed and see the card, each
-in a process of its own. With ``--write`` the tests for a GPU run first, and what they came to and
+in a process of its own. With ``--write`` the thresholds are measured first and written into the
+library (``tests.benchmarks.gpu_choices``), then the tests for a GPU run, and what they came to and
 the table go into docs/benchmarks.md, as far as they are, after each case. ``--stand-in`` runs it at
 tiny sizes on an array module without a GPU, to see that it runs.
 """
@@ -42,7 +43,9 @@ def main() -> int:
     parser.add_argument("--page", type=Path, default=DOCS, help="that the table goes to")
     arguments = parser.parse_args()
     cases = [c for c in (TINY if arguments.stand_in else CASES) if arguments.only in c.name]
-    tests = run_tests() if arguments.write and not arguments.stand_in else ""
+    on_card = arguments.write and not arguments.stand_in
+    # the tests run with what was chosen
+    notes = [run_choices(), run_tests()] if on_card else []
     lines, where, failed = [HEADER], "", 0
     print(HEADER, flush=True)
     for case in cases:
@@ -52,12 +55,33 @@ def main() -> int:
         print(lines[-1], flush=True)
         where = where or found["lyapy"].get("device", "")
         # the host matters little
-        notes = [f"{where or 'No card'}; {environment(COMMAND).partition('; ')[2]}", tests]
+        told = f"{where or 'No card'}; {environment(COMMAND).partition('; ')[2]}"
         if arguments.write:
-            table = "\n".join([*lines, *(f"\n{note}" for note in notes if note)])
+            table = "\n".join([*lines, *(f"\n{note}" for note in (told, *notes) if note)])
             replace_table(table, BEGIN, END, arguments.page)
     print(where)
     return int(failed > 0)
+
+
+def run_choices() -> str:
+    """Measure the thresholds and write them into the library; return what was the matter, if."""
+    command = [sys.executable, "-m", "tests.benchmarks.gpu_choices", "--write"]
+    try:
+        done = subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=LONGEST_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return f"The thresholds were not measured: more than {LONGEST_SECONDS} s."
+    print(done.stdout, done.stderr, flush=True)
+    if done.returncode == 0:
+        return ""
+    last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+    return f"The thresholds were not measured: {last}"
 
 
 def run_tests() -> str:

@@ -16,6 +16,7 @@ from ...cells import sparse
 from ...cells.sparse import Sparse
 from ...program import Assignment, Block, Coefficient, Program, Term
 from ...types import Array
+from .choices import CHOICES
 from .device import Device, Kernel
 from .kernel_text import BLOCK, grid_for, prelude
 from .precision import Precision
@@ -66,10 +67,17 @@ class FusedStep:
     device : Device
         That compiles kernels.
     precision : Precision
+    merged_share : float
+        Terms are merged from so many vectors per column on.
     """
 
     def __init__(
-        self, program: Program, vectors: int, device: Device, precision: Precision
+        self,
+        program: Program,
+        vectors: int,
+        device: Device,
+        precision: Precision,
+        merged_share: float = CHOICES.merged_share,
     ) -> None:
         self.program = program
         transposed: dict[int, Array] = {}
@@ -86,7 +94,10 @@ class FusedStep:
         def made(body: str, name: str) -> Kernel:
             return compile_kernel(prelude(precision.name) + body, name)
 
-        each = [_part(one, program, vectors, moved, made) for one in program.assignments]
+        def many(columns: int) -> bool:
+            return vectors >= merged_share * columns
+
+        each = [_part(one, program, many, moved, made) for one in program.assignments]
         self.parts: list[_Part] = each
 
     def __call__(self, coefficients: Array, frame: Array) -> Array:
@@ -146,7 +157,7 @@ def _multiply(product: _Product, coefficients: Array, vectors: Array, rows: int)
 def _part(
     assignment: Assignment,
     program: Program,
-    vectors: int,
+    many: Callable[[int], bool],
     moved: Callable[[Array | Sparse], Array],
     made: Callable[[str, str], Kernel],
 ) -> _Part:
@@ -155,16 +166,17 @@ def _part(
         if term.matrix is None:
             diagonal.append(term)
             continue
-        # n × n matrices cost as much as a product with few vectors; not measured
-        worth = 2 * vectors >= term.source.size or isinstance(term.matrix, Coefficient)
+        # n × n matrices cost as much as a product with few vectors
+        worth = many(term.source.size) or isinstance(term.matrix, Coefficient)
         worth &= not isinstance(term.matrix, Sparse)
         groups.setdefault((term.source, term.new) if worth else i, []).append(term)
     products, scales = [], list[Coefficient | None]()
     for terms in groups.values():
         (first, *more), left = terms, None
         with_it = [] if len(groups) > 1 else [t for t in diagonal if _fits(t, first, target)]
-        few = 2 * vectors < first.source.size
-        plain = first.right is None or few or isinstance(first.matrix, Sparse)
+        plain = (
+            first.right is None or not many(first.source.size) or isinstance(first.matrix, Sparse)
+        )
         if more or isinstance(first.matrix, Coefficient) or not plain:
             if with_it == diagonal:
                 terms, diagonal = terms + diagonal, []

@@ -14,10 +14,9 @@ import numpy as np
 
 from ...types import Array
 from ..interval import dual_sign
+from .choices import CHOICES
 
 __all__ = ["Orthonormal", "dual_signs", "first_panel", "orthonormalize"]
-
-LONGEST_PANEL = 32
 
 
 class Orthonormal(NamedTuple):
@@ -48,7 +47,7 @@ def first_panel(vectors: int) -> int:
     The spread within a quarter of an evenly spread frame costs half of the digits that the
     whole one is allowed to.
     """
-    return min(max(vectors // 4, 1), LONGEST_PANEL)
+    return min(max(vectors // 4, 1), CHOICES.longest_panel)
 
 
 def orthonormalize(rows: Array, identity: Array, signs: Array, panel: int) -> Orthonormal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...types import Array
+from .choices import CHOICES
 from .device import Device, Kernel
 from .fused_step import even
 from .kernel_text import prelude
@@ -128,7 +129,7 @@ def shared_bytes(k: int, D: int, itemsize: int) -> int:
 
 
 def fits(device: Device, precision: Precision, k: int, D: int) -> bool:
-    """Return whether a frame (k, D) can be orthonormalized in shared memory."""
-    if device.compile_kernel is None:
+    """Return whether a frame (k, D) is orthonormalized in shared memory."""
+    if device.compile_kernel is None or k > CHOICES.shared_vectors:
         return False
     return shared_bytes(k, D, np.dtype(precision.name).itemsize) <= device.shared_bytes

@@ -10,6 +10,7 @@ import numpy as np
 from ...cells.sparse import Sparse, product
 from ...program import Assignment, Block, Coefficient, Program, Term
 from ...types import Array
+from .choices import CHOICES
 from .device import Device
 from .fused_step import FusedStep
 from .precision import Precision
@@ -94,8 +95,8 @@ def _groups(assignment: Assignment, vectors: int, moved: Callable[[Term], Term])
     by_source: dict[object, list[Term]] = {}
     for i, term in enumerate(assignment.terms):
         constant = not (term.matrix is None or isinstance(term.matrix, Coefficient | Sparse))
-        # merging n × n matrices costs as much as a product with few vectors; not measured
-        merged = constant and 2 * vectors >= term.source.size
+        # merging n × n matrices costs as much as a product with few vectors
+        merged = constant and vectors >= CHOICES.merged_share * term.source.size
         by_source.setdefault((term.source, term.new) if merged else i, []).append(moved(term))
     return [_Group(terms[0].source, terms[0].new, tuple(terms)) for terms in by_source.values()]
 

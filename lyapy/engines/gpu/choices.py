@@ -1,0 +1,40 @@
+"""Which way a size is computed where there are several: thresholds, kept here as data.
+
+``python -m tests.benchmarks.gpu_choices --write`` times the ways on a card and writes what it finds
+between the lines below. A run's settings tell them, as they may change the last bits.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["CHOICES", "Choices"]
+
+
+class Choices(NamedTuple):
+    """Thresholds.
+
+    Attributes
+    ----------
+    shared_vectors : int
+        The most vectors of a frame that is orthonormalized in shared memory, where it fits.
+    longest_panel : int
+        The most rows that Cholesky's factor orthonormalizes at once, in larger frames; 1 leaves
+        all to Gram and Schmidt's recipe by blocks.
+    merged_share : float
+        Terms are added into one matrix for each trajectory from so many vectors per column on.
+    """
+
+    shared_vectors: int
+    longest_panel: int
+    merged_share: float
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self._asdict().items())
+
+
+# Not measured. A block has 256 threads, one for each vector; a warp has 32, and cuBLAS's batched
+# factorizations are made for matrices up to that; a sum of three n × n matrices is as much traffic
+# as two products less with n / 2 vectors.
+CHOICES = Choices(shared_vectors=256, longest_panel=32, merged_share=0.5)
+# end of what is written

@@ -1,0 +1,213 @@
+"""Which way is fastest on a card: ``python -m tests.benchmarks.gpu_choices [--write]``.
+
+Times reorthonormalizations (Cholesky's factor of whole frames and of panels, Gram and Schmidt's
+recipe by blocks, a kernel with the frame in shared memory) and tangent steps with and without
+merged terms. With ``--write`` the thresholds go into lyapy/engines/gpu/choices.py, and the tables
+into docs/benchmarks.md. ``--stand-in`` runs it at tiny sizes without a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import lyapy
+from lyapy import engines
+from lyapy.engines.gpu import choices
+from lyapy.engines.gpu.choices import CHOICES, Choices
+from lyapy.engines.gpu.device import Device
+from lyapy.engines.gpu.fused_step import FusedStep
+from lyapy.engines.gpu.precision import PRECISIONS, Precision
+from lyapy.engines.gpu.qr import dual_signs, orthonormalize
+from lyapy.engines.gpu.shared_qr import THREADS, SharedQR, shared_bytes
+from lyapy.errors import DeviceError
+
+from .cpu import DOCS, replace_table
+
+BEGIN, END = "<!-- gpu choices -->", "<!-- end of gpu choices -->"
+FIRST, LAST = "\n# Not measured.", "\n# end of what is written"
+AGAIN = "\n# Measured on "
+PANELS = (1, 8, 16, 32, 64)
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+ROUNDS, REPEATS = 5, 5
+# spread of an interval that is as long as the tolerance allows, and what E of a panel may then be
+SPREAD, ADMITTED = 18.0, 1e-9
+
+
+class Sizes(NamedTuple):
+    """What is measured: sizes of frames, and of networks."""
+
+    small: Sequence[int] = (8, 16, 32, 48, 64, 80, 96, 112, 128, 144, 160)
+    large: Sequence[int] = (256, 512, 1024)
+    networks: Sequence[int] = (64, 128, 256, 512)
+    trajectories: int = 64
+    repeats: int = REPEATS
+
+
+TINY = Sizes((3, 4), (8, 12), (4, 6), 2, 1)
+Seconds = Mapping[int | str, float]
+
+
+def main() -> int:
+    """Measure, print, and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="thresholds and tables")
+    parser.add_argument("--stand-in", action="store_true", help="tiny sizes, without a GPU")
+    parser.add_argument("--page", type=Path, default=DOCS, help="that the tables go to")
+    parser.add_argument("--library", type=Path, default=Path(choices.__file__), help="choices.py")
+    arguments = parser.parse_args()
+    if arguments.stand_in:
+        sys.path.append(str(Path(__file__).parents[1]))
+        from stand_in import stand_in
+
+        engines.find_devices = lambda: (stand_in(kernels=True),)
+    try:
+        device = engines.find_devices()[0]
+    except (ModuleNotFoundError, DeviceError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    found, tables = chosen(device, TINY if arguments.stand_in else Sizes())
+    told = f"Chosen: {found}. Before: {CHOICES}. {device.name}; medians of {ROUNDS}."
+    print(f"{tables}\n{told}")
+    if arguments.write:
+        write_choices(found, device.name, arguments.library)
+        replace_table(f"{tables}\n{told}", BEGIN, END, arguments.page)
+    return 0
+
+
+def chosen(device: Device, sizes: Sizes) -> tuple[Choices, str]:
+    """Return the thresholds, and the tables that they follow from."""
+    double = PRECISIONS["float64"]
+    B, repeats = sizes.trajectories, sizes.repeats
+    small = {n: qr_seconds(device, double, B, n, repeats) for n in sizes.small}
+    small = {n: seconds for n, seconds in small.items() if "shared" in seconds}
+    large = {n: qr_seconds(device, double, B, n, repeats) for n in sizes.large}
+    steps = {n: step_seconds(device, double, B, n, repeats) for n in sizes.networks}
+    tables = [
+        table("reorthonormalization, n", small | large, ["shared", *PANELS, "whole"]),
+        table("tangent step of a GRU, n", steps, [f"{w} {s:g}" for s in SHARES for w in WAYS]),
+    ]
+    return choose(small, large, steps), "\n".join(tables)
+
+
+def choose(
+    small: Mapping[int, Seconds], large: Mapping[int, Seconds], steps: Mapping[int, Seconds]
+) -> Choices:
+    """Return the thresholds that follow from seconds by size and way.
+
+    The shared kernel up to where it is overtaken, the panel with the least time over the large
+    sizes, each relative to its best, and merged terms from where they win on the whole.
+    """
+    shared = 0
+    for n, seconds in sorted(small.items()):
+        if seconds["shared"] > min(seconds[way] for way in seconds if way in PANELS):
+            break
+        # nothing is known beyond the last one measured; what fits decides
+        shared = THREADS if n == max(small) else n
+    common = [way for way in PANELS if all(way in seconds for seconds in large.values())]
+    panel = min(common, key=lambda way: relative([(s, way) for s in large.values()]))
+    share = np.inf
+    for s in reversed(SHARES):
+        merged, apart = (relative([(one, f"{w} {s:g}") for one in steps.values()]) for w in WAYS)
+        if merged > apart:
+            break
+        share = s
+    return Choices(shared, panel, min(share, 2.0))
+
+
+def relative(chosen_ways: Sequence[tuple[Seconds, int | str]]) -> float:
+    """Return the product of times, the geometric mean's power, so that each size counts alike."""
+    return float(np.prod([seconds[way] for seconds, way in chosen_ways]))
+
+
+def qr_seconds(device: Device, precision: Precision, B: int, n: int, repeats: int) -> Seconds:
+    """Return seconds of a reorthonormalization of frames (B, n, n) by way.
+
+    Panels whose defect is too large would fall back, and are left out; so is the kernel where a
+    frame does not fit.
+    """
+    rng = np.random.default_rng(0)
+    lower = np.tril(rng.normal(size=(n, n)), -1) / n + np.eye(n)
+    turn = np.linalg.qr(rng.normal(size=(B, n, n)))[0]
+    graded = (lower * np.exp(np.linspace(0.0, -SPREAD, n))) @ turn
+    rows = device.moved(graded, precision.name)
+    identity, signs = (device.moved(a, precision.name) for a in (np.eye(n), dual_signs(n)))
+    found: dict[int | str, float] = {}
+    if shared_bytes(n, n, np.dtype(precision.name).itemsize) <= device.shared_bytes:
+        kernel = SharedQR(device, precision, n)
+        found["shared"] = seconds(lambda: device.to_host(kernel(rows).extremes), repeats)
+    for way in (*PANELS, "whole"):
+        panel = n if way == "whole" else int(way)
+        if panel > n:
+            continue
+        _, _, _, *defects = device.to_host(orthonormalize(rows, identity, signs, panel).extremes)
+        # NaN is not admitted either
+        if all(np.all(defect <= ADMITTED) for defect in defects):
+            found[way] = seconds(
+                lambda p=panel: device.to_host(orthonormalize(rows, identity, signs, p).extremes),
+                repeats,
+            )
+    return found
+
+
+WAYS = ("merged", "apart")
+
+
+def step_seconds(device: Device, precision: Precision, B: int, n: int, repeats: int) -> Seconds:
+    """Return seconds of a tangent step of GRUs by way and vectors per column."""
+    program = lyapy.random_network("gru", n, 2, seed=1).program
+    entries = sum(c.size for layer in program.coefficients for c in layer.values())
+    rng, found = np.random.default_rng(0), {}
+    values = device.moved(rng.random((B, entries)), precision.name)
+    for share in SHARES:
+        k = max(int(share * n), 1)
+        frame = device.moved(rng.normal(size=(B, k, n)), precision.name)
+        for way, least in zip(WAYS, (0.0, np.inf), strict=True):
+            step = FusedStep(program, k, device, precision, least)
+            found[f"{way} {share:g}"] = seconds(
+                lambda s=step, f=frame: device.to_host(s(values, f)[:1, :1, :1]), repeats
+            )
+    return found
+
+
+def seconds(run: Callable[[], object], repeats: int) -> float:
+    """Return the median seconds of a run that ends with a wait for the device."""
+    run()
+    times = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        for _ in range(repeats):
+            run()
+        times.append((time.perf_counter() - start) / repeats)
+    return float(np.median(times))
+
+
+def table(name: str, rows: Mapping[int, Seconds], ways: Sequence[int | str]) -> str:
+    """Return microseconds by size and way; – where a way is not possible."""
+    lines = [f"| {name} | " + " | ".join(map(str, ways)) + " |", "|---" * (len(ways) + 1) + "|"]
+    for n, times in rows.items():
+        cells = [f"{times[way] * 1e6:.0f}" if way in times else "–" for way in ways]
+        lines.append(f"| {n} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, ""])
+
+
+def write_choices(found: Choices, card: str, path: Path) -> None:
+    """Put the thresholds into the library's text, with the card that they were measured on."""
+    text = path.read_text()
+    start = max(text.find(FIRST), text.find(AGAIN))
+    end = text.find(LAST)
+    if not 0 <= start < end:
+        raise ValueError(f"{path} has no lines to write the thresholds to")
+    values = ", ".join(f"{name}={value}" for name, value in found._asdict().items())
+    lines = f"{AGAIN}{card}, by python -m tests.benchmarks.gpu_choices --write\n"
+    path.write_text(f"{text[:start]}{lines}CHOICES = Choices({values}){text[end:]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
