@@ -1,11 +1,24 @@
-"""NVIDIA's compiler for kernels, which runs without a GPU."""
+"""NVIDIA's compiler for kernels, which runs without a GPU, and what it tells of them."""
 
 import ctypes
+import re
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
-ARCHITECTURE = b"--gpu-architecture=compute_80"
+# A100; H100; B200
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+# prints what a kernel takes
+VERBOSE = "--ptxas-options=-v"
+
+
+class Resources(NamedTuple):
+    """What a thread of a kernel takes: registers, and bytes of local memory."""
+
+    registers: int
+    stack: int
+    spilled: int
 
 
 @cache
@@ -19,14 +32,18 @@ def library():
     return None
 
 
-def compile_text(nvrtc, text, options):
-    """Compile a kernel; the error shows what the compiler says."""
+def compile_text(nvrtc, text, options, architecture="sm_90"):
+    """Compile a kernel and return what it takes; the error shows what the compiler says."""
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
     nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None)
-    words = [ARCHITECTURE, *(option.encode() for option in options)]
+    given = (f"--gpu-architecture={architecture}", VERBOSE, *options)
+    words = [option.encode() for option in given]
     status = nvrtc.nvrtcCompileProgram(program, len(words), (ctypes.c_char_p * len(words))(*words))
     nvrtc.nvrtcGetProgramLogSize(program, ctypes.byref(size))
     log = ctypes.create_string_buffer(size.value)
     nvrtc.nvrtcGetProgramLog(program, log)
     nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
-    assert status == 0, f"{text}\n{log.value.decode()}"
+    told = log.value.decode()
+    assert status == 0, f"{text}\n{told}"
+    patterns = (r"Used (\d+) registers", r"(\d+) bytes stack frame", r"(\d+) bytes spill stores")
+    return Resources(*(int(re.search(pattern, told)[1]) for pattern in patterns))

@@ -52,7 +52,7 @@ def cupy_of(devices):
         },
         runtimeGetVersion=lambda: 12080,
     )
-    current = SimpleNamespace(mem_info=(3 * 10**9, 8 * 10**9), use=None)
+    current = SimpleNamespace(mem_info=(3 * 10**9, 8 * 10**9))
     return SimpleNamespace(
         eye=np.eye,
         RawKernel=raw_kernels(),

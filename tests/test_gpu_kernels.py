@@ -6,6 +6,7 @@ import pytest
 import stand_in
 import stand_in_kernels
 from conftest import Rate
+from kernel_texts import kernel_texts, moved
 
 import lyapy
 from lyapy.cells import CELLS
@@ -27,15 +28,6 @@ DOUBLE = PRECISIONS["float64"]
 
 def numbers(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
-
-
-def moved(network, device):
-    """Return the network on the device, as a batch moves it."""
-    from lyapy.engines.gpu.batch import Batch
-
-    batch = object.__new__(Batch)
-    batch.device, batch.precision = device, DOUBLE
-    return batch._moved_network(network)
 
 
 @pytest.mark.parametrize("kind", CELLS)
@@ -190,27 +182,29 @@ def test_which_frames_fit_into_shared_memory():
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_cuda_compiles_the_kernels(precision, monkeypatch):
-    """NVIDIA's own compiler does not need a GPU."""
+def test_cuda_compiles_the_kernels(precision):
+    """NVIDIA's own compiler does not need a GPU; nothing is spilled from registers."""
     library = nvrtc.library()
     if library is None:
         pytest.skip("NVRTC is not installed: nvidia-cuda-nvrtc-cu12")
-    texts = set()
-
-    def noted(text, name):
-        texts.add(text)
-        return lambda grid, block, arguments, shared=0: None
-
-    device, arithmetic = stand_in.stand_in()._replace(compile_kernel=noted), PRECISIONS[precision]
-    for kind in CELLS:
-        network = lyapy.random_network(kind, 5, 3, seed=1)
-        state = device.to_device(np.zeros((2, network.state_size), precision))
-        inputs = device.to_device(np.zeros((2, 2, 3), precision))
-        with np.errstate(all="ignore"):
-            forward_chunk(moved(network, device), inputs, state, FusedForward(device, arithmetic))
-        for vectors in (1, 5):
-            FusedStep(network.program, vectors, device, arithmetic)
-    SharedQR(device, arithmetic, 5)
+    texts = kernel_texts(precision)
     assert len(texts) > 50
-    for text in texts:
-        nvrtc.compile_text(library, text, COMPILER)
+    found = {text: nvrtc.compile_text(library, text, COMPILER) for text in texts}
+    assert max(one.registers for one in found.values()) <= 128
+    local = [texts[text] for text, one in found.items() if one.stack or one.spilled]
+    assert not local
+
+
+def test_what_is_spilled_is_seen():
+    """By a kernel that indexes an array of its own."""
+    library = nvrtc.library()
+    if library is None:
+        pytest.skip("NVRTC is not installed: nvidia-cuda-nvrtc-cu12")
+    text = """extern "C" __global__ void wide(double* x, long long j)
+    {
+        double own[64];
+        for (int i = 0; i < 64; i++) own[i] = x[i] * i;
+        for (int i = 0; i < 64; i++) x[i] = own[(i * j) % 64];
+    }
+    """
+    assert nvrtc.compile_text(library, text, COMPILER).stack >= 512

@@ -130,9 +130,19 @@ def test_memory_that_does_not_suffice_for_one(device, monkeypatch):
         lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
 
 
-def test_memory_that_runs_out(monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("out of memory"),
+        RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"),
+        RuntimeError("cudaErrorMemoryAllocation: out of memory"),
+    ],
+)
+def test_memory_that_runs_out(error, monkeypatch):
+    """CuPy's own memory, or that of CUDA and its libraries."""
+
     def exhausted(self):
-        raise MemoryError("out of memory")
+        raise error
 
     monkeypatch.setattr(batch.Batch, "advance", exhausted)
     with pytest.raises(MemoryError, match=r"3 trajectories need about .*; give threads=1 \(--th"):

@@ -14,9 +14,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .cpu import DOCS, environment, replace_table
 from .gpu_case import CASES, TINY, Case
@@ -40,16 +43,18 @@ def main() -> int:
     parser.add_argument("--stand-in", action="store_true", help="tiny sizes, without a GPU")
     parser.add_argument("--write", action="store_true", help="run the tests, and write the table")
     parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--minutes", type=float, default=600.0, help="begin no case after so many")
     parser.add_argument("--page", type=Path, default=DOCS, help="that the table goes to")
     arguments = parser.parse_args()
     cases = [c for c in (TINY if arguments.stand_in else CASES) if arguments.only in c.name]
+    end = time.monotonic() + 60.0 * arguments.minutes
     on_card = arguments.write and not arguments.stand_in
     # the tests run with what was chosen
     notes = [run_choices(), run_tests()] if on_card else []
     lines, where, failed = [HEADER], "", 0
     print(HEADER, flush=True)
     for case in cases:
-        found = {part: measured(case, part, arguments.stand_in) for part in parts()}
+        found = {part: measured(case, part, arguments.stand_in, end) for part in parts()}
         failed += "seconds" not in found["lyapy"]
         lines.append(row(case, found))
         print(lines[-1], flush=True)
@@ -98,8 +103,11 @@ def parts() -> list[str]:
     return ["lyapy", *(name for name in ("jax", "torch") if find_spec(name))]
 
 
-def measured(case: Case, part: str, on_stand_in: bool) -> dict[str, Any]:
+def measured(case: Case, part: str, on_stand_in: bool, end: float = np.inf) -> dict[str, Any]:
     """Return what a process found of a case, or under "missing" what was the matter."""
+    limit = min(LONGEST_SECONDS, end - time.monotonic())
+    if limit <= 0.0:
+        return {"missing": "not begun"}
     command = [sys.executable, "-m", "tests.benchmarks.gpu_case", case.name, part]
     command += ["--stand-in"] if on_stand_in else []
     try:
@@ -109,12 +117,12 @@ def measured(case: Case, part: str, on_stand_in: bool) -> dict[str, Any]:
             capture_output=True,
             text=True,
             cwd=ROOT,
-            timeout=LONGEST_SECONDS,
+            timeout=limit,
             env=os.environ | ENVIRONMENT,
         )
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired:
-        return {"missing": f"more than {LONGEST_SECONDS} s"}
+        return {"missing": f"more than {limit:.0f} s"}
     except subprocess.CalledProcessError as error:
         lines = error.stderr.strip().splitlines() or [f"status {error.returncode}"]
         print(error.stderr, file=sys.stderr, flush=True)

@@ -12,12 +12,14 @@ from ...cells.sparse import Sparse
 from ...errors import DeviceError
 from ...types import Array
 
-__all__ = ["Device", "Kernel", "describe_devices", "find_devices"]
+__all__ = ["Device", "Kernel", "describe_devices", "find_devices", "is_exhausted"]
 
 INSTALL = "python -m pip install 'lyapy[cuda12]' (or cuda13, as nvidia-smi shows)"
 LIBRARIES = "python -m pip install 'cupy-cuda12x[ctk]' (or cuda13x)"
 # bytes of shared memory that a block has without asking
 UNASKED = 48 * 1024
+# in the messages of CUDA and of its libraries
+EXHAUSTED = ("ALLOC_FAILED", "OUT_OF_MEMORY", "cudaErrorMemoryAllocation")
 # products and sums are rounded one by one, as on the CPU
 COMPILER = ("-std=c++14", "--fmad=false")
 
@@ -108,6 +110,11 @@ def find_devices() -> tuple[Device, ...]:
         ) from error
 
 
+def is_exhausted(error: Exception) -> bool:
+    """Return whether an error tells that a device's memory ran out: CuPy's own, or a library's."""
+    return isinstance(error, MemoryError) or any(word in str(error) for word in EXHAUSTED)
+
+
 def describe_devices() -> str:
     """Return in one line what `find_devices` finds, or why nothing."""
     try:
@@ -119,8 +126,7 @@ def describe_devices() -> str:
 
 def _device(cupy: Any, number: int) -> Device:
     with cupy.cuda.Device(number):
-        # compiles, multiplies and comes back: what else would fail in the middle of a run
-        cupy.asnumpy(cupy.eye(2) @ cupy.eye(2) + 1.0)
+        _try(cupy)
     properties = cupy.cuda.runtime.getDeviceProperties(number)
     shared = int(properties["sharedMemPerBlockOptin"])
     version = cupy.cuda.runtime.runtimeGetVersion()
@@ -130,11 +136,22 @@ def _device(cupy: Any, number: int) -> Device:
         to_device=cupy.asarray,
         to_host=cupy.asnumpy,
         free_bytes=lambda: _free_bytes(cupy, number),
-        activate=lambda: cupy.cuda.Device(number).use(),
+        activate=lambda: _activate(cupy, number),
         to_sparse=lambda matrix: _to_sparse(cupy, matrix),
         compile_kernel=lambda text, name: _compile(cupy, text, name, shared),
         shared_bytes=shared,
     )
+
+
+def _try(cupy: Any) -> None:
+    """Compile, multiply and come back: what else would fail in the middle of a run."""
+    cupy.asnumpy(cupy.eye(2) @ cupy.eye(2) + 1.0)
+
+
+def _activate(cupy: Any, number: int) -> None:
+    cupy.cuda.Device(number).use()
+    # each thread has its own handle of cuBLAS, which takes memory while there is some
+    _try(cupy)
 
 
 def _compile(cupy: Any, text: str, name: str, most: int) -> Kernel:

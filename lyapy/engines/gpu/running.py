@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...progress import Progress
 from ...trajectory import Trajectory, TrajectoryResult
 from .batch import Batch
-from .device import Device
+from .device import Device, is_exhausted
 from .memory import exhausted, fitting
 from .precision import Precision
 
@@ -78,7 +78,9 @@ def run_batches(
         try:
             batch = Batch(numbers, members, device, precision)
             _run(batch, display, checkpointer)
-        except MemoryError as error:
+        except Exception as error:
+            if not is_exhausted(error):
+                raise
             text = exhausted(members[0], device, precision, len(members))
             raise MemoryError(text) from error
         return _left(batch)

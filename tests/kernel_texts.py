@@ -1,0 +1,43 @@
+"""The texts of all kernels: of every cell's forward pass and tangent step, and of the engine's own."""
+
+import numpy as np
+import stand_in
+
+import lyapy
+from lyapy.cells import CELLS
+from lyapy.engines.gpu.batch import Batch
+from lyapy.engines.gpu.counting import Counting
+from lyapy.engines.gpu.fused_forward import FusedForward
+from lyapy.engines.gpu.fused_step import FusedStep
+from lyapy.engines.gpu.precision import PRECISIONS
+from lyapy.engines.gpu.shared_qr import SharedQR
+from lyapy.forward import forward_chunk
+
+
+def moved(network, device):
+    """Return the network on the device, as a batch moves it."""
+    batch = object.__new__(Batch)
+    batch.device, batch.precision = device, PRECISIONS["float64"]
+    return batch._moved_network(network)
+
+
+def kernel_texts(precision, n=5):
+    """Return the names by text: the kernel's, and that of a cell of n units that it belongs to."""
+    found, kind = {}, ""
+
+    def noted(text, name):
+        found.setdefault(text, f"{name} {kind}".strip())
+        return lambda grid, block, arguments, shared=0: None
+
+    device, arithmetic = stand_in.stand_in()._replace(compile_kernel=noted), PRECISIONS[precision]
+    SharedQR(device, arithmetic, n)
+    Counting(device, n, 18.0, arithmetic.roundoff)
+    for kind in CELLS:
+        network = lyapy.random_network(kind, n, 3, seed=1)
+        state = device.to_device(np.zeros((2, network.state_size), precision))
+        inputs = device.to_device(np.zeros((2, 2, 3), precision))
+        with np.errstate(all="ignore"):
+            forward_chunk(moved(network, device), inputs, state, FusedForward(device, arithmetic))
+        for vectors in (1, n):
+            FusedStep(network.program, vectors, device, arithmetic)
+    return found
