@@ -1,4 +1,4 @@
-"""The texts of all kernels: of every cell's forward pass and tangent step, and of the engine's own."""
+"""The texts of all kernels: those of each cell, and the engine's own."""
 
 import numpy as np
 import stand_in

@@ -92,7 +92,17 @@ def run_choices() -> str:
 def run_tests() -> str:
     """Run the tests for a GPU, and return what they came to."""
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:xdist"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+    try:
+        done = subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=LONGEST_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return f"Tests for a GPU: more than {LONGEST_SECONDS} s."
     print(done.stdout, done.stderr, flush=True)
     last = (done.stdout.strip().splitlines() or ["nothing"])[-1]
     return f"Tests for a GPU (`pytest -m gpu`): {last}."

@@ -1,8 +1,8 @@
 """What kernels take of a card, by NVIDIA's compiler: ``python -m tests.benchmarks.gpu_kernels``.
 
-No GPU is needed, but NVRTC (``pip install nvidia-cuda-nvrtc-cu12``). For each precision and
-architecture: the kernels, their registers, local memory, and the share of a multiprocessor's threads
-that the registers leave room for.
+No GPU is needed, but NVRTC (``pip install nvidia-cuda-nvrtc-cu12``). For each precision and card:
+the kernel of each kind with most registers, its local memory, and the share of a multiprocessor's
+threads that the registers leave room for.
 """
 
 from __future__ import annotations
@@ -52,9 +52,8 @@ def main() -> int:
                 print("| " + " | ".join(map(str, row)) + " |")
             local = [name for name, one in found if one.stack or one.spilled]
             print(f"{len(found)} kernels, with local memory: {', '.join(local) or 'none'}")
-    print(
-        "\n| card | n | blocks with a frame in shared memory, float64 | float32 |\n|---|---|---|---|"
-    )
+    print("\n| card | n | blocks with a frame in shared memory, float64 | float32 |")
+    print("|---|---|---|---|")
     for card, shared in SHARED.items():
         for n in SIZES:
             blocks = [shared // (shared_bytes(n, n, size) + RESERVED) for size in (8, 4)]
