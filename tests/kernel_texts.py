@@ -11,6 +11,7 @@ from lyapy.engines.gpu.fused_forward import FusedForward
 from lyapy.engines.gpu.fused_step import FusedStep
 from lyapy.engines.gpu.precision import PRECISIONS
 from lyapy.engines.gpu.shared_qr import SharedQR
+from lyapy.engines.gpu.whole_interval import WholeInterval
 from lyapy.forward import forward_chunk
 
 
@@ -40,4 +41,5 @@ def kernel_texts(precision, n=5):
             forward_chunk(moved(network, device), inputs, state, FusedForward(device, arithmetic))
         for vectors in (1, n):
             FusedStep(network.program, vectors, device, arithmetic)
+        WholeInterval(network.program, device, arithmetic)
     return found

@@ -288,7 +288,7 @@ def compile_kernel(text, name):
         assert shared <= SHARED_BYTES
         values = tuple(map(_data, arguments))
         # a kernel reads row after row, but for frames whose rows' distance it is told
-        loose = {"orthonormalize": (0,), "combine": (1,)}.get(name, ())
+        loose = {"orthonormalize": (0,), "combine": (1,), "walk": (1,)}.get(name, ())
         for i, value in enumerate(values):
             assert isinstance(value, int) or value.flags.c_contiguous or i in loose, (name, i)
         # many threads do what a few do, and more slowly

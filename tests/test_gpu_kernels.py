@@ -16,9 +16,10 @@ from lyapy.engines.gpu.fused_forward import FusedForward
 from lyapy.engines.gpu.fused_step import FusedStep
 from lyapy.engines.gpu.precision import PRECISIONS
 from lyapy.engines.gpu.qr import Orthonormal
-from lyapy.engines.gpu.shared_qr import ADDERS, TEXT, SharedQR, fits, shared_bytes
+from lyapy.engines.gpu.shared_qr import SharedQR, fits
 from lyapy.engines.gpu.step import BatchStep
 from lyapy.engines.gpu.trace import NotTraceableError, Tape, Traced
+from lyapy.engines.gpu.whole_interval import WholeInterval
 from lyapy.forward import forward_chunk
 from lyapy.network import Network
 
@@ -83,6 +84,26 @@ def test_the_tangent_step_of_every_cell(kind, vectors):
     np.testing.assert_allclose(device.to_host(found), device.to_host(wanted), atol=1e-13)
 
 
+@pytest.mark.parametrize("vectors", [1, 6])
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_whole_interval_of_every_cell(kind, vectors):
+    """In one launch; against the steps one by one."""
+    network, device = (
+        lyapy.random_network(kind, 6, 3, layers=2, seed=1),
+        stand_in.stand_in(kernels=True),
+    )
+    program = network.program
+    entries = sum(c.size for layer in program.coefficients for c in layer.values())
+    values, frame = numbers(3, 2, entries), numbers(2, vectors, program.state_size + 2)
+    values_, frame_ = device.to_device(values), device.to_device(frame)[..., : program.state_size]
+    wanted, step = frame_, BatchStep(program, vectors, device.to_device)
+    for t in range(3):
+        wanted = step(values_[t], wanted)
+    found = device.to_host(WholeInterval(program, device, DOUBLE)(values_, frame_))
+    scale = np.abs(device.to_host(wanted)).max()
+    np.testing.assert_allclose(found, device.to_host(wanted), atol=1e-13 * max(scale, 1.0))
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(("k", "D"), [(1, 1), (1, 5), (7, 7), (20, 33)])
 def test_orthonormalization_in_shared_memory(k, D, precision):
@@ -105,39 +126,68 @@ def test_orthonormalization_in_shared_memory(k, D, precision):
 
 
 ORDERS = range(10)
-WHOLE = "typedef double real;\n" + f"#define ADDERS {ADDERS}\n" + TEXT
 BARRIER = "__syncthreads();"
 
 
-def orthonormalized(text, threads, order):
-    """Return all results of the kernel."""
-    # more columns than add up norms
-    k, D, B = 9, 40, 2
-    found = [np.zeros((B, k, D)), *np.zeros((2, B, k)), np.zeros((3, B))]
-    arguments = (numbers(B, k, D), np.ones(k), *found, k, D, D)
-    shared = shared_bytes(k, D, 8)
-    stand_in_kernels.run(text, "orthonormalize", B, threads, arguments, shared, order)
-    return np.concatenate([array.ravel() for array in found])
+class Launch:
+    """A kernel and what it is launched with, noted from a call on the stand-in."""
+
+    def __init__(self, text, name, grid, arguments, shared):
+        self.text, self.name, self.grid, self.shared = text, name, grid, shared
+        self.arguments = [x if isinstance(x, int) else x._data for x in arguments]
+
+    def __call__(self, text, threads, order):
+        """Return all that it has written, with so many threads in another order."""
+        given = [x if isinstance(x, int) else x.copy() for x in self.arguments]
+        stand_in_kernels.run(text, self.name, self.grid, threads, given, self.shared, order)
+        return np.concatenate([x.ravel() for x in given if not isinstance(x, int)])
+
+
+def launch_of(name):
+    """Return a launch of a kernel with barriers."""
+    noted = []
+
+    def compile_kernel(text, name):
+        def launch(grid, block, arguments, shared=0):
+            noted.append(Launch(text, name, grid, arguments, shared))
+
+        return launch
+
+    device = stand_in.stand_in(kernels=True)._replace(compile_kernel=compile_kernel)
+    if name == "orthonormalize":
+        # more columns than add up norms
+        SharedQR(device, DOUBLE, 9)(device.to_device(numbers(2, 9, 40)))
+    else:
+        program = lyapy.random_network("lstm", 5, 3, layers=2, seed=1).program
+        entries = sum(c.size for layer in program.coefficients for c in layer.values())
+        arrays = numbers(3, 2, entries), numbers(2, 9, program.state_size)
+        WholeInterval(program, device, DOUBLE)(*map(device.to_device, arrays))
+    return noted[0]
 
 
 @pytest.mark.parametrize("threads", [1, 3, 256])
-def test_the_order_of_threads_does_not_matter(threads):
+@pytest.mark.parametrize("name", ["orthonormalize", "walk"])
+def test_the_order_of_threads_does_not_matter(name, threads):
     """Where it did, a barrier would be missing."""
-    wanted = orthonormalized(WHOLE, 1, 0)
+    launch = launch_of(name)
+    wanted = launch(launch.text, 1, 0)
     for order in ORDERS:
-        np.testing.assert_array_equal(orthonormalized(WHOLE, threads, order), wanted)
+        np.testing.assert_array_equal(launch(launch.text, threads, order), wanted)
 
 
-@pytest.mark.parametrize("which", range(WHOLE.count(BARRIER)))
-def test_a_missing_barrier_is_seen(which):
+@pytest.mark.parametrize(
+    ("name", "which"),
+    [*(("orthonormalize", i) for i in range(5)), *(("walk", i) for i in range(13))],
+)
+def test_a_missing_barrier_is_seen(name, which):
     """Any of them: the check of the order of threads can fail."""
-    parts = WHOLE.split(BARRIER)
-    text = (
-        BARRIER.join(parts[: which + 1]) + BARRIER.join(["", *parts[which + 1 :]])[len(BARRIER) :]
-    )
-    assert text.count(BARRIER) == WHOLE.count(BARRIER) - 1
-    wanted = orthonormalized(WHOLE, 1, 0)
-    same = [np.array_equal(orthonormalized(text, 64, order), wanted) for order in ORDERS]
+    launch = launch_of(name)
+    parts = launch.text.split(BARRIER)
+    assert len(parts) == {"orthonormalize": 6, "walk": 14}[name]
+    parts[which : which + 2] = [parts[which] + parts[which + 1]]
+    text = BARRIER.join(parts)
+    wanted = launch(launch.text, 1, 0)
+    same = [np.array_equal(launch(text, 64, order), wanted, equal_nan=True) for order in ORDERS]
     assert not all(same)
 
 

@@ -25,6 +25,8 @@ REGISTERS, MOST_THREADS, WARP, GRANULE = 65536, 2048, 32, 256
 SHARED = {"sm_80": 164 * 1024, "sm_90": 228 * 1024, "sm_100": 228 * 1024}
 # that the system keeps for each block
 RESERVED = 1024
+# kernels with a frame for each block
+WITH_FRAMES = ("orthonormalize", "walk")
 SIZES = (32, 64, 96, 128, 160)
 
 
@@ -44,10 +46,10 @@ def main() -> int:
                 for text, name in texts.items()
             ]
             # the hungriest of each kind
-            for kind in ("orthonormalize", "add", "merge", "combine", "stage"):
+            for kind in (*WITH_FRAMES, "add", "merge", "combine", "stage"):
                 some = [one for one in found if one[0].startswith(kind)]
                 name, (registers, stack, spilled) = max(some, key=lambda one: one[1])
-                share = occupancy(registers, THREADS if kind == "orthonormalize" else BLOCK)
+                share = occupancy(registers, THREADS if kind in WITH_FRAMES else BLOCK)
                 row = (card, precision, name, registers, stack, spilled, f"{share:.0%}")
                 print("| " + " | ".join(map(str, row)) + " |")
             local = [name for name, one in found if one.stack or one.spilled]

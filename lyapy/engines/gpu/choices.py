@@ -21,12 +21,15 @@ class Choices(NamedTuple):
     longest_panel : int
         The most rows that Cholesky's factor orthonormalizes at once, in larger frames; 1 leaves
         all to Gram and Schmidt's recipe by blocks.
+    interval_columns : int
+        The most columns of a frame that goes through an interval in one launch, where it fits.
     merged_share : float
         Terms are added into one matrix for each trajectory from so many vectors per column on.
     """
 
     shared_vectors: int
     longest_panel: int
+    interval_columns: int
     merged_share: float
 
     def __str__(self) -> str:
@@ -34,7 +37,8 @@ class Choices(NamedTuple):
 
 
 # Not measured. A block has 256 threads, one for each vector; a warp has 32, and cuBLAS's batched
-# factorizations are made for matrices up to that; a sum of three n × n matrices is as much traffic
+# factorizations are made for matrices up to that. One multiprocessor multiplies 64 × 64 matrices in
+# about the time of a launch. A sum of three n × n matrices is as much traffic
 # as two products less with n / 2 vectors.
-CHOICES = Choices(shared_vectors=256, longest_panel=32, merged_share=0.5)
+CHOICES = Choices(shared_vectors=256, longest_panel=32, interval_columns=64, merged_share=0.5)
 # end of what is written

@@ -21,7 +21,7 @@ from .device import Device, Kernel
 from .kernel_text import BLOCK, grid_for, prelude
 from .precision import Precision
 
-__all__ = ["FusedStep", "even"]
+__all__ = ["FusedStep", "diagonal_entry", "even", "matrix_entry"]
 
 
 class _Product(NamedTuple):
@@ -207,21 +207,14 @@ def _merged(
 ) -> _Product:
     """Return the product with Σ diag(left) · matrix · diag(right), transposed."""
     rows, columns = target.size, terms[0].source.size
-    arrays, summands = list[Array](), list[str]()
-    for term in terms:
-        factors = []
-        if term.left is not None:
-            factors.append(f"coefficients[b * C + {term.left.start} + r]")
-        if term.matrix is None:
-            factors.append("(real)(r == c)")
-        elif isinstance(term.matrix, Coefficient):
-            factors.append(f"coefficients[b * C + {term.matrix.start} + r * {columns} + c]")
-        else:
-            factors.append(f"m{len(arrays)}[j]")
-            arrays.append(moved(term.matrix))
-        if term.right is not None:
-            factors.append(f"coefficients[b * C + {term.right.start} + c]")
-        summands.append(" * ".join(factors))
+    arrays = list[Array]()
+
+    def place(matrix: Array | Sparse) -> int:
+        arrays.append(moved(matrix))
+        return len(arrays) - 1
+
+    values = "(coefficients + b * C)"
+    summands = [matrix_entry(term, values, place) for term in terms]
     declared = "".join(f"const real* m{i}, " for i in range(len(arrays)))
     text = f"""extern "C" __global__ void merge(
     const real* coefficients, real* matrices, {declared}long long count, long long C)
@@ -239,6 +232,37 @@ def _merged(
     return _Product(first.source, first.new, None, None, made(text, "merge"), tuple(arrays))
 
 
+def matrix_entry(term: Term, values: str, place: Callable[[Array | Sparse], int]) -> str:
+    """Return entry (c, r), the j-th, of a term's transposed matrix with its factors.
+
+    Parameters
+    ----------
+    values : str
+        The step's coefficients.
+    place : callable
+        Returns the number of a constant matrix.
+    """
+    factors = []
+    if term.left is not None:
+        factors.append(f"{values}[{term.left.start} + r]")
+    if term.matrix is None:
+        factors.append("(real)(r == c)")
+    elif isinstance(term.matrix, Coefficient):
+        factors.append(f"{values}[{term.matrix.start} + r * {term.source.size} + c]")
+    else:
+        factors.append(f"m{place(term.matrix)}[j]")
+    if term.right is not None:
+        factors.append(f"{values}[{term.right.start} + c]")
+    return " * ".join(factors)
+
+
+def diagonal_entry(term: Term, values: str, new: str, old: str) -> str:
+    """Return entry c of a diagonal term, of a row of the frame after or before the step."""
+    scales = [one for one in (term.left, term.right) if one is not None]
+    factors = [f"{values}[{one.start} + c]" for one in scales]
+    return " * ".join([*factors, f"{new if term.new else old} + {term.source.start} + c]"])
+
+
 def _combination(
     target: Block, scales: list[Coefficient | None], diagonal: list[Term], program: Program
 ) -> str:
@@ -248,15 +272,9 @@ def _combination(
     for i, left in enumerate(scales):
         scale = "" if left is None else f"coefficients[b * C + {left.start} + c] * "
         summands.append(f"{scale}p{i}[i]")
+    values = "(coefficients + b * C)"
     for term in diagonal:
-        factors = [
-            f"coefficients[b * C + {one.start} + c]"
-            for one in (term.left, term.right)
-            if one is not None
-        ]
-        place = f"result[row * {width}" if term.new else "frame[row * stride"
-        factors.append(f"{place} + {term.source.start} + c]")
-        summands.append(" * ".join(factors))
+        summands.append(diagonal_entry(term, values, f"result[row * {width}", "frame[row * stride"))
     declared = "".join(f"const real* p{i}, " for i in range(len(scales)))
     return f"""extern "C" __global__ void combine(
     const real* coefficients, const real* frame, real* result, {declared}

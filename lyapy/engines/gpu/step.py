@@ -10,12 +10,13 @@ import numpy as np
 from ...cells.sparse import Sparse, product
 from ...program import Assignment, Block, Coefficient, Program, Term
 from ...types import Array
+from . import whole_interval
 from .choices import CHOICES
 from .device import Device
 from .fused_step import FusedStep
 from .precision import Precision
 
-__all__ = ["BatchStep", "make_step"]
+__all__ = ["BatchStep", "make_step", "make_walk"]
 
 
 def make_step(
@@ -28,6 +29,22 @@ def make_step(
     if device.compile_kernel is not None:
         return FusedStep(program, vectors, device, precision)
     return BatchStep(program, vectors, lambda x: device.moved(x, precision.name))
+
+
+def make_walk(
+    program: Program, vectors: int, device: Device, precision: Precision
+) -> Callable[[Array, Array], Array]:
+    """Return the tangent steps of an interval, from coefficients (T, B, C) and frames to frames."""
+    if whole_interval.fits(program, vectors, device, precision):
+        return whole_interval.WholeInterval(program, device, precision)
+    step = make_step(program, vectors, device, precision)
+
+    def walk(coefficients: Array, frame: Array) -> Array:
+        for t in range(len(coefficients)):
+            frame = step(coefficients[t], frame)
+        return frame
+
+    return walk
 
 
 class _Group(NamedTuple):

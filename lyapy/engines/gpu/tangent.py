@@ -23,7 +23,7 @@ from .device import Device
 from .precision import Precision
 from .qr import Orthonormal, dual_signs, first_panel, orthonormalize
 from .shared_qr import SharedQR, fits
-from .step import make_step
+from .step import make_walk
 from .tile import Tile
 
 __all__ = ["BatchTangent"]
@@ -77,7 +77,7 @@ class BatchTangent:
         self.precision = precision
         self.control = control
         _, k, D = frames.shape
-        self.step = make_step(program, k, device, precision)
+        self.walk = make_walk(program, k, device, precision)
         self.frames = self._to_device(frames)
         # small frames are orthonormalized by a kernel of their own, row by row
         shared = fits(device, precision, k, D)
@@ -142,9 +142,7 @@ class BatchTangent:
 
     def _try(self, coefficients: Array, frame: Array, failed: Array) -> _Interval:
         """Advance by an interval, and read its spreads: the only time to wait for the device."""
-        image = frame
-        for t in range(len(coefficients)):
-            image = self.step(coefficients[t], image)
+        image = self.walk(coefficients, frame)
         found, spread, sound = self._orthonormalize(image, self.panel)
         if self.panel > 1 and not (sound | failed).all():
             before = sound
