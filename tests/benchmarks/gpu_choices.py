@@ -1,9 +1,10 @@
 """Which way is fastest on a card: ``python -m tests.benchmarks.gpu_choices [--write]``.
 
 Times reorthonormalizations (Cholesky's factor of whole frames and of panels, Gram and Schmidt's
-recipe by blocks, a kernel with the frame in shared memory) and tangent steps with and without
-merged terms. With ``--write`` the thresholds go into lyapy/engines/gpu/choices.py, and the tables
-into docs/benchmarks.md. ``--stand-in`` runs it at tiny sizes without a GPU.
+recipe by blocks, a kernel with the frame in shared memory) and tangent steps, with and without
+merged terms, and all of an interval in one launch. With ``--write`` the thresholds go into
+lyapy/engines/gpu/choices.py, and the tables into docs/benchmarks.md. ``--stand-in`` runs it at tiny
+sizes without a GPU.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import numpy as np
 
 import lyapy
 from lyapy import engines
-from lyapy.engines.gpu import choices
+from lyapy.engines.gpu import choices, whole_interval
 from lyapy.engines.gpu.choices import CHOICES, Choices
 from lyapy.engines.gpu.device import Device
 from lyapy.engines.gpu.fused_step import FusedStep
 from lyapy.engines.gpu.precision import PRECISIONS, Precision
 from lyapy.engines.gpu.qr import dual_signs, orthonormalize
 from lyapy.engines.gpu.shared_qr import THREADS, SharedQR, shared_bytes
+from lyapy.engines.gpu.whole_interval import WholeInterval
 from lyapy.errors import DeviceError
 
 from .cpu import DOCS, replace_table
@@ -34,6 +36,8 @@ BEGIN, END = "<!-- gpu choices -->", "<!-- end of gpu choices -->"
 FIRST, LAST = "\n# Not measured.", "\n# end of what is written"
 AGAIN = "\n# Measured on "
 PANELS = (1, 8, 16, 32, 64)
+# of an interval
+STEPS = 8
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 ROUNDS, REPEATS = 5, 5
 # spread of an interval that is as long as the tolerance allows, and what E of a panel may then be
@@ -47,10 +51,11 @@ class Sizes(NamedTuple):
     large: Sequence[int] = (256, 512, 1024)
     networks: Sequence[int] = (64, 128, 256, 512)
     trajectories: int = 64
+    many: int = 1024
     repeats: int = REPEATS
 
 
-TINY = Sizes((3, 4), (8, 12), (4, 6), 2, 1)
+TINY = Sizes((3, 4), (8, 12), (4, 6), 2, 3, 1)
 Seconds = Mapping[int | str, float]
 
 
@@ -89,27 +94,39 @@ def chosen(device: Device, sizes: Sizes) -> tuple[Choices, str]:
     small = {n: seconds for n, seconds in small.items() if "shared" in seconds}
     large = {n: qr_seconds(device, double, B, n, repeats) for n in sizes.large}
     steps = {n: step_seconds(device, double, B, n, repeats) for n in sizes.networks}
+    numbers = (B, sizes.many)
+    walks = {
+        n: {w: s for b in numbers for w, s in walk_seconds(device, double, b, n, repeats).items()}
+        for n in sizes.small
+    }
+    walks = {n: seconds for n, seconds in walks.items() if seconds}
+    walk_ways = [f"{way} {b}" for b in numbers for way in ("whole", "steps")]
     tables = [
         table("reorthonormalization, n", small | large, ["shared", *PANELS, "whole"]),
         table("tangent step of a GRU, n", steps, [f"{w} {s:g}" for s in SHARES for w in WAYS]),
     ]
-    return choose(small, large, steps), "\n".join(tables)
+    tables.append(table(f"{STEPS} tangent steps of a GRU, n", walks, walk_ways))
+    return choose(small, large, steps, walks), "\n".join(tables)
 
 
 def choose(
-    small: Mapping[int, Seconds], large: Mapping[int, Seconds], steps: Mapping[int, Seconds]
+    small: Mapping[int, Seconds],
+    large: Mapping[int, Seconds],
+    steps: Mapping[int, Seconds],
+    walks: Mapping[int, Seconds],
 ) -> Choices:
     """Return the thresholds that follow from seconds by size and way.
 
-    The shared kernel up to where it is overtaken, the panel with the least time over the large
-    sizes, each relative to its best, and merged terms from where they win on the whole.
+    The kernels with a frame in shared memory up to where they are overtaken, with few trajectories
+    or with many; the panel with the least time over the large sizes, each relative to its best; and
+    merged terms from where they win on the whole.
     """
-    shared = 0
-    for n, seconds in sorted(small.items()):
-        if seconds["shared"] > min(seconds[way] for way in seconds if way in PANELS):
-            break
-        # nothing is known beyond the last one measured; what fits decides
-        shared = THREADS if n == max(small) else n
+    other = {n: min(s[way] for way in s if way in PANELS) for n, s in small.items()}
+    shared = overtaken({n: [(s["shared"], other[n])] for n, s in small.items()})
+    numbers = {str(way).partition(" ")[2] for s in walks.values() for way in s}
+    whole = overtaken(
+        {n: [(s[f"whole {B}"], s[f"steps {B}"]) for B in numbers] for n, s in walks.items()}
+    )
     common = [way for way in PANELS if all(way in seconds for seconds in large.values())]
     panel = min(common, key=lambda way: relative([(s, way) for s in large.values()]))
     share = np.inf
@@ -118,7 +135,18 @@ def choose(
         if merged > apart:
             break
         share = s
-    return Choices(shared, panel, min(share, 2.0))
+    return Choices(shared, panel, whole, min(share, 2.0))
+
+
+def overtaken(times: Mapping[int, Sequence[tuple[float, float]]]) -> int:
+    """Return the last size up to which the first of two ways is never the slower one."""
+    last = 0
+    for n, pairs in sorted(times.items()):
+        if any(one > other for one, other in pairs):
+            break
+        # nothing is known beyond the last one measured; what fits decides
+        last = THREADS if n == max(times) else n
+    return last
 
 
 def relative(chosen_ways: Sequence[tuple[Seconds, int | str]]) -> float:
@@ -174,6 +202,34 @@ def step_seconds(device: Device, precision: Precision, B: int, n: int, repeats: 
                 lambda s=step, f=frame: device.to_host(s(values, f)[:1, :1, :1]), repeats
             )
     return found
+
+
+def walk_seconds(device: Device, precision: Precision, B: int, n: int, repeats: int) -> Seconds:
+    """Return seconds of several tangent steps of GRUs, in one launch and one by one.
+
+    None where frames do not fit.
+    """
+    program = lyapy.random_network("gru", n, 2, seed=1).program
+    needed = whole_interval.shared_bytes(program, n, np.dtype(precision.name).itemsize)
+    if needed > device.shared_bytes:
+        return {}
+    entries = sum(c.size for layer in program.coefficients for c in layer.values())
+    rng = np.random.default_rng(0)
+    values = device.moved(rng.random((STEPS, B, entries)), precision.name)
+    frame = device.moved(rng.normal(size=(B, n, n)), precision.name)
+    step = FusedStep(program, n, device, precision)
+
+    def one_by_one() -> None:
+        image = frame
+        for t in range(STEPS):
+            image = step(values[t], image)
+        device.to_host(image[:1, :1, :1])
+
+    walk = WholeInterval(program, device, precision)
+    return {
+        f"whole {B}": seconds(lambda: device.to_host(walk(values, frame)[:1, :1, :1]), repeats),
+        f"steps {B}": seconds(one_by_one, repeats),
+    }
 
 
 def seconds(run: Callable[[], object], repeats: int) -> float:
