@@ -38,7 +38,8 @@ def kernel_texts(precision, n=5):
         state = device.to_device(np.zeros((2, network.state_size), precision))
         inputs = device.to_device(np.zeros((2, 2, 3), precision))
         with np.errstate(all="ignore"):
-            forward_chunk(moved(network, device), inputs, state, FusedForward(device, arithmetic))
+            run = FusedForward(device, arithmetic, n)
+            forward_chunk(moved(network, device), inputs, state, run)
         for vectors in (1, n):
             FusedStep(network.program, vectors, device, arithmetic)
         WholeInterval(network.program, device, arithmetic)

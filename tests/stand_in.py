@@ -292,7 +292,7 @@ def compile_kernel(text, name):
         for i, value in enumerate(values):
             assert isinstance(value, int) or value.flags.c_contiguous or i in loose, (name, i)
         # many threads do what a few do, and more slowly
-        blocks = grid if "__shared__" in text else min(grid, 3)
+        blocks = grid if "__syncthreads" in text else min(grid, 3)
         # in another order each time
         stand_in_kernels.run(text, name, blocks, min(block, 4), values, shared, COUNTS.kernels)
 

@@ -11,7 +11,16 @@ import stand_in
 import stand_in_kernels
 
 import lyapy
-from lyapy.engines.gpu import choices, fused_step, qr, shared_qr, step, tangent, whole_interval
+from lyapy.engines.gpu import (
+    choices,
+    fused_forward,
+    fused_step,
+    qr,
+    shared_qr,
+    step,
+    tangent,
+    whole_interval,
+)
 from lyapy.engines.gpu.choices import CHOICES, Choices
 from lyapy.engines.gpu.precision import PRECISIONS
 from tests.benchmarks import gpu, gpu_choices
@@ -39,30 +48,30 @@ def step_times(least):
 def test_what_follows_from_times():
     """The kernel until it is overtaken, the panel that is best on the whole, the first share."""
     small = {n: {"shared": n / 50.0, 1: 9.0, 8: 2.0} for n in (32, 64, 128)}
-    walks = {
-        n: {"whole 2": n / 40.0, "steps 2": 1.0, "whole 9": 0.5, "steps 9": 0.6} for n in (32, 64)
-    }
+    always = {"steps 2": 1.0, "whole 9": 0.5, "steps 9": 0.6}
+    walks = {n: {"whole 2": n / 40.0} | always for n in (32, 64)}
+    passes = {n: {"whole 2": n / 90.0} | always for n in (32, 64, 128)}
     large = {256: {1: 9.0, 8: 1.0, 32: 2.0}, 512: {1: 9.0, 8: 5.0, 32: 2.0}}
-    found = choose(small, large, {64: step_times(0.25), 128: step_times(0.25)}, walks)
-    assert found == Choices(64, 32, 32, 0.25)
+    found = choose(small, large, {64: step_times(0.25), 128: step_times(0.25)}, walks, passes)
+    assert found == Choices(64, 32, 32, 64, 0.25)
     # the kernel wins as far as was measured: what fits decides; merged terms never win
     small = {n: {"shared": 1.0, 1: 9.0} for n in (32, 64)}
     large[512][8] = 3.0
     walks[64]["whole 2"] = 1.0
-    found = choose(small, large, {64: step_times(9.0)}, walks)
-    assert found == Choices(shared_qr.THREADS, 8, shared_qr.THREADS, 2.0)
+    found = choose(small, large, {64: step_times(9.0)}, walks, passes)
+    assert found == Choices(shared_qr.THREADS, 8, shared_qr.THREADS, 64, 2.0)
     # a panel that falls back at one size is not taken, and the kernel need never win
     del large[512][8]
     small[32]["shared"] = 10.0
     walks[32]["whole 9"] = 3.0
-    found = choose(small, large, {64: step_times(0.0)}, walks)
-    assert found == Choices(0, 32, 0, SHARES[0])
+    found = choose(small, large, {64: step_times(0.0)}, walks, passes)
+    assert found == Choices(0, 32, 0, 64, SHARES[0])
 
 
 def test_thresholds_are_written_and_written_again(tmp_path):
     path = tmp_path / "choices.py"
     path.write_text(Path(choices.__file__).read_text())
-    for found in (Choices(96, 16, 64, 0.25), Choices(128, 8, 0, 2.0)):
+    for found in (Choices(96, 16, 64, 0, 0.25), Choices(128, 8, 0, 64, 2.0)):
         write_choices(found, "one card", path)
         assert read(path) == found
     text = path.read_text()
@@ -100,13 +109,13 @@ def test_without_a_card_the_benchmark_tells_and_goes_on(monkeypatch):
 def test_thresholds_decide(monkeypatch):
     """On the kernel, the panel, and merged terms."""
     device = stand_in.stand_in(kernels=True)
-    other = Choices(4, 2, 6, 2.0)
+    other = Choices(4, 2, 6, 6, 2.0)
     assert shared_qr.fits(device, DOUBLE, 5, 5)
     assert qr.first_panel(40) == 10
     program = lyapy.random_network("gru", 6, 2, seed=1).program
     merged = step._groups(program.assignments[0], 6, lambda term: term)
     assert whole_interval.fits(program, 6, device, DOUBLE)
-    for module in (shared_qr, qr, step, whole_interval):
+    for module in (shared_qr, qr, step, whole_interval, fused_forward):
         monkeypatch.setattr(module, "CHOICES", other)
     larger = lyapy.random_network("gru", 7, 2, seed=1).program
     assert whole_interval.fits(program, 6, device, DOUBLE)
@@ -125,7 +134,7 @@ def test_thresholds_decide(monkeypatch):
 @needs_compiler
 @pytest.mark.parametrize(
     "other",
-    [Choices(0, 1, 0, 0.0), Choices(0, 2, 64, 2.0), Choices(256, 64, 0, 2.0)],
+    [Choices(0, 1, 0, 0, 0.0), Choices(0, 2, 64, 0, 2.0), Choices(256, 64, 0, 64, 2.0)],
     ids=str,
 )
 def test_every_choice_gives_the_same_exponents(other, monkeypatch):
@@ -136,7 +145,7 @@ def test_every_choice_gives_the_same_exponents(other, monkeypatch):
     inputs = np.random.default_rng(0).normal(size=(2, 100, 2))
     options = {"frame": "identity", "backend": "cupy"}
     wanted = lyapy.lyapunov_spectrum(network, inputs, **options)
-    for module in (shared_qr, qr, step, whole_interval):
+    for module in (shared_qr, qr, step, whole_interval, fused_forward):
         monkeypatch.setattr(module, "CHOICES", other)
     with_share = lambda *arguments: fused_step.FusedStep(*arguments, other.merged_share)  # noqa: E731
     monkeypatch.setattr(step, "FusedStep", with_share)

@@ -31,16 +31,17 @@ def numbers(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
 
 
+@pytest.mark.parametrize("most_columns", [0, 99])
 @pytest.mark.parametrize("kind", CELLS)
-def test_the_forward_pass_of_every_cell_is_fused(kind):
-    """It is the cell's own text, in a kernel for all that stands between two products."""
+def test_the_forward_pass_of_every_cell_is_fused(kind, most_columns):
+    """It is the cell's own text, in a kernel for all between two products, or for all steps."""
     network, device = (
         lyapy.random_network(kind, 5, 3, layers=2, bias=0.3, seed=1),
         stand_in.stand_in(kernels=True),
     )
     inputs, state = numbers(70, 2, 3), 0.5 * numbers(2, network.state_size, seed=1)
     wanted = forward_chunk(network, inputs, state)
-    run = FusedForward(device, DOUBLE)
+    run = FusedForward(device, DOUBLE, most_columns)
     found = forward_chunk(moved(network, device), *map(device.to_device, (inputs, state)), run)
     assert not run.plain
     np.testing.assert_allclose(device.to_host(found.states), wanted.states, atol=1e-13)
@@ -127,6 +128,13 @@ def test_orthonormalization_in_shared_memory(k, D, precision):
 
 ORDERS = range(10)
 BARRIER = "__syncthreads();"
+# of each kernel those that matter; one of a projected LSTM orders what each thread does by itself
+BARRIERS = {
+    "orthonormalize": range(5),
+    "pass gru": range(2),
+    "pass lstm-projected": (0, 1, 3),
+    "walk": range(13),
+}
 
 
 class Launch:
@@ -157,6 +165,11 @@ def launch_of(name):
     if name == "orthonormalize":
         # more columns than add up norms
         SharedQR(device, DOUBLE, 9)(device.to_device(numbers(2, 9, 40)))
+    elif name.startswith("pass"):
+        network = lyapy.random_network(name[5:], 5, 3, bias=0.3, seed=1)
+        arrays = numbers(4, 2, 3), 0.5 * numbers(2, network.state_size)
+        run = FusedForward(device, DOUBLE)
+        forward_chunk(moved(network, device), *map(device.to_device, arrays), run)
     else:
         program = lyapy.random_network("lstm", 5, 3, layers=2, seed=1).program
         entries = sum(c.size for layer in program.coefficients for c in layer.values())
@@ -166,7 +179,7 @@ def launch_of(name):
 
 
 @pytest.mark.parametrize("threads", [1, 3, 256])
-@pytest.mark.parametrize("name", ["orthonormalize", "walk"])
+@pytest.mark.parametrize("name", BARRIERS)
 def test_the_order_of_threads_does_not_matter(name, threads):
     """Where it did, a barrier would be missing."""
     launch = launch_of(name)
@@ -177,13 +190,13 @@ def test_the_order_of_threads_does_not_matter(name, threads):
 
 @pytest.mark.parametrize(
     ("name", "which"),
-    [*(("orthonormalize", i) for i in range(5)), *(("walk", i) for i in range(13))],
+    [(name, i) for name, barriers in BARRIERS.items() for i in barriers],
 )
 def test_a_missing_barrier_is_seen(name, which):
     """Any of them: the check of the order of threads can fail."""
     launch = launch_of(name)
     parts = launch.text.split(BARRIER)
-    assert len(parts) == {"orthonormalize": 6, "walk": 14}[name]
+    assert len(parts) == max(BARRIERS[name]) + 2
     parts[which : which + 2] = [parts[which] + parts[which + 1]]
     text = BARRIER.join(parts)
     wanted = launch(launch.text, 1, 0)

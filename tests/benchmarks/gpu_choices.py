@@ -2,9 +2,9 @@
 
 Times reorthonormalizations (Cholesky's factor of whole frames and of panels, Gram and Schmidt's
 recipe by blocks, a kernel with the frame in shared memory) and tangent steps, with and without
-merged terms, and all of an interval in one launch. With ``--write`` the thresholds go into
-lyapy/engines/gpu/choices.py, and the tables into docs/benchmarks.md. ``--stand-in`` runs it at tiny
-sizes without a GPU.
+merged terms, and all of an interval or of a forward pass in one launch. With ``--write`` the
+thresholds go into lyapy/engines/gpu/choices.py, and the tables into docs/benchmarks.md.
+``--stand-in`` runs it at tiny sizes without a GPU.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from lyapy import engines
 from lyapy.engines.gpu import choices, whole_interval
 from lyapy.engines.gpu.choices import CHOICES, Choices
 from lyapy.engines.gpu.device import Device
+from lyapy.engines.gpu.fused_forward import FusedForward
 from lyapy.engines.gpu.fused_step import FusedStep
 from lyapy.engines.gpu.precision import PRECISIONS, Precision
 from lyapy.engines.gpu.qr import dual_signs, orthonormalize
@@ -106,7 +107,12 @@ def chosen(device: Device, sizes: Sizes) -> tuple[Choices, str]:
         table("tangent step of a GRU, n", steps, [f"{w} {s:g}" for s in SHARES for w in WAYS]),
     ]
     tables.append(table(f"{STEPS} tangent steps of a GRU, n", walks, walk_ways))
-    return choose(small, large, steps, walks), "\n".join(tables)
+    passes = {
+        n: {w: s for b in numbers for w, s in pass_seconds(device, double, b, n, repeats).items()}
+        for n in sizes.small
+    }
+    tables.append(table(f"{STEPS} forward steps of a GRU, n", passes, walk_ways))
+    return choose(small, large, steps, walks, passes), "\n".join(tables)
 
 
 def choose(
@@ -114,6 +120,7 @@ def choose(
     large: Mapping[int, Seconds],
     steps: Mapping[int, Seconds],
     walks: Mapping[int, Seconds],
+    passes: Mapping[int, Seconds],
 ) -> Choices:
     """Return the thresholds that follow from seconds by size and way.
 
@@ -123,9 +130,8 @@ def choose(
     """
     other = {n: min(s[way] for way in s if way in PANELS) for n, s in small.items()}
     shared = overtaken({n: [(s["shared"], other[n])] for n, s in small.items()})
-    numbers = {str(way).partition(" ")[2] for s in walks.values() for way in s}
-    whole = overtaken(
-        {n: [(s[f"whole {B}"], s[f"steps {B}"]) for B in numbers] for n, s in walks.items()}
+    interval, forward = (
+        overtaken({n: whole_and_steps(s) for n, s in times.items()}) for times in (walks, passes)
     )
     common = [way for way in PANELS if all(way in seconds for seconds in large.values())]
     panel = min(common, key=lambda way: relative([(s, way) for s in large.values()]))
@@ -135,7 +141,13 @@ def choose(
         if merged > apart:
             break
         share = s
-    return Choices(shared, panel, whole, min(share, 2.0))
+    return Choices(shared, panel, interval, forward, min(share, 2.0))
+
+
+def whole_and_steps(times: Seconds) -> list[tuple[float, float]]:
+    """Return the seconds of one launch, and of one for each step, by number of trajectories."""
+    numbers = sorted({str(way).partition(" ")[2] for way in times})
+    return [(times[f"whole {B}"], times[f"steps {B}"]) for B in numbers]
 
 
 def overtaken(times: Mapping[int, Sequence[tuple[float, float]]]) -> int:
@@ -230,6 +242,25 @@ def walk_seconds(device: Device, precision: Precision, B: int, n: int, repeats: 
         f"whole {B}": seconds(lambda: device.to_host(walk(values, frame)[:1, :1, :1]), repeats),
         f"steps {B}": seconds(one_by_one, repeats),
     }
+
+
+def pass_seconds(device: Device, precision: Precision, B: int, n: int, repeats: int) -> Seconds:
+    """Return seconds of several forward steps of GRUs, in one launch and by two for each step."""
+    cell = lyapy.random_network("gru", n, 2, seed=1).cells[0]
+    rng, found = np.random.default_rng(0), {}
+    weights = type(cell.weights)(*(device.moved(one, precision.name) for one in cell.weights))
+    entries = n * len(cell.coefficients)
+    shapes = ((STEPS, B, len(cell.W)), (STEPS + 1, B, n), (STEPS, B, entries))
+    arrays = [device.moved(rng.normal(size=shape), precision.name) for shape in shapes]
+    for way, most in (("whole", n), ("steps", 0)):
+        run = FusedForward(device, precision, most)
+
+        def once(run: FusedForward = run) -> None:
+            run(cell.step, weights, *arrays)
+            device.to_host(arrays[1][-1, :1])
+
+        found[f"{way} {B}"] = seconds(once, repeats)
+    return found
 
 
 def seconds(run: Callable[[], object], repeats: int) -> float:

@@ -23,6 +23,8 @@ class Choices(NamedTuple):
         all to Gram and Schmidt's recipe by blocks.
     interval_columns : int
         The most columns of a frame that goes through an interval in one launch, where it fits.
+    forward_columns : int
+        The most columns of a layer's state whose forward pass over a chunk is one launch.
     merged_share : float
         Terms are added into one matrix for each trajectory from so many vectors per column on.
     """
@@ -30,6 +32,7 @@ class Choices(NamedTuple):
     shared_vectors: int
     longest_panel: int
     interval_columns: int
+    forward_columns: int
     merged_share: float
 
     def __str__(self) -> str:
@@ -40,5 +43,11 @@ class Choices(NamedTuple):
 # factorizations are made for matrices up to that. One multiprocessor multiplies 64 × 64 matrices in
 # about the time of a launch. A sum of three n × n matrices is as much traffic
 # as two products less with n / 2 vectors.
-CHOICES = Choices(shared_vectors=256, longest_panel=32, interval_columns=64, merged_share=0.5)
+CHOICES = Choices(
+    shared_vectors=256,
+    longest_panel=32,
+    interval_columns=64,
+    forward_columns=64,
+    merged_share=0.5,
+)
 # end of what is written

@@ -14,10 +14,12 @@ import numpy as np
 from ...cells.base import Step
 from ...forward import layer_forward
 from ...types import Array
+from .choices import CHOICES
 from .device import Device, Kernel
 from .kernel_text import BLOCK, Place, Written, elementwise_kernel, grid_for, prelude
 from .precision import Precision
 from .trace import Matrix, NotTraceableError, Tape, Target, Traced
+from .whole_forward import THREADS, whole_forward
 
 __all__ = ["FusedForward"]
 
@@ -57,12 +59,18 @@ class _Plan(NamedTuple):
         Vectors of the weights.
     written : set of int
         Products whose vectors kernels write.
+    whole : Kernel or None
+        All steps in one launch, where the layer is small.
+    matrices : list of array
+        Those of the products, for that kernel.
     """
 
     stages: list[_Stage]
     products: list[_Product]
     constants: list[Array]
     written: list[int]
+    whole: Kernel | None
+    matrices: list[Array]
 
 
 class FusedForward:
@@ -73,6 +81,8 @@ class FusedForward:
     device : Device
         That compiles kernels.
     precision : Precision
+    most_columns : int
+        Of a state whose steps are one launch.
 
     Attributes
     ----------
@@ -80,9 +90,12 @@ class FusedForward:
         Why steps were computed operation by operation.
     """
 
-    def __init__(self, device: Device, precision: Precision) -> None:
+    def __init__(
+        self, device: Device, precision: Precision, most_columns: int | None = None
+    ) -> None:
         self.device = device
         self.precision = precision
+        self.most_columns = CHOICES.forward_columns if most_columns is None else most_columns
         self.plain: set[str] = set()
         # a layer keeps its weights as long as its network lives
         self._plans: dict[tuple[int, int], tuple[object, _Plan | None]] = {}
@@ -102,6 +115,13 @@ class FusedForward:
 
     def _run(self, plan: _Plan, drive: Array, states: Array, coefficients: Array) -> None:
         B = states.shape[1]
+        if plan.whole is not None:
+            sizes = [one.rows for one in plan.products]
+            sizes += [plan.products[j].size for j in plan.written]
+            scratch = [np.empty_like(states, shape=(B, size)) for size in sizes]
+            arrays = (states, drive, coefficients, *plan.constants, *scratch, *plan.matrices)
+            plan.whole(B, THREADS, (*arrays, len(drive), B))
+            return
         # a product that is not there yet is not read
         results = [states] * len(plan.products)
         vectors = {j: np.empty_like(states, shape=(B, plan.products[j].size)) for j in plan.written}
@@ -121,14 +141,20 @@ class FusedForward:
     ) -> _Plan | None:
         sizes = states.shape[-1], drive.shape[-1], coefficients.shape[-1]
         try:
-            return _plan(step, weights, sizes, self.device, self.precision.name)
+            small = sizes[0] <= self.most_columns
+            return _plan(step, weights, sizes, self.device, self.precision.name, small)
         except NotTraceableError as error:
             self.plain.add(str(error))
             return None
 
 
 def _plan(
-    step: Step, weights: object, sizes: tuple[int, int, int], device: Device, precision: str
+    step: Step,
+    weights: object,
+    sizes: tuple[int, int, int],
+    device: Device,
+    precision: str,
+    small: bool,
 ) -> _Plan:
     compile_kernel = device.compile_kernel
     assert compile_kernel is not None
@@ -158,8 +184,9 @@ def _plan(
         for name, some in pieces.items()
         for start, size, number in _last(some)
     ]
+    declared, before = _declared(len(constants), len(products), written), _before(sizes)
     last = max([levels[result.number] for result in outputs], default=0)
-    stages = []
+    stages, pieces_of_stages = [], []
     for level in range(last + 1):
         ready = [j for j, (number, _) in enumerate(tape.products) if levels[number] == level]
         results = [
@@ -171,40 +198,48 @@ def _plan(
             ready, results = [], outputs
         kernel = None
         if results:
-            text = _text(tape, places, results, len(constants), len(products), written, sizes)
+            text = elementwise_kernel(
+                "stage", [*declared, "long long t"], before, tape, places, results
+            )
             kernel = compile_kernel(prelude(precision) + text, "stage")
+        pieces_of_stages.append((results, ready))
         entries = max((result.size for result in results), default=0)
         stages.append(_Stage(kernel, tuple(ready), entries))
-    return _Plan(stages, products, constants, written)
+    whole, matrices = None, list[Array]()
+    if small:
+        vectors = {
+            j: (f"x{j} + b * {one.size}", one.size)
+            if one.columns is None
+            else (f"state + b * {D} + {one.columns.start}", one.size)
+            for j, one in enumerate(products)
+        }
+        text = whole_forward(tape, places, pieces_of_stages, declared, before, vectors)
+        whole = compile_kernel(prelude(precision) + text, "pass")
+        matrices = [one.matrix.copy() for one in products]
+    return _Plan(stages, products, constants, written, whole, matrices)
 
 
 def _reads(D: int, rows: int) -> list[tuple[tuple[str, int], int]]:
     return [(("state", 0), D), (("drive", 0), rows)]
 
 
-def _text(
-    tape: Tape,
-    places: dict[str, Place],
-    results: list[Written],
-    constants: int,
-    products: int,
-    written: list[int],
-    sizes: tuple[int, int, int],
-) -> str:
-    D, rows, C = sizes
-    names = ["states", "drive", "coefficients"]
-    parameters = [f"real* {name}" for name in names]
+def _declared(constants: int, products: int, written: list[int]) -> list[str]:
+    """Return the parameters of kernels that are arrays."""
+    parameters = [f"real* {name}" for name in ("states", "drive", "coefficients")]
     parameters += [f"const real* c{i}" for i in range(constants)]
-    parameters += [f"const real* p{j}" for j in range(products)]
-    parameters += [f"real* x{j}" for j in written]
-    before = [
+    parameters += [f"real* p{j}" for j in range(products)]
+    return parameters + [f"real* x{j}" for j in written]
+
+
+def _before(sizes: tuple[int, int, int]) -> list[str]:
+    """Return the statements with which a step begins."""
+    D, rows, C = sizes
+    return [
         f"const real* state = states + t * count * {D};",
         f"real* new_state = states + (t + 1) * count * {D};",
         f"const real* drive_now = drive + t * count * {rows};",
         f"real* values = coefficients + t * count * {C};",
     ]
-    parameters.append("long long t")
-    return elementwise_kernel("stage", parameters, before, tape, places, results)
 
 
 def _wrapped(weights: Any, tape: Tape, constants: list[Array]) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from .trace import NotTraceableError, Tape
 
-__all__ = ["BLOCK", "Place", "Written", "elementwise_kernel", "grid_for", "prelude"]
+__all__ = ["BLOCK", "Place", "Written", "elementwise_kernel", "grid_for", "loops", "prelude"]
 
 BLOCK = 128
 MOST_BLOCKS = 4096
@@ -103,12 +103,8 @@ def elementwise_kernel(
     places : mapping
         Of the sources that the expressions read.
     """
-    by_size: dict[int, list[Written]] = {}
-    for result in results:
-        by_size.setdefault(result.size, []).append(result)
     body = [f"    {line}" for line in before]
-    for size, some in sorted(by_size.items()):
-        body += _loop(size, some, tape, places)
+    body += loops(tape, places, results, _over_all)
     declared = ",\n    ".join([*parameters, "long long count"])
     lines = [f'extern "C" __global__ void {name}(\n    {declared})', "{"]
     lines += ["    const long long first = (long long)blockIdx.x * blockDim.x + threadIdx.x;"]
@@ -116,11 +112,33 @@ def elementwise_kernel(
     return "\n".join(lines) + "\n"
 
 
-def _loop(
-    size: int, results: Sequence[Written], tape: Tape, places: Mapping[str, Place]
+def loops(
+    tape: Tape,
+    places: Mapping[str, Place],
+    results: Sequence[Written],
+    head: Callable[[int], list[str]],
 ) -> list[str]:
-    lines = [f"    for (long long i = first; i < count * {size}; i += step) {{"]
-    lines += [f"        const long long b = i / {size}, j = i % {size};"]
+    """Return a loop for the results of each size; ``head`` begins it, and sets b and j."""
+    by_size: dict[int, list[Written]] = {}
+    for result in results:
+        by_size.setdefault(result.size, []).append(result)
+    lines: list[str] = []
+    for size, some in sorted(by_size.items()):
+        lines += _loop(head(size), some, tape, places)
+    return lines
+
+
+def _over_all(size: int) -> list[str]:
+    return [
+        f"    for (long long i = first; i < count * {size}; i += step) {{",
+        f"        const long long b = i / {size}, j = i % {size};",
+    ]
+
+
+def _loop(
+    head: list[str], results: Sequence[Written], tape: Tape, places: Mapping[str, Place]
+) -> list[str]:
+    lines = list(head)
     named: dict[int, str] = {}
     for result in results:
         lines += _expression(result.number, tape, places, named)
