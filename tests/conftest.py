@@ -11,12 +11,16 @@ import lyapy
 from lyapy import engines
 from lyapy.cells import CELLS, Cell
 from lyapy.cells.activations import tanh
+from lyapy.engines.gpu import fused_forward, fused_step, qr, shared_qr, step, whole_interval
+from lyapy.engines.gpu.choices import Choices
 from lyapy.engines.gpu.device import find_devices
 from lyapy.errors import DeviceError
 from lyapy.forward import forward_chunk
 
 # the cells whose Jacobian is the derivative of their step, not a surrogate for it
 DERIVED = [name for name, cell in CELLS.items() if not cell.surrogate]
+
+USUAL_CHOICES = Choices(256, 32, 64, 64, 0.5)
 
 
 @pytest.fixture(params=CELLS)
@@ -54,6 +58,17 @@ def device(request, monkeypatch):
     # one, whatever the machine has
     monkeypatch.setattr(engines, "find_devices", lambda: (found,))
     return found
+
+
+@pytest.fixture
+def choose(monkeypatch):
+    """Sets the thresholds of the GPU engine, whatever was measured."""
+
+    def set_choices(found=USUAL_CHOICES):
+        for module in (fused_forward, fused_step, qr, shared_qr, step, whole_interval):
+            monkeypatch.setattr(module, "CHOICES", found)
+
+    return set_choices
 
 
 @pytest.fixture

@@ -30,6 +30,18 @@ def test_large_sizes(kind, n, trajectories):
     assert np.isnan(found.sum_rule_residual) or found.sum_rule_residual < 1e-9
 
 
+def test_parts_of_two_sizes():
+    """Each layer is followed in shared memory, by the same kernel with more and with less of it."""
+    network = lyapy.random_network("gru", 128, 4, layers=2, bias=0.1, seed=1)
+    small = lyapy.random_network("gru", 88, 128, bias=0.1, seed=2)
+    network = lyapy.Network([network.cells[0], *small.cells])
+    inputs = np.random.default_rng(0).normal(size=(3, 128, 4))
+    found, wanted = (
+        lyapy.lyapunov_spectrum(network, inputs, backend=backend) for backend in ("cupy", "numba")
+    )
+    np.testing.assert_allclose(found.per_trajectory, wanted.per_trajectory, atol=1e-6)
+
+
 def test_a_linear_map_of_known_exponents():
     moduli = np.linspace(0.5, 1.5, 256)
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(256, 256)))[0]

@@ -13,18 +13,16 @@ import stand_in_kernels
 import lyapy
 from lyapy.engines.gpu import (
     choices,
-    fused_forward,
     fused_step,
     qr,
     shared_qr,
     step,
-    tangent,
     whole_interval,
 )
 from lyapy.engines.gpu.choices import CHOICES, Choices
 from lyapy.engines.gpu.precision import PRECISIONS
 from tests.benchmarks import gpu, gpu_choices
-from tests.benchmarks.gpu_choices import SHARES, choose, write_choices
+from tests.benchmarks.gpu_choices import SHARES, write_choices
 
 ROOT = Path(__file__).parents[1]
 DOUBLE = PRECISIONS["float64"]
@@ -52,19 +50,21 @@ def test_what_follows_from_times():
     walks = {n: {"whole 2": n / 40.0} | always for n in (32, 64)}
     passes = {n: {"whole 2": n / 90.0} | always for n in (32, 64, 128)}
     large = {256: {1: 9.0, 8: 1.0, 32: 2.0}, 512: {1: 9.0, 8: 5.0, 32: 2.0}}
-    found = choose(small, large, {64: step_times(0.25), 128: step_times(0.25)}, walks, passes)
+    found = gpu_choices.choose(
+        small, large, {64: step_times(0.25), 128: step_times(0.25)}, walks, passes
+    )
     assert found == Choices(64, 32, 32, 64, 0.25)
     # the kernel wins as far as was measured: what fits decides; merged terms never win
     small = {n: {"shared": 1.0, 1: 9.0} for n in (32, 64)}
     large[512][8] = 3.0
     walks[64]["whole 2"] = 1.0
-    found = choose(small, large, {64: step_times(9.0)}, walks, passes)
+    found = gpu_choices.choose(small, large, {64: step_times(9.0)}, walks, passes)
     assert found == Choices(shared_qr.THREADS, 8, shared_qr.THREADS, 64, 2.0)
     # a panel that falls back at one size is not taken, and the kernel need never win
     del large[512][8]
     small[32]["shared"] = 10.0
     walks[32]["whole 9"] = 3.0
-    found = choose(small, large, {64: step_times(0.0)}, walks, passes)
+    found = gpu_choices.choose(small, large, {64: step_times(0.0)}, walks, passes)
     assert found == Choices(0, 32, 0, 64, SHARES[0])
 
 
@@ -106,17 +106,16 @@ def test_without_a_card_the_benchmark_tells_and_goes_on(monkeypatch):
 
 
 @needs_compiler
-def test_thresholds_decide(monkeypatch):
-    """On the kernel, the panel, and merged terms."""
+def test_thresholds_decide(choose):
+    """On the kernels, the panel, and merged terms."""
+    choose()
     device = stand_in.stand_in(kernels=True)
-    other = Choices(4, 2, 6, 6, 2.0)
     assert shared_qr.fits(device, DOUBLE, 5, 5)
     assert qr.first_panel(40) == 10
     program = lyapy.random_network("gru", 6, 2, seed=1).program
     merged = step._groups(program.assignments[0], 6, lambda term: term)
     assert whole_interval.fits(program, 6, device, DOUBLE)
-    for module in (shared_qr, qr, step, whole_interval, fused_forward):
-        monkeypatch.setattr(module, "CHOICES", other)
+    choose(Choices(4, 2, 6, 6, 2.0))
     larger = lyapy.random_network("gru", 7, 2, seed=1).program
     assert whole_interval.fits(program, 6, device, DOUBLE)
     assert not whole_interval.fits(larger, 7, device, DOUBLE)
@@ -126,29 +125,23 @@ def test_thresholds_decide(monkeypatch):
     assert len(step._groups(program.assignments[0], 6, lambda term: term)) > len(merged)
     products = [
         len(fused_step.FusedStep(program, 6, device, DOUBLE, share).parts[0].products)
-        for share in (0.5, 2.0)
+        for share in (0.5, None)
     ]
     assert products == [1, 3]
 
 
-@needs_compiler
 @pytest.mark.parametrize(
     "other",
     [Choices(0, 1, 0, 0, 0.0), Choices(0, 2, 64, 0, 2.0), Choices(256, 64, 0, 64, 2.0)],
     ids=str,
 )
-def test_every_choice_gives_the_same_exponents(other, monkeypatch):
+def test_every_choice_gives_the_same_exponents(other, device, choose):
     """Whatever a card prefers."""
-    device = stand_in.stand_in(kernels=True)
-    monkeypatch.setattr("lyapy.engines.find_devices", lambda: (device,))
     network = lyapy.random_network("gru", 12, 2, gain=0.8, layers=2, seed=1)
     inputs = np.random.default_rng(0).normal(size=(2, 100, 2))
     options = {"frame": "identity", "backend": "cupy"}
+    choose()
     wanted = lyapy.lyapunov_spectrum(network, inputs, **options)
-    for module in (shared_qr, qr, step, whole_interval, fused_forward):
-        monkeypatch.setattr(module, "CHOICES", other)
-    with_share = lambda *arguments: fused_step.FusedStep(*arguments, other.merged_share)  # noqa: E731
-    monkeypatch.setattr(step, "FusedStep", with_share)
-    assert tangent.fits is shared_qr.fits
+    choose(other)
     found = lyapy.lyapunov_spectrum(network, inputs, **options)
     np.testing.assert_allclose(found.per_trajectory, wanted.per_trajectory, atol=1e-9)

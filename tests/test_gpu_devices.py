@@ -144,12 +144,12 @@ def test_a_run_with_other_choices_is_told(devices, monkeypatch, tmp_path):
     monkeypatch.setattr(batch.Batch, "advance", interrupted)
     with pytest.raises(Interrupted):
         lyapunov_spectrum(NETWORK, DRIVE, **options)
-    monkeypatch.setattr(follower, "CHOICES", CHOICES._replace(longest_panel=16))
+    monkeypatch.setattr(follower, "CHOICES", CHOICES._replace(longest_panel=7))
     with pytest.raises(ValueError, match="gpu_choices is 'shared_vectors "):
         lyapunov_spectrum(NETWORK, DRIVE, require_identical=True, **options)
     with pytest.warns(RuntimeWarning, match="gpu_choices is 'shared_vectors "):
         found = lyapunov_spectrum(NETWORK, DRIVE, **options)
-    assert found.settings["gpu_choices"].endswith("longest_panel 16, merged_share 0.5")
+    assert "longest_panel 7," in found.settings["gpu_choices"]
 
 
 def test_what_goes_wrong_on_one_device_stops_the_other(devices):

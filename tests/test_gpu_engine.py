@@ -145,13 +145,14 @@ def test_one_wait_for_each_interval(counts):
     assert intervals < 40
 
 
-def test_launches_do_not_grow_with_trajectories(counts, device):
+def test_launches_do_not_grow_with_trajectories(counts, device, choose):
     """The forward pass and the tangent step of a GRU, and a QR and what is read and counted.
 
     With kernels of its own the forward pass of a chunk, the tangent steps of an interval, its QR
     and what is counted are one launch each. Without, a stack of matrices that lie in no order is
     copied before each product.
     """
+    choose()
     network = lyapy.random_network("gru", 32, 3, gain=0.8, seed=1)
     launches = []
     for B in (2, 5):

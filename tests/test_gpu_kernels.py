@@ -236,7 +236,8 @@ def test_an_entry_of_a_state_is_not_traced():
         state[1]
 
 
-def test_which_frames_fit_into_shared_memory():
+def test_which_frames_fit_into_shared_memory(choose):
+    choose()
     hopper = stand_in.stand_in(kernels=True)._replace(shared_bytes=232448)
     assert fits(hopper, DOUBLE, 160, 160)
     assert not fits(hopper, DOUBLE, 192, 192)

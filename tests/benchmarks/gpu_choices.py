@@ -96,10 +96,13 @@ def chosen(device: Device, sizes: Sizes) -> tuple[Choices, str]:
     large = {n: qr_seconds(device, double, B, n, repeats) for n in sizes.large}
     steps = {n: step_seconds(device, double, B, n, repeats) for n in sizes.networks}
     numbers = (B, sizes.many)
-    walks = {
-        n: {w: s for b in numbers for w, s in walk_seconds(device, double, b, n, repeats).items()}
-        for n in sizes.small
-    }
+    walks, passes = (
+        {
+            n: {w: s for b in numbers for w, s in measured(device, double, b, n, repeats).items()}
+            for n in sizes.small
+        }
+        for measured in (walk_seconds, pass_seconds)
+    )
     walks = {n: seconds for n, seconds in walks.items() if seconds}
     walk_ways = [f"{way} {b}" for b in numbers for way in ("whole", "steps")]
     tables = [
@@ -107,10 +110,6 @@ def chosen(device: Device, sizes: Sizes) -> tuple[Choices, str]:
         table("tangent step of a GRU, n", steps, [f"{w} {s:g}" for s in SHARES for w in WAYS]),
     ]
     tables.append(table(f"{STEPS} tangent steps of a GRU, n", walks, walk_ways))
-    passes = {
-        n: {w: s for b in numbers for w, s in pass_seconds(device, double, b, n, repeats).items()}
-        for n in sizes.small
-    }
     tables.append(table(f"{STEPS} forward steps of a GRU, n", passes, walk_ways))
     return choose(small, large, steps, walks, passes), "\n".join(tables)
 

@@ -25,8 +25,8 @@ REGISTERS, MOST_THREADS, WARP, GRANULE = 65536, 2048, 32, 256
 SHARED = {"sm_80": 164 * 1024, "sm_90": 228 * 1024, "sm_100": 228 * 1024}
 # that the system keeps for each block
 RESERVED = 1024
-# kernels with a frame for each block
-WITH_FRAMES = ("orthonormalize", "walk")
+# kernels with a trajectory for each block
+OF_BLOCKS = ("orthonormalize", "walk", "pass")
 SIZES = (32, 64, 96, 128, 160)
 
 
@@ -46,10 +46,10 @@ def main() -> int:
                 for text, name in texts.items()
             ]
             # the hungriest of each kind
-            for kind in (*WITH_FRAMES, "add", "merge", "combine", "stage"):
+            for kind in (*OF_BLOCKS, "add", "merge", "combine", "stage"):
                 some = [one for one in found if one[0].startswith(kind)]
                 name, (registers, stack, spilled) = max(some, key=lambda one: one[1])
-                share = occupancy(registers, THREADS if kind in WITH_FRAMES else BLOCK)
+                share = occupancy(registers, THREADS if kind in OF_BLOCKS else BLOCK)
                 row = (card, precision, name, registers, stack, spilled, f"{share:.0%}")
                 print("| " + " | ".join(map(str, row)) + " |")
             local = [name for name, one in found if one.stack or one.spilled]
@@ -58,7 +58,10 @@ def main() -> int:
     print("|---|---|---|---|")
     for card, shared in SHARED.items():
         for n in SIZES:
-            blocks = [shared // (shared_bytes(n, n, size) + RESERVED) for size in (8, 4)]
+            blocks = [
+                min(shared // (shared_bytes(n, n, size) + RESERVED), MOST_THREADS // THREADS)
+                for size in (8, 4)
+            ]
             print(f"| {card} | {n} | {blocks[0]} | {blocks[1]} |")
     return 0
 

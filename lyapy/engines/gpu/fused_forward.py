@@ -81,7 +81,7 @@ class FusedForward:
     device : Device
         That compiles kernels.
     precision : Precision
-    most_columns : int
+    most_columns : int, optional
         Of a state whose steps are one launch.
 
     Attributes

@@ -67,7 +67,7 @@ class FusedStep:
     device : Device
         That compiles kernels.
     precision : Precision
-    merged_share : float
+    merged_share : float, optional
         Terms are merged from so many vectors per column on.
     """
 
@@ -77,7 +77,7 @@ class FusedStep:
         vectors: int,
         device: Device,
         precision: Precision,
-        merged_share: float = CHOICES.merged_share,
+        merged_share: float | None = None,
     ) -> None:
         self.program = program
         transposed: dict[int, Array] = {}
@@ -94,8 +94,10 @@ class FusedStep:
         def made(body: str, name: str) -> Kernel:
             return compile_kernel(prelude(precision.name) + body, name)
 
+        share = CHOICES.merged_share if merged_share is None else merged_share
+
         def many(columns: int) -> bool:
-            return vectors >= merged_share * columns
+            return vectors >= share * columns
 
         each = [_part(one, program, many, moved, made) for one in program.assignments]
         self.parts: list[_Part] = each
