@@ -32,9 +32,9 @@ def test_large_sizes(kind, n, trajectories):
 
 def test_parts_of_two_sizes():
     """Each layer is followed in shared memory, by the same kernel with more and with less of it."""
-    network = lyapy.random_network("gru", 128, 4, layers=2, bias=0.1, seed=1)
+    large = lyapy.random_network("gru", 128, 4, bias=0.1, seed=1)
     small = lyapy.random_network("gru", 88, 128, bias=0.1, seed=2)
-    network = lyapy.Network([network.cells[0], *small.cells])
+    network = lyapy.Network([*large.cells, *small.cells])
     inputs = np.random.default_rng(0).normal(size=(3, 128, 4))
     found, wanted = (
         lyapy.lyapunov_spectrum(network, inputs, backend=backend) for backend in ("cupy", "numba")
