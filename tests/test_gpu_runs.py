@@ -2,7 +2,7 @@
 
 import os
 import signal
-import time
+import threading
 import weakref
 
 import numpy as np
@@ -62,12 +62,19 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, monkeypatch):
 def test_a_signal_keeps_the_chunk_that_is_being_computed(tmp_path, monkeypatch):
     """Even where bringing the state to the host is too dear to be done now and then."""
     advance, done = batch.Batch.advance, []
+    stop, told = running.Progress.stop, threading.Event()
+
+    def stopped(self):
+        stop(self)
+        told.set()
+
+    monkeypatch.setattr(running.Progress, "stop", stopped)
 
     def signalled(self):
         if len(done) == 2:
             os.kill(os.getpid(), signal.SIGINT)
             # the handler runs in the main thread, which then tells the others
-            time.sleep(1.0)
+            assert told.wait(60.0)
         done.append(1)
         return advance(self)
 
