@@ -40,10 +40,12 @@ def test_gpu_benchmark_runs_on_the_stand_in(tmp_path):
     root = Path(__file__).parents[1]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr
-    rows = [line for line in page.read_text().splitlines() if "trajectories" in line]
+    lines = page.read_text().splitlines()
+    rows = [line for line in lines if line.startswith("|") and "trajectories" in line]
     assert len(rows) == 3
     assert all(float(row.split("|")[-2]) < 1e-6 for row in rows)
     assert "a stand-in; Python" in page.read_text()
+    assert "Targets missed: vanilla n=4, 2 trajectories" in page.read_text()
 
 
 def test_a_case_of_the_gpu_benchmark_that_fails_leaves_the_others(monkeypatch, tmp_path, capsys):
@@ -56,9 +58,24 @@ def test_a_case_of_the_gpu_benchmark_that_fails_leaves_the_others(monkeypatch, t
     words = ["gpu", "--stand-in", "--write", "--page", str(page)]
     monkeypatch.setattr(sys, "argv", words)
     assert gpu.main() == 1
-    first, second = [line for line in page.read_text().splitlines() if "trajectories" in line]
+    lines = page.read_text().splitlines()
+    first, second = (x for x in lines if x.startswith("|") and "trajectories" in x)
     assert "invalid choice" in first
     assert float(second.split("|")[-2]) < 1e-6
+
+
+def test_targets_that_are_missed_are_named():
+    small, middle, large = (gpu_case.Case("gru", n) for n in (64, 256, 512))
+    good = {"lyapy": {"seconds": 1.0, "floor": 0.6}, "jax": {"seconds": 11.0}}
+    slow = {"lyapy": {"seconds": 1.0, "floor": 0.1}, "jax": {"seconds": 2.0}}
+    alone = {"lyapy": {"seconds": 1.0, "floor": 0.6}, "jax": {"missing": "JAX computes on cpu"}}
+    assert gpu.missed(small, good) == gpu.missed(middle, good) == gpu.missed(large, good) == []
+    assert gpu.missed(small, slow) == ["gru n=64, 64 trajectories (2.0 times JAX)"]
+    assert [one[27:] for one in gpu.missed(middle, slow)] == ["(2.0 times JAX)", "(10.0 floors)"]
+    assert gpu.missed(large, slow) == ["gru n=512, 64 trajectories (10.0 floors)"]
+    assert gpu.missed(small, alone) == ["gru n=64, 64 trajectories (JAX not measured)"]
+    broken = {"lyapy": {"missing": "an error"}}
+    assert gpu.missed(large, broken) == ["gru n=512, 64 trajectories (not measured)"]
 
 
 def test_sparse_benchmark_runs():

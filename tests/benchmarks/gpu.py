@@ -31,6 +31,8 @@ HEADER = (
     "| case | µs per step | floors | JAX, QR every step | PyTorch | interval | rejected | error |\n"
     "|---|---|---|---|---|---|---|---|"
 )
+# so many times faster than JAX up to this size, and at most so many floors from there
+TARGET_SIZE, JAX_TARGET, FLOOR_TARGET = 256, 10.0, 2.0
 # a process that hangs, or a peer that takes for ever, costs one number
 LONGEST_SECONDS = 1800
 # JAX else takes most of the memory at once
@@ -51,18 +53,20 @@ def main() -> int:
     on_card = arguments.write and not arguments.stand_in
     # the tests run with what was chosen
     notes = [run_choices(), run_tests()] if on_card else []
-    lines, where, failed = [HEADER], "", 0
+    lines, where, failed, wrong = [HEADER], "", 0, list[str]()
     print(HEADER, flush=True)
     for case in cases:
         found = {part: measured(case, part, arguments.stand_in, end) for part in parts()}
         failed += "seconds" not in found["lyapy"]
         lines.append(row(case, found))
+        wrong += missed(case, found)
         print(lines[-1], flush=True)
         where = where or found["lyapy"].get("device", "")
         # the host matters little
         told = f"{where or 'No card'}; {environment(COMMAND).partition('; ')[2]}"
         if arguments.write:
-            table = "\n".join([*lines, *(f"\n{note}" for note in (told, *notes) if note)])
+            targets = f"Targets missed: {', '.join(wrong) or 'none'}."
+            table = "\n".join([*lines, *(f"\n{note}" for note in (targets, told, *notes) if note)])
             replace_table(table, BEGIN, END, arguments.page)
     print(where)
     return int(failed > 0)
@@ -139,6 +143,22 @@ def measured(case: Case, part: str, on_stand_in: bool, end: float = np.inf) -> d
         # a table's cell holds no line and no bar
         return {"missing": lines[-1].replace("|", "/")[:120]}
     return found
+
+
+def missed(case: Case, found: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the targets that a case misses, or on which nothing is known."""
+    ours, theirs = found["lyapy"], found.get("jax", {})
+    if "seconds" not in ours:
+        return [f"{case.name} (not measured)"]
+    wrong = []
+    if case.n <= TARGET_SIZE:
+        ratio = theirs.get("seconds", 0.0) / ours["seconds"]
+        if ratio < JAX_TARGET:
+            told = f"{ratio:.1f} times JAX" if ratio else "JAX not measured"
+            wrong.append(f"{case.name} ({told})")
+    if case.n >= TARGET_SIZE and ours["seconds"] > FLOOR_TARGET * ours["floor"]:
+        wrong.append(f"{case.name} ({ours['seconds'] / ours['floor']:.1f} floors)")
+    return wrong
 
 
 def row(case: Case, found: dict[str, dict[str, Any]]) -> str:
