@@ -128,7 +128,7 @@ def test_steps_that_spread_too_far_alone_are_graded():
     assert carry.rate == pytest.approx(3.0)
     # so is the next of a frame that one has tilted
     carry = Carry(np.eye(2), 0.01)
-    carry.tilt = np.full((4, 2, 2), 0.5)
+    carry.tilt = np.full((2, 4, 2), 0.5)
     advance(np.broadcast_to(np.eye(2), (5, 2, 2)), carry)
     assert carry.graded_steps == 5
 
