@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,7 +46,8 @@ def check_inputs(network: Network, inputs: Any, transient: int, steps: int | Non
         check_size("steps", steps, 1)
     if inputs is None:
         if m:
-            raise ValueError(f"inputs is None, but the network reads {m} inputs at every step")
+            what = f"inputs is None, but the network reads {m} inputs at every step"
+            raise ValueError(f"{what}; give an array (T, {m}) or (B, T, {m})")
         if steps is None:
             raise ValueError("steps is missing; a network without inputs needs a number, or until")
         return np.zeros((1, transient + steps, 0))
@@ -56,7 +58,10 @@ def check_inputs(network: Network, inputs: Any, transient: int, steps: int | Non
             f"(B, T, {m})"
         )
     if array.shape[-1] != m:
-        raise ValueError(f"inputs has width {array.shape[-1]}; the network reads {m} inputs")
+        remedy = f"give an array (T, {m}) or (B, T, {m})" if m else "leave inputs out, give steps"
+        raise ValueError(
+            f"inputs has shape {array.shape}, but the network reads {m} inputs; {remedy}"
+        )
     array = np.ascontiguousarray(array if array.ndim == 3 else array[None])
     if not array.size:
         raise ValueError(f"inputs is empty, shape {array.shape}")
@@ -68,9 +73,23 @@ def check_inputs(network: Network, inputs: Any, transient: int, steps: int | Non
     if available < wanted:
         counted = "no step to count" if steps is None else f"{steps} steps to count"
         raise ValueError(
-            f"inputs has {available} steps, too few for transient={transient} and {counted}"
+            f"inputs has {available} steps, too few for transient={transient} and {counted}; "
+            "give longer inputs, or less to do"
         )
+    _warn_of_order(array)
     return array if steps is None else array[:, :wanted]
+
+
+def _warn_of_order(inputs: Array) -> None:
+    """Warn of more trajectories than steps, as a batch in PyTorch's own order (T, B, m) has."""
+    B, T, _ = inputs.shape
+    if B > T:
+        warnings.warn(
+            f"inputs has shape {inputs.shape}, which is {B} trajectories of {T} steps, (B, T, m); "
+            "if it is (T, B, m), PyTorch's order without batch_first, give inputs.swapaxes(0, 1)",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def check_start(

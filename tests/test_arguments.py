@@ -24,8 +24,8 @@ def holding(value):
 @pytest.mark.parametrize(
     ("inputs", "error", "message"),
     [
-        (None, ValueError, "inputs is None, but the network reads 2 inputs at every step"),
-        (INPUTS[:, :1], ValueError, "inputs has width 1; the network reads 2 inputs"),
+        (None, ValueError, r"inputs is None, but the network reads 2 inputs.*give an array \(T, 2\)"),
+        (INPUTS[:, :1], ValueError, r"inputs has shape \(20, 1\), but .*; give an array \(T, 2\)"),
         (INPUTS[0], ValueError, r"inputs has 1 dimensions, shape \(2,\); it must be \(T, 2\) or"),
         (INPUTS[None, None], ValueError, "inputs has 4 dimensions"),
         (INPUTS[:0], ValueError, r"inputs is empty, shape \(1, 0, 2\)|inputs is empty"),
@@ -43,6 +43,11 @@ def holding(value):
 def test_inputs(inputs, error, message):
     with pytest.raises(error, match=message):
         lyapunov_spectrum(DRIVEN, inputs)
+
+
+def test_a_batch_in_the_other_order_is_told():
+    with pytest.warns(RuntimeWarning, match=r"which is 20 trajectories of 3 steps.*swapaxes\(0, 1\)"):
+        lyapunov_spectrum(DRIVEN, np.zeros((20, 3, 2)))
 
 
 ORTHONORMAL = np.eye(3)
@@ -114,7 +119,7 @@ def test_numbers_of_trajectories():
 def test_autonomous_network():
     with pytest.raises(ValueError, match="steps is missing; a network without inputs needs"):
         lyapunov_spectrum(AUTONOMOUS)
-    with pytest.raises(ValueError, match="inputs has width 2; the network reads 0 inputs"):
+    with pytest.raises(ValueError, match="the network reads 0 inputs; leave inputs out"):
         lyapunov_spectrum(AUTONOMOUS, INPUTS)
 
 
