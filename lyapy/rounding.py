@@ -28,35 +28,35 @@ def warn_of_rounding(spectrum: Spectrum, control: Control, *, whole_stack: bool)
             RuntimeWarning,
             stacklevel=3,
         )
-    unresolved = int(np.count_nonzero(~spectrum.resolved))
     spread = float(spectrum.largest_spread.max())
     # an error that is small and told beside the exponent needs no warning
     if not spectrum.bounded.any() and not (control.fixed and spread > control.limit):
         return
-    found = f"R_ii spread by {spread:.1f} nats within one interval, {control.limit:.1f} are allowed"
-    error = spectrum.numerical_error.max()
+    found, remedy = "the Jacobians are too graded for float64", ""
     if control.fixed > 1:
-        found = f"interval={control.fixed} is too long: {found}"
-        remedy = "use interval='auto'"
+        found = f"interval={control.fixed} is too long"
+        remedy = "; use interval='auto'"
         # beyond, the spread seen is the rounding's, and says nothing of what would be short enough
         if spread < 1.5 * control.limit:
             steps = max(1, math.floor(control.fixed * control.limit / spread))
             remedy += f", or at most {steps}"
-    else:
-        found = f"the Jacobians are too graded for float64: {found}"
-        remedy = _what_is_known(unresolved, int(np.count_nonzero(spectrum.bounded)))
+    if spread > control.limit:
+        found += f": R_ii spread by {spread:.1f} nats in one interval, {control.limit:.1f} are allowed"
+    # where all growth underflowed, nothing is known of its error
+    sound = not np.isnan(spectrum.numerical_error).any()
+    known = f"; of {len(spectrum.exponents)} exponents {_what_is_known(spectrum)}" if sound else ""
     warnings.warn(
-        f"{found}; {unresolved} of {len(spectrum.exponents)} exponents are not resolved "
-        f"(rounding error up to {error:.1g} nats per step); {remedy}",
+        f"{found}{known}{remedy}",
         RuntimeWarning,
         stacklevel=3,
     )
 
 
-def _what_is_known(unresolved: int, bounded: int) -> str:
-    up_to = "known up to Spectrum.rounding_error"
-    if not bounded:
-        return f"they are {up_to}"
-    if bounded == unresolved:
-        return "they are upper bounds (Spectrum.bounded)"
-    return f"{bounded} of them are upper bounds (Spectrum.bounded), the others are {up_to}"
+def _what_is_known(spectrum: Spectrum) -> str:
+    bounded = int(np.count_nonzero(spectrum.bounded))
+    rounded = ~spectrum.resolved & ~spectrum.bounded
+    told = [f"{bounded} are upper bounds (Spectrum.bounded)"] if bounded else []
+    if rounded.any():
+        error = f"up to {spectrum.rounding_error[rounded].max():.1g} nats per step"
+        told.append(f"{np.count_nonzero(rounded)} have a rounding error of {error}")
+    return " and ".join(told) or "none has a rounding error beyond the tolerance"

@@ -106,10 +106,13 @@ def _failed(spectrum: Spectrum) -> str:
     failed = [f"{what} by {found:.2g}" for what, found, allowed in checks if found > allowed]
     if not failed:
         return ""
-    return (
-        f"The run contradicts itself: {'; '.join(failed)}. Do not use it. Compute it with "
-        "backend='numpy'; where that agrees with itself, the fault is the engine's: report it."
+    remedy = (
+        "Compute it with backend='numpy'; where that agrees with itself, the fault is the "
+        "engine's: report it."
+        if spectrum.settings["interval"] == "auto"
+        else "Give interval='auto'."
     )
+    return f"The run contradicts itself: {'; '.join(failed)}. Do not use it. {remedy}"
 
 
 def _interrupted(spectrum: Spectrum) -> str:

@@ -45,16 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compute and write a spectrum, or one of each of several networks."""
+    """Compute and write a spectrum, or one of each of several networks; 1 if a check failed."""
     if are_many(arguments):
         return run_members(arguments, _compute)
     (arguments.weights,) = arguments.weights
     spectrum = _compute(arguments)
+    from ..status import FAILED
+
     if not arguments.quiet:
         from ..table import spectrum_table
 
         print(f"{spectrum_table(spectrum)}\n\nwritten to {arguments.output}")
-    return 0
+    return int(spectrum.status.code == FAILED)
 
 
 def _compute(arguments: argparse.Namespace) -> Spectrum:
