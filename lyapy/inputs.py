@@ -200,10 +200,10 @@ def _check_array(path: str | PathLike[str], array: Array, m: int) -> Array:
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{path}: has dtype {array.dtype}; the inputs must be real numbers")
     if array.ndim not in (2, 3):
-        raise ValueError(
-            f"{path}: has {array.ndim} dimensions, shape {array.shape}; reshape it to (T, {m}) or "
-            f"(B, T, {m})"
-        )
+        remedy = f"reshape it to (T, {m}) or (B, T, {m})"
+        if array.ndim == 1 and array.dtype.kind in "iu" and m > 1:
+            remedy = f"if these are indices, give (T, {m}): embedding.weight[indices], or one-hot"
+        raise ValueError(f"{path}: has {array.ndim} dimensions, shape {array.shape}; {remedy}")
     if array.shape[-1] != m:
         raise ValueError(
             f"{path}: has width {array.shape[-1]}, shape {array.shape}, but the network reads {m} "

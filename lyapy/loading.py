@@ -116,9 +116,9 @@ def network_from_contents(
         return Network(cells, origin=path, assumptions=assumptions)
     except ValueError as error:
         remedy = (
-            "upper layers of a bidirectional network read both directions; give layers=1"
+            "upper layers of a bidirectional network read both directions; give layers=1 (--layers)"
             if bidirectional
-            else "give layers= or prefix= to pick those that belong together"
+            else "give layers= or prefix= (--layers, --prefix) to pick those that belong together"
         )
         raise WeightsError(path, str(error), remedy) from None
 
@@ -132,7 +132,9 @@ def _in_direction(path: str, stack: Sequence[Layer], hints: Hints) -> tuple[list
     others = [layer for layer in stack if layer.direction != direction]
     if not taken and hints.direction is None:
         there = others[0].direction
-        raise WeightsError(path, f"all its layers run {there}", f"give direction={there!r}")
+        raise WeightsError(
+            path, f"all its layers run {there}", f"give direction={there!r} (--direction)"
+        )
     if not taken:
         raise ValueError(f"direction is {direction!r}, but all layers are {others[0].direction}")
     said = [
@@ -156,16 +158,17 @@ def _choose(
         raise WeightsError(
             path,
             f"no recurrent layer is recognised among {len(arrays)} tensors: {_listed(arrays)}",
-            "recurrent weights are recognised by names like weight_ih_l0, weight_hh_l0; rename "
-            "them in an .npz, or give cell= (--cell) where they have the names of a cell's "
-            "arguments, as those of cornn: W, U_y, U_z, b, dt, gamma, epsilon",
+            "recurrent weights are recognised by PyTorch's names, weight_ih_l0, weight_hh_l0, "
+            "bias_ih_l0 and bias_hh_l0: rename them in an .npz; or give cell= (--cell) where they "
+            "have the names of a cell's arguments, as W, U and b of cell='reservoir' (a vanilla "
+            "network)",
         )
     if prefix is None:
         if len(stacks) > 1:
             raise WeightsError(
                 path,
                 f"{len(stacks)} recurrent networks, with prefixes {_quoted(stacks)}",
-                "pick one with prefix=",
+                "pick one with prefix= (--prefix)",
             )
         return list(stacks)
     wanted = [prefix] if isinstance(prefix, str) else list(prefix)

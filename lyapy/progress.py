@@ -11,6 +11,8 @@ __all__ = ["Progress"]
 
 # a batch log should tell that the job is alive, and stay short
 SECONDS_BETWEEN_LINES = 30.0
+# the clock of a bar goes on while a long chunk of steps is computed
+SECONDS_BETWEEN_BARS = 1.0
 
 
 class Progress:
@@ -32,14 +34,18 @@ class Progress:
         self.stopped = threading.Event()
         self._stream = stream or sys.stderr
         self._lock = threading.Lock()
+        self._closed = threading.Event()
         self._bar = None
-        self._lines = shown
-        self._start = self._last_line = time.monotonic()
+        self._shown = shown
+        self._start = time.monotonic()
+        # steps and time of the first count: what was before, compiling above all, foretells nothing
+        self._first: tuple[int, float] | None = None
         if shown and self._stream.isatty():
             from tqdm import tqdm
 
-            self._lines = False
             self._bar = tqdm(total=total, unit="step", unit_scale=True, file=self._stream)
+        if shown:
+            threading.Thread(target=self._show, daemon=True).start()
 
     def update(self, steps: int) -> None:
         """Count ``steps`` more; raises KeyboardInterrupt where `stop` was called."""
@@ -47,10 +53,9 @@ class Progress:
             raise KeyboardInterrupt
         with self._lock:
             self.done += steps
+            self._first = self._first or (self.done, time.monotonic())
             if self._bar is not None:
                 self._bar.update(steps)
-            elif self._lines and time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
-                self._write_line()
 
     def skip(self, steps: int) -> None:
         """Count ``steps`` that were done in an earlier run."""
@@ -65,20 +70,31 @@ class Progress:
 
     def close(self) -> None:
         """End the display."""
-        if self._bar is not None:
-            self._bar.close()
-        elif self._lines:
-            self._write_line()
+        with self._lock:
+            self._closed.set()
+            if self._bar is not None:
+                self._bar.close()
+            elif self._shown:
+                self._write_line()
+
+    def _show(self) -> None:
+        between = SECONDS_BETWEEN_LINES if self._bar is None else SECONDS_BETWEEN_BARS
+        while not self._closed.wait(between):
+            with self._lock:
+                if self._closed.is_set():
+                    return
+                if self._bar is not None:
+                    self._bar.refresh()
+                else:
+                    self._write_line()
 
     def _write_line(self) -> None:
         now = time.monotonic()
-        self._last_line = now
-        rate = self.done / max(now - self._start, 1e-9)
         done = self.skipped + self.done
-        left = (self.total - done) / rate if rate else float("inf")
         percent = 100.0 * done / max(self.total, 1)
-        self._stream.write(
-            f"lyapy: {done} of {self.total} steps ({percent:.0f} %), "
-            f"{now - self._start:.0f} s, {left:.0f} s left\n"
-        )
+        told = f"{done} of {self.total} steps ({percent:.0f} %), {now - self._start:.0f} s"
+        if self._first is not None and self.done > self._first[0] and done < self.total:
+            rate = (self.done - self._first[0]) / max(now - self._first[1], 1e-9)
+            told += f", {(self.total - done) / rate:.0f} s left"
+        self._stream.write(f"lyapy: {told}\n")
         self._stream.flush()

@@ -41,7 +41,9 @@ def warn_of_rounding(spectrum: Spectrum, control: Control, *, whole_stack: bool)
             steps = max(1, math.floor(control.fixed * control.limit / spread))
             remedy += f", or at most {steps}"
     if spread > control.limit:
-        found += f": R_ii spread by {spread:.1f} nats in one interval, {control.limit:.1f} are allowed"
+        found += (
+            f": R_ii spread by {spread:.1f} nats in one interval, {control.limit:.1f} are allowed"
+        )
     # where all growth underflowed, nothing is known of its error
     sound = not np.isnan(spectrum.numerical_error).any()
     known = f"; of {len(spectrum.exponents)} exponents {_what_is_known(spectrum)}" if sound else ""

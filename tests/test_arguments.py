@@ -24,7 +24,11 @@ def holding(value):
 @pytest.mark.parametrize(
     ("inputs", "error", "message"),
     [
-        (None, ValueError, r"inputs is None, but the network reads 2 inputs.*give an array \(T, 2\)"),
+        (
+            None,
+            ValueError,
+            r"inputs is None, but the network reads 2 inputs.*give an array \(T, 2\)",
+        ),
         (INPUTS[:, :1], ValueError, r"inputs has shape \(20, 1\), but .*; give an array \(T, 2\)"),
         (INPUTS[0], ValueError, r"inputs has 1 dimensions, shape \(2,\); it must be \(T, 2\) or"),
         (INPUTS[None, None], ValueError, "inputs has 4 dimensions"),
@@ -46,7 +50,9 @@ def test_inputs(inputs, error, message):
 
 
 def test_a_batch_in_the_other_order_is_told():
-    with pytest.warns(RuntimeWarning, match=r"which is 20 trajectories of 3 steps.*swapaxes\(0, 1\)"):
+    with pytest.warns(
+        RuntimeWarning, match=r"which is 20 trajectories of 3 steps.*swapaxes\(0, 1\)"
+    ):
         lyapunov_spectrum(DRIVEN, np.zeros((20, 3, 2)))
 
 

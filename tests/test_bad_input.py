@@ -23,6 +23,8 @@ BAD_INPUTS = {
     "a folder": (["info", "."], ".: is a directory"),
     "an empty file": (["info", "empty.pt"], "empty.pt: is empty"),
     "text named .pt": (["info", "text.pt"], "text.pt: is no weights file despite its name"),
+    "a result": (["info", "result.h5"], "result.h5: is a result of lyapy, not weights; lyapy show"),
+    "a web page": (["info", "page.pt"], "page.pt: is a web page"),
     "unknown names": (["info", "unknown.npz"], "unknown.npz: no recurrent layer .*a_tensor"),
     "NaN weights": (["info", "nan.npz"], "nan.npz: gru.weight_hh_l0 holds 75 values"),
     "a missing bias": (["info", "bias.npz"], "bias.npz: .* but no bias_hh_l0"),
@@ -58,6 +60,8 @@ BAD_INPUTS = {
 @pytest.mark.parametrize("name", BAD_INPUTS)
 def test_bad_input_is_told_in_one_line(folder, capsys, name):
     (folder / "empty.pt").touch()
+    (folder / "result.h5").write_bytes(b"lyapy-sealed 1 ")
+    (folder / "page.pt").write_text("<!DOCTYPE html><html>sign in</html>")
     (folder / "text.pt").write_text("these are not weights")
     (folder / "text.txt").write_text("abc")
     np.savez("unknown.npz", a_tensor=np.ones(3))

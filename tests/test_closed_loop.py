@@ -225,7 +225,7 @@ def test_one_switch_closes_the_loop(tmp_path, monkeypatch, capsys):
     [
         ({}, ["--readout", "head"], "--readout: is given for an open loop; add --closed-loop"),
         ({}, ["--closed-loop", "--readout", "tail"], "no read-out whose name begins with 'tail'"),
-        ({"head.weight": np.ones((3, 4))}, ["--closed-loop"], "no read-out lead from the 4"),
+        ({"head.weight": np.ones((3, 4))}, ["--closed-loop"], "no read-out leads from the 4"),
         ({"tail.weight": np.ones((2, 4))}, ["--closed-loop"], "2 read-outs.*head.weight, tail"),
         ({"head.bias": np.ones(3)}, ["--closed-loop"], r"bias has shape \(3,\)"),
     ],

@@ -50,6 +50,15 @@ ARRAYS = {
 }
 
 
+def test_safetensors_come_in_the_files_order(tmp_path):
+    """The package returns them in another one each time; what is listed or refused first varied."""
+    arrays = {f"layer{i}": np.full(2, float(i)) for i in range(12)}
+    (tmp_path / "a.safetensors").write_bytes(safetensors.numpy.save(arrays))
+    length, data = 8, (tmp_path / "a.safetensors").read_bytes()
+    header = json.loads(data[length : length + int.from_bytes(data[:length], "little")])
+    same(read_arrays(tmp_path / "a.safetensors"), {name: arrays[name] for name in header})
+
+
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_npz(tmp_path, save):
     odd = {

@@ -71,6 +71,7 @@ def test_a_file_whose_name_has_a_colon_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("array", "error", "words"),
     [
+        (np.arange(5), ValueError, r"has 1 dimensions.*indices, give \(T, 3\): embedding.weight\["),
         (np.zeros((5, 4)), ValueError, r"width 4, shape \(5, 4\), but the network reads 3 inputs"),
         (np.zeros(5), ValueError, r"1 dimensions, shape \(5,\); reshape it to \(T, 3\)"),
         (np.zeros((0, M)), ValueError, r"is empty, shape \(0, 3\)"),

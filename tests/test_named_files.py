@@ -118,7 +118,7 @@ CORNN = {"W": np.ones((2, 1)), "U_y": np.eye(2), "U_z": np.eye(2), "dt": 0.1, "g
 @pytest.mark.parametrize(
     ("arrays", "cell", "message"),
     [
-        (CORNN, None, r"no recurrent layer is recognised.*give cell= \(--cell\).*as those of co"),
+        (CORNN, None, r"no recurrent layer is recognised.*give cell= \(--cell\).*as W, U and b of"),
         (CORNN, "cornn", "layer 0 has no epsilon; add them .*W, U_y, U_z, b, dt, gamma, epsilon"),
         ({**CORNN, "epsilon": np.ones(2)}, "cornn", r"epsilon has shape \(2,\); it must be one v"),
         ({**CORNN, "epsilon": "1.0"}, "cornn", r"epsilon is .*'1.0'.*; it must be a number"),

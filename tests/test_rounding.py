@@ -25,8 +25,8 @@ BOUNDS = r"are upper bounds \(Spectrum.bounded\)"
 @pytest.mark.parametrize(
     ("errors", "interval", "what"),
     [
-        ([0.0, 1e-4, 1.0], "auto", f"of 3 exponents 1 {BOUNDS} and 1 have a rounding error of up to "
-         "0.0001 nats per step$"),
+        ([0.0, 1e-4, 1.0], "auto", f"of 3 exponents 1 {BOUNDS} and 1 have a rounding error of "
+         "up to 0.0001 nats per step$"),
         ([0.0, 0.1, 1.0], "auto", f"of 3 exponents 2 {BOUNDS}$"),
         ([0.0, 0.0, 1e-4], 1, "of 3 exponents 1 have a rounding error of up to 0.0001 nats per "),
     ],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -10,20 +12,35 @@ from types import FrameType
 __all__ = ["interruptions"]
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+# a run that stops sooner has nothing to tell
+SECONDS_OF_SILENCE = 2.0
 
 
 @contextmanager
 def interruptions() -> Iterator[None]:
     """Turn signals that end a run into KeyboardInterrupt; a second one kills the process."""
-    before = {number: signal.signal(number, _interrupt) for number in ENDING}
+    patience = threading.Timer(SECONDS_OF_SILENCE, _ask_for_patience)
+    patience.daemon = True
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for ending in ENDING:
+            signal.signal(ending, signal.SIG_DFL)
+        patience.start()
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in ENDING}
     try:
         yield
     finally:
+        patience.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    for ending in ENDING:
-        signal.signal(ending, signal.SIG_DFL)
-    raise KeyboardInterrupt
+def _ask_for_patience() -> None:
+    print(
+        "lyapy: stopping after the steps at hand, which take minutes in a large network; a second "
+        "signal ends at once, and keeps the last checkpoint only",
+        file=sys.stderr,
+        flush=True,
+    )

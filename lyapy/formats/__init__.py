@@ -20,6 +20,8 @@ _NAME_LIMIT = 1000
 
 # What a file begins with, what it is then, and the remedy.
 _FOREIGN = [
+    (rb"lyapy-sealed ", "is a result of lyapy, not weights", "lyapy show prints it"),
+    (rb"\s*<(!DOCTYPE|!doctype|html)", "is a web page, of a failed download perhaps", ANEW),
     (rb"version https://git-lfs", "is the pointer of a git-lfs file", "run git lfs pull"),
     (rb"\x80[\x02-\x05]", "is a pickle that torch.save did not write", CONVERT),
 ]

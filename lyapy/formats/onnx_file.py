@@ -69,7 +69,7 @@ def read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise RefusedError(
                 f"keeps {name!r} in another file, not opened",
-                "save it with its weights inside (external data off)",
+                "save it with its weights inside: torch.onnx.export(..., external_data=False)",
             )
         if tensor.data_type not in _TYPES or not name:
             continue

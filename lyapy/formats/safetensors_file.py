@@ -34,13 +34,15 @@ def read(file: BinaryIO) -> dict[str, NDArray[Any]]:
     except ImportError:
         raise RefusedError("needs the package safetensors", "pip install safetensors") from None
     data = file.read()
-    _refuse_header(data)
+    names = _read_header(data)
     deserialize: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = safetensors.deserialize
     try:
         tensors = deserialize(data)
     except safetensors.SafetensorError as error:
         raise RefusedError(f"is a damaged safetensors file ({error})") from None
-    return {name: _array(name, **tensor) for name, tensor in tensors}
+    # the package gives them in another order each time
+    found = dict(tensors)
+    return {name: _array(name, **found[name]) for name in names if name in found}
 
 
 def _array(name: str, shape: list[int], dtype: str, data: bytes) -> NDArray[Any]:
@@ -51,13 +53,15 @@ def _array(name: str, shape: list[int], dtype: str, data: bytes) -> NDArray[Any]
     return decode(data, _CODES[dtype]).reshape(shape)
 
 
-def _refuse_header(data: bytes) -> None:
+def _read_header(data: bytes) -> dict[str, Any]:
+    """Return what the header says, by the names of the tensors in the file's order."""
     length = int.from_bytes(data[:8], "little")
     if length > min(_HEADER_LIMIT, len(data) - 8):
         raise RefusedError(
             f"has {len(data)} bytes and claims a safetensors header of {length}", CONVERT
         )
-    json.loads(data[8 : 8 + length], object_pairs_hook=_refuse_repeats)
+    header: dict[str, Any] = json.loads(data[8 : 8 + length], object_pairs_hook=_refuse_repeats)
+    return header
 
 
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

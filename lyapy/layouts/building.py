@@ -115,7 +115,7 @@ def _activations(
                 path,
                 f"{layer.names['U']} belongs to a vanilla cell, and the file does not say which "
                 "nonlinearity it has",
-                "give nonlinearity='tanh', 'relu' or 'identity'",
+                "give nonlinearity='tanh', 'relu' or 'identity' (--nonlinearity)",
             )
         return {"nonlinearity": chosen["nonlinearity"]}, assumed
     if layer.open_gates and "gate" not in chosen:
@@ -123,7 +123,7 @@ def _activations(
             path,
             f"{layer.names['U']} has gates, and {layer.open_gates}",
             "give gate_nonlinearity='sigmoid', 'hard-sigmoid-keras2' (x/5 + 1/2, Keras until 2) "
-            "or 'hard-sigmoid' (x/6 + 1/2, Keras 3)",
+            "or 'hard-sigmoid' (x/6 + 1/2, Keras 3) (--gate-nonlinearity)",
         )
     if layer.open_gates and "nonlinearity" not in chosen:
         assumed.append(f"layer {layer.number}: {layer.open_gates}; tanh beside the gates")
@@ -155,14 +155,14 @@ def _recognise(path: str, layer: Layer, hints: Hints) -> tuple[str, int]:
             f"{name} belongs to a GRU without biases, and the file does not say where its reset "
             "gate is",
             f"give cell={GRU.name!r} (after the product, Keras's reset_after=True) or "
-            f"cell={GRUResetBefore.name!r}",
+            f"cell={GRUResetBefore.name!r} (--cell)",
         )
     same_shape = {kind, *((GRUResetBefore.name,) if kind == GRU.name else ())}
     if wanted not in same_shape:
         raise WeightsError(
             path,
             f"{name} has shape {shape}, that of a cell {kind!r}, not of {wanted!r}",
-            f"leave cell out, or give cell={kind!r}",
+            f"leave cell out, or give cell={kind!r} (--cell)",
         )
     return wanted, len(U) // gates
 

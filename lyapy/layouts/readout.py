@@ -51,9 +51,10 @@ def find_readout(
     if len(fitting) != 1:
         asked = "" if name is None else f" whose name begins with {name!r}"
         found = f": {', '.join(fitting)}" if fitting else ""
+        count = f"{len(fitting)} read-outs" if fitting else "no read-out"
         raise WeightsError(
             path,
-            f"{len(fitting) or 'no'} read-out{'s' * (len(fitting) > 1)}{asked} lead from the {p} "
+            f"{count}{asked} lead{'s' * (not fitting)} from the {p} "
             f"outputs of the network to its {m} inputs{found}",
             "name the matrix by --readout"
             if fitting
