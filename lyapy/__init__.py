@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -68,14 +69,22 @@ __all__ = [
 ]
 
 
+# modules that docs/api.md has names of
+_MODULES = ("cells", "errors", "measures", "plots", "status", "sweeps", "uncertainty")
+
+
 def __getattr__(name: str) -> Any:
     # names are imported when first used, so that `import lyapy` and `lyapy --help` are quick
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     if name not in _HOMES:
-        raise AttributeError(f"module 'lyapy' has no attribute {name!r}")
+        told = f"module 'lyapy' has no attribute {name!r}"
+        # Python adds what comes near to the name
+        raise AttributeError(told, name=name, obj=sys.modules[__name__])
     value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*__all__, *_MODULES, "__version__"])

@@ -52,6 +52,10 @@ BAD_INPUTS = {
     "no run file": (["show", "none.h5"], "none.h5: does not exist"),
     "another file to show": (["show", "gru.npz"], "gru.npz: is not an HDF5 file; give"),
     "another file to plot": (["plot", "drive.npy"], "drive.npy: is not an HDF5 file; give"),
+    "a misspelt option": (
+        ["--inpts", "x.npy"],
+        "unrecognized arguments: --inpts x.npy; is --inputs meant\\?; see lyapy spectrum --h",
+    ),
     "no command": ([], "the following arguments are required: COMMAND; see lyapy --help"),
     "unknown command": (["frobnicate"], "argument COMMAND: invalid choice: 'frobnicate'"),
 }

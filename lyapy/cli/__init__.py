@@ -14,8 +14,9 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from types import ModuleType
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from .. import __version__
 from ..errors import CheckpointError, Interrupted, LockedError
@@ -124,6 +125,15 @@ def _show_warning(
 
 class _Parser(argparse.ArgumentParser):
     """Tells an error in one line, without the usage."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        # each command refuses what it does not know, as it knows what comes near
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            near = get_close_matches(unknown[0], self._option_string_actions, 1)
+            hint = f"; is {near[0]} meant?" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"lyapy: error: {message}; see {self.prog} --help\n")

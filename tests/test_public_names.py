@@ -1,0 +1,28 @@
+"""What a user finds by completion, by the names in the docs, and by a misspelt one."""
+
+import subprocess
+import sys
+
+import pytest
+
+import lyapy
+
+
+def test_completion_shows_public_names_alone():
+    shown = dir(lyapy)
+    assert set(lyapy.__all__) < set(shown)
+    assert "cells" in shown and "plots" in shown
+    assert not {"Any", "TYPE_CHECKING", "annotations", "import_module"} & set(shown)
+    assert all(hasattr(lyapy, name) for name in shown)
+
+
+@pytest.mark.parametrize("name", ["cells.CoRNN", "plots.plot_spectrum", "errors.Interrupted"])
+def test_names_of_the_docs_need_no_import_of_their_own(name):
+    code = f"import lyapy; lyapy.{name}"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_misspelt_name_is_told_what_comes_near():
+    code = "import lyapy; lyapy.lyapunov_spectra"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "Did you mean: 'lyapunov_spectrum'?" in done.stderr
