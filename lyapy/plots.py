@@ -59,7 +59,6 @@ def plot_spectrum(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
 
     count = len(spectrum.exponents)
     _draw_exponents(axes, spectrum, count)
-    deep = _has_deep_tail(spectrum)
     dead = np.flatnonzero(np.isneginf(spectrum.exponents)) + 1
     if len(dead):
         axes.margins(y=0.1)
@@ -70,10 +69,10 @@ def plot_spectrum(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     name_axes(axes, "Index $i$", rf"Exponent $\lambda_i$ ({spectrum.units})")
     if len(axes.get_legend_handles_labels()[0]) > 1:
-        # opaque, so that the zero line does not strike the words out
-        style: dict[str, Any] = {"framealpha": 1.0, "edgecolor": "none", "fontsize": "small"}
-        axes.legend(loc="upper right" if deep else "lower left", borderaxespad=1.5, **style)
-    if deep:
+        # above, as exponents can be anywhere
+        style: dict[str, Any] = {"frameon": False, "fontsize": "small", "columnspacing": 1.2}
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, **style)
+    if _has_deep_tail(spectrum):
         _draw_inset(axes, spectrum, count // 4)
     return axes
 

@@ -68,6 +68,16 @@ def test_dead_and_unresolved_are_marked_apart():
     np.testing.assert_array_equal(np.isnan(points.get_ydata()), [False, False, True, True, True])
 
 
+@pytest.mark.parametrize("name", ["many", "dead tail"])
+def test_the_legend_lies_on_nothing_and_within_the_picture(name):
+    axes = plot_spectrum(SPECTRA[name]())
+    figure = axes.get_figure()
+    figure.canvas.draw()
+    words = axes.get_legend().get_window_extent()
+    assert words.y0 >= axes.get_window_extent().y1
+    assert words.x1 <= figure.bbox.x1 and words.y1 <= figure.bbox.y1
+
+
 def test_many_exponents_are_a_line_with_a_band_and_an_inset():
     spectrum = SPECTRA["many"]()
     axes = plot_spectrum(spectrum)
