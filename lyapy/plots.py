@@ -71,7 +71,7 @@ def plot_spectrum(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
     if len(axes.get_legend_handles_labels()[0]) > 1:
         # above, as exponents can be anywhere
         style: dict[str, Any] = {"frameon": False, "fontsize": "small", "columnspacing": 1.2}
-        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, **style)
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, **style)
     if _has_deep_tail(spectrum):
         _draw_inset(axes, spectrum, count // 4)
     return axes
