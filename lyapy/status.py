@@ -23,6 +23,8 @@ UNRESOLVED = "unresolved tail"
 
 # autocorrelation times in a run below which block averages promise too small an error
 LEAST_TIMES = 50
+# steps, with the transient, below which deviation vectors may not have found their directions
+LEAST_STEPS = 64
 # the frame's error in roots of the tolerance, of which a block of rows is admitted one
 FRAME_ROOTS = 100.0
 # probability that a run without a drift is said to have one
@@ -59,10 +61,10 @@ def status_of(spectrum: Spectrum) -> Status:
         ``failed check`` where the run contradicts itself: growth that the norms of the Jacobians
         do not allow, a frame that is not orthonormal, or a sum of exponents that is not the mean
         log|det J|; ``interrupted`` where fewer steps than wanted were counted; ``not converged``
-        where the standard errors are not known or miss the target, the run is shorter than 50
-        autocorrelation times, or the exponents drift; ``unresolved tail`` where float64 does not
-        resolve all of them; else ``converged``. The first that applies is the code, and all
-        findings are in the advice.
+        where the standard errors are not known or miss the target, the run is shorter than 64
+        steps or 50 autocorrelation times, or the exponents drift; ``unresolved tail`` where
+        float64 does not resolve all of them; else ``converged``. The first that applies is the
+        code, and all findings are in the advice.
     """
     found = [
         (FAILED, _failed(spectrum)),
@@ -148,6 +150,12 @@ def _not_converged(spectrum: Spectrum) -> str:
         return (
             f"The largest standard error is {error.max():.2g}, the target was {target[0]:.2g}. "
             f"About {_steps_for(spectrum, error.max() / target[0])} steps would reach it."
+        )
+    seen = spectrum.transient + spectrum.steps
+    if seen < LEAST_STEPS:
+        return (
+            f"Each trajectory has {seen} steps: too few for deviation vectors to find their "
+            "directions, and for a drift to be seen. Give more steps, or a longer transient."
         )
     short = _short(spectrum, living)
     if short:

@@ -65,6 +65,15 @@ def test_a_run_of_few_autocorrelation_times():
     assert correlated(0.5).status.code == "converged"
 
 
+def test_many_trajectories_do_not_make_up_for_steps():
+    """As in a batch that was given in the order (T, B, m)."""
+    spectrum = replace(made([0.5, -1.0], trajectories=200, rows=5), growth_steps=np.arange(1, 6))
+    status = replace(spectrum, transient=3).status
+    assert status.code == "not converged"
+    assert status.advice.startswith("Each trajectory has 8 steps")
+    assert replace(spectrum, transient=100).status.code == "converged"
+
+
 @pytest.mark.parametrize("trajectories", [1, 5])
 def test_a_transient_that_was_too_short(trajectories):
     spectrum = made([0.5, -1.0], trajectories=trajectories, rows=200)
