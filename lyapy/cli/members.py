@@ -81,12 +81,13 @@ def run_members(
     weights = named(expand(arguments.weights))
     shard = shard_of_array(os.environ) if arguments.shard == "auto" else arguments.shard
     mine = (shard or Shard(1, 1)).select(list(weights))
+    of_shard = " in this shard" if shard else ""
     codes: list[int] = []
     with interruptions():
         try:
             for number, name in enumerate(mine, 1):
                 if not arguments.quiet:
-                    print(f"{name}: {number} of {len(mine)} in this shard", flush=True)
+                    print(f"{name}: {number} of {len(mine)}{of_shard}", flush=True)
                 codes.append(_run_member(name, weights[name], arguments, compute))
         except Interrupted:
             raise
