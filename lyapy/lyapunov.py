@@ -182,7 +182,7 @@ def lyapunov_spectrum(
     """
     began = time.perf_counter()
     if not isinstance(network, Network):
-        raise TypeError(f"network is a {type(network).__name__}; it must be a lyapy.Network")
+        raise TypeError(f"network is a {type(network).__name__}; give a lyapy.Network (lyapy.load)")
     check_size("seed", seed, 0)
     check_time_step(dt)
     k, given_frame = check_frame(frame, k, network.state_size)

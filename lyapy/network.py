@@ -112,13 +112,15 @@ class Network:
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If there is no cell, or a layer does not fit on the one below.
     """
 
     def __init__(
         self, cells: Sequence[Cell], *, origin: str = "", assumptions: Sequence[str] = ()
     ) -> None:
+        if isinstance(cells, Cell):
+            raise TypeError(f"cells is a {type(cells).__name__}; give a list of cells, of one too")
         self.cells = tuple(cells)
         self.origin = origin
         self.assumptions = tuple(assumptions)

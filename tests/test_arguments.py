@@ -129,6 +129,11 @@ def test_autonomous_network():
         lyapunov_spectrum(AUTONOMOUS, INPUTS)
 
 
+def test_a_cell_is_no_list_of_cells():
+    with pytest.raises(TypeError, match="cells is a GRU; give a list of cells"):
+        lyapy.Network(DRIVEN.cells[0])
+
+
 def test_network_of_another_type():
     with pytest.raises(TypeError, match="network"):
         lyapunov_spectrum("model.safetensors", INPUTS)

@@ -17,8 +17,7 @@ from lyapy.checkpoint.unfinished import read_unfinished
 from lyapy.errors import CheckpointError, Interrupted
 from lyapy.sealed import DamagedError
 from lyapy.trajectory import Trajectory
-from tests.made_checkpoints import OFTEN, checkpoint_every_chunk
-from tests.test_checkpoints import datasets
+from tests.made_checkpoints import OFTEN, checkpoint_every_chunk, datasets
 
 NETWORK = lyapy.random_network("gru", 4, 1, gain=1.5, seed=1)
 DRIVE = np.random.default_rng(0).normal(size=(1, 640, 1))

@@ -1,12 +1,6 @@
 """Runs that are interrupted end as if they had not been."""
 
 import os
-import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
 import warnings
 
 import h5py
@@ -17,14 +11,15 @@ import lyapy
 from lyapy import schedule
 from lyapy.checkpoint import checkpointer
 from lyapy.errors import CheckpointError, Interrupted, LockedError
-from lyapy.layouts.canonical import canonical_bytes
-from lyapy.run_file import STORED
-from lyapy.sealed import check_seal
-from lyapy.trajectory import Trajectory
-from tests.made_checkpoints import OFTEN, checkpoint_every_chunk
-
-DRIVE = np.random.default_rng(0).normal(size=(3, 1000, 2))
-OPTIONS = {"transient": 130, "threads": 2}
+from tests.made_checkpoints import (
+    DRIVE,
+    OPTIONS,
+    assert_same_bits,
+    datasets,
+    interrupt_after,
+    network,
+    unfinished,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -35,43 +30,6 @@ def _short_chunks(monkeypatch):
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "run.h5"
-
-
-def network(kind="lstm", **options):
-    return lyapy.random_network(kind, 6, 2, seed=1, **{"layers": 2, **options})
-
-
-def interrupt_after(chunks, monkeypatch, together=1):
-    """Interrupt the run when so many trajectories have moved through so many chunks."""
-    advance, there = Trajectory.advance, threading.Barrier(together)
-
-    def counted(self):
-        done = getattr(self, "chunks_done", 0) + 1
-        if done > chunks:
-            there.wait(60)
-            raise KeyboardInterrupt
-        self.chunks_done = done
-        return advance(self)
-
-    monkeypatch.setattr(Trajectory, "advance", counted)
-    return lambda: monkeypatch.setattr(Trajectory, "advance", advance)
-
-
-def assert_same_bits(one, other):
-    for name in STORED:
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), strict=True)
-
-
-def datasets(path):
-    """Return the bytes of every dataset of a file."""
-    found = {}
-    with h5py.File(path) as file:
-        file.visititems(
-            lambda n, item: (
-                found.update({n: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
-    return found
 
 
 @pytest.mark.parametrize("chunks", [1, 3, 5])
@@ -215,57 +173,6 @@ def test_other_conditions_are_told(path, monkeypatch):
     assert_same_bits(found, lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS))
 
 
-def unfinished(path, monkeypatch, chunks=12):
-    """Leave a run with several checkpoints behind."""
-    restore = interrupt_after(chunks, monkeypatch)
-    options = {**OPTIONS, "checkpoint": path, "checkpoint_every": OFTEN}
-    with monkeypatch.context() as patched:
-        checkpoint_every_chunk(patched)
-        with pytest.raises(Interrupted):
-            lyapy.lyapunov_spectrum(network(), DRIVE, **options)
-    restore()
-    return path.with_name("run.h5.parts")
-
-
-def test_a_damaged_state_is_rolled_back(path, monkeypatch):
-    whole = lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS)
-    parts = unfinished(path, monkeypatch)
-    newest = max(parts.glob("state-*.h5"))
-    data = bytearray(newest.read_bytes())
-    data[len(data) // 2] ^= 4
-    newest.write_bytes(data)
-    with pytest.warns(RuntimeWarning, match=f"{newest.name}: .* the checkpoint before it is used"):
-        found = lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
-    assert_same_bits(found, whole)
-
-
-def test_every_flipped_bit_and_truncation_is_found(path, monkeypatch):
-    parts = unfinished(path, monkeypatch)
-    whole = {p: p.read_bytes() for p in parts.glob("*.h5")}
-    rng = np.random.default_rng(0)
-    for p, data in whole.items():
-        damaged = [data[:n] for n in range(0, len(data), 512)]
-        for bit in rng.integers(8 * len(data), size=50):
-            flipped = bytearray(data)
-            flipped[bit // 8] ^= 1 << (bit % 8)
-            damaged.append(bytes(flipped))
-        for content in damaged:
-            p.write_bytes(content)
-            with pytest.raises(ValueError, match=p.name):
-                check_seal(p)
-        p.write_bytes(data)
-
-
-def test_a_run_beyond_repair_is_told(path, monkeypatch):
-    parts = unfinished(path, monkeypatch)
-    first = min(parts.glob("segment-*.h5"))
-    first.write_bytes(first.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=f"{first.name}: is truncated.*--overwrite"):
-        lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
-    found = lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, overwrite=True, **OPTIONS)
-    assert_same_bits(found, lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS))
-
-
 def test_a_second_writer_is_refused(path):
     from lyapy.checkpoint import lock
 
@@ -326,74 +233,6 @@ def test_records_need_a_file():
         lyapy.lyapunov_spectrum(network(), DRIVE, record="states")
     with pytest.raises(ValueError, match="checkpoint=FILE"):
         lyapy.lyapunov_spectrum(network(), DRIVE, record_every=64)
-
-
-COMMAND = """
-import sys
-from lyapy import schedule
-from lyapy.cli import main
-schedule.CHUNK_TILES = 1
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def command(folder, *more):
-    words = ["spectrum", "net.h5", "--inputs", "drive.npy", "-o", "run.h5", "--quiet"]
-    words += ["--backend", "numpy", *more]
-    return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *words],
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "net.h5").write_bytes(canonical_bytes(network(layers=1)))
-    np.save(tmp_path / "drive.npy", np.random.default_rng(0).normal(size=(2, 3000, 2)))
-    return tmp_path
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
-def test_a_signal_ends_a_run_in_good_order(folder, number):
-    run = command(folder)
-    wait_for(folder / "run.h5.parts" / "lock")
-    time.sleep(0.3)
-    run.send_signal(number)
-    error = run.communicate(timeout=60)[1]
-    assert run.returncode == 75, error
-    assert "run the same command again to continue" in error
-    assert error.count("\n") == 1
-
-
-def test_kills_change_nothing(folder):
-    """Kill runs at random times until one has ended; its file is that of one never killed."""
-    began = time.monotonic()
-    assert not command(folder).communicate(timeout=120)[1]
-    taken = time.monotonic() - began
-    shutil.move(folder / "run.h5", folder / "whole.h5")
-    rng, kills = np.random.default_rng(0), 0
-    while not (folder / "run.h5").exists() and kills < 60:
-        run = command(folder, "--checkpoint-every", "0.01")
-        wait_for(folder / "run.h5.parts" / "lock", run)
-        time.sleep(rng.uniform(0.0, 0.2 * taken))
-        run.kill()
-        run.communicate(timeout=60)
-        kills += 1
-    assert kills > 3
-    done = command(folder)
-    error = done.communicate(timeout=60)[1]
-    assert done.returncode == 0, error
-    assert datasets(folder / "run.h5") == datasets(folder / "whole.h5")
-    assert not (folder / "run.h5.parts").exists()
-
-
-def wait_for(path, run=None):
-    deadline = time.monotonic() + 60
-    while not path.exists() and (run is None or run.poll() is None):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_nothing_warns_where_nothing_is_wrong(path, monkeypatch):

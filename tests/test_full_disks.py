@@ -15,8 +15,7 @@ import lyapy
 from lyapy.cli import main
 from lyapy.errors import CheckpointError
 from lyapy.layouts.canonical import canonical_bytes
-from tests.made_checkpoints import OFTEN, checkpoint_every_chunk
-from tests.test_checkpoints import datasets
+from tests.made_checkpoints import OFTEN, checkpoint_every_chunk, datasets
 from tests.watched_files import watched
 
 NETWORK = lyapy.random_network("gru", 4, 1, gain=1.5, seed=1)

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_checkpoints import DRIVE, OPTIONS, assert_same_bits, interrupt_after, network
 
 import lyapy
 from lyapy import schedule
@@ -14,6 +13,7 @@ from lyapy.checkpoint import lock
 from lyapy.checkpoint.unfinished import read_unfinished
 from lyapy.cli import main
 from lyapy.errors import Interrupted
+from tests.made_checkpoints import DRIVE, OPTIONS, assert_same_bits, interrupt_after, network
 
 
 @pytest.fixture

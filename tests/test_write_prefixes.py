@@ -9,8 +9,7 @@ import lyapy
 from lyapy import schedule
 from lyapy.checkpoint import checkpointer
 from lyapy.checkpoint.parts import newest_state, parts_folder
-from tests.made_checkpoints import OFTEN, checkpoint_every_chunk
-from tests.test_checkpoints import datasets
+from tests.made_checkpoints import OFTEN, checkpoint_every_chunk, datasets
 from tests.watched_files import watched
 
 NETWORK = lyapy.random_network("gru", 3, 1, gain=1.5, seed=1)

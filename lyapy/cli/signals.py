@@ -13,7 +13,7 @@ __all__ = ["interruptions"]
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # a run that stops sooner has nothing to tell
-SECONDS_OF_SILENCE = 2.0
+SECONDS_OF_SILENCE = 5.0
 
 
 @contextmanager
