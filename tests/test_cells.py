@@ -9,7 +9,8 @@ from conftest import DERIVED, difference_jacobian
 
 import lyapy
 from lyapy.cells import CELLS
-from lyapy.cells.base import Cell
+from lyapy.cells.activations import activation, clipped, kind_of
+from lyapy.cells.base import Cell, determinant, log_abs_product
 from lyapy.engines import choose_engine
 from lyapy.forward import forward_chunk
 from lyapy.layouts.layer import Hints
@@ -123,6 +124,30 @@ def test_logistic_is_accurate_in_saturation(backend):
     assert relative_error(slope, wanted) < 1e-15
 
 
+@pytest.mark.parametrize(
+    ("name", "kink", "value", "before", "after"),
+    [
+        ("relu", 0.0, 0.0, 0.0, 1.0),
+        ("hard-sigmoid", -3.0, 0.0, 0.0, 1 / 6),
+        ("hard-sigmoid", 3.0, 1.0, 1 / 6, 0.0),
+        ("hard-sigmoid-keras2", -2.5, 0.0, 0.0, 0.2),
+        ("hard-sigmoid-keras2", 2.5, 1.0, 0.2, 0.0),
+    ],
+)
+def test_slopes_at_kinks(name, kink, value, before, after):
+    """As frameworks define them: none at the kink itself."""
+    values, slopes = activation(kink + np.array([-1e-9, 0.0, 1e-9]), kind_of(name))
+    np.testing.assert_allclose(values, value, atol=1.1e-9)
+    np.testing.assert_array_equal(slopes, [before, 0.0, after])
+
+
+@pytest.mark.parametrize("limit", [-0.5, 0.5])
+def test_a_clip_does_not_cut_its_limits(limit):
+    wanted = activation(np.array(limit), 0)
+    assert clipped(np.array(limit), 0, 0.5) == wanted
+    assert clipped(np.array(1.001 * limit), 0, 0.5) == (wanted[0], 0.0)
+
+
 @pytest.mark.parametrize("name", CLOSED_FORM)
 def test_log_abs_det(name):
     network = lyapy.random_network(name, 7, 2, gain=1.5, bias=0.5, seed=6)
@@ -140,6 +165,29 @@ def test_no_direction_of_a_generic_network_is_dead(kind):
     cell, named = named_coefficients(network, state, x[:2])
     assert np.max(cell.dead_directions(named)) == 0
     assert np.linalg.matrix_rank(lyapy.jacobian(network, state, x[:2])) == network.state_size
+
+
+def test_trajectories_side_by_side_are_as_if_alone(kind):
+    """Their states and coefficients, and what is computed of all steps' coefficients at once."""
+    network = lyapy.random_network(kind, 5, 2, gain=1.5, bias=0.5, seed=10)
+    (cell,), D = network.cells, network.state_size
+    rng = np.random.default_rng(11)
+    inputs, start = rng.normal(size=(4, 3, 2)), rng.normal(size=(3, D))
+    (part,) = network.parts(whole=False)
+    together = forward_chunk(network, inputs, start)
+    read = cell.outputs(together.states, cell.drive(inputs))
+    dead, logs = (f(together.coefficients) for f in (part.dead_directions, part.log_abs_det))
+    assert dead.shape == (4, 3)
+    for i in range(3):
+        alone = forward_chunk(network, inputs[:, i], start[i])
+        np.testing.assert_allclose(together.states[:, i], alone.states, rtol=1e-12)
+        np.testing.assert_allclose(together.coefficients[:, i], alone.coefficients, rtol=1e-12)
+        wanted = cell.outputs(alone.states, cell.drive(inputs[:, i]))
+        np.testing.assert_allclose(read[:, i], wanted, rtol=1e-12)
+        for t, values in enumerate(alone.coefficients):
+            assert part.dead_directions(values) == dead[t, i]
+            if logs is not None:
+                assert part.log_abs_det(values) == pytest.approx(logs[t, i], rel=1e-12)
 
 
 def dead(network, state):
@@ -170,6 +218,33 @@ def test_dead_directions_of_an_lstm():
     U[6] = 0.0
     network = lyapy.Network([lyapy.LSTM(None, U)])
     assert dead(network, np.array([1.0, 1.0, 1.0, 0.0, 1.0, 1.0])) == (1, 1)
+
+
+@pytest.mark.parametrize("size", [1, 999, 1000, 1001, 3007])
+def test_logarithm_of_a_long_product(size):
+    x = np.random.default_rng(12).normal(size=(2, size)) * np.logspace(-300, 300, size)
+    np.testing.assert_allclose(log_abs_product(x), np.log(np.abs(x)).sum(axis=1), rtol=1e-12)
+    x[1, -1] = 0.0
+    assert log_abs_product(x)[1] == -np.inf
+
+
+def test_determinant_of_a_weight():
+    U = np.random.default_rng(13).normal(size=(6, 6))
+    found = determinant(U)
+    assert found.log_abs == pytest.approx(np.linalg.slogdet(U)[1], rel=1e-13)
+    assert found.nullity == 0
+    # an estimate from below, which is exact for two rows
+    assert 0.5 * np.linalg.cond(U, 1) < found.condition <= np.linalg.cond(U, 1)
+    small = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert determinant(small).condition == pytest.approx(np.linalg.cond(small, 1), rel=1e-13)
+    U[4:] = U[:2]
+    found = determinant(U)
+    assert (found.log_abs, found.nullity) == (-np.inf, 2)
+    assert found.condition > 1e15
+    assert determinant(np.zeros((3, 3))) == (-np.inf, 3, np.inf)
+    # far from 1 in size, but not in condition
+    assert determinant(1e-40 * np.eye(3))[1:] == (0, 1.0)
+    assert determinant(np.diag([1.0, 1e-15]))[1:] == (0, pytest.approx(1e15))
 
 
 def matrix(*shape):

@@ -36,3 +36,17 @@ def test_the_program_of_the_inverse_inverts(name):
     sizes = np.linalg.norm(J, axis=(1, 2)) * np.linalg.norm(found, axis=(1, 2))
     errors = np.abs(product - np.eye(network.state_size)).max(axis=(1, 2))
     assert np.all(errors <= 1e-13 * sizes)
+
+
+@pytest.mark.parametrize("name", ["tanh", "lstm"])
+def test_an_inverse_is_given_up_to_the_rounding_of_its_weight(name):
+    network = lyapy.Network([CELLS[name]])
+    weight = U[:5] if name == "tanh" else U[15:]
+    rounding = 2.0**-53 * np.linalg.cond(weight, 1)
+    for tolerance, given in ((0.999 * rounding, False), (1.001 * rounding, True), (0.0, False)):
+        (part,) = network.parts(whole=False, tolerance=tolerance)
+        assert (part.inverse is not None) == given
+    (whole,) = network.parts(whole=True, tolerance=1.0)
+    assert whole.inverse is None
+    assert lyapy.Vanilla(None, np.ones((2, 2))).inverse() is None
+    assert lyapy.LSTM(None, np.ones((8, 2))).inverse() is None

@@ -1,9 +1,12 @@
 """The laws of random weights."""
 
+import inspect
+
 import numpy as np
 import pytest
 
 import lyapy
+from lyapy import cells
 
 
 def recurrent(kind="vanilla", n=400, **options):
@@ -29,6 +32,12 @@ def test_variance(distribution):
     assert U.std() == pytest.approx(deviation, rel=0.01)
     kurtosis = np.mean((U / U.std()) ** 4)
     assert kurtosis == pytest.approx(1.8 if distribution == "uniform" else 3.0, abs=0.06)
+
+
+@pytest.mark.parametrize("m", [1, 2, 5])
+def test_variance_of_input_weights(m):
+    (cell,) = lyapy.random_network("vanilla", 2000, m).cells
+    assert cell.W.var() * m == pytest.approx(1.0, rel=0.15)
 
 
 @pytest.mark.parametrize("kind", ["vanilla", "gru", "lstm", "minimal-gated"])
@@ -57,7 +66,9 @@ def test_spectrum_of_an_orthogonal_network():
 @pytest.mark.parametrize("alpha", [1.0, 1.5])
 def test_tails_of_levy_weights(alpha):
     """Far out, P(|x| > t) is (scale / t)^α 2 Γ(α) sin(πα/2) / π; for α = 1 the law is Cauchy's."""
-    U = np.abs(recurrent(gain=1.3, distribution="levy", alpha=alpha))
+    U = recurrent(gain=1.3, distribution="levy", alpha=alpha)
+    assert np.mean(U > 0.0) == pytest.approx(0.5, abs=5 * 0.5 / 400)
+    U = np.abs(U)
     scale = 1.3 * 800 ** (-1 / alpha)
     if alpha == 1.0:
         assert np.median(U) == pytest.approx(scale, rel=0.02)
@@ -71,6 +82,83 @@ def test_tails_of_levy_weights(alpha):
 def test_arguments_of_the_cell_are_passed_on(kind):
     (cell,) = lyapy.random_network(kind, 3, dt=0.25).cells
     np.testing.assert_array_equal(cell.weights.leak, 0.25)
+
+
+def test_bounded_piecewise_linear_networks():
+    """Decay between 0.3 and 0.9; what bends up at one threshold bends back at another."""
+    n = 300
+    (plrnn,), (shallow,) = (
+        lyapy.random_network(kind, n, 4, gain=1.5, seed=1).cells
+        for kind in ("plrnn", "shallow-plrnn")
+    )
+    for cell in (plrnn, shallow):
+        assert [cell.weights.A.min(), cell.weights.A.max()] == pytest.approx([0.3, 0.9], abs=0.01)
+    assert plrnn.weights.alphas.tolist() == [1.0, -1.0]
+    up, down = plrnn.weights.thetas
+    assert up.min() > 0.0 > down.max()
+    # of the modulus of a Gaussian of standard deviation 2
+    assert [up.mean(), -down.mean()] == pytest.approx([np.sqrt(8 / np.pi)] * 2, rel=0.1)
+    V, U, h = shallow.weights.V, shallow.weights.U, shallow.weights.h
+    assert (V.shape, U.shape, shallow.weights.clipped) == ((n, 2 * n), (2 * n, n), 1.0)
+    found = [V.std() * np.sqrt(2 * n), U.std() * np.sqrt(n), h.std()]
+    assert found == pytest.approx([1.0, 1.5, 2.0], rel=0.1)
+
+
+def test_stable_state_spaces():
+    """Moduli from 0.4 to 0.99 at any phase, inputs weighted so that each state has one size."""
+    (cell,) = lyapy.random_network("state-space", 400, 5, seed=1).cells
+    values, B, C, D = (cell.arguments[name] for name in ("eigenvalues", "B", "C", "D"))
+    moduli, phases = np.abs(values), np.angle(values) % (2.0 * np.pi)
+    assert [moduli.min(), moduli.max()] == pytest.approx([0.4, 0.99], abs=0.005)
+    assert [phases.min(), phases.max()] == pytest.approx([0.0, 2.0 * np.pi], abs=0.05)
+    normalized = B / np.sqrt(1.0 - moduli**2)[:, None]
+    for part, variance in (
+        (normalized.real, 1 / 5), (normalized.imag, 1 / 5), (C.real, 1 / 400), (C.imag, 1 / 400),
+        (D, 1 / 5),
+    ):  # fmt: skip
+        assert part.var() == pytest.approx(variance, rel=0.1)
+
+
+@pytest.mark.parametrize(("n", "projected"), [(1, 1), (2, 1), (5, 2), (100, 50)])
+def test_projected_size(n, projected):
+    (cell,) = lyapy.random_network("lstm-projected", n, 2).cells
+    assert cell.blocks == {"h": projected, "c": n}
+    if n == 100:
+        assert cell.weights.P.std() == pytest.approx(0.1, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        ("reservoir", {"leak": 0.5, "nonlinearity": "tanh"}),
+        ("rate", {"dt": 0.1, "nonlinearity": "tanh"}),
+        ("antisymmetric", {"epsilon": 0.3, "gamma": 0.3}),
+        ("lipschitz", {"epsilon": 0.3, "beta": 0.8, "gamma": 0.5, "alpha": 1.0}),
+        ("cornn", {"dt": 0.3, "gamma": 1.0, "epsilon": 1.0}),
+        ("independent", {"nonlinearity": "tanh"}),
+        ("spiking-surrogate", {"decay": 0.9, "threshold": 1.0, "sharpness": 2.0}),
+    ],
+)
+def test_numbers_of_random_cells(kind, arguments):
+    (cell,) = lyapy.random_network(kind, 3, 2).cells
+    assert {name: cell.arguments[name] for name in arguments} == arguments
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (cells.Reservoir, {"leak": 1.0, "nonlinearity": "tanh"}),
+        (cells.Rate, {"dt": 0.1, "nonlinearity": "tanh"}),
+        (cells.Independent, {"nonlinearity": "relu"}),
+        (cells.SpikingSurrogate, {"sharpness": 25.0, "detached_reset": False}),
+        (cells.ShallowPLRNN, {"clipped": False}),
+        (cells.Lipschitz, {"alpha": 1.0}),
+        (cells.LSTMVariant, {"coupled": False}),
+    ],
+)
+def test_numbers_that_are_left_out(kind, arguments):
+    parameters = inspect.signature(kind).parameters
+    assert {name: parameters[name].default for name in arguments} == arguments
 
 
 @pytest.mark.parametrize(

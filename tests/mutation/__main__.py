@@ -27,10 +27,12 @@ from cosmic_ray.mutating import use_mutation
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec
 
+from .cells import CELL_MODULES
 from .modules import MODULES, Tests
 from .mutants import passages
 from .trial import copy_tree, keep_compiled, run_tests
 
+TESTS = MODULES | CELL_MODULES
 OUTCOMES = ("killed", "survived", "incompetent", "timeout")
 HEAD = (
     "| module | mutants | killed by the first tests | killed | survived | incompetent | timeout |\n"
@@ -128,7 +130,7 @@ def try_module(name: str, tests: Tests, folder: Path, options: argparse.Namespac
 def main() -> int:
     """Try modules and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("modules", nargs="+", choices=MODULES, metavar="MODULE")
+    parser.add_argument("modules", nargs="+", choices=TESTS, metavar="MODULE")
     parser.add_argument("--lines", default="", help="only those of a module, as in 57,66")
     parser.add_argument("--sample", type=int, default=0, help="so many mutants of each module")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
@@ -137,7 +139,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        rows = [try_module(name, MODULES[name], folder, options) for name in options.modules]
+        rows = [try_module(name, TESTS[name], folder, options) for name in options.modules]
     print(HEAD, *rows, sep="\n")
     return 0
 

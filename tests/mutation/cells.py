@@ -1,0 +1,70 @@
+"""Which tests belong to the cells, to what joins them, and to what builds them from files."""
+
+from __future__ import annotations
+
+from .modules import Tests
+
+__all__ = ["CELL_MODULES"]
+
+
+def readable(files: str, names: str = "") -> Tests:
+    """Return the tests of some files, of some names, that do not run compiled cells.
+
+    Compiled code is kept from the original, so that mutants of cells are not in it.
+    """
+    paths = " ".join(f"tests/test_{file}.py" for file in files.split())
+    return Tests(f"{paths} -k 'not numba{f' and ({names})' if names else ''}'")
+
+
+CELL_MODULES = {
+    "cells/activations": readable("cells saturated_gates variants", "not numba"),
+    "cells/antisymmetric": readable(
+        "cells other_cells random_networks", "antisymmetric or constructors or numbers"
+    ),
+    "cells/base": readable("cells named_files inverses"),
+    "cells/drawing": readable("random_networks cells"),
+    "cells/gru": readable("cells saturated_gates", "(gru or reset or constr) and not variant"),
+    "cells/independent": readable(
+        "cells other_cells random_networks", "independent or constructors or units_of or numbers"
+    ),
+    "cells/jacobian": readable("program exact_spectra", "names or cat or cells_union"),
+    "cells/lipschitz": readable(
+        "cells other_cells random_networks", "lipschitz or constructors or numbers"
+    ),
+    "cells/lstm": readable(
+        "cells inverses random_networks", "(lstm or constructors or projected) and not variant"
+    ),
+    "cells/minimal_gated": readable("cells saturated_gates other_cells", "minimal or constructors"),
+    "cells/oscillators": readable(
+        "cells other_cells random_networks", "cornn or oscillator or numbers"
+    ),
+    "cells/own_map": readable("maps_and_nearby closed_loop", "map"),
+    "cells/plrnn": readable(
+        "cells other_cells random_networks",
+        "plrnn or dendritic or piecewise or constructors or numbers",
+    ),
+    "cells/rate": readable(
+        "cells other_cells random_networks", "(rate or constructors or numbers) and not nearer"
+    ),
+    "cells/reservoir": readable(
+        "cells other_cells random_networks", "(reservoir or constructors or numbers) and not large"
+    ),
+    "cells/sparse": readable("cells other_cells", "(reservoir or sparse or fit) and not large"),
+    "cells/spiking": readable(
+        "cells other_cells closed_loop random_networks", "spik or constructors or numbers"
+    ),
+    "cells/state_space": readable("cells other_cells random_networks", "space or constructors"),
+    "cells/vanilla": readable("cells inverses", "not lstm and not gru and not state and not rate"),
+    "cells/variants": readable(
+        "cells inverses variants saturated_gates",
+        "(variant or jacobian_is or coupled or peepholes or clip or closed_hard)"
+        " and not sigmoid-relu and not sigmoid-hard",
+    ),
+    "closed_loop": readable("closed_loop", "not flow and not switch"),
+    "layouts/building": readable("loading keras_files onnx_files named_files", "not spectrum"),
+    "layouts/keras": readable("keras_files", "not spectrum"),
+    "layouts/layer": readable("keras_files loading jax_and_tensorflow1_files", "not spectrum"),
+    "layouts/named": readable("named_files"),
+    "network": readable("cells program inverses", "not union"),
+    "program": readable("program inverses cells", "not union"),
+}
