@@ -110,6 +110,18 @@ def test_parts_are_the_diagonal_blocks(kinds):
     assert np.abs(J - blocks).max() > 0.01
 
 
+@pytest.mark.parametrize("kind", ["spiking-surrogate", "state-space"])
+def test_an_output_that_nothing_reads_is_not_computed(kind):
+    below = lyapy.random_network(kind, 4, 2).cells[0]
+    above = lyapy.random_network("gru-reset-before", 3, below.output_size).cells[0]
+    alone, stack = stack_programs([below]), stack_programs([below, above])
+    state = sum(below.blocks.values())
+    assert [a.target.start < state for a in alone.assignments] == [True] * len(below.blocks)
+    # the output read by the layer above, and its own auxiliary block
+    assert sum(a.target.start >= stack.state_size for a in stack.assignments) == 2
+    assert len(stack.assignments) == len(alone.assignments) + 3
+
+
 class ReadMemory(lyapy.LSTM):
     """An LSTM whose second block is what the layer above reads."""
 

@@ -34,6 +34,13 @@ def test_jacobian_is_the_derivative_of_the_step(number):
     found = lyapy.jacobian(network, state, x)
     wanted = difference_jacobian(network, state, x, step=1e-4)
     np.testing.assert_allclose(found, wanted, atol=1e-10)
+
+
+@pytest.mark.parametrize("number", range(len(CELLS)))
+def test_engines_take_the_same_step(number):
+    network = lyapy.Network([CELLS[number]])
+    rng = np.random.default_rng(number)
+    state, x = rng.normal(size=network.state_size), rng.normal(size=2)
     steps = [forward_chunk(network, x[None], state, choose_engine(b).run_layer).states
              for b in ("numpy", "numba")]  # fmt: skip
     np.testing.assert_allclose(*steps, rtol=1e-13, atol=1e-15)
@@ -60,6 +67,17 @@ def test_a_closed_hard_gate_is_a_dead_direction():
     # the two closed gates, and a direction lost where another gate saturates at one step
     assert basis.shape[1] == 5
     assert np.isneginf(spectrum.exponents).sum() == 3
+
+
+def test_what_is_left_out():
+    usual = {"gate": "sigmoid", "nonlinearity": "tanh", "clip": np.inf}
+    lstm = {**usual, "output": "tanh", "coupled": False, "peepholes": np.zeros((3, 4))}
+    for short, whole in (
+        (LSTMVariant(W4, U4), LSTMVariant(W4, U4, np.zeros(16), **lstm)),
+        (GRUVariant(W3, U3), GRUVariant(W3, U3, np.zeros(12), np.zeros(12), **usual)),
+        (GRUResetBeforeVariant(W3, U3), GRUResetBeforeVariant(W3, U3, np.zeros(12), **usual)),
+    ):
+        assert lyapy.Network([short]).digest() == lyapy.Network([whole]).digest()
 
 
 @pytest.mark.parametrize("clip", [0.0, -1.0, np.nan])
