@@ -197,8 +197,9 @@ def dead(network, state):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_dead_directions_of_relu_units(seed):
-    network = lyapy.random_network("vanilla", 8, 1, nonlinearity="relu", seed=seed)
+@pytest.mark.parametrize("kind", ["vanilla", "independent"])
+def test_dead_directions_of_relu_units(kind, seed):
+    network = lyapy.random_network(kind, 8, 1, nonlinearity="relu", seed=seed)
     found, nullity = dead(network, np.random.default_rng(seed).normal(size=8))
     assert found == nullity > 0
 

@@ -221,6 +221,14 @@ def test_state_space(backend):
     assert found.sum_rule_residual < 1e-12
 
 
+def test_an_autonomous_state_space():
+    cell = cells.DiagonalStateSpace([0.5j, 0.8], None, [[1.0, 1j]], b=[0.25])
+    assert cell.input_size == 0
+    states = forward_chunk(lyapy.Network([cell]), np.zeros((1, 0)), np.array([1.0, 2, 3, 4])).states
+    np.testing.assert_allclose(states, [[-1.5, 1.6, 0.5, 3.2]], rtol=1e-15)
+    np.testing.assert_allclose(cell.outputs(states, cell.drive(np.zeros((1, 0)))), [[-4.45]])
+
+
 @pytest.mark.parametrize("shallow", [False, True])
 def test_piecewise_linear_network_at_a_fixed_point(shallow, backend):
     rng = np.random.default_rng(8)
@@ -236,6 +244,14 @@ def test_piecewise_linear_network_at_a_fixed_point(shallow, backend):
     logs = rates(J)
     assert np.all(np.diff(logs) < -0.05)
     np.testing.assert_allclose(found.exponents, logs, atol=1e-8)
+
+
+def test_a_unit_at_its_threshold_spikes():
+    cell = cells.SpikingSurrogate(None, np.zeros((3, 3)), decay=1.0, threshold=0.5)
+    v = 0.5 + np.array([-1e-9, 0.0, 1e-9])
+    after = forward_chunk(lyapy.Network([cell]), np.zeros((1, 0)), v).states[0]
+    np.testing.assert_allclose(after - v, [0.0, -0.5, -0.5], atol=1e-15)
+    np.testing.assert_array_equal(cell.outputs(v, np.zeros(3)), [0.0, 1.0, 1.0])
 
 
 def test_spikes_are_handed_on(backend):

@@ -119,6 +119,26 @@ def test_stable_state_spaces():
         assert part.var() == pytest.approx(variance, rel=0.1)
 
 
+def test_each_weight_of_an_independent_network_has_the_variance_of_the_gain():
+    (cell,) = lyapy.random_network("independent", 2000, gain=1.5).cells
+    assert cell.weights.u.std() == pytest.approx(1.5, rel=0.05)
+
+
+def test_a_state_space_is_drawn_in_a_fixed_order():
+    (cell,) = lyapy.random_network("state-space", 4, 3, bias=0.5, seed=2).cells
+    rng = np.random.default_rng(2)
+    moduli, phases = rng.uniform(0.4, 0.99, 4), rng.uniform(0.0, 2.0 * np.pi, 4)
+    B, C = (
+        (rng.normal(size=shape) + 1j * rng.normal(size=shape)) / np.sqrt(shape[1])
+        for shape in ((4, 3), (4, 4))
+    )
+    wanted = {"eigenvalues": moduli * np.exp(1j * phases), "C": C}
+    wanted |= {"B": B * np.sqrt(1.0 - moduli**2)[:, None]}
+    wanted |= {"D": rng.normal(size=(4, 3)) / np.sqrt(3), "b": 0.5 * rng.normal(size=4)}
+    for name, value in wanted.items():
+        np.testing.assert_allclose(cell.arguments[name], value, rtol=1e-14)
+
+
 @pytest.mark.parametrize(("n", "projected"), [(1, 1), (2, 1), (5, 2), (100, 50)])
 def test_projected_size(n, projected):
     (cell,) = lyapy.random_network("lstm-projected", n, 2).cells
