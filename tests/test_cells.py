@@ -293,6 +293,13 @@ def test_constructors_name_what_is_wrong(build, message):
         build()
 
 
+def test_what_sets_some_cells_apart():
+    """Above all from DERIVED, whose Jacobians are tried against the derivative."""
+    assert [name for name, cell in CELLS.items() if cell.surrogate] == ["spiking-surrogate"]
+    assert [n for n, cell in CELLS.items() if cell.decoupled] == ["independent", "state-space"]
+    assert not any(cell.plain for cell in CELLS.values())
+
+
 def test_weights_are_copied_into_float64():
     U = np.eye(2, dtype=np.float32)
     network = lyapy.Network([lyapy.Vanilla(None, U)])

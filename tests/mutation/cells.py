@@ -17,11 +17,19 @@ def readable(files: str, names: str = "") -> Tests:
 
 
 CELL_MODULES = {
-    "cells/activations": readable("cells saturated_gates variants", "not numba"),
+    "cells/activations": readable(
+        "cells saturated_gates",
+        "kinks or cut_its or saturation or other_nonlinearities or variants_of or test_gru"
+        " or coupled or constructors",
+    ),
     "cells/antisymmetric": readable(
         "cells other_cells random_networks program", "antisymmetric or constructors or numbers"
     ),
-    "cells/base": readable("cells named_files inverses"),
+    "cells/base": readable(
+        "cells named_files inverses",
+        "logarithm or determinant or constructors or cut or copied or given_up or round or fit"
+        " or relu or jacobian_is or side_by_side or dead or apart",
+    ),
     "cells/drawing": readable("random_networks cells"),
     "cells/gru": readable(
         "cells saturated_gates program", "(gru or reset or constr) and not variant"
