@@ -129,6 +129,21 @@ class ReadMemory(lyapy.LSTM):
     output = "c"
 
 
+class InputFirst(lyapy.Vanilla):
+    program = "dh' = a W dx + a U dh"
+
+
+def test_terms_behind_that_of_the_input():
+    """They count in the first layer, too, whose input does not move."""
+    (plain,) = lyapy.random_network("vanilla", 3, 2, seed=1).cells
+    network = lyapy.Network([InputFirst(plain.W, plain.weights.U)])
+    found = lyapy.jacobian(network, np.ones(3), np.ones(2))
+    np.testing.assert_array_equal(
+        found, lyapy.jacobian(lyapy.Network([plain]), np.ones(3), np.ones(2))
+    )
+    assert np.linalg.matrix_rank(found) == 3
+
+
 def test_output_that_is_not_the_first_block():
     below, above = mixed_stack(("lstm", "gru")).cells
     read = ReadMemory(below.W, below.weights.U, below.b)
