@@ -139,10 +139,36 @@ def test_inputs_that_follow_from_the_new_state(kinds, lost):
     assert loop.cells[0].dead_directions({}) == nullity == lost
 
 
-@pytest.mark.parametrize("kinds", [("gru",), ("lstm", "state-space")])
-def test_warming_up(kinds):
+class ReadMemory(lyapy.LSTM):
+    """An LSTM that is read in the second block of its state."""
+
+    output = "c"
+
+
+def test_an_output_that_is_not_the_first_block():
+    below, above = mixed_stack(("gru", "lstm")).cells
+    network = lyapy.Network([below, ReadMemory(above.W, above.weights.U, above.b)])
+    R = np.random.default_rng(7).normal(size=(2, 3))
+    loop = lyapy.ClosedLoop(network, R)
+    state = np.random.default_rng(8).normal(size=10)
+    found = forward_chunk(loop, np.zeros((6, 0)), state).states
+    np.testing.assert_allclose(found, fed_by_hand(loop, R, state, 6), rtol=1e-11, atol=1e-12)
+
+
+def test_what_is_told_of_a_loop():
+    network = lyapy.random_network("gru", 4, 2, seed=1)
+    named = lyapy.Network(network.cells, origin="a.pt", assumptions=["no biases"])
+    loop = lyapy.ClosedLoop(named, np.ones((2, 4)))
+    assert (loop.origin, loop.assumptions) == ("a.pt, closed loop", ("no biases",))
+    assert lyapy.ClosedLoop(lyapy.Network(network.cells), np.ones((2, 4))).origin == "closed loop"
+
+
+# a single step, a few that the state remembers, and more than are kept at a time
+@pytest.mark.parametrize("steps", [1, 5, 1030])
+@pytest.mark.parametrize("kinds", [("gru",), ("state-space",), ("lstm", "state-space")])
+def test_warming_up(kinds, steps):
     loop, R = closed(kinds)
-    inputs = np.random.default_rng(9).normal(size=(1030, 2))
+    inputs = np.random.default_rng(9).normal(size=(steps, 2))
     state = np.zeros(loop.open_loop.state_size)
     states = forward_chunk(loop.open_loop, inputs, state).states
     wanted = states[-1]
