@@ -139,6 +139,27 @@ def test_inputs_that_follow_from_the_new_state(kinds, lost):
     assert loop.cells[0].dead_directions({}) == nullity == lost
 
 
+class HandsOn(cells.DiagonalStateSpace):
+    """A linear state space that adds its input to what it reads, without a matrix."""
+
+    program = """
+    da' = r da + m db + P dx
+    db' = i da + r db + Q dx
+    dy = C da' + F db' + dx
+    """
+
+
+def test_an_input_that_is_handed_on_as_it_is():
+    (plain,) = lyapy.random_network("state-space", 3, 2, seed=4).cells
+    arguments = plain.arguments | {"C": plain.arguments["C"][:2], "D": np.eye(2), "b": None}
+    loop = lyapy.ClosedLoop(lyapy.Network([HandsOn(**arguments)]), np.eye(2))
+    state = np.random.default_rng(8).normal(size=8)
+    J = lyapy.jacobian(loop, state)
+    np.testing.assert_allclose(J, difference_jacobian(loop, state, np.zeros(0)), atol=1e-10)
+    assert np.linalg.matrix_rank(J) == 8
+    assert loop.cells[0].dead_directions({}) == 0
+
+
 class ReadMemory(lyapy.LSTM):
     """An LSTM that is read in the second block of its state."""
 

@@ -129,6 +129,20 @@ class ReadMemory(lyapy.LSTM):
     output = "c"
 
 
+def test_vectors_that_a_part_follows():
+    """As many as are asked for, but all of units that keep their directions."""
+    (below,), (above,) = (
+        lyapy.random_network(kind, n, m).cells
+        for kind, n, m in (("independent", 6, 2), ("gru", 5, 6))
+    )
+    network = lyapy.Network([below, above])
+    parts = [*network.parts(whole=False), *network.parts(whole=True)]
+    assert [part.decoupled for part in parts] == [True, False, False]
+    assert [part.vectors(3) for part in parts] == [6, 3, 3]
+    assert [part.vectors(9) for part in parts] == [6, 5, 9]
+    assert [part.vectors(20) for part in parts] == [6, 5, 11]
+
+
 class InputFirst(lyapy.Vanilla):
     program = "dh' = a W dx + a U dh"
 
