@@ -143,6 +143,27 @@ def test_vectors_that_a_part_follows():
     assert [part.vectors(20) for part in parts] == [6, 5, 11]
 
 
+def test_determinant_and_dead_directions_of_a_stack():
+    """The sum and the largest of the layers'; a layer without closed form leaves it open."""
+    network = mixed_stack(("vanilla", "lstm", "independent"))
+    rng = np.random.default_rng(4)
+    state, x = rng.normal(size=network.state_size), rng.normal(size=2)
+    coefficients = forward_chunk(network, x[None], state).coefficients
+    J = lyapy.jacobian(network, state, x)
+    (whole,) = network.parts(whole=True)
+    assert whole.has_log_abs_det
+    assert whole.log_abs_det(coefficients) == pytest.approx([np.linalg.slogdet(J)[1]], rel=1e-12)
+    assert whole.dead_directions(coefficients).tolist() == [0]
+    for layer, count in ((1, 2), (2, 1)):
+        changed, start = coefficients.copy(), whole.program.coefficients[layer]
+        name = "w" if layer == 1 else "a"
+        changed[0, start[name].start : start[name].start + count] = 0.0
+        assert whole.dead_directions(changed).tolist() == [count]
+    (open_,) = mixed_stack(("vanilla", "gru", "independent")).parts(whole=True)
+    assert not open_.has_log_abs_det
+    assert open_.log_abs_det(np.ones((1, 100))) is None
+
+
 class InputFirst(lyapy.Vanilla):
     program = "dh' = a W dx + a U dh"
 
