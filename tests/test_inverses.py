@@ -46,7 +46,8 @@ def test_an_inverse_is_given_up_to_the_rounding_of_its_weight(name):
     for tolerance, given in ((0.999 * rounding, False), (1.001 * rounding, True), (0.0, False)):
         (part,) = network.parts(whole=False, tolerance=tolerance)
         assert (part.inverse is not None) == given
-    (whole,) = network.parts(whole=True, tolerance=1.0)
-    assert whole.inverse is None
+    for options in ({"whole": False}, {"whole": True, "tolerance": 1.0}):
+        (part,) = network.parts(**options)
+        assert part.inverse is None
     assert lyapy.Vanilla(None, np.ones((2, 2))).inverse() is None
     assert lyapy.LSTM(None, np.ones((8, 2))).inverse() is None

@@ -138,6 +138,7 @@ def test_vectors_that_a_part_follows():
     network = lyapy.Network([below, above])
     parts = [*network.parts(whole=False), *network.parts(whole=True)]
     assert [part.decoupled for part in parts] == [True, False, False]
+    assert [part.start for part in parts] == [0, 6, 0]
     assert [part.vectors(3) for part in parts] == [6, 3, 3]
     assert [part.vectors(9) for part in parts] == [6, 5, 9]
     assert [part.vectors(20) for part in parts] == [6, 5, 11]
