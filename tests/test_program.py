@@ -195,6 +195,8 @@ def test_layers_keep_their_order():
     assert list(network.blocks()) == [("0.h", 4), ("1.h", 3), ("1.c", 3), ("2.h", 2)]
     parts = network.split_state(np.arange(12.0))
     assert [list(part) for part in parts] == [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9], [10, 11]]
+    several = network.split_state(np.zeros((5, 12)))
+    assert [part.shape for part in several] == [(5, 4), (5, 6), (5, 2)]
     assert all(isinstance(cell, Cell) for cell in network.cells)
     assert network.state_size == 12
     assert network.input_size == 2
