@@ -7,6 +7,7 @@ import pytest
 
 import lyapy
 from lyapy import largest_exponent, lyapunov_spectrum
+from lyapy.cells.jacobian import GivenJacobian
 from lyapy.uncertainty import half_width, uncertainty
 
 
@@ -27,6 +28,13 @@ def test_henon_map_by_two_functions(backend):
     assert spectrum.sum_rule_residual < 1e-10
     found = largest_exponent(network, **options)
     assert found.value == pytest.approx(spectrum.largest, abs=1e-4)
+
+
+@pytest.mark.parametrize("cell", [henon(), GivenJacobian(2)])
+def test_determinants_of_given_jacobians(cell):
+    J = np.random.default_rng(2).normal(size=(5, 3, 2, 2))
+    found = cell.log_abs_det({"J": J.reshape(5, 3, 4)})
+    np.testing.assert_allclose(found, np.log(np.abs(np.linalg.det(J))), rtol=1e-12)
 
 
 def test_a_driven_map_reads_its_inputs():

@@ -38,7 +38,7 @@ CELL_MODULES = {
         "cells other_cells random_networks program",
         "independent or constructors or units_of or numbers",
     ),
-    "cells/jacobian": readable("program exact_spectra", "names or cat or cells_union"),
+    "cells/jacobian": readable("program maps_and_nearby exact_spectra", "names or given or cat"),
     "cells/lipschitz": readable(
         "cells other_cells random_networks program", "lipschitz or constructors or numbers"
     ),
@@ -52,7 +52,7 @@ CELL_MODULES = {
     "cells/oscillators": readable(
         "cells other_cells random_networks program", "cornn or oscillator or numbers"
     ),
-    "cells/own_map": readable("maps_and_nearby closed_loop", "map"),
+    "cells/own_map": readable("maps_and_nearby closed_loop", "map or given"),
     "cells/plrnn": readable(
         "cells other_cells random_networks program",
         "plrnn or dendritic or piecewise or constructors or numbers",
