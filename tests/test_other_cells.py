@@ -288,6 +288,8 @@ def test_spikes_are_handed_on(backend):
         (lambda: cells.Rate(None, np.eye(2), dt=0.0), "dt is 0.0; it must be positive"),
         (lambda: cells.Rate(None, np.eye(2), dt=[0.1]), r"dt has shape \(1,\)"),
         (lambda: cells.Reservoir(None, np.eye(2), leak=1.5), "leak is 1.5; it must lie above 0"),
+        (lambda: cells.Reservoir(None, np.eye(2), leak=0.0), "leak is 0.0; it must lie above 0"),
+        (lambda: cells.Reservoir(None, np.eye(2), leak=-0.5), "leak is -0.5; it must lie above"),
         (lambda: cells.Reservoir(None, csr_array((2, 3))), r"U has shape \(2, 3\).*\(2, 2\)"),
         (lambda: cells.Reservoir(None, csr_array([[np.nan]])), "U holds 1 values that are NaN"),
         (

@@ -6,6 +6,7 @@ from scipy.sparse import csr_array, random_array
 
 import lyapy
 from lyapy import cells
+from lyapy.cells.sparse import as_weight, product
 from lyapy.engines.compiled.plan import SPARSE, make_plan
 from lyapy.engines.compiled.tiles import PANEL
 
@@ -26,6 +27,14 @@ def test_a_sparse_weight_is_a_dense_one_with_zeros(k, backend):
     )  # fmt: skip
     np.testing.assert_allclose(sparse.growth, dense.growth, atol=1e-8)
     np.testing.assert_allclose(sparse.final_state, dense.final_state, atol=1e-13)
+
+
+def test_product_with_a_sparse_weight_that_is_not_square():
+    rng = np.random.default_rng(13)
+    matrix = rng.normal(size=(5, 3)) * (rng.random((5, 3)) < 0.6)
+    x = rng.normal(size=(2, 4, 3))
+    found = product(x, as_weight(csr_array(matrix), "U", (5, 3)))
+    np.testing.assert_allclose(found, x @ matrix.T, rtol=1e-13, atol=1e-15)
 
 
 def test_sparse_weights_with_factors_on_both_sides(backend):

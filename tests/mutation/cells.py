@@ -66,7 +66,7 @@ CELL_MODULES = {
         "(reservoir or constructors or numbers) and not large",
     ),
     "cells/sparse": readable(
-        "cells other_cells program", "(reservoir or sparse or fit) and not large"
+        "cells other_cells sparse_weights program", "(reservoir or sparse or fit) and not large"
     ),
     "cells/spiking": readable(
         "cells other_cells closed_loop random_networks program", "spik or constructors or numbers"
