@@ -7,6 +7,7 @@ import pytest
 
 import lyapy
 from lyapy import cells
+from lyapy.cells.drawing import Draw
 
 
 def recurrent(kind="vanilla", n=400, **options):
@@ -53,6 +54,15 @@ def test_orthogonal_weights_that_are_not_square():
     U = recurrent("lstm-projected", 12, distribution="orthogonal")
     assert U.shape == (48, 6)
     np.testing.assert_allclose(U[:6] @ U[:6].T, np.eye(6), atol=1e-12)
+    # 28 rows for 3 units, so that one is left for the last block
+    U = recurrent("lstm-projected", 7, distribution="orthogonal")
+    assert U.shape == (28, 3)
+    np.testing.assert_allclose(np.linalg.norm(U, axis=1), 1.0, rtol=1e-12)
+
+
+def test_what_is_drawn_without_options():
+    rng = np.random.default_rng(0)
+    assert Draw(rng) == Draw(rng, gain=1.0, bias=0.0, distribution="gaussian", alpha=2.0)
 
 
 def test_spectrum_of_an_orthogonal_network():
