@@ -8,6 +8,7 @@ import pytest
 from conftest import DERIVED, difference_jacobian
 
 import lyapy
+from lyapy import cells
 from lyapy.cells import CELLS
 from lyapy.cells.activations import activation, clipped, kind_of
 from lyapy.cells.base import Cell, determinant, log_abs_product
@@ -209,6 +210,11 @@ def test_dead_directions_of_singular_weights():
     assert dead(lyapy.Network([lyapy.Vanilla(None, U)]), np.ones(4)) == (2, 2)
     b = np.array([1.0, -1.0, -1.0, -1.0])
     assert dead(lyapy.Network([lyapy.Vanilla(None, np.zeros((4, 4)), b)]), np.ones(4)) == (4, 4)
+
+
+def test_dead_directions_of_a_state_space():
+    cell = cells.DiagonalStateSpace([0.0, 0.5j, 0.0, 1.0], None, np.ones((1, 4)))
+    assert dead(lyapy.Network([cell]), np.ones(8)) == (4, 4)
 
 
 def test_dead_directions_of_an_lstm():

@@ -35,6 +35,7 @@ def test_determinants_of_given_jacobians(cell):
     J = np.random.default_rng(2).normal(size=(5, 3, 2, 2))
     found = cell.log_abs_det({"J": J.reshape(5, 3, 4)})
     np.testing.assert_allclose(found, np.log(np.abs(np.linalg.det(J))), rtol=1e-12)
+    assert GivenJacobian(3).input_size == 9
 
 
 def test_a_driven_map_reads_its_inputs():
