@@ -16,11 +16,15 @@ W3, U3, W4, U4, b3, b4, P = (
     RNG.normal(0.0, 0.5, s) for s in ((12, 2), (12, 4), (16, 2), (16, 4), 12, 16, (3, 4))
 )
 GATES = ("sigmoid", "hard-sigmoid", "hard-sigmoid-keras2")
+# which are allowed, and not bounded by 0 and 1
+UNUSUAL = ("tanh", "relu", "identity")
 CELLS = [
     *(LSTMVariant(W4, U4, b4, gate=g, nonlinearity=n, peepholes=P) for g in GATES
       for n in NONLINEARITIES),
     *(LSTMVariant(W4, U4, b4, output=n, coupled=True, peepholes=P) for n in NONLINEARITIES),
+    *(LSTMVariant(W4, U4, b4, gate=g, coupled=True) for g in UNUSUAL),
     LSTMVariant(W4, U4, b4, clip=0.4, peepholes=P),
+    *(GRUVariant(W3, U3, b3, b3, gate=g) for g in UNUSUAL),
     *(GRUVariant(W3, U3, b3, b3, gate=g, nonlinearity="relu", clip=0.6) for g in GATES),
     *(GRUResetBeforeVariant(W3, U3, b3, gate=g, nonlinearity="identity", clip=0.6) for g in GATES),
 ]  # fmt: skip

@@ -18,9 +18,9 @@ def readable(files: str, names: str = "") -> Tests:
 
 CELL_MODULES = {
     "cells/activations": readable(
-        "cells saturated_gates",
+        "cells saturated_gates variants",
         "kinks or cut_its or saturation or other_nonlinearities or variants_of or test_gru"
-        " or coupled or constructors",
+        " or coupled or constructors or derivative",
     ),
     "cells/antisymmetric": readable(
         "cells other_cells random_networks program", "antisymmetric or constructors or numbers"
