@@ -83,10 +83,12 @@ CELL_MODULES = {
         " and not engines and not sigmoid-relu and not sigmoid-hard",
     ),
     "closed_loop": readable("closed_loop", "not flow and not switch"),
-    "layouts/building": readable("loading keras_files onnx_files named_files", "not spectrum"),
+    "layouts/building": readable(
+        "loading keras_files onnx_files named_files", "not spectrum and not page"
+    ),
     "layouts/keras": readable("keras_files", "not spectrum"),
     "layouts/layer": readable("keras_files loading jax_and_tensorflow1_files", "not spectrum"),
-    "layouts/named": readable("named_files"),
+    "layouts/named": readable("named_files", "not page"),
     "network": readable("cells program inverses", "not union"),
     "program": readable("program inverses cells", "not union"),
 }
