@@ -112,9 +112,9 @@ def autocorrelation_time(series: Array) -> Array:
     variance = covariance[0]
     rho = covariance / np.where(variance > 0.0, variance, 1.0)
     times = np.cumsum(rho, axis=0) - 0.5
+    # without its mean a series has times that are zero on average over the lags, so one closes
     closed = np.arange(N)[:, None] >= WINDOW * times
-    last = np.where(closed.any(axis=0), closed.argmax(axis=0), N - 1)
-    found = times[last, np.arange(series.shape[1])]
+    found = times[closed.argmax(axis=0), np.arange(series.shape[1])]
     return np.where(variance > 0.0, found, 0.5)
 
 
@@ -129,7 +129,7 @@ def _over_blocks(series: Array, ends: Array) -> Uncertainty:
     positive = np.maximum(times, 0.5)
     # relative bias of the variance of blocks of one row, for an AR(1) process
     bias = positive - 0.25 / positive
-    fewest = max(1, -(-rows // MOST_BLOCKS), min(2, rows // LEAST_BLOCKS))
+    fewest = max(2, -(-rows // MOST_BLOCKS))
     wanted = np.maximum(np.ceil(BLOCK_LENGTH * bias), fewest)
     width = np.minimum(wanted, rows // LEAST_BLOCKS).astype(int)
     error, freedom = np.empty(k), np.empty(k)

@@ -255,9 +255,8 @@ def errors_by_hand(series, ends):
     phi = (2 * time - 1) / (2 * time + 1)
     bias = 2 * phi / (1 - phi**2)
     # sixteen blocks at most, four at least, and of two rows if there are so many
-    longest = rows // 4
-    fewest = max(math.ceil(rows / 16), min(2, longest), 1)
-    length = int(min(max(math.ceil(4 * bias), fewest), longest))
+    wanted = max(math.ceil(4 * bias), math.ceil(rows / 16), 2)
+    length = min(wanted, rows // 4)
     count = rows // length
     cuts = [block * rows // count for block in range(count + 1)]
     sums = [deviations[a:b].sum() for a, b in pairwise(cuts)]
@@ -277,11 +276,12 @@ def test_errors_are_those_of_blocks_of_rows(rows):
         wanted = np.array([errors_by_hand(column, ends) for column in series.T]).T
         np.testing.assert_allclose(np.stack(found), wanted, rtol=1e-9, atol=1e-15)
     # those of trajectories, of which each is a sample
-    many = rng.normal(size=(3, rows, 2))
-    found = uncertainty(many, ends)
-    means = many.sum(axis=1) / ends[-1]
-    np.testing.assert_allclose(found.standard_error, means.std(axis=0, ddof=1) / math.sqrt(3))
-    np.testing.assert_array_equal(found.degrees_of_freedom, 2)
+    for B in (2, 3):
+        many = rng.normal(size=(B, rows, 2))
+        found = uncertainty(many, ends)
+        means = many.sum(axis=1) / ends[-1]
+        np.testing.assert_allclose(found.standard_error, means.std(axis=0, ddof=1) / math.sqrt(B))
+        np.testing.assert_array_equal(found.degrees_of_freedom, B - 1)
 
 
 def test_autocorrelation_of_a_series_that_never_forgets():

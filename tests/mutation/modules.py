@@ -33,10 +33,19 @@ MEASURES = "measures or participation or kaplan or entropy"
 
 NEARBY = "tests/test_maps_and_nearby.py -k nearby"
 SELF_CHECKS = f"tests/test_self_checks.py {READABLE}"
+KERNELS = "tests/test_kernels.py"
+AGREE = "tests/test_engines.py -k 'not numpy and (both_sides or every_size)'"
+ROUTES = "tests/test_engines.py -k 'numba and (keeps or routes or overshoot or every_step)'"
 
 MODULES = {
     "engines/array": Tests("tests/test_array.py"),
     "engines/carry": Tests("tests/test_carry.py"),
+    "engines/compiled/merging": Tests(AGREE, ROUTES, fresh=True),
+    "engines/compiled/products": Tests(
+        f"{KERNELS} -k 'product or neighbours or taken'", AGREE, True
+    ),
+    "engines/compiled/qr": Tests(f"{KERNELS} -k 'orthonormalization or block'", AGREE, True),
+    "engines/compiled/tangent": Tests(AGREE, ROUTES, fresh=True),
     "engines/decoupled": Tests("tests/test_array.py -k units"),
     "engines/factors": Tests("tests/test_array.py -k factors"),
     "engines/full": Tests("tests/test_full.py", "tests/test_self_checks.py -k sound"),
