@@ -89,7 +89,7 @@ def _test(copy: Path, arguments: str, seconds: int) -> None:
     sys.dont_write_bytecode = (copy.parent / "warm").exists()
     assert "lyapy" not in sys.modules
     sys.path.insert(0, str(copy))
-    options = ["-x", "-q", "-p", "no:xdist", "--hypothesis-seed=0"]
+    options = ["-x", "-q", "--tb=no", "-p", "no:xdist", "--hypothesis-seed=0"]
     # hypothesis is a plugin of pytest, which was imported before
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     code = int(pytest.main([*options, *shlex.split(arguments)]))
