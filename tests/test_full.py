@@ -31,6 +31,7 @@ class Told:
         self.calls, self.wrong, self.by, self.spread = [], set(wrong), by, spread
 
     def advance(self, coefficients, ends, alive, carry, control):
+        assert len(coefficients) == ends[-1]
         tiles = coefficients[ends - 1, 0]
         self.calls.append(
             Call(
@@ -48,6 +49,7 @@ class Told:
         carry.frame = carry.frame + 0.25
         carry.rate, carry.error = 2.0, carry.error + np.arange(len(carry.frame))
         carry.intervals, carry.rejections, carry.largest_spread = 3, 1, self.spread
+        carry.graded_steps += 5
         return growth
 
     @property
@@ -135,9 +137,33 @@ def test_what_follows_a_tile_that_fails_is_thrown_away():
     assert told.way[7:] == [(list(range(8, 15)), True), ([15], False)]
 
 
+def test_the_first_of_two_tiles_is_kept_or_mended():
+    for wrong, way in (
+        ([1], [([0, 1], False), ([0], False), ([1], False), ([1], True)]),
+        ([0], [([0, 1], False), ([0], False), ([0], True), ([1], True)]),
+    ):
+        told = Told(wrong)
+        tangent = one_frame(told)
+        tangent.tiles, tangent.tried = 17, True
+        growth, _ = run(tangent, 2)
+        assert told.way == way
+        np.testing.assert_array_equal(growth, growth_of(range(2), 4))
+
+
+def test_one_frame_goes_on_with_its_rate_and_tilt():
+    told = Told()
+    tangent = one_frame(told)
+    tangent.rates = [3.0, 4.0]
+    carry = Carry(np.eye(4))
+    run(tangent, 1, carry)
+    assert told.calls[0].rate == 3.0
+    assert tangent.rates == [2.0, 4.0]
+    assert carry.graded_steps == 5
+
+
 def test_a_fixed_interval_is_not_graded():
     told = Told(wrong=[0])
-    run(one_frame(told), 1, control=make_control(10, 1e-8, TILE))
+    run(one_frame(told), 1, control=make_control(2, 1e-8, TILE))
     assert told.way == [([0], False), ([0], False)]
     told = Told(wrong=[0])
     run(one_frame(told), 1, control=make_control(1, 1e-8, TILE))
@@ -189,6 +215,8 @@ def test_both_ends_are_one_spectrum(monkeypatch):
     np.testing.assert_array_equal(carry.error, [*range(20), *range(19, -1, -1)])
     assert (carry.split, carry.intervals, carry.trailing_intervals) == (20, 3, 3)
     assert (carry.rejections, carry.largest_spread) == (2, 7.0)
+    # two frames have no tilt
+    assert carry.graded_steps == 0
     assert tangent.rates == [2.0, 2.0]
     # where to cut follows from the growth per step
     (rates, limit, tile), split = chosen

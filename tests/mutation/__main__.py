@@ -3,7 +3,7 @@
 Usage: python -m tests.mutation engines/tilt engines/graded
 
 Needs ``pip install --group mutation`` in the root of the repository, beside ``lyapy[test]``, and
-Linux. A mutant is killed when a test fails; a timeout is ten times what all tests take without it.
+Linux. A mutant is killed when a test fails; a timeout is five times what all tests take without it.
 Those that survive the first tests of their module are tried on the wider ones.
 """
 
@@ -61,13 +61,13 @@ def chosen(found: list[MutationSpec], options: argparse.Namespace) -> list[Mutat
 
 
 def seconds_of(copy: Path, arguments: str) -> int:
-    """Run the tests without a mutant, and return ten times what they take, and compiling."""
+    """Run the tests without a mutant, and return five times what they take, with compiling."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if run_tests(copy, arguments, 3600) != 0:
         raise SystemExit(f"the tests fail without a mutant: {copy.parent / 'log.txt'}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     (copy.parent / "warm").touch()
-    return 10 + 10 * round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return 5 + 5 * round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def outcome(code: int | None) -> str:
