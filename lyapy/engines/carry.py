@@ -60,19 +60,19 @@ class Carry:
 
     frame: Array
     rate: float = UNKNOWN_RATE
-    error: Array = field(default_factory=lambda: np.zeros(0))
-    intervals: int = 0
-    trailing_intervals: int = 0
-    rejections: int = 0
-    largest_spread: float = 0.0
-    split: int = 0
-    norm_excess: float = -math.inf
+    error: Array = field(init=False)
+    intervals: int = field(init=False)
+    trailing_intervals: int = field(init=False)
+    rejections: int = field(init=False)
+    largest_spread: float = field(init=False)
+    split: int = field(init=False)
+    norm_excess: float = field(init=False)
     frame_error: float = 0.0
     tilt: Array = field(default_factory=lambda: np.zeros((0, SAMPLES, 0)))
-    since: Array = field(default_factory=lambda: np.zeros(0))
-    noise: Array = field(default_factory=lambda: np.zeros(0))
-    exchange: Array = field(default_factory=lambda: np.zeros((0, SAMPLES)))
-    turnover: Array = field(default_factory=lambda: np.zeros((0, SAMPLES)))
+    since: Array = field(init=False)
+    noise: Array = field(init=False)
+    exchange: Array = field(init=False)
+    turnover: Array = field(init=False)
     graded_steps: int = 0
 
     def __post_init__(self) -> None:
