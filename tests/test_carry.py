@@ -158,14 +158,15 @@ def test_a_graded_step_that_overflows_leaves_all_as_it_was(steps, largest):
 
 
 def test_an_interval_is_counted():
-    carry = filled(4, 4)
+    # four of five units' directions, of which the last is dead
+    carry = filled(4, 5)
     before = carry.error.copy()
     log_r = np.array([0.0, -10.0, -CONTROL.limit - 1.0])
     scale = np.array([1.0, 1.0, 1.0])
     growth = carry.count(log_r, scale, 12.0, 4, CONTROL)
     noise = UNIT_ROUNDOFF * np.exp(scale - log_r)
     np.testing.assert_allclose(carry.error - before, [*noise, 0.0], atol=1e-15)
-    hidden = np.log(np.exp(log_r[2]) + 4 * UNIT_ROUNDOFF * np.exp(1.0))
+    hidden = np.log(np.exp(log_r[2]) + 5 * UNIT_ROUNDOFF * np.exp(1.0))
     np.testing.assert_allclose(growth, [*log_r[:2], hidden], rtol=1e-14)
     assert (carry.intervals, carry.rate) == (6, 3.0)
     assert carry.largest_spread == CONTROL.limit + 2.0
