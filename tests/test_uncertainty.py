@@ -9,6 +9,12 @@ from made_spectra import made
 from scipy import stats
 
 import lyapy
+from lyapy.measures import (
+    entropy_rate,
+    kaplan_yorke_dimension,
+    kaplan_yorke_slopes,
+    participation_ratio,
+)
 from lyapy.uncertainty import autocorrelation_time, half_width, uncertainty
 
 ENDS = np.arange(1, 1025) * 64
@@ -296,3 +302,37 @@ def test_three_rows_tell_nothing_and_four_do():
     assert np.isnan(np.stack(uncertainty(growth[:, :3], ENDS[:3]))).all()
     assert np.isfinite(np.stack(uncertainty(growth, ENDS[:4]))).all()
     assert uncertainty(growth[:, :, :0], ENDS[:4]).standard_error.shape == (0,)
+
+
+def test_a_partial_spectrum_has_measures_once_it_is_no_longer_positive():
+    for last in (0.0, -0.5, -3.0):
+        assert entropy_rate(np.array([0.5, last]), 5) == 0.5
+    assert math.isnan(entropy_rate(np.array([0.5, 1e-3]), 5))
+
+
+@pytest.mark.parametrize("exponents", [[0.5, 0.3, -0.7, -3.0], [0.5, -2.0], [3.0, 1.0, -5.0, -6.0]])
+def test_the_slopes_of_the_dimension_are_its_derivatives(exponents):
+    exponents = np.array(exponents)
+    slopes = kaplan_yorke_slopes(exponents)
+    full = np.append(slopes, np.zeros(len(exponents) - len(slopes)))
+    for i, slope in enumerate(full):
+        step = 1e-6 * np.eye(len(exponents))[i]
+        ends = [kaplan_yorke_dimension(exponents + s * step, 9) for s in (1, -1)]
+        assert (ends[0] - ends[1]) / 2e-6 == pytest.approx(slope, abs=1e-8)
+    # a crossing at an exponent counts it
+    np.testing.assert_array_equal(kaplan_yorke_slopes(np.array([1.0, -1.0, -2.0])), [0.5, 0.5, 0.0])
+    assert kaplan_yorke_slopes(np.array([-1.0, -2.0])).shape == (0,)
+    assert kaplan_yorke_slopes(np.array([2.0, -1.0])).shape == (0,)
+
+
+def test_measures_take_the_exponents_that_enter():
+    """The error of the entropy rate is that of one exponent, which alone is positive."""
+    spectrum = made([0.5, -0.5, -2.0], trajectories=5)
+    found = spectrum.measures()["entropy_rate"]
+    assert found.standard_error == pytest.approx(spectrum.standard_error[0])
+    assert found.status == "computed"
+
+
+def test_participation_does_not_depend_on_length():
+    vectors = np.random.default_rng(7).normal(size=(4, 6))
+    np.testing.assert_allclose(participation_ratio(3.0 * vectors), participation_ratio(vectors))

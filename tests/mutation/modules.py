@@ -29,7 +29,7 @@ READABLE = "-k 'not numba'"
 
 # of whole runs, and of coverage
 SLOW = "cover or unequal or driven or units or time_step or alarms"
-MEASURES = "measures or participation or kaplan or entropy"
+MEASURES = "measures or participation or kaplan or entropy or slopes"
 
 NEARBY = "tests/test_maps_and_nearby.py -k nearby"
 SELF_CHECKS = f"tests/test_self_checks.py {READABLE}"
