@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import multiprocessing
 import os
@@ -23,6 +24,9 @@ import pytest
 import scipy.ndimage
 import scipy.optimize
 import scipy.stats  # noqa: F401
+
+# which pytest would search for garbage five times a trial
+gc.freeze()
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = (".git", ".hypothesis", ".*_cache", "__pycache__", "docs", "examples", "build", "dist")
@@ -89,9 +93,7 @@ def _test(copy: Path, arguments: str, seconds: int) -> None:
     sys.dont_write_bytecode = (copy.parent / "warm").exists()
     assert "lyapy" not in sys.modules
     sys.path.insert(0, str(copy))
-    options = ["-x", "-q", "--tb=no", "-p", "no:xdist", "--hypothesis-seed=0"]
-    # hypothesis is a plugin of pytest, which was imported before
-    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    options = ["-x", "-q", "--tb=no", "--assert=plain", "-p", "no:xdist", "--hypothesis-seed=0"]
     code = int(pytest.main([*options, *shlex.split(arguments)]))
     if code == 0:
         assert str(copy) in str(sys.modules["lyapy"].__file__)
