@@ -104,6 +104,7 @@ def test_larger_ones_are_bounded_by_sums():
 def test_sparse_ones_too():
     matrix = scipy.sparse.csr_array(np.array([[1.0, -2.0, 0.0], [0.0, 4.0, 0.0]]))
     assert _norm_bound(as_weight(matrix, "U", (2, 3))) == pytest.approx(math.sqrt(4.0 * 6.0))
+    assert _norm_bound(as_weight(0.01 * matrix, "U", (2, 3))) == pytest.approx(0.01 * math.sqrt(24))
     assert _norm_bound(as_weight(0.0 * matrix, "U", (2, 3))) == 0.0
 
 
@@ -123,6 +124,9 @@ def test_where_vectors_overflow():
     assert overflow(steps[:3], 3).startswith("deviation vectors overflow in step 101; a shorter")
     assert overflow(steps[:4], 4).startswith("deviation vectors overflow in step 103; a shorter")
     assert overflow(steps[:1], 4).startswith("deviation vectors overflow in steps 100 to 100; a")
+    # the squares of a row are summed
+    large = np.full((1, 2), math.sqrt(1.2e308))
+    assert overflow(large, 4, np.ones((1, 2))).startswith("deviation vectors overflow in step 100;")
     # with a QR in every step, or in every second
     steps[6] = 1e160
     assert overflow(steps[:7]).startswith("deviation vectors overflow in step 106: one Jacobian")
