@@ -109,10 +109,9 @@ def test_nearby_trajectories_are_counted_row_by_row(B, shared, transient):
     scales = np.exp(np.random.default_rng(5).normal(size=(B, 64 * 6 + 5 + transient, 1)))
     inputs = scales[0] if shared else scales
     options = {"trajectories": B} if shared else {}
-    states = np.zeros((B, 1))
-    found = largest_exponent(
-        multiply, inputs, transient=transient, initial_state=states, dt=0.5, **options
-    )
+    # there is none by default
+    options |= {"transient": transient} if transient else {}
+    found = largest_exponent(multiply, inputs, initial_state=np.zeros((B, 1)), dt=0.5, **options)
     growth = np.log(np.broadcast_to(scales[:1] if shared else scales, scales.shape))[:, transient:]
     ends = np.array([64, 128, 192, 256, 320, 384, 389])
     rows = np.add.reduceat(growth, [0, *ends[:-1]], axis=1)
@@ -149,6 +148,8 @@ def test_an_autonomous_network_shares_no_inputs():
 
 def test_what_does_not_fit_is_refused():
     network = lyapy.random_network("vanilla", 3)
+    with pytest.raises(ValueError, match=r"seed is -1; it must be"):
+        largest_exponent(network, steps=3, seed=-1)
     for distance in (1.0, -1e-7, math.nan):
         with pytest.raises(ValueError, match=r"distance is .*; it must be a small positive"):
             largest_exponent(network, steps=3, distance=distance)
