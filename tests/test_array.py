@@ -123,9 +123,15 @@ def test_steps_that_spread_too_far_alone_are_graded():
     _, carry = advance(steep, control=CONTROL._replace(slack=3.0))
     assert (carry.graded_steps, carry.intervals) == (0, 5)
     # after one that is asked for all are, with the rate as it was
-    _, carry = advance(jacobians(5, 2), Carry(np.eye(2), 3.0), CONTROL._replace(graded=True))
+    J = jacobians(5, 2)
+    growth, carry = advance(J, Carry(np.eye(2), 3.0), CONTROL._replace(graded=True))
+    np.testing.assert_allclose(growth[0], qr_growth(J, np.eye(2)))
     assert carry.graded_steps == 5
     assert carry.rate == pytest.approx(3.0)
+    steep = J * np.array([1.0, 1e-12])[:, None]
+    growth, carry = advance(steep, Carry(np.eye(2), 21.0))
+    assert carry.graded_steps == 5
+    np.testing.assert_allclose(growth[0], qr_growth(steep, np.eye(2)), rtol=1e-4)
     # so is the next of a frame that one has tilted
     carry = Carry(np.eye(2), 0.01)
     carry.tilt = np.full((2, 4, 2), 0.5)

@@ -45,7 +45,9 @@ MODULES = {
         f"{KERNELS} -k 'product or neighbours or taken'", AGREE, True
     ),
     "engines/compiled/qr": Tests(f"{KERNELS} -k 'orthonormalization or block'", AGREE, True),
+    "engines/compiled/reflections": Tests("tests/test_householder.py", fresh=True),
     "engines/compiled/tangent": Tests(AGREE, ROUTES, fresh=True),
+    "engines/compiled/tilting": Tests("tests/test_tilt.py", fresh=True),
     "engines/decoupled": Tests("tests/test_array.py -k units"),
     "engines/factors": Tests("tests/test_array.py -k factors"),
     "engines/full": Tests("tests/test_full.py", "tests/test_self_checks.py -k sound"),
