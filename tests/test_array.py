@@ -195,6 +195,11 @@ def test_units_that_do_not_read_one_another():
     np.testing.assert_array_equal(np.abs(carry.frame), np.eye(3))
     np.testing.assert_array_equal(carry.error, [4 * UNIT_ROUNDOFF] * 3)
     assert carry.intervals == 2
+    # of a part of the frame likewise
+    few = DecoupledTangent(scaling(3)).advance(
+        values, np.array([1, 4]), np.array([2, 2]), Carry(np.eye(3)[:2]), CONTROL
+    )
+    np.testing.assert_array_equal(few, growth[:, :2])
 
 
 def test_rounding_is_measured_by_signs(monkeypatch):
