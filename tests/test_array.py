@@ -4,18 +4,24 @@ import math
 
 import numpy as np
 import pytest
+import scipy.sparse
 from conftest import qr_growth
 
+from lyapy.cells.sparse import as_weight
 from lyapy.engines import array
 from lyapy.engines.array import ArrayTangent
 from lyapy.engines.carry import Carry
 from lyapy.engines.decoupled import DecoupledTangent
 from lyapy.engines.factors import FactorTangent
 from lyapy.engines.interval import UNIT_ROUNDOFF, dual_sign, make_control, next_interval, next_rate
-from lyapy.engines.tangent_step import orthonormalize, orthonormalize_with
+from lyapy.engines.tangent_step import absolute, orthonormalize, orthonormalize_with, tangent_step
 from lyapy.program import Assignment, Block, Coefficient, Program, Term
 
 CONTROL = make_control("auto", 1e-8, 64)
+
+
+def as_sparse(matrix):
+    return as_weight(scipy.sparse.csr_array(matrix), "U", matrix.shape)
 
 
 def map_of(D):
@@ -45,8 +51,10 @@ def advance(J, carry=None, control=CONTROL, ends=None, alive=None, engine=ArrayT
     return tangent.advance(J.reshape(T, -1), ends, alive, carry, control), carry
 
 
-def test_orthonormal_rows_and_what_the_factor_makes_of_a_vector():
+@pytest.mark.parametrize("size", [1.0, 1e-3])
+def test_orthonormal_rows_and_what_the_factor_makes_of_a_vector(size):
     frame, vector = np.random.default_rng(2).normal(size=(3, 5)), np.array([1.0, -1.0, 1.0])
+    frame *= size
     rows, log_r, duals = orthonormalize_with(vector, frame)
     R = rows @ frame.T
     np.testing.assert_allclose(R, np.triu(R), atol=1e-14)
@@ -67,6 +75,29 @@ def test_orthonormal_rows_and_what_the_factor_makes_of_a_vector():
         rows, log_r, duals = orthonormalize_with(vector, frame)
         assert rows is frame and duals is vector
         np.testing.assert_array_equal(log_r, [math.inf] * 3)
+
+
+def test_many_steps_at_once():
+    J, frames = jacobians(4, 3), np.random.default_rng(3).normal(size=(4, 2, 3))
+    found = tangent_step(map_of(3), J.reshape(4, -1), frames[0])
+    np.testing.assert_allclose(found, frames[0] @ J.swapaxes(1, 2))
+    found = tangent_step(map_of(3), J.reshape(4, -1), frames)
+    np.testing.assert_allclose(found, frames @ J.swapaxes(1, 2))
+    # one step of many frames
+    found = tangent_step(map_of(3), J[0].reshape(-1), frames)
+    np.testing.assert_allclose(found, frames @ J[0].T)
+
+
+def test_the_bound_of_a_program_has_its_absolute_weights():
+    state, dense = Block(0, 2), np.array([[-1.0, 2.0], [3.0, -4.0]])
+    given, factor = Coefficient(0, 4), Coefficient(4, 2)
+    terms = [Term(state, False, m, None, factor) for m in (dense, as_sparse(dense), None, given)]
+    bound = absolute(Program((Assignment(state, tuple(terms)),), 2, 2, ({},)))
+    matrices = [term.matrix for term in bound.assignments[0].terms]
+    np.testing.assert_array_equal(matrices[0], np.abs(dense))
+    np.testing.assert_array_equal(matrices[1].values, [1.0, 2.0, 3.0, 4.0])
+    assert matrices[2] is None and matrices[3] is given
+    assert all(term.right is factor for term in bound.assignments[0].terms)
 
 
 def test_tiles_and_their_living_directions():
