@@ -69,5 +69,5 @@ MODULES = {
     "uncertainty": Tests(
         f"tests/test_uncertainty.py -k 'not ({SLOW})'", "tests/test_uncertainty.py"
     ),
-    "until": Tests("tests/test_until.py -k 'lengths or arguments'", "tests/test_until.py"),
+    "until": Tests("tests/test_until.py"),
 }
