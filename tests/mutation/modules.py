@@ -29,7 +29,7 @@ READABLE = "-k 'not numba'"
 
 # of whole runs, and of coverage
 SLOW = "cover or unequal or driven or units or time_step or alarms"
-MEASURES = "measures or participation or kaplan or entropy or slopes"
+MEASURES = "test_measures or kaplan or entropy or measures_of"
 
 NEARBY = "tests/test_maps_and_nearby.py -k nearby"
 SELF_CHECKS = f"tests/test_self_checks.py {READABLE}"
@@ -60,7 +60,7 @@ MODULES = {
         "tests/test_engines.py -k 'numpy and (factors or size)'",
     ),
     "engines/tilt": Tests("tests/test_tilt.py"),
-    "measures": Tests(f"tests/test_uncertainty.py tests/test_properties.py -k '{MEASURES}'"),
+    "measures": Tests(f"tests/test_measures.py tests/test_properties.py -k '{MEASURES}'"),
     "nearby": Tests(
         "tests/test_maps_and_nearby.py -k 'row_by or set_back or shares_no or refused'", NEARBY
     ),
