@@ -8,7 +8,7 @@ from precise import precise_growth, precise_jacobians
 import lyapy
 from lyapy import lyapunov_spectrum
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*not resolved.*:RuntimeWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:the Jacobians are too graded:RuntimeWarning")
 
 STEPS = 40
 # kind, units, options of the network, and the least share of exponents to be resolved
