@@ -4,6 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from lyapy.engines.gpu.device import find_devices
+from lyapy.errors import DeviceError
 from tests.benchmarks import gpu, gpu_case, growth
 
 
@@ -46,6 +50,23 @@ def test_gpu_benchmark_runs_on_the_stand_in(tmp_path):
     assert all(float(row.split("|")[-2]) < 1e-6 for row in rows)
     assert "a stand-in; Python" in page.read_text()
     assert "Targets missed: vanilla n=4, 2 trajectories" in page.read_text()
+
+
+def test_gpu_benchmark_without_a_gpu_leaves_the_page_as_it_is(tmp_path):
+    try:
+        find_devices()
+    except (ModuleNotFoundError, DeviceError):
+        pass
+    else:
+        pytest.skip("there is a GPU")
+    page = tmp_path / "page.md"
+    page.write_text(f"{gpu.BEGIN}\nmeasured\n{gpu.END}\n")
+    command = [sys.executable, "-m", "tests.benchmarks.gpu", "--write", "--page", page]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=root)
+    assert done.returncode == 1
+    assert "cupy" in done.stderr and "Traceback" not in done.stderr
+    assert "measured" in page.read_text()
 
 
 def test_a_case_of_the_gpu_benchmark_that_fails_leaves_the_others(monkeypatch, tmp_path, capsys):

@@ -48,6 +48,8 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=600.0, help="begin no case after so many")
     parser.add_argument("--page", type=Path, default=DOCS, help="that the table goes to")
     arguments = parser.parse_args()
+    if not arguments.stand_in:
+        require_card()
     cases = [c for c in (TINY if arguments.stand_in else CASES) if arguments.only in c.name]
     end = time.monotonic() + 60.0 * arguments.minutes
     on_card = arguments.write and not arguments.stand_in
@@ -70,6 +72,16 @@ def main() -> int:
             replace_table(table, BEGIN, END, arguments.page)
     print(where)
     return int(failed > 0)
+
+
+def require_card() -> None:
+    """Exit with what is missing; in a process of its own, as the card is the cases'."""
+    probe = "from lyapy.engines.gpu.device import find_devices; find_devices()"
+    done = subprocess.run(
+        [sys.executable, "-c", probe], check=False, capture_output=True, text=True, cwd=ROOT
+    )
+    if done.returncode:
+        sys.exit(done.stderr.strip().rpartition("\n")[2])
 
 
 def run_choices() -> str:
