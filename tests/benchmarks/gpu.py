@@ -86,19 +86,9 @@ def require_card() -> None:
 
 def run_choices() -> str:
     """Measure the thresholds and write them into the library; return what was the matter, if."""
-    command = [sys.executable, "-m", "tests.benchmarks.gpu_choices", "--write"]
-    try:
-        done = subprocess.run(
-            command,
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            timeout=LONGEST_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
+    done = run_module("tests.benchmarks.gpu_choices", "--write")
+    if done is None:
         return f"The thresholds were not measured: more than {LONGEST_SECONDS} s."
-    print(done.stdout, done.stderr, flush=True)
     if done.returncode == 0:
         return ""
     last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
@@ -107,7 +97,16 @@ def run_choices() -> str:
 
 def run_tests() -> str:
     """Run the tests for a GPU, and return what they came to."""
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:xdist"]
+    done = run_module("pytest", "-m", "gpu", "-q", "-p", "no:xdist")
+    if done is None:
+        return f"Tests for a GPU: more than {LONGEST_SECONDS} s."
+    last = (done.stdout.strip().splitlines() or ["nothing"])[-1]
+    return f"Tests for a GPU (`pytest -m gpu`): {last}."
+
+
+def run_module(*words: str) -> subprocess.CompletedProcess[str] | None:
+    """Run a module and show what it printed; None if it took too long."""
+    command = [sys.executable, "-m", *words]
     try:
         done = subprocess.run(
             command,
@@ -118,10 +117,9 @@ def run_tests() -> str:
             timeout=LONGEST_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        return f"Tests for a GPU: more than {LONGEST_SECONDS} s."
+        return None
     print(done.stdout, done.stderr, flush=True)
-    last = (done.stdout.strip().splitlines() or ["nothing"])[-1]
-    return f"Tests for a GPU (`pytest -m gpu`): {last}."
+    return done
 
 
 def parts() -> list[str]:
