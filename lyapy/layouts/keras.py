@@ -41,21 +41,20 @@ def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
     model = _json(contents.metadata.get("model_config"))
     configs, numbered = dict(_configs(model)), _numbered(model)
     version = _version(contents.metadata)
-    layers: dict[str, list[Layer]] = {}
-    groups: dict[str, list[str]] = {}
+    layers: dict[str, dict[str, Layer]] = {}
     for group, names in _groups(contents.arrays):
         key = _user_name(group, contents.metadata, configs, numbered)
         layer = _layer(path, contents.arrays, names)
         layer.direction = _direction(group)
         _configure(path, layer, configs.get(key), version)
-        layers.setdefault(key, []).append(layer)
-        groups.setdefault(key, []).append(group)
+        layers.setdefault(key, {})[group] = layer
     found: Stacks = {}
-    for key, several in layers.items():
+    for key, groups in layers.items():
+        several = sorted(groups.values(), key=lambda layer: layer.direction, reverse=True)
         if len({layer.direction for layer in several}) == len(several):
-            found[key] = sorted(several, key=lambda layer: layer.direction, reverse=True)
+            found[key] = several
         else:
-            found |= {f"{g}/": [one] for g, one in zip(groups[key], several, strict=True)}
+            found |= {f"{group}/": [layer] for group, layer in groups.items()}
     return found
 
 
@@ -166,8 +165,7 @@ def _configs(found: Any, depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]
         if isinstance(config, dict) and kind.rpartition(">")[2] in CLASSES:
             yield str(config.get("name")), config
         elif isinstance(config, dict):
-            inside = list(_configs(config, depth + 1))
-            yield from inside
+            yield from _configs(config, depth + 1)
             wrapped = config.get("layer") or config.get("cell")
             if isinstance(wrapped, dict) and isinstance(wrapped.get("config"), dict):
                 yield str(config.get("name")), wrapped["config"]

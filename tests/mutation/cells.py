@@ -86,7 +86,9 @@ CELL_MODULES = {
     "layouts/building": readable(
         "loading keras_files onnx_files named_files", "not spectrum and not page"
     ),
-    "layouts/keras": readable("keras_files", "not spectrum"),
+    "layouts/keras": Tests(
+        "tests/test_keras_layout.py", "tests/test_keras_files.py -k 'not spectrum and not assumed'"
+    ),
     "layouts/layer": readable("keras_files loading jax_and_tensorflow1_files", "not spectrum"),
     "layouts/named": readable("named_files", "not page"),
     "network": readable("cells program inverses", "not union"),
