@@ -156,7 +156,8 @@ def test_a_recurrent_kernel_alone_is_no_layer():
         ("layers/lstm/cell", model(of("Dense", "head"), of("LSTM", "first")), {}, "first"),
         ("layers/simple_rnn_2/cell", model(*(of("SimpleRNN", c) for c in "abc")), {}, "c"),
         ("layers/conv_lstm2d/cell", model(of("ConvLSTM2D", "mine")), {}, "mine"),
-        ("layers/lstm_7/cell", model(3, {}, {"config": 3}, of("LSTM", "first")), {}, "lstm_7"),
+        ("layers/lstm_7/cell", model(of("LSTM", "first")), {}, "lstm_7"),
+        ("layers/lstm/cell", model(3, {}, {"config": 3}, of("LSTM", "first")), {}, "first"),
     ],
 )  # fmt: skip
 def test_the_name_that_the_user_gave(group, config, metadata, name):
@@ -167,3 +168,12 @@ def test_the_name_that_the_user_gave(group, config, metadata, name):
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '"text"', "[3]", '{"config": [[]]}'])
 def test_a_configuration_that_says_nothing(text):
     assert only(LSTM, model_config=text).open_gates
+
+
+@pytest.mark.parametrize("deep", [60, 61])
+@pytest.mark.parametrize("wrap", [lambda x: [x], lambda x: {"a": x}, lambda x: {"config": x}])
+def test_how_deep_a_configuration_is_followed(wrap, deep):
+    config = of("LSTM")
+    for _ in range(deep):
+        config = wrap(config)
+    assert bool(only(LSTM, config).activations) == (deep == 60)

@@ -188,8 +188,8 @@ def _user_name(
 ) -> str:
     """Return the name that the user gave to a layer; the outermost that the model knows."""
     parts = group.removeprefix("model_weights/").split("/")
-    for end in range(1, len(parts) + 1):
-        name = metadata.get("/".join([*parts[:end], "vars@name"]))
+    for end in range(len(parts)):
+        name = metadata.get("/".join([*parts[: end + 1], "vars@name"]))
         if name is not None and (name in configs or not configs):
             return name
     if parts[0] in CONTAINERS:
