@@ -16,6 +16,9 @@ def readable(files: str, names: str = "") -> Tests:
     return Tests(f"{paths} -k 'not numba{f' and ({names})' if names else ''}'")
 
 
+# no test of whole runs, or of the time that they take
+LAYOUTS_ONLY = "not (spectrum or command or unusual or precision or assumed or page or longer)"
+
 CELL_MODULES = {
     "cells/activations": readable(
         "cells saturated_gates variants",
@@ -84,13 +87,15 @@ CELL_MODULES = {
     ),
     "closed_loop": readable("closed_loop", "not flow and not switch"),
     "layouts/building": readable(
-        "loading keras_files onnx_files named_files", "not spectrum and not page"
+        "loading keras_layout onnx_files named_files keras_files", LAYOUTS_ONLY
     ),
     "layouts/keras": Tests(
         "tests/test_keras_layout.py", "tests/test_keras_files.py -k 'not spectrum and not assumed'"
     ),
-    "layouts/layer": readable("keras_files loading jax_and_tensorflow1_files", "not spectrum"),
-    "layouts/named": readable("named_files", "not page"),
+    "layouts/layer": readable(
+        "keras_layout loading keras_files jax_and_tensorflow1_files", LAYOUTS_ONLY
+    ),
+    "layouts/named": readable("named_files", LAYOUTS_ONLY),
     "network": readable("cells program inverses", "not union"),
     "program": readable("program inverses cells", "not union"),
 }
