@@ -84,6 +84,21 @@ def test_what_is_left_out():
         assert lyapy.Network([short]).digest() == lyapy.Network([whole]).digest()
 
 
+@pytest.mark.parametrize(
+    ("variant", "plain"),
+    [
+        (LSTMVariant(W4, U4, b4), lyapy.LSTM(W4, U4, b4)),
+        (GRUVariant(W3, U3, b3, b3[::-1]), lyapy.GRU(W3, U3, b3, b3[::-1])),
+        (GRUResetBeforeVariant(W3, U3, b3), lyapy.GRUResetBefore(W3, U3, b3)),
+    ],
+)
+def test_a_variant_with_nothing_varied_takes_the_plain_step(variant, plain):
+    x, start = RNG.normal(size=(3, 2)), RNG.normal(size=plain.state_size)
+    run = choose_engine("numpy").run_layer
+    steps = [forward_chunk(lyapy.Network([c]), x, start, run).states for c in (variant, plain)]
+    np.testing.assert_allclose(*steps, rtol=1e-13, atol=1e-15)
+
+
 @pytest.mark.parametrize("clip", [0.0, -1.0, np.nan])
 def test_a_clip_must_be_positive(clip):
     with pytest.raises(ValueError, match=r"clip is .*; it must be positive"):
