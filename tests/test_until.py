@@ -1,6 +1,7 @@
 """Runs that end when their errors are small enough: the same as runs of so many steps."""
 
 from dataclasses import fields
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -22,6 +23,18 @@ def assert_same(one, other):
     ignored = {"seconds", "until", "date", "threads"}
     for key in one.settings.keys() - ignored:
         assert one.settings[key] == other.settings[key], key
+
+
+def test_lengths_double_in_whole_chunks():
+    for chunk, most, wanted in (
+        (192, 10_000, [1152, 2304, 4608, 9216, 10_000]),
+        (4096, 8192, [4096, 8192]),
+        (64, 500, [500]),
+        (1, 1025, [1024, 1025]),
+        (512, 1024, [1024]),
+    ):
+        # with an end, whatever they come to
+        assert list(islice(Until(1.0, most).lengths(chunk), 9)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -86,6 +99,7 @@ def test_the_most_steps_are_kept_and_told():
 def test_errors_that_are_not_known_do_not_end_it():
     """One trajectory of fewer than four rows has none."""
     network = random_network("vanilla", 2, gain=0.5, seed=2)
+    assert lyapunov_spectrum(network, until=1e3, max_steps=1).steps == 1
     short = lyapunov_spectrum(network, until=1e3, max_steps=100)
     assert short.steps == 100
     assert np.isnan(short.standard_error).all()
@@ -104,14 +118,6 @@ def test_dead_directions_need_no_errors():
     found = lyapunov_spectrum(network, until=1e-3)
     assert np.isneginf(found.exponents).all()
     assert found.steps < 10_000
-
-
-def test_lengths_double_in_whole_chunks():
-    assert list(Until(1.0, 10_000).lengths(192)) == [1152, 2304, 4608, 9216, 10_000]
-    assert list(Until(1.0, 8192).lengths(4096)) == [4096, 8192]
-    assert list(Until(1.0, 500).lengths(64)) == [500]
-    assert list(Until(1.0, 1025).lengths(1)) == [1024, 1025]
-    assert list(Until(1.0, 1024).lengths(512)) == [1024]
 
 
 def test_arguments_that_do_not_go_together(tmp_path):
