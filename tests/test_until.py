@@ -11,6 +11,7 @@ from lyapy import lyapunov_spectrum, random_network, schedule
 from lyapy.checkpoint.unfinished import read_unfinished
 from lyapy.cli import main
 from lyapy.errors import Interrupted
+from lyapy.status import target_reached
 from lyapy.trajectory import Trajectory
 from lyapy.until import Until
 
@@ -183,6 +184,26 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(chunks, options, tmp_path, 
     assert_same(lyapunov_spectrum(network, checkpoint=path, **options), whole)
     with pytest.raises(ValueError, match="is another run, until is"):
         lyapunov_spectrum(network, checkpoint=path, **options | {"until": 0.01})
+
+
+def test_a_run_interrupted_before_its_errors_are_looked_at_looks_at_them(tmp_path, monkeypatch):
+    """All steps of the length are done then, and it may be the last."""
+    network = random_network("vanilla", 30, gain=3.0, bias=0.3, seed=2)
+    options = {"k": 2, "until": 1.0, "transient": 100, "max_steps": 10_000}
+    whole = lyapunov_spectrum(network, **options)
+    assert whole.steps < 10_000
+
+    def interrupt(spectrum, target):
+        if spectrum.steps == whole.steps:
+            raise KeyboardInterrupt
+        return target_reached(spectrum, target)
+
+    path = tmp_path / "run.h5"
+    with monkeypatch.context() as patch:
+        patch.setattr("lyapy.until.target_reached", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            lyapunov_spectrum(network, checkpoint=path, **options)
+    assert_same(lyapunov_spectrum(network, checkpoint=path, **options), whole)
 
 
 def test_the_command_line(tmp_path, capsys, monkeypatch):

@@ -75,6 +75,7 @@ MODULES = {
         f"tests/test_uncertainty.py -k 'not ({SLOW})'", "tests/test_uncertainty.py"
     ),
     "until": Tests(
-        f"tests/test_until.py -k 'not ({WHOLE_RUNS})'", "tests/test_until.py -k options0-5"
+        f"tests/test_until.py -k 'not ({WHOLE_RUNS})'",
+        "tests/test_until.py -k 'options0-5 or _before'",
     ),
 }
