@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lyapy.engines.compiled.reflections import Workspace, factor, workspace
 from lyapy.engines.householder import sorted_qr
 
 
@@ -57,3 +58,22 @@ def test_what_vanishes_has_no_growth_and_no_sign():
     np.testing.assert_array_equal(np.diagonal(found.upper), [3.0, 2.0, 0.0])
     np.testing.assert_array_equal(found.frame, np.diag([1.0, -1.0, 1.0]))
     assert found.frame.flags.c_contiguous
+
+
+def test_it_keeps_to_its_memory():
+    """Reflectors are applied at addresses, which nothing checks."""
+    k, D, beside = 12, 17, 64
+    image = np.random.default_rng(0).normal(size=(k, D))
+    wanted = sorted_qr(image, np.ones(D))
+    plain = workspace(k, D)
+    around = [np.full(array.size + 2 * beside, np.nan) for array in plain]
+    within = [a[beside:-beside].reshape(p.shape) for a, p in zip(around, plain, strict=True)]
+    within[0][:] = 0.0
+    upper, (frame, in_image, in_frame) = np.empty((k, k)), np.empty((3, k, D))
+    factor(image, np.arange(D), Workspace(*within), upper, frame, in_image, in_frame)
+    np.testing.assert_array_equal(frame, wanted.frame)
+    np.testing.assert_array_equal(upper, wanted.upper)
+    np.testing.assert_array_equal(in_image, wanted.in_image)
+    np.testing.assert_array_equal(in_frame, wanted.in_frame)
+    for array in around:
+        assert np.isnan(array[:beside]).all() and np.isnan(array[-beside:]).all()
