@@ -126,6 +126,11 @@ def test_beyond_the_first_order_all_is_wrong():
     errors, after = carried(factors_of([[1e-300, 1e300], [0.0, 1e300]]), np.zeros((2, 5)), tilt, 0)
     np.testing.assert_array_equal(np.abs(errors), 1e3)
     np.testing.assert_array_equal(np.abs(after[:, 1, 0]), 1.0)
+    # all of a row that is longer
+    tilt, R = np.zeros((SAMPLES, 3, 3)), np.diag([1e-6, 1.0, 1.0])
+    R[0, 1], tilt[:, 1, 0] = 1.0, 0.5 * signs
+    _, after = carried(factors_of(R), np.zeros((3, 5)), tilt, 0)
+    np.testing.assert_array_equal(after[:, 1, 0], signs)
 
 
 def test_ordinary_intervals_scale_a_tilt_by_growth():
