@@ -162,6 +162,16 @@ def test_orthonormalization(rows, columns, limit, by_blas):
     np.testing.assert_allclose(rows_found @ rows_found.T, np.eye(rows), atol=1e-10)
 
 
+def test_a_unit_vector_that_is_not_spent_stands_for_a_vanished_row():
+    """The first that is tried is the row above."""
+    start = np.eye(9)[[1, 0, 2, 3]]
+    start[1] = 0.0
+    frame, log_r = make_frame(start), np.zeros(4)
+    run_orthonormalize(frame, 4, 9, qr.workspace(4), log_r, np.zeros(4), 9.0, False)
+    assert np.isneginf(log_r[1])
+    np.testing.assert_allclose(frame[:2, :9] @ frame[:2, :9].T, np.eye(2), atol=1e-14)
+
+
 @pytest.mark.parametrize("limit", [2.0, 9.0])
 @pytest.mark.parametrize("spread", [1.0, 2.0, 4.0, 8.0, 16.0])
 def test_a_steep_block_loses_no_more_than_the_limit_admits(spread, limit):
