@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .cells import GRU, LSTM, GRUResetBefore, ProjectedLSTM, Vanilla
     from .cells.own_map import Map
-    from .closed_loop import ClosedLoop
     from .errors import WeightsError
-    from .jacobians import jacobian
-    from .loading import load
-    from .lyapunov import lyapunov_spectrum, spectrum_of_jacobians
-    from .nearby import largest_exponent
-    from .network import Network
-    from .random_networks import random_network
-    from .spectrum import Spectrum
+    from .networks.closed_loop import ClosedLoop
+    from .networks.jacobian import jacobian
+    from .networks.network import Network
+    from .networks.random import random_network
+    from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians
+    from .runs.two_trajectories import largest_exponent
+    from .spectra.spectrum import Spectrum
     from .sweeps.result import Sweep
-    from .sweeps.sweeping import sweep
+    from .sweeps.sweep import sweep
     from .sweeps.watching import watch
+    from .weights.load import load
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ClosedLoop": "closed_loop",
+    "ClosedLoop": "networks.closed_loop",
     "GRU": "cells",
     "GRUResetBefore": "cells",
     "LSTM": "cells",
@@ -33,16 +33,16 @@ _HOMES = {
     "ProjectedLSTM": "cells",
     "Vanilla": "cells",
     "WeightsError": "errors",
-    "jacobian": "jacobians",
-    "largest_exponent": "nearby",
-    "load": "loading",
-    "lyapunov_spectrum": "lyapunov",
-    "spectrum_of_jacobians": "lyapunov",
-    "Network": "network",
-    "random_network": "random_networks",
-    "Spectrum": "spectrum",
+    "jacobian": "networks.jacobian",
+    "largest_exponent": "runs.two_trajectories",
+    "load": "weights.load",
+    "lyapunov_spectrum": "runs.lyapunov",
+    "spectrum_of_jacobians": "runs.lyapunov",
+    "Network": "networks.network",
+    "random_network": "networks.random",
+    "Spectrum": "spectra.spectrum",
     "Sweep": "sweeps.result",
-    "sweep": "sweeps.sweeping",
+    "sweep": "sweeps.sweep",
     "watch": "sweeps.watching",
 }
 
@@ -70,13 +70,21 @@ __all__ = [
 
 
 # modules that docs/api.md has names of
-_MODULES = ("cells", "errors", "measures", "plots", "status", "sweeps", "uncertainty")
+_MODULES = {
+    "cells": "cells",
+    "errors": "errors",
+    "measures": "spectra.measures",
+    "plots": "spectra.plots",
+    "status": "spectra.status",
+    "sweeps": "sweeps",
+    "uncertainty": "spectra.uncertainty",
+}
 
 
 def __getattr__(name: str) -> Any:
     # names are imported when first used, so that `import lyapy` and `lyapy --help` are quick
     if name in _MODULES:
-        return import_module(f".{name}", __name__)
+        return import_module(f".{_MODULES[name]}", __name__)
     if name not in _HOMES:
         told = f"module 'lyapy' has no attribute {name!r}"
         # Python adds what comes near to the name

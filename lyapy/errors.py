@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from os import PathLike
 
-__all__ = ["CheckpointError", "DeviceError", "Interrupted", "LockedError", "WeightsError"]
+__all__ = [
+    "FAILURES",
+    "CheckpointError",
+    "DeviceError",
+    "Interrupted",
+    "LockedError",
+    "WeightsError",
+    "describe",
+]
+
+FAILURES = (OSError, ValueError, TypeError, ArithmeticError, ModuleNotFoundError, MemoryError)
+REMEDIES = {
+    FileNotFoundError: "does not exist; check the path",
+    IsADirectoryError: "is a folder; give a file",
+    PermissionError: "may not be opened; check its permissions",
+}
 
 
 class WeightsError(ValueError):
@@ -41,3 +56,13 @@ class DeviceError(OSError):
 
 class Interrupted(KeyboardInterrupt):
     """A run that was told to end, and can be continued."""
+
+
+def describe(error: BaseException) -> str:
+    """Return an error in one line; of a file the system's word, and the usual remedy."""
+    told = str(error) or type(error).__name__
+    if not isinstance(error, FAILURES):
+        told = f"{type(error).__name__}: {told}"
+    if isinstance(error, OSError) and error.filename is not None:
+        told = f"{error.filename}: {REMEDIES.get(type(error), error.strerror)}"
+    return " ".join(told.split())

@@ -4,18 +4,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import stand_in
-import stand_in_kernels
 
 import lyapy
-from lyapy import engines
 from lyapy.cells import CELLS, Cell
 from lyapy.cells.activations import tanh
-from lyapy.engines.gpu import fused_forward, fused_step, qr, shared_qr, step, whole_interval
-from lyapy.engines.gpu.choices import Choices
-from lyapy.engines.gpu.device import find_devices
 from lyapy.errors import DeviceError
-from lyapy.forward import forward_chunk
+from lyapy.networks.forward import forward_chunk
+from lyapy.tangent import engine as engines
+from lyapy.tangent.gpu import fused_forward, fused_step, qr, shared_qr, step, whole_interval
+from lyapy.tangent.gpu.choices import Choices
+from lyapy.tangent.gpu.device import find_devices
+from tests.support import stand_in, stand_in_kernels
 
 # the cells whose Jacobian is the derivative of their step, not a surrogate for it
 DERIVED = [name for name, cell in CELLS.items() if not cell.surrogate]

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lyapy import Sweep
-from lyapy.pictures import BLUE, GREY, RED, name_axes, new_figure
+from lyapy.spectra.figures import BLUE, GREY, RED, name_axes, new_figure
 from lyapy.sweeps.plots import plot_metric, plot_spectra
 
 # one training of each group, whose spectra are shown over time

@@ -19,8 +19,8 @@ from experiments import Run, all_runs
 from spectra import TRANSIENTS
 
 import lyapy
-from lyapy.engines.tangent_step import tangent_step
-from lyapy.forward import forward_chunk
+from lyapy.networks.apply import tangent_step
+from lyapy.networks.forward import forward_chunk
 
 # of one trajectory, as a dense Jacobian for each step takes its place
 STEPS = 600

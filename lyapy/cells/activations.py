@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..types import Array
+from ..arrays import Array
 
 __all__ = [
     "NONLINEARITIES",

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..types import Array
-from .drawing import Draw
+from ..arrays import Array
+from .random_weights import Draw
 
 __all__ = [
     "TILE",

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..types import Array
+from ..arrays import Array
 from .activations import logistic, tanh
 from .base import Cell, as_input, as_matrix, as_vector, gates
-from .drawing import Draw
+from .random_weights import Draw
 
 __all__ = ["GRU", "GRUResetBefore"]
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..types import Array
+from ..arrays import Array
 from .activations import activation, kind_of
 from .base import Cell, as_input, as_vector, log_abs_product
-from .drawing import Draw
+from .random_weights import Draw
 
 __all__ = ["Independent"]
 

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..types import Array
+from ..arrays import Array
 from .activations import activation, kind_of
 from .base import Cell, as_input, as_matrix, as_vector
-from .drawing import Draw
+from .random_weights import Draw
 
 __all__ = ["Lipschitz"]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..types import Array
+from ..arrays import Array
 from .activations import logistic, tanh
 from .base import (
     Cell,
@@ -21,7 +21,7 @@ from .base import (
     gates,
     log_abs_product,
 )
-from .drawing import Draw
+from .random_weights import Draw
 
 __all__ = ["LSTM", "ProjectedLSTM"]
 

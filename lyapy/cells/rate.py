@@ -7,10 +7,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..types import Array
+from ..arrays import Array
 from .activations import activation, kind_of
 from .base import Cell, as_each, as_input, as_matrix, as_vector
-from .drawing import Draw
+from .random_weights import Draw
 
 __all__ = ["Rate", "RateRK4"]
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..types import Array
+from ..arrays import Array
 from .base import as_matrix
 
 __all__ = ["Sparse", "as_weight", "product"]

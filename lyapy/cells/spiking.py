@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..types import Array
+from ..arrays import Array
 from .base import Cell, as_each, as_input, as_matrix, as_vector
-from .drawing import Draw
+from .random_weights import Draw
 
 __all__ = ["SpikingSurrogate"]
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..types import Array
+from ..arrays import Array
 from .base import Cell, as_matrix, as_vector, log_abs_product
-from .drawing import Draw
+from .random_weights import Draw
 
 __all__ = ["DiagonalStateSpace"]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..types import Array
+from ..arrays import Array
 from .activations import activation, kind_of
 from .base import (
     Cell,
@@ -20,7 +20,7 @@ from .base import (
     determinant,
     log_abs_product,
 )
-from .drawing import Draw
+from .random_weights import Draw
 
 __all__ = ["Vanilla"]
 

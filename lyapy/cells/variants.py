@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..types import Array
+from ..arrays import Array
 from .activations import activation, clipped, complement, difference, kind_of
 from .base import as_matrix
-from .drawing import Draw
 from .gru import GRU, GRUResetBefore
 from .lstm import LSTM
+from .random_weights import Draw
 
 __all__ = ["GRUResetBeforeVariant", "GRUVariant", "LSTMVariant"]
 

@@ -19,8 +19,7 @@ from types import ModuleType
 from typing import Any, NoReturn, TextIO
 
 from .. import __version__
-from ..errors import CheckpointError, Interrupted, LockedError
-from ..failures import FAILURES, describe
+from ..errors import FAILURES, CheckpointError, Interrupted, LockedError, describe
 from . import check, convert, demo, info, merge, plot, show, spectrum, sweep, verify
 
 __all__ = ["main"]

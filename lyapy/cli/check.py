@@ -6,10 +6,10 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-from .weights import add_engine, add_weights, load_network
+from .load_options import add_engine, add_weights, load_network
 
 if TYPE_CHECKING:
-    from ..network import Network
+    from ..networks.network import Network
 
 __all__ = ["add_arguments", "run"]
 
@@ -56,8 +56,8 @@ def jacobian_difference(network: Network, seed: int) -> float:
     """Return the largest difference of J v from the forward pass, relative to the largest J v."""
     import numpy as np
 
-    from ..forward import forward_chunk
-    from ..jacobians import jacobian
+    from ..networks.forward import forward_chunk
+    from ..networks.jacobian import jacobian
 
     rng = np.random.default_rng(seed)
     worst = 0.0
@@ -81,7 +81,7 @@ def sum_rule_residual(network: Network, seed: int, backend: str, threads: int | 
     """Return the residual of the sum rule on a short run with random inputs."""
     import numpy as np
 
-    from ..lyapunov import lyapunov_spectrum
+    from ..runs.lyapunov import lyapunov_spectrum
 
     drive = None
     if network.input_size:

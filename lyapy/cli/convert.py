@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .weights import add_overwrite, add_weights, load_network
+from .load_options import add_overwrite, add_weights, load_network
 
 __all__ = ["add_arguments", "run"]
 
@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert a file, and read it back to see that it is the same network."""
-    from ..layouts.canonical import canonical_bytes
-    from ..loading import load
-    from ..output import check_output, write_whole
+    from ..storage.atomic import check_output, write_whole
+    from ..weights.frameworks.canonical import canonical_bytes
+    from ..weights.load import load
 
     check_output(arguments.output, overwrite=arguments.overwrite)
     network = load_network(arguments)

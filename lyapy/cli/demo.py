@@ -6,7 +6,7 @@ import argparse
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from .weights import add_engine, add_overwrite
+from .load_options import add_engine, add_overwrite
 
 __all__ = ["add_arguments", "run"]
 
@@ -36,9 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compute, print, write and draw."""
-    from ..inputs import read_encoding, read_inputs
-    from ..loading import load
-    from ..output import check_output
+    from ..runs.inputs import read_encoding, read_inputs
+    from ..storage.atomic import check_output
+    from ..weights.load import load
 
     folder = Path(arguments.output)
     if not folder.exists():
@@ -61,9 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
     length = min(passages.shape[1], TRANSIENT + STEPS)
     print(TEXT.format(b=TRAJECTORIES, t=length), flush=True)
 
-    from ..lyapunov import lyapunov_spectrum
-    from ..plots import plot_summary
-    from ..table import spectrum_table
+    from ..runs.lyapunov import lyapunov_spectrum
+    from ..spectra.plots import plot_summary
+    from ..spectra.text import spectrum_table
 
     spectrum = lyapunov_spectrum(
         network,
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _is_own(run_file: Path, digest: str) -> bool:
     """Whether an earlier demo wrote the file, so that this one may replace it."""
-    from ..run_file import read_spectrum
+    from ..spectra.file import read_spectrum
 
     try:
         found = read_spectrum(run_file).settings

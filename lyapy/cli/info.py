@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from .weights import add_weights, hints_of
+from .load_options import add_weights, hints_of
 
 if TYPE_CHECKING:
-    from ..layouts.layer import Stacks
-    from ..network import Network
+    from ..networks.network import Network
+    from ..weights.frameworks.layer import Stacks
 
 __all__ = ["add_arguments", "run"]
 
@@ -31,9 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
         return _print_system()
     if arguments.weights is None:
         raise ValueError("WEIGHTS is missing; give a weights file, or --system")
-    from ..formats import read_contents
-    from ..layouts import find_layers
-    from ..loading import network_from_contents, recurrent_names
+    from ..weights.formats import read_contents
+    from ..weights.frameworks import find_layers
+    from ..weights.load import network_from_contents, recurrent_names
 
     path, hints = arguments.weights, hints_of(arguments)
     contents = read_contents(path)
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_system() -> int:
-    from ..system import describe_system
+    from ..runs.system import describe_system
 
     for name, found in describe_system().items():
         print(f"{name}: {found}")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from .weights import add_overwrite
+from .load_options import add_overwrite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Merge; the exit code is 1 if a member has no finished result."""
-    from ..gathering import row_of_run
-    from ..merged_file import write_merged
-    from ..output import check_output
+    from ..storage.atomic import check_output
+    from ..sweeps.gathering import row_of_run
+    from ..sweeps.merged_file import write_merged
 
     target = check_output(arguments.output, overwrite=arguments.overwrite)
     runs, weights = _members(arguments, target)
@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _members(arguments: argparse.Namespace, target: Path) -> tuple[dict[str, Path], dict[str, str]]:
     """Return the members' run files, and the weights files of those that are expected."""
-    from ..gathering import base_folder, find_runs
-    from ..members import expand, named, run_file
+    from ..sweeps.gathering import base_folder, find_runs
+    from ..sweeps.names import expand, named, run_file
 
     runs = {name: path for name, path in find_runs(arguments.sources).items() if path != target}
     if not arguments.expect:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .weights import add_overwrite
+from .load_options import add_overwrite
 
 __all__ = ["add_arguments", "run"]
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Draw a spectrum, or many."""
-    from ..merged_file import is_merged
+    from ..sweeps.merged_file import is_merged
 
     output = arguments.output or str(Path(arguments.run).with_suffix(".png"))
     if is_merged(arguments.run):
@@ -46,8 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
             overwrite=arguments.overwrite,
         )
     else:
-        from ..plots import plot_summary
-        from ..run_file import read_spectrum
+        from ..spectra.file import read_spectrum
+        from ..spectra.plots import plot_summary
 
         if arguments.over or arguments.metric or arguments.map:
             raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .weights import add_engine
+from .load_options import add_engine
 
 __all__ = ["add_run_options", "run_options"]
 

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..checkpoint.unfinished import Unfinished
+    from ..runs.checkpoint.unfinished import Unfinished
 
 __all__ = ["add_arguments", "run"]
 
@@ -33,19 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print a spectrum, or many."""
     if not os.path.exists(arguments.run):
-        from ..checkpoint.unfinished import read_unfinished
+        from ..runs.checkpoint.unfinished import read_unfinished
 
         unfinished = read_unfinished(arguments.run)
         if unfinished is not None:
             return _show_unfinished(unfinished, arguments)
-    from ..merged_file import is_merged, read_member
+    from ..sweeps.merged_file import is_merged, read_member
 
     if arguments.member is None and is_merged(arguments.run):
         return _show_rows(arguments)
     if arguments.csv or arguments.metric:
         raise ValueError(f"{arguments.run}: is no merged file; --csv and --metric need one")
-    from ..run_file import read_spectrum
-    from ..table import spectrum_summary, spectrum_table
+    from ..spectra.file import read_spectrum
+    from ..spectra.text import spectrum_summary, spectrum_table
 
     if arguments.member is not None:
         spectrum = read_member(arguments.run, arguments.member)
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
-    from ..table import spectrum_summary, spectrum_table
+    from ..spectra.text import spectrum_summary, spectrum_table
 
     spectrum = found.spectrum
     if arguments.json:
@@ -85,7 +85,7 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
 
 
 def _show_rows(arguments: argparse.Namespace) -> int:
-    from ..merged_table import rows_summary, rows_table
+    from ..sweeps.merged_table import rows_summary, rows_table
     from ..sweeps.result import Sweep
 
     sweep = Sweep.load(arguments.run)

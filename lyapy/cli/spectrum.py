@@ -5,21 +5,21 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from .members import add_shard, are_many, run_members
-from .run_options import add_run_options, run_options
-from .signals import interruptions
-from .weights import (
+from .load_options import (
     add_closed_loop,
     add_overwrite,
     add_weights,
     load_closed_loop,
     load_network,
 )
+from .networks import add_shard, are_many, run_members
+from .run_options import add_run_options, run_options
+from .signals import interruptions
 
 if TYPE_CHECKING:
-    from ..network import Network
-    from ..spectrum import Spectrum
-    from ..types import Array
+    from ..arrays import Array
+    from ..networks.network import Network
+    from ..spectra.spectrum import Spectrum
 
 __all__ = ["add_arguments", "run"]
 
@@ -50,24 +50,24 @@ def run(arguments: argparse.Namespace) -> int:
         return run_members(arguments, _compute)
     (arguments.weights,) = arguments.weights
     spectrum = _compute(arguments)
-    from ..status import FAILED
+    from ..spectra.status import FAILED
 
     if not arguments.quiet:
-        from ..table import spectrum_table
+        from ..spectra.text import spectrum_table
 
         print(f"{spectrum_table(spectrum)}\n\nwritten to {arguments.output}")
     return int(spectrum.status.code == FAILED)
 
 
 def _compute(arguments: argparse.Namespace) -> Spectrum:
-    from ..run_file import check_run_output
+    from ..spectra.file import check_run_output
 
     check_run_output(arguments.output, overwrite=arguments.overwrite)
     if arguments.readout is not None and not arguments.closed_loop:
         raise ValueError("--readout: is given for an open loop; add --closed-loop")
     network, inputs, start = _read_system(arguments)
     # only now, as it takes a second and bad input should be told at once
-    from ..lyapunov import lyapunov_spectrum
+    from ..runs.lyapunov import lyapunov_spectrum
 
     with interruptions():
         return lyapunov_spectrum(
@@ -96,7 +96,7 @@ def _read_system(arguments: argparse.Namespace) -> tuple[Network, Array | None, 
 
 def _read_inputs(arguments: argparse.Namespace, network: Network) -> Array | None:
     if arguments.inputs is not None:
-        from ..inputs import read_inputs_for
+        from ..runs.inputs import read_inputs_for
 
         return read_inputs_for(network, arguments.inputs, arguments.weights, arguments.vocabulary)
     if arguments.vocabulary is not None:

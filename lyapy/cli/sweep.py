@@ -9,13 +9,13 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .members import FAILED, LOCKED, add_shard, report
+from .load_options import add_closed_loop, add_overwrite, add_weights, hints_of
+from .networks import FAILED, LOCKED, add_shard, report
 from .run_options import add_run_options, run_options
 from .signals import interruptions
-from .weights import add_closed_loop, add_overwrite, add_weights, hints_of
 
 if TYPE_CHECKING:
-    from ..attempt import Outcome
+    from ..sweeps.attempt import Outcome
     from ..sweeps.result import Sweep
 
 __all__ = ["add_arguments", "run"]
@@ -80,8 +80,8 @@ def _sweeps(
     arguments: argparse.Namespace, executor: Executor | None, tell: Callable[[Outcome], None]
 ) -> Iterator[Sweep]:
     """Yield the sweep, or with --follow one after each new file."""
-    from ..members import shard_of_array
-    from ..sweeps.sweeping import sweep
+    from ..sweeps.names import shard_of_array
+    from ..sweeps.sweep import sweep
     from ..sweeps.watching import watch
 
     shard = arguments.shard

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; the exit code is 1 if anything is damaged."""
-    from ..checkpoint.parts import parts_folder, verify_parts
+    from ..runs.checkpoint.parts import parts_folder, verify_parts
 
     path, folder = arguments.run, parts_folder(arguments.run)
     if os.path.exists(path) or not folder.is_dir():
@@ -31,9 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _verify_whole(path: str) -> int:
-    from ..merged_file import is_merged, read_rows
-    from ..run_file import read_spectrum
-    from ..sealed import check_seal, has_seal
+    from ..spectra.file import read_spectrum
+    from ..storage.sealed import check_seal, has_seal
+    from ..sweeps.merged_file import is_merged, read_rows
 
     try:
         merged = is_merged(path)

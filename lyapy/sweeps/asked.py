@@ -11,10 +11,10 @@ from uuid import uuid4
 
 import numpy as np
 
-from ..members import Shard, expand, named, parse_shard
-from ..metadata import check_name, join_table, match_paths, read_table
-from ..network import Network
-from ..origin import array_digest
+from ..networks.network import Network
+from ..runs.provenance import array_digest
+from .metadata import check_name, join_table, match_paths, read_table
+from .names import Shard, expand, named, parse_shard
 
 __all__ = ["as_file", "members_of", "metadata_of", "shard_of"]
 

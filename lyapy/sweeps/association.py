@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from ..types import Array
+from ..arrays import Array
 from .result import Sweep
 
 __all__ = ["Association", "Correlation", "associations", "correlate", "numbers_of"]

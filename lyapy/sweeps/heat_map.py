@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..pictures import name_axes, new_figure
-from ..types import Array
+from ..arrays import Array
+from ..spectra.figures import name_axes, new_figure
 from .result import Sweep
 
 if TYPE_CHECKING:

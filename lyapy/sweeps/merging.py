@@ -10,12 +10,12 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import lock
 from ..errors import LockedError
-from ..gathering import row_of_run
-from ..members import run_file
-from ..merged_file import write_merged
-from ..network import Network
+from ..networks.network import Network
+from ..storage import lock
+from .gathering import row_of_run
+from .merged_file import write_merged
+from .names import run_file
 from .result import Sweep
 
 __all__ = ["merge_members", "runs_folder"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..pictures import BLUE, GREY, check_picture, name_axes, new_figure, save_picture
-from ..types import Array
+from ..arrays import Array
+from ..spectra.figures import BLUE, GREY, check_picture, name_axes, new_figure, save_picture
 from .association import FEWEST, correlate, numbers_of
 from .heat_map import check_any, plot_heat_map, units, values_of
 from .result import Sweep

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
-from ..attempt import Outcome, give_up
+from .attempt import Outcome, give_up
 from .task import ENDING, Task, compute
 
 __all__ = ["compute_in_processes"]

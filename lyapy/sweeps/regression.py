@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..types import Array
+from ..arrays import Array
 from .association import numbers_of
 from .result import Sweep
 

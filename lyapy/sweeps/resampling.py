@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..types import Array
+from ..arrays import Array
 
 __all__ = ["common_positions", "resample"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..member_row import COLUMNS, Row
-from ..merged_file import read_rows, write_merged
-from ..types import Array
+from ..arrays import Array
+from .columns import COLUMNS, Row
+from .merged_file import read_rows, write_merged
 from .resampling import common_positions, resample
 
 __all__ = ["Sweep"]

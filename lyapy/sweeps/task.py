@@ -11,12 +11,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from ..attempt import Outcome, attempt
-from ..closed_loop import ClosedLoop
 from ..errors import Interrupted
-from ..layouts.layer import Hints
-from ..network import Network
-from ..spectrum import Spectrum
+from ..networks.closed_loop import ClosedLoop
+from ..networks.network import Network
+from ..spectra.spectrum import Spectrum
+from ..weights.frameworks.layer import Hints
+from .attempt import Outcome, attempt
 
 __all__ = ["ENDING", "Task", "compute"]
 
@@ -47,7 +47,7 @@ class Task(NamedTuple):
     closed_loop : bool
         Whether the read-out is fed back, and inputs only warm up.
     readout : str or None
-        Which one, see `lyapy.closing.load_closed_loop`.
+        Which one, see `lyapy.weights.closing.load_closed_loop`.
     """
 
     name: str
@@ -73,8 +73,8 @@ def compute(task: Task) -> Outcome:
 
 
 def _spectrum(task: Task) -> Spectrum:
-    from ..inputs import read_inputs_for
-    from ..lyapunov import lyapunov_spectrum
+    from ..runs.inputs import read_inputs_for
+    from ..runs.lyapunov import lyapunov_spectrum
 
     network, weights = _network(task)
     inputs = states = None
@@ -90,8 +90,8 @@ def _spectrum(task: Task) -> Spectrum:
 
 def _network(task: Task) -> tuple[Network, str | None]:
     """Return the network and its weights file."""
-    from ..closing import load_closed_loop
-    from ..loading import load
+    from ..weights.closing import load_closed_loop
+    from ..weights.load import load
 
     if isinstance(task.network, Network):
         return task.network, None

@@ -10,9 +10,9 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from ..attempt import Outcome
+from .attempt import Outcome
 from .result import Sweep
-from .sweeping import sweep
+from .sweep import sweep
 
 __all__ = ["watch"]
 

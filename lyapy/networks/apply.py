@@ -1,0 +1,93 @@
+"""The two halves of the central loop in plain array code: tangent step and QR."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from ..arrays import Array
+from ..cells.sparse import Sparse, product
+from .program import Assignment, Coefficient, Program, Term
+
+__all__ = ["absolute", "orthonormalize", "orthonormalize_with", "tangent_step"]
+
+Matrix = Array | Sparse | Coefficient | None
+
+
+def tangent_step(program: Program, coefficients: Array, frame: Array) -> Array:
+    """Return ``frame @ J.T`` by the network's linear program.
+
+    Parameters
+    ----------
+    coefficients : array (..., C)
+        Of one step, or of several.
+    frame : array (..., k, D)
+        Deviation vectors as rows; without further axes, the same for all steps.
+    """
+    each = np.broadcast_shapes(coefficients.shape[:-1], frame.shape[:-2])
+    new = np.zeros_like(frame, shape=(*each, frame.shape[-2], program.width))
+    for assignment in program.assignments:
+        for term in assignment.terms:
+            source = (new if term.new else frame)[..., term.source.columns]
+            rows = assignment.target.size
+            new[..., assignment.target.columns] += _apply(term, rows, coefficients, source)
+    return new[..., : program.state_size]
+
+
+def absolute(program: Program) -> Program:
+    """Return the program with the absolute values of its weights.
+
+    With those of coefficients and frame it bounds the sums that are rounded on the way.
+    """
+    assignments = tuple(
+        Assignment(target, tuple(term._replace(matrix=_absolute(term.matrix)) for term in terms))
+        for target, terms in program.assignments
+    )
+    return program._replace(assignments=assignments)
+
+
+def _absolute(matrix: Matrix) -> Matrix:
+    if isinstance(matrix, Sparse):
+        return matrix._replace(values=np.abs(matrix.values))
+    return matrix if isinstance(matrix, Coefficient | None) else np.abs(matrix)
+
+
+def _apply(term: Term, rows: int, coefficients: Array, vectors: Array) -> Array:
+    if term.right is not None:
+        vectors = vectors * _values(term.right, coefficients)[..., None, :]
+    if isinstance(term.matrix, Coefficient):
+        matrix = _values(term.matrix, coefficients)
+        matrix = matrix.reshape(*matrix.shape[:-1], rows, term.source.size)
+        vectors = vectors @ np.swapaxes(matrix, -1, -2)
+    elif term.matrix is not None:
+        vectors = product(vectors, term.matrix)
+    if term.left is not None:
+        vectors = vectors * _values(term.left, coefficients)[..., None, :]
+    return vectors
+
+
+def _values(coefficient: Coefficient, coefficients: Array) -> Array:
+    return coefficients[..., coefficient.entries]
+
+
+def orthonormalize(frame: Array) -> tuple[Array, Array]:
+    """Return the orthonormal rows of ``frame`` (k, D) and log R_ii, by Householder's QR."""
+    rows, log_r, _ = orthonormalize_with(np.zeros(len(frame)), frame)
+    return rows, log_r
+
+
+def orthonormalize_with(vector: Array, frame: Array) -> tuple[Array, Array, Array]:
+    """Do as `orthonormalize`, and return R⁻ᵀ ``vector`` too, with zeros from R_ii = 0 on."""
+    if not np.all(np.isfinite(frame)):
+        return frame, np.full(len(frame), np.inf), vector
+    columns, upper = np.linalg.qr(frame.T)
+    diagonal = np.diagonal(upper)
+    signs = np.where(diagonal < 0.0, -1.0, 1.0)
+    duals = np.zeros_like(vector)
+    size = int(np.cumprod(diagonal != 0.0).sum())
+    if size and vector.any():
+        R = upper[:size, :size] * signs[:size, None]
+        duals[:size] = solve_triangular(R, vector[:size], trans=1, check_finite=False)
+    with np.errstate(divide="ignore"):
+        log_r = np.log(np.abs(diagonal))
+    return np.ascontiguousarray((columns * signs).T), log_r, duals

@@ -1,0 +1,284 @@
+"""The tangent step of a network as a short linear program.
+
+A cell writes its tangent step as text, ``dc' = f dc + p U_f dh + …``: sums of terms
+``left MATRIX right dSOURCE`` with constant weights and coefficient vectors. Here the text
+is read, and the programs of a stack are joined into one over the whole state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..arrays import Array
+from ..cells.base import Cell
+from ..cells.sparse import Sparse
+
+__all__ = [
+    "Assignment",
+    "Block",
+    "Program",
+    "Term",
+    "Text",
+    "cell_text",
+    "parse_program",
+    "single_program",
+    "stack_programs",
+]
+
+
+class Block(NamedTuple):
+    """Columns ``start : start + size`` of the frame; auxiliary ones lie behind the state."""
+
+    start: int
+    size: int
+
+    @property
+    def columns(self) -> slice:
+        return slice(self.start, self.start + self.size)
+
+
+class Coefficient(NamedTuple):
+    """Entries ``start : start + size`` of a step's coefficients, those of all layers joined."""
+
+    start: int
+    size: int
+
+    @property
+    def entries(self) -> slice:
+        return slice(self.start, self.start + self.size)
+
+
+class Term(NamedTuple):
+    """``diag(left) · matrix · diag(right)`` applied to the block ``source``.
+
+    ``matrix`` is a constant array, dense or sparse, or a coefficient that holds a whole matrix
+    for each step, or None for the identity; ``new`` says whether the source was assigned in
+    this step.
+    """
+
+    source: Block
+    new: bool
+    matrix: Array | Sparse | Coefficient | None
+    left: Coefficient | None
+    right: Coefficient | None
+
+
+class Assignment(NamedTuple):
+    """``target = sum of terms``."""
+
+    target: Block
+    terms: tuple[Term, ...]
+
+
+class Program(NamedTuple):
+    """The tangent step of a network.
+
+    Attributes
+    ----------
+    assignments
+        In the order of execution.
+    state_size, width
+        Columns of the state, and of the state with its auxiliary blocks.
+    coefficients
+        For each layer, its coefficients by name, in order.
+    stages
+        Programs over the state whose product is this one, and which differ from an ungraded
+        map by a scaling of their rows; empty where none are given.
+    """
+
+    assignments: tuple[Assignment, ...]
+    state_size: int
+    width: int
+    coefficients: tuple[dict[str, Coefficient], ...]
+    stages: tuple[Program, ...] = ()
+
+
+class ParsedTerm(NamedTuple):
+    """One term of the text, by names."""
+
+    source: str
+    matrix: str | None
+    left: str | None
+    right: str | None
+
+
+def parse_program(text: str) -> list[tuple[str, list[ParsedTerm]]]:
+    """Read a cell's program: a list of (target, terms) in the order of the lines.
+
+    Raises
+    ------
+    ValueError
+        If a line is not of the form ``dTARGET' = TERM + TERM …``.
+    """
+    assignments = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        target, equals, right_hand_side = line.partition("=")
+        target = target.strip()
+        if not equals or not target.startswith("d") or len(target) < 2:
+            raise ValueError(f"program line {line!r} is not of the form dTARGET = TERM + TERM")
+        terms = [_parse_term(term.split(), line) for term in right_hand_side.split("+")]
+        assignments.append((target[1:], terms))
+    return assignments
+
+
+def _parse_term(words: list[str], line: str) -> ParsedTerm:
+    if not words or not words[-1].startswith("d") or len(words[-1]) < 2:
+        raise ValueError(f"a term of program line {line!r} does not end with a deviation dSOURCE")
+    *factors, source = words
+    capitals = [i for i, word in enumerate(factors) if word[0].isupper()]
+    if len(capitals) > 1 or len(factors) > 3 or (not capitals and len(factors) > 1):
+        raise ValueError(f"term {' '.join(words)!r} is not of the form left MATRIX right dSOURCE")
+    at = capitals[0] if capitals else len(factors)
+    left, matrix, right = factors[:at], factors[at : at + 1], factors[at + 1 :]
+    if len(left) > 1 or len(right) > 1:
+        raise ValueError(f"term {' '.join(words)!r} has more than one factor on a side")
+    return ParsedTerm(source[1:], *(part[0] if part else None for part in (matrix, left, right)))
+
+
+class Text(NamedTuple):
+    """A program as written, with what its names stand for."""
+
+    program: str
+    coefficients: tuple[str, ...]
+    blocks: Mapping[str, int]
+    auxiliary: Mapping[str, int]
+    matrices: Mapping[str, Array]
+    input_size: int
+    stages: tuple[str, ...] = ()
+
+
+def cell_text(cell: Cell) -> Text:
+    """Return the tangent step of a cell as written."""
+    matrices, m = cell.matrices(), cell.input_size
+    blocks, auxiliary, stages = cell.blocks, cell.auxiliary, cell.stages
+    coefficients = (*cell.coefficients, *cell.constants)
+    return Text(cell.program, coefficients, blocks, auxiliary, matrices, m, stages)
+
+
+def stack_programs(cells: Sequence[Cell]) -> Program:
+    """Join the programs of ``cells`` from the first layer to the last.
+
+    A layer's ``dx`` is the new deviation of the output block of the layer below. The first
+    layer's is zero: states and perturbed states receive the same input.
+    """
+    state_size = sum(cell.state_size for cell in cells)
+    start, width = 0, state_size
+    below: Block | None = None
+    assignments: list[Assignment] = []
+    coefficients: list[dict[str, Coefficient]] = []
+    entries = 0
+    for cell in cells:
+        text = cell_text(cell)
+        blocks = _place_blocks(text, start, width)
+        placed = _place_coefficients(text, blocks, entries)
+        assignments += _place_terms(text, blocks, placed, below)
+        coefficients.append(placed)
+        start += cell.state_size
+        width += sum(cell.auxiliary.values())
+        entries += sum(coefficient.size for coefficient in placed.values())
+        below = blocks[cell.output]
+    return Program(_needed(assignments, state_size), state_size, width, tuple(coefficients))
+
+
+def single_program(text: Text, entries: int = 0) -> Program:
+    """Return the program of ``text`` alone, without a layer below.
+
+    Parameters
+    ----------
+    entries : int
+        Coefficients of a step before the first of these.
+    """
+    size = sum(text.blocks.values())
+    width = size + sum(text.auxiliary.values())
+    blocks = _place_blocks(text, 0, size)
+    placed = _place_coefficients(text, blocks, entries)
+    stages = tuple(
+        Program(
+            tuple(_place_terms(text._replace(program=stage), blocks, placed, None)), size, width, ()
+        )
+        for stage in text.stages
+    )
+    assignments = _needed(_place_terms(text, blocks, placed, None), size)
+    return Program(assignments, size, width, (placed,), stages)
+
+
+def _needed(assignments: Sequence[Assignment], state_size: int) -> tuple[Assignment, ...]:
+    """Leave out auxiliary blocks that nothing reads, as the output of the last layer."""
+    read: set[Block] = set()
+    kept: list[Assignment] = []
+    for assignment in reversed(assignments):
+        if assignment.target.start < state_size or assignment.target in read:
+            kept.append(assignment)
+            read |= {term.source for term in assignment.terms if term.new}
+    return tuple(reversed(kept))
+
+
+def _place_blocks(text: Text, start: int, auxiliary_start: int) -> dict[str, Block]:
+    blocks: dict[str, Block] = {}
+    for name, size in text.blocks.items():
+        blocks[name] = Block(start, size)
+        start += size
+    for name, size in text.auxiliary.items():
+        blocks[name] = Block(auxiliary_start, size)
+        auxiliary_start += size
+    return blocks
+
+
+def _place_terms(
+    text: Text,
+    blocks: dict[str, Block],
+    coefficients: dict[str, Coefficient],
+    below: Block | None,
+) -> list[Assignment]:
+    def coefficient_of(name: str | None) -> Coefficient | None:
+        return None if name is None else _look_up(name, coefficients, text)
+
+    def matrix_of(name: str | None) -> Array | Coefficient | None:
+        return None if name is None else _look_up(name, {**text.matrices, **coefficients}, text)
+
+    assignments = []
+    for target, terms in parse_program(text.program):
+        placed = []
+        for term in terms:
+            x = term.source == "x"
+            source = below if x else _look_up(_block_name(term.source), blocks, text)
+            if source is None:
+                continue
+            new = x or term.source.endswith("'") or term.source in text.auxiliary
+            left, right = coefficient_of(term.left), coefficient_of(term.right)
+            placed.append(Term(source, new, matrix_of(term.matrix), left, right))
+        target_block = _look_up(_block_name(target), blocks, text)
+        assignments.append(Assignment(target_block, tuple(placed)))
+    return assignments
+
+
+def _place_coefficients(text: Text, blocks: dict[str, Block], start: int) -> dict[str, Coefficient]:
+    sizes: dict[str, int] = {}
+    for target, terms in parse_program(text.program):
+        rows = _look_up(_block_name(target), blocks, text).size
+        for term in terms:
+            inputs = term.source == "x"
+            block = _block_name(term.source)
+            columns = text.input_size if inputs else _look_up(block, blocks, text).size
+            named = ((term.left, rows), (term.right, columns), (term.matrix, rows * columns))
+            sizes |= {name: size for name, size in named if name in text.coefficients}
+    unused = set(text.coefficients) - set(sizes)
+    if unused:
+        raise ValueError(f"the program does not use {', '.join(sorted(unused))}:{text.program}")
+    placed = {}
+    for name in text.coefficients:
+        placed[name] = Coefficient(start, sizes[name])
+        start += sizes[name]
+    return placed
+
+
+def _look_up(name: str, table: Mapping[str, Any], text: Text) -> Any:
+    if name not in table:
+        known = ", ".join(sorted(table))
+        raise ValueError(f"no {name!r} is known ({known}) for the program:{text.program}")
+    return table[name]
+
+
+def _block_name(name: str) -> str:
+    return name.removesuffix("'")

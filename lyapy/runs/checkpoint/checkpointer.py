@@ -1,0 +1,222 @@
+"""Writes checkpoints while the trajectories go on: a thread of its own, and a desk for the rest."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...arrays import Array
+from ...errors import CheckpointError
+from ..trajectory import Trajectory
+from .parts import Saved, Segment, now, read_history, write_parts
+
+__all__ = ["Checkpointer", "finished"]
+
+# records that wait in memory before they are written; a trajectory ahead of the disk waits
+BUFFER_BYTES = 64 * 1024**2
+RECORDER_BYTES = 1024**2
+
+
+class _Published(NamedTuple):
+    """How far a trajectory is; its complete rows of history never change again."""
+
+    saved: dict[str, Any]
+    trajectory: Trajectory
+    rows: int
+
+
+class Checkpointer:
+    """Writes what the trajectories publish, every so often, and once at the end.
+
+    Use as a context: at its end, whatever ends it, the last checkpoint is written.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the parts; its lock is held.
+    saved : Saved
+        To continue from; number 0 and no trajectories at the beginning.
+    every : float
+        Seconds between two checkpoints.
+
+    Attributes
+    ----------
+    saved : Saved
+        The last checkpoint written.
+    """
+
+    def __init__(self, folder: Path, saved: Saved, every: float) -> None:
+        self.folder = folder
+        self.saved = saved
+        # a copy of the state costs as much as a hundred steps of a small network
+        self.gap = min(1.0, 0.01 * every)
+        self.every = every - self.gap
+        self._next: dict[int, float] = {}
+        self._history = read_history(folder, saved)
+        self._spent = float(saved.settings.get("seconds", 0.0))
+        self._began = time.monotonic()
+        self._rows = {b: len(rows) for b, rows in self._history.items()}
+        self._published: dict[int, _Published] = {}
+        self._records: dict[int, dict[str, tuple[int, list[Array]]]] = {}
+        self._waiting = 0
+        self._error: BaseException | None = None
+        self._desk = threading.Condition()
+        self._closing = False
+        # an interruption between two lines must not leave a process that never ends
+        self._thread = threading.Thread(target=self._run, name="lyapy-checkpoints", daemon=True)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent on the run, those before it was continued included."""
+        return self._spent + time.monotonic() - self._began
+
+    def __enter__(self) -> Checkpointer:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._desk:
+            self._closing = True
+            self._desk.notify_all()
+        interruption = finished(self._thread)
+        if self._error is not None and (kind is None or issubclass(kind, KeyboardInterrupt)):
+            raise self._failure()
+        if interruption is not None:
+            raise interruption
+
+    @property
+    def position(self) -> int:
+        """Steps that the farthest trajectory had done at the last checkpoint."""
+        return max((int(t["position"]) for t in self.saved.trajectories.values()), default=0)
+
+    def restore(self, b: int, trajectory: Trajectory) -> None:
+        """Put trajectory ``b``, if it has not begun, where the last checkpoint left it."""
+        if b in self.saved.trajectories and not trajectory.position:
+            K = sum(f.growth.shape[1] for f in trajectory.followers)
+            none = trajectory.history(0, 0).reshape(0, K)
+            trajectory.restore(self.saved.trajectories[b], self._history.get(b, none))
+
+    def publish(self, b: int, trajectory: Trajectory, last: bool = False) -> None:
+        """Take what trajectory ``b`` has come to, unless that was done a moment ago.
+
+        Parameters
+        ----------
+        b : int
+        trajectory : Trajectory
+        last : bool
+            Take it in any case.
+
+        Raises
+        ------
+        CheckpointError
+            If an earlier checkpoint could not be written.
+        """
+        moment = time.monotonic()
+        much = trajectory.recorder.nbytes > RECORDER_BYTES
+        if not (last or trajectory.finished or much or moment >= self._next.get(b, 0.0)):
+            return
+        self._next[b] = moment + self.gap
+        rows = trajectory.recorder.take()
+        found = _Published(trajectory.save(), trajectory, trajectory.rows_done)
+        with self._desk:
+            while self._waiting > BUFFER_BYTES and self._error is None and not self._closing:
+                self._desk.notify_all()
+                self._desk.wait()
+            if self._error is not None:
+                raise self._failure()
+            self._published[b] = found
+            kept = self._records.setdefault(b, {})
+            for name, (first, array) in rows.items():
+                kept.setdefault(name, (first, []))[1].append(array)
+                self._waiting += array.nbytes
+
+    def publish_together(self, trajectories: Mapping[int, Trajectory]) -> None:
+        """Take what trajectories have come to that go on side by side, in one checkpoint."""
+        with self._desk:
+            for b, trajectory in trajectories.items():
+                self.publish(b, trajectory, last=True)
+
+    def _failure(self) -> CheckpointError:
+        assert self._error is not None
+        what = getattr(self._error, "strerror", None) or repr(self._error)
+        kept = f"checkpoint {self.saved.number} is whole" if self.saved.number else "none was"
+        return CheckpointError(f"{what}; {kept}, run the command again to continue from it")
+
+    def _run(self) -> None:
+        """Write regularly, and once more at the end.
+
+        All is written here: HDF5 must not be interrupted, and signals reach the main thread only.
+        """
+        due = time.monotonic() + self.every
+        try:
+            while self._wait(due):
+                due = time.monotonic() + self.every
+                self._write()
+            self._write()
+        except BaseException as error:
+            with self._desk:
+                self._error = error
+                self._desk.notify_all()
+
+    def _wait(self, due: float) -> bool:
+        """Wait for the time, or for much to write; return False at the end of the run."""
+        with self._desk:
+            while not self._closing and self._waiting <= BUFFER_BYTES:
+                left = due - time.monotonic()
+                if left <= 0:
+                    break
+                self._desk.wait(min(left, threading.TIMEOUT_MAX))
+            return not self._closing
+
+    def _write(self) -> None:
+        """Write a checkpoint of what was published since the last one, if anything was."""
+        with self._desk:
+            published, self._published = self._published, {}
+            records, self._records, self._waiting = self._records, {}, 0
+            self._desk.notify_all()
+        if not published:
+            return
+        segment = {}
+        for b, found in published.items():
+            first = self._rows.get(b, 0)
+            arrays = {
+                name: (row, np.concatenate(a)) for name, (row, a) in records.get(b, {}).items()
+            }
+            segment[b] = Segment(first, found.trajectory.history(first, found.rows), arrays)
+        saved = self.saved._replace(
+            number=self.saved.number + 1,
+            date=now(),
+            settings={**self.saved.settings, "seconds": self.seconds},
+            trajectories=self.saved.trajectories | {b: p.saved for b, p in published.items()},
+        )
+        self.saved = write_parts(self.folder, saved, segment)
+        self._rows |= {b: found.rows for b, found in published.items()}
+
+
+def finished(
+    thread: threading.Thread, hurry: Callable[[], None] | None = None
+) -> KeyboardInterrupt | None:
+    """Wait for the end of a thread; return the interruption that came meanwhile, if any.
+
+    ``hurry`` is called when it comes.
+    """
+    interruption = None
+    while thread.is_alive():
+        try:
+            thread.join()
+        except KeyboardInterrupt as stop:
+            interruption = stop
+            if hurry is not None:
+                hurry()
+    return interruption

@@ -1,0 +1,91 @@
+"""The records of a run, from the segments into the run file."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from ...arrays import Array
+from ...storage.sealed import DamagedError, check_seal
+from .parts import Saved
+from .shapes import Layout
+
+__all__ = ["Records", "records_of"]
+
+CHUNK_BYTES = 1 << 20
+
+
+class Records(NamedTuple):
+    """The records of a finished run, still in its segments.
+
+    Attributes
+    ----------
+    folder : Path
+    saved : Saved
+    layout : Layout
+    stop : threading.Event
+        Makes `write` end with KeyboardInterrupt.
+    """
+
+    folder: Path
+    saved: Saved
+    layout: Layout
+    stop: threading.Event
+
+    def write(self, group: h5py.Group, check: Callable[[], None]) -> None:
+        """Write the records into a group, some rows at a time, with ``check()`` between them.
+
+        Raises
+        ------
+        DamagedError
+            If a segment is not what was written, or rows are missing.
+        """
+        B, rows = self.layout.trajectories, len(self.layout.record_steps)
+        group.create_dataset("step", data=self.layout.record_steps, fletcher32=True)
+        written = dict.fromkeys(self.layout.record_shapes, 0)
+        for name, shape in self.layout.record_shapes.items():
+            along = max(1, min(rows, CHUNK_BYTES // (8 * max(math.prod(shape), 1))))
+            group.create_dataset(
+                name,
+                (B, rows, *shape),
+                "f8",
+                chunks=(1, along, *shape),
+                compression="gzip",
+                shuffle=True,
+                fletcher32=True,
+            )
+        for b, name, first, array in self._pieces():
+            group[name][b, first : first + len(array)] = array
+            written[name] += len(array)
+            check()
+            if self.stop.is_set():
+                raise KeyboardInterrupt
+        short = [name for name, count in written.items() if count != B * rows]
+        if short:
+            raise DamagedError(f"{self.folder}: rows of {', '.join(short)} are missing")
+
+    def _pieces(self) -> Iterator[tuple[int, str, int, Array]]:
+        """Yield trajectory, name, first row and rows of all records in the segments."""
+        for segment, digest in self.saved.segments.items():
+            path = self.folder / segment
+            if not path.exists():
+                raise DamagedError(f"{path}: is missing")
+            if check_seal(path) != digest:
+                raise DamagedError(f"{path}: is not the segment that the state names")
+            with open(path, "rb") as raw, h5py.File(raw, "r") as file:
+                for b in file:
+                    for name in self.layout.record_shapes:
+                        found = file.get(f"{b}/records/{name}")
+                        if found is not None:
+                            yield int(b), name, int(found.attrs["first_row"]), np.asarray(found)
+
+
+def records_of(folder: Path, saved: Saved, layout: Layout) -> Records | None:
+    """Return the records of a finished run, None where there are none."""
+    return Records(folder, saved, layout, threading.Event()) if layout.record_shapes else None

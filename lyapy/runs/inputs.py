@@ -1,0 +1,271 @@
+"""The inputs of a driven network, from arrays in files or from text."""
+
+from __future__ import annotations
+
+import os
+import re
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from ..arrays import Array
+from ..networks.network import Network
+from ..weights.formats import read_arrays
+
+__all__ = ["read_encoding", "read_inputs", "read_inputs_for", "read_vocabulary"]
+
+ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
+EMBEDDING = "embedding.weight"
+NAMES_SHOWN = 8
+
+
+def read_inputs(
+    path: str | PathLike[str],
+    network: Network,
+    vocabulary: str | None = None,
+    embedding: Array | None = None,
+) -> Array:
+    """Read inputs for a network.
+
+    Parameters
+    ----------
+    path : str or path
+        ``.npy``; ``.npz`` or ``.h5`` with one array, or ``FILE.npz:NAME``, ``FILE.h5:NAME``;
+        or ``.txt``, UTF-8, whose characters are the steps.
+    network : Network
+        Its input size m is what the inputs must fit.
+    vocabulary : str, optional
+        For text: the characters in the order of their indices, V of them.
+    embedding : array (V, m), optional
+        For text: the input of each character. Without one, each is one-hot and V = m.
+
+    Returns
+    -------
+    array (T, m) or (B, T, m)
+        In float64.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the content does not fit the network or the vocabulary; says what was found.
+    OSError
+        If the file cannot be opened.
+    """
+    if network.input_size == 0:
+        raise ValueError(f"{path}: the network reads no inputs; leave them out and give steps")
+    file, name = _split_name(os.fspath(path))
+    suffix = Path(file).suffix.lower()
+    if suffix == ".txt":
+        found = _read_text(file, network.input_size, vocabulary, embedding)
+    elif suffix in ARRAYS:
+        found = _check_array(path, _read_array(file, suffix, name), network.input_size)
+    else:
+        kinds = ", ".join((*ARRAYS, ".txt"))
+        raise ValueError(f"{path}: is no file of inputs by its name; give one in {kinds}")
+    return found
+
+
+def read_inputs_for(
+    network: Network,
+    path: str | PathLike[str],
+    weights: str | PathLike[str] | None,
+    vocabulary: str | PathLike[str] | None = None,
+) -> Array:
+    """Read inputs as `read_inputs`, text as the network's weights file encodes it.
+
+    Parameters
+    ----------
+    network : Network
+    path : str or path
+        Of the inputs.
+    weights : str or path, optional
+        File that the network came from, with an embedding or a vocabulary perhaps.
+    vocabulary : str or path, optional
+        File of the characters, in place of those in ``weights``.
+    """
+    if not os.fspath(path).lower().endswith(".txt"):
+        if vocabulary is not None:
+            raise ValueError("--vocabulary: is given without a text; add --inputs FILE.txt")
+        return read_inputs(path, network)
+    characters, embedding = read_encoding(weights) if weights is not None else (None, None)
+    if vocabulary is not None:
+        characters = read_vocabulary(vocabulary)
+    return read_inputs(path, network, characters, embedding)
+
+
+def read_vocabulary(path: str | PathLike[str]) -> str:
+    """Read a vocabulary: a UTF-8 file of its characters in the order of their indices.
+
+    Every character counts, also a newline, and also one at the end of the file.
+
+    Raises
+    ------
+    ValueError
+        If it is empty, is not UTF-8 or has a character twice.
+    """
+    vocabulary = _decode(path, keep_returns=True)
+    twice = next((c for i, c in enumerate(vocabulary) if c in vocabulary[:i]), None)
+    if twice is not None:
+        raise ValueError(
+            f"{path}: has the character {twice!r} twice; give each once, in the order of its "
+            "index, and no newline at the end that is not meant"
+        )
+    if not vocabulary:
+        raise ValueError(f"{path}: is empty; give the characters in the order of their indices")
+    return vocabulary
+
+
+def read_encoding(weights: str | PathLike[str]) -> tuple[str | None, Array | None]:
+    """Return what a weights file tells of encoding text: vocabulary and embedding.
+
+    The vocabulary is the entry "vocabulary" in the metadata of a safetensors file, the
+    embedding the tensor ``embedding.weight`` (V, m), with or without a prefix.
+
+    Raises
+    ------
+    lyapy.WeightsError
+        If the file cannot be read.
+    """
+    arrays = read_arrays(weights)
+    found = [a for n, a in arrays.items() if n == EMBEDDING or n.endswith(f".{EMBEDDING}")]
+    embedding = found[0] if len(found) == 1 and found[0].ndim == 2 else None
+    return _metadata(weights).get("vocabulary"), embedding
+
+
+def _metadata(weights: str | PathLike[str]) -> dict[str, str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, framework="numpy") as file:
+            return file.metadata() or {}
+    except SafetensorError:
+        return {}
+
+
+def _split_name(path: str) -> tuple[str, str | None]:
+    parted = re.fullmatch(r"(.+\.(?:npz|h5|hdf5)):(.+)", path, re.IGNORECASE | re.DOTALL)
+    if parted is None or os.path.exists(path):
+        return path, None
+    return parted[1], parted[2]
+
+
+def _read_array(file: str, suffix: str, name: str | None) -> Array:
+    with open(file, "rb") as raw:
+        try:
+            if suffix == ".npy":
+                return np.lib.format.read_array(raw, allow_pickle=False)
+            if suffix == ".npz":
+                with np.load(raw, allow_pickle=False) as archive:
+                    return archive[_choose(file, list(archive), name)]
+            return _read_hdf5(file, name)
+        except _ChoiceError as error:
+            raise ValueError(str(error)) from None
+        except Exception as error:  # a broken file can break its reader anywhere
+            what = f"cannot be read as {suffix} ({_line(error)})"
+            raise ValueError(f"{file}: {what}; write a plain array of numbers anew") from error
+
+
+def _read_hdf5(file: str, name: str | None) -> Array:
+    import h5py
+
+    names: list[str] = []
+    with h5py.File(file, "r") as content:
+        content.visititems(
+            lambda n, item: names.append(n) if isinstance(item, h5py.Dataset) else None
+        )
+        return content[_choose(file, names, name and name.strip("/"))][()]
+
+
+class _ChoiceError(Exception):
+    """Which array is meant is open."""
+
+
+def _choose(file: str, names: list[str], name: str | None) -> str:
+    shown = ", ".join(names[:NAMES_SHOWN]) + (" ..." if len(names) > NAMES_SHOWN else "")
+    if name is None and len(names) == 1:
+        return names[0]
+    if name is None:
+        remedy = f"name one as {file}:NAME" if names else "write one array of inputs into it"
+        raise _ChoiceError(
+            f"{file}: holds {len(names)} arrays{': ' * bool(names)}{shown}; {remedy}"
+        )
+    if name not in names:
+        raise _ChoiceError(f"{file}: holds no array {name!r}; give one of: {shown}")
+    return name
+
+
+def _check_array(path: str | PathLike[str], array: Array, m: int) -> Array:
+    array = np.asarray(array)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{path}: has dtype {array.dtype}; the inputs must be real numbers")
+    if array.ndim not in (2, 3):
+        remedy = f"reshape it to (T, {m}) or (B, T, {m})"
+        if array.ndim == 1 and array.dtype.kind in "iu" and m > 1:
+            remedy = f"if these are indices, give (T, {m}): embedding.weight[indices], or one-hot"
+        raise ValueError(f"{path}: has {array.ndim} dimensions, shape {array.shape}; {remedy}")
+    if array.shape[-1] != m:
+        raise ValueError(
+            f"{path}: has width {array.shape[-1]}, shape {array.shape}, but the network reads {m} "
+            f"inputs; give an array (T, {m}) or (B, T, {m})"
+        )
+    if not array.size:
+        raise ValueError(f"{path}: is empty, shape {array.shape}; give at least one step")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        raise ValueError(
+            f"{path}: holds {len(bad)} values that are NaN or infinite, the first at "
+            f"{tuple(map(int, bad[0]))}; mend or cut them"
+        )
+    return array
+
+
+def _read_text(file: str, m: int, vocabulary: str | None, embedding: Array | None) -> Array:
+    if vocabulary is None:
+        raise ValueError(
+            f"{file}: is text, and no vocabulary is known; give --vocabulary FILE (vocabulary=), "
+            "the characters in the order of their indices"
+        )
+    rows = _character_inputs(file, m, vocabulary, embedding)
+    text = _decode(file, keep_returns="\r" in vocabulary)
+    if not text:
+        raise ValueError(f"{file}: is empty; give at least one character")
+    unknown = sorted(set(text) - set(vocabulary), key=text.index)
+    if unknown:
+        named = ", ".join(map(repr, unknown[:NAMES_SHOWN]))
+        raise ValueError(
+            f"{file}: has {len(unknown)} characters that the vocabulary of {len(vocabulary)} has "
+            f"not: {named}, first at position {text.index(unknown[0])}; replace or remove them"
+        )
+    index = {character: i for i, character in enumerate(vocabulary)}
+    return rows[[index[character] for character in text]]
+
+
+def _character_inputs(file: str, m: int, vocabulary: str, embedding: Array | None) -> Array:
+    """Return the input of each character of the vocabulary (V, m)."""
+    V = len(vocabulary)
+    if embedding is not None and np.shape(embedding) == (V, m):
+        return np.asarray(embedding, dtype=np.float64)
+    if m == V:
+        return np.eye(V)
+    found = "no embedding" if embedding is None else f"an embedding {np.shape(embedding)}"
+    raise ValueError(
+        f"{file}: the vocabulary has {V} characters, but the network reads {m} inputs, and the "
+        f"weights hold {found}; give a vocabulary of {m} for one-hot inputs, an {EMBEDDING} "
+        f"({V}, {m}) in the weights, or the inputs as an array"
+    )
+
+
+def _decode(path: str | PathLike[str], *, keep_returns: bool) -> str:
+    try:
+        with open(path, encoding="utf-8", newline="" if keep_returns else None) as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}); convert it"
+        ) from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

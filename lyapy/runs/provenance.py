@@ -1,0 +1,65 @@
+"""Where a result comes from: versions, machine, digests."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import platform
+import shlex
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..networks.network import Network
+
+__all__ = ["array_digest", "describe_origin"]
+
+PACKAGES = ("lyapy", "numpy", "scipy", "numba", "h5py")
+
+
+def array_digest(array: Array) -> str:
+    """Return the SHA-256 of an array's shape, type and values."""
+    hasher = hashlib.sha256(repr((array.shape, array.dtype.str)).encode())
+    hasher.update(np.ascontiguousarray(array).data)
+    return hasher.hexdigest()
+
+
+def describe_origin(network: Network) -> dict[str, Any]:
+    """Return what a result file tells of the network, the program and the machine."""
+    return {
+        "network": repr(network),
+        "network_origin": network.origin,
+        "network_sha256": network.digest(),
+        "assumptions": list(network.assumptions),
+        "versions": installed_versions() | {"python": platform.python_version()},
+        "machine": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "command": shlex.join(sys.argv),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of the packages that numbers depend on."""
+    return {name: _version(name) for name in PACKAGES}
+
+
+@cache
+def processor() -> str:
+    """Return the processor's name."""
+    # the compiled engine and BLAS choose their instructions by it
+    from llvmlite.binding import get_host_cpu_name
+
+    return str(get_host_cpu_name())
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

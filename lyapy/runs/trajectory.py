@@ -1,0 +1,164 @@
+"""One trajectory: forward pass and tangent engine alternate over chunks of time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..arrays import Array
+from ..networks.forward import Chunk, forward_chunk
+from ..networks.network import Network, Part
+from .block import Engine, Follower, PartResult
+from .recorder import Recorder
+from .schedule import Schedule
+
+__all__ = ["Trajectory", "TrajectoryResult"]
+
+
+class TrajectoryResult(NamedTuple):
+    """Final state (D,), and what was found for each part of the network."""
+
+    state: Array
+    parts: list[PartResult]
+
+
+class Trajectory:
+    """A trajectory and the deviation vectors along it, on their way through time.
+
+    Parameters
+    ----------
+    network : Network
+    parts : sequence of Part
+    inputs : array (transient + steps, m)
+    state : array (D,)
+    frames : sequence of array (k, D of the part)
+        Orthonormal rows, for each part.
+    schedule : Schedule
+    engine : Engine
+    by_lu : bool
+        Compare the sum rule by LU for cells without a closed form of log|det J|.
+
+    Attributes
+    ----------
+    position : int
+        Steps done.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        parts: Sequence[Part],
+        inputs: Array,
+        state: Array,
+        frames: Sequence[Array],
+        schedule: Schedule,
+        engine: Engine,
+        by_lu: bool,
+    ) -> None:
+        self.network = network
+        self.inputs = inputs
+        self.state = state
+        self.schedule = schedule
+        self.engine = engine
+        pairs = zip(parts, frames, strict=True)
+        self.followers = [Follower(part, frame, schedule, engine, by_lu) for part, frame in pairs]
+        self.recorder = Recorder(schedule.recording, schedule.steps, self.followers)
+        self.position = 0
+        self._chunks = schedule.chunks(0)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.position == self.schedule.total
+
+    @property
+    def rows_done(self) -> int:
+        """Rows of the history that are complete."""
+        return self.schedule.rows_done(self.position)
+
+    def advance(self) -> int:
+        """Move through one chunk and return its steps.
+
+        Raises
+        ------
+        FloatingPointError
+            If a state or a norm is not finite.
+        """
+        start, stop = next(self._chunks)
+        chunk = forward_chunk(
+            self.network, self.inputs[start:stop], self.state, self.engine.run_layer
+        )
+        _check_states(chunk, start)
+        tiles = [follower.advance(chunk.coefficients, start) for follower in self.followers]
+        self.finish(stop, chunk.states, tiles)
+        return stop - start
+
+    def finish(self, stop: int, states: Array, tiles: Sequence[Array]) -> None:
+        """Go on to step ``stop``, with what the chunk up to it has come to.
+
+        Parameters
+        ----------
+        states : array (T, D)
+            After each step.
+        tiles : sequence of array (tiles, k)
+            Growth, for each part.
+        """
+        if self.schedule.recording.kinds:
+            if self.position >= self.schedule.transient:
+                self.recorder.add(states, tiles)
+            else:
+                self.recorder.start()
+        self.state = states[-1]
+        self.position = stop
+
+    def history(self, first: int, last: int) -> Array:
+        """Return rows of the history (last − first, K), the parts side by side."""
+        return np.concatenate([f.growth[first:last] for f in self.followers], axis=1)
+
+    def save(self) -> dict[str, Any]:
+        """Return a copy of all that is needed to go on, but for complete rows."""
+        row = self.rows_done
+        return {
+            "position": self.position,
+            "state": self.state.copy(),
+            "parts": {str(i): follower.save(row) for i, follower in enumerate(self.followers)},
+            "recorder": self.recorder.save(),
+        }
+
+    def restore(self, saved: dict[str, Any], history: Array) -> None:
+        """Go on from what `save` returned; the rest of the run is the same to the last bit.
+
+        Parameters
+        ----------
+        saved : dict
+        history : array (rows, K)
+            The rows that were complete.
+        """
+        self.position = saved["position"]
+        self.state = saved["state"]
+        self._chunks = self.schedule.chunks(self.position)
+        widths = np.cumsum([f.growth.shape[1] for f in self.followers])[:-1]
+        pieces = np.split(history, widths, axis=1)
+        for i, (follower, piece) in enumerate(zip(self.followers, pieces, strict=True)):
+            follower.restore(saved["parts"][str(i)], piece)
+        self.recorder.restore(saved["recorder"])
+
+    def extend(self, schedule: Schedule) -> None:
+        """Go on to the end of a longer schedule, whose chunks begin with those of this one."""
+        self.schedule = schedule
+        self._chunks = schedule.chunks(self.position)
+        for follower in self.followers:
+            follower.extend(schedule)
+
+    def result(self) -> TrajectoryResult:
+        """Return what was found; the trajectory is finished, but can be extended."""
+        return TrajectoryResult(self.state, [follower.result() for follower in self.followers])
+
+
+def _check_states(chunk: Chunk, start: int) -> None:
+    finite = np.isfinite(chunk.states).all(axis=-1)
+    if not finite.all():
+        step = start + int(finite.argmin())
+        raise FloatingPointError(f"the state is not finite after step {step}: it diverges")

@@ -1,0 +1,163 @@
+"""Numbers derived from a spectrum."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..arrays import Array
+
+if TYPE_CHECKING:
+    from .spectrum import Spectrum
+
+__all__ = [
+    "Measure",
+    "entropy_rate",
+    "kaplan_yorke_dimension",
+    "kaplan_yorke_slopes",
+    "measures_of",
+    "participation_ratio",
+]
+
+
+class Measure(NamedTuple):
+    """A number derived from a spectrum.
+
+    Attributes
+    ----------
+    value : float
+    standard_error : float
+        NaN where it is not known.
+    status : str
+        ``computed``; ``upper bound`` where exponents enter that are upper bounds; ``dead`` (−∞);
+        ``not reached`` by the exponents computed, or ``does not apply`` (NaN).
+    """
+
+    value: float
+    standard_error: float
+    status: str
+
+
+def kaplan_yorke_dimension(exponents: Array, state_size: int) -> float:
+    """Return the Kaplan–Yorke dimension j + (λ₁ + … + λ_j) / |λ_{j+1}|.
+
+    j is the largest number of leading exponents with a sum that is not negative.
+
+    Parameters
+    ----------
+    exponents : array (k,), descending
+    state_size : int
+        D. Where all D exponents have a sum ≥ 0, the dimension is D.
+
+    Returns
+    -------
+    float
+        NaN where the k < D exponents given do not reach the crossing.
+
+    References
+    ----------
+    J. L. Kaplan, J. A. Yorke, Lecture Notes in Mathematics 730 (1979) 204.
+    """
+    sums = np.cumsum(exponents)
+    negative = np.flatnonzero(sums < 0.0)
+    if not len(negative):
+        return float(state_size) if len(exponents) == state_size else math.nan
+    j = int(negative[0])
+    return j + float(sums[j - 1] / -exponents[j]) if j else 0.0
+
+
+def entropy_rate(exponents: Array, state_size: int) -> float:
+    """Return the sum of the positive exponents, in nats per step.
+
+    It is an upper bound of the Kolmogorov–Sinai entropy (Ruelle 1978).
+
+    Parameters
+    ----------
+    exponents : array (k,)
+    state_size : int
+        D.
+
+    Returns
+    -------
+    float
+        NaN where all k < D exponents given are positive, so that more may follow.
+    """
+    if len(exponents) < state_size and np.all(exponents > 0.0):
+        return math.nan
+    return float(np.sum(exponents[exponents > 0.0]))
+
+
+def kaplan_yorke_slopes(exponents: Array) -> Array:
+    """Return the derivatives (j + 1,) of the Kaplan–Yorke dimension by the leading exponents.
+
+    Empty where the dimension is 0 or all of them, which a small change leaves as it is.
+
+    Parameters
+    ----------
+    exponents : array (k,), descending
+    """
+    sums = np.cumsum(exponents)
+    negative = np.flatnonzero(sums < 0.0)
+    if not len(negative) or not negative[0]:
+        return np.zeros(0)
+    j = int(negative[0])
+    last = -float(exponents[j])
+    return np.append(np.full(j, 1.0 / last), sums[j - 1] / last**2)
+
+
+def participation_ratio(frame: Array) -> Array:
+    """Return for each deviation vector (..., D) the number of coordinates that it occupies.
+
+    (Σ v²)² / Σ v⁴: 1 for a vector along one coordinate, D for one spread evenly over all.
+
+    Parameters
+    ----------
+    frame : array (..., D)
+
+    Returns
+    -------
+    array (...)
+    """
+    squares = np.square(frame)
+    return np.asarray(np.sum(squares, axis=-1) ** 2 / np.sum(squares**2, axis=-1))
+
+
+def measures_of(spectrum: Spectrum) -> dict[str, Measure]:
+    """Return the numbers derived from a spectrum with their standard errors.
+
+    A measure changes by a weighted sum of small changes of the exponents; its error is that of
+    this sum, so that errors of different exponents may cancel.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+
+    Returns
+    -------
+    dict
+        ``mean``, ``kaplan_yorke_dimension``, ``entropy_rate`` and ``sum_rule_residual``.
+    """
+    exponents = spectrum.exponents
+    k, positive = len(exponents), np.count_nonzero(exponents > 0.0)
+    dimension, residual = spectrum.kaplan_yorke_dimension, spectrum.sum_rule_residual
+
+    def measure(value: float, slopes: Array, otherwise: str) -> Measure:
+        """Return the measure that changes by ``slopes`` with the leading exponents."""
+        if not math.isfinite(value):
+            return Measure(value, math.nan, otherwise)
+        used = np.flatnonzero(slopes)
+        error = 0.0
+        if len(used):
+            series = spectrum.growth[:, :, spectrum.order[used]] @ slopes[used]
+            error = float(spectrum.uncertainty_of(series[:, :, None]).standard_error[0])
+        sure = not spectrum.bounded[: len(slopes)].any()
+        return Measure(value, error, "computed" if sure else "upper bound")
+
+    return {
+        "mean": measure(spectrum.mean, np.full(k, 1.0 / k), "dead"),
+        "kaplan_yorke_dimension": measure(dimension, kaplan_yorke_slopes(exponents), "not reached"),
+        "entropy_rate": measure(spectrum.entropy_rate, np.ones(positive), "not reached"),
+        "sum_rule_residual": measure(residual, np.zeros(0), "does not apply"),
+    }

@@ -1,0 +1,206 @@
+"""Whether a spectrum can be relied on, as data, with advice."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..arrays import Array
+from ..tangent.state import RESOLVED
+
+if TYPE_CHECKING:
+    from .spectrum import Spectrum
+
+__all__ = ["Status", "status_of", "target_reached"]
+
+FAILED = "failed check"
+CONVERGED = "converged"
+NOT_CONVERGED = "not converged"
+INTERRUPTED = "interrupted"
+UNRESOLVED = "unresolved tail"
+
+# autocorrelation times in a run below which block averages promise too small an error
+LEAST_TIMES = 50
+# steps, with the transient, below which deviation vectors may not have found their directions
+LEAST_STEPS = 64
+# the frame's error in roots of the tolerance, of which a block of rows is admitted one
+FRAME_ROOTS = 100.0
+# probability that a run without a drift is said to have one
+FALSE_ALARM = 0.01
+
+
+class Status(NamedTuple):
+    """What a run came to.
+
+    Attributes
+    ----------
+    code : str
+        ``converged``, ``not converged``, ``interrupted``, ``unresolved tail`` or
+        ``failed check``.
+    advice : str
+        What was found and what to do about it, a sentence for each finding; empty where there
+        is nothing to do.
+    """
+
+    code: str
+    advice: str
+
+
+def status_of(spectrum: Spectrum) -> Status:
+    """Return whether a spectrum can be relied on.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+
+    Returns
+    -------
+    Status
+        ``failed check`` where the run contradicts itself: growth that the norms of the Jacobians
+        do not allow, a frame that is not orthonormal, or a sum of exponents that is not the mean
+        log|det J|; ``interrupted`` where fewer steps than wanted were counted; ``not converged``
+        where the standard errors are not known or miss the target, the run is shorter than 64
+        steps or 50 autocorrelation times, or the exponents drift; ``unresolved tail`` where
+        float64 does not resolve all of them; else ``converged``. The first that applies is the
+        code, and all findings are in the advice.
+    """
+    found = [
+        (FAILED, _failed(spectrum)),
+        (INTERRUPTED, _interrupted(spectrum)),
+        (NOT_CONVERGED, _not_converged(spectrum)),
+        (UNRESOLVED, _unresolved(spectrum)),
+    ]
+    told = [(code, advice) for code, advice in found if advice]
+    if not told:
+        return Status(CONVERGED, "")
+    return Status(told[0][0], " ".join(advice for _, advice in told))
+
+
+def target_reached(spectrum: Spectrum, target: float) -> bool:
+    """Return whether all standard errors are known, to be relied on, and within the target."""
+    living = np.isfinite(spectrum.exponents)
+    error = spectrum.standard_error[living]
+    return not living.any() or bool(np.all(error <= target) and not _short(spectrum, living))
+
+
+def _failed(spectrum: Spectrum) -> str:
+    tolerance = spectrum.settings["tolerance"]
+    checks = (
+        (
+            "growth passes the bounds by the norms of the Jacobians, in nats per step,",
+            float(spectrum.norm_excess.max()),
+            RESOLVED * tolerance,
+        ),
+        (
+            "rows of the last frame are not orthonormal",
+            float(spectrum.frame_error.max()),
+            FRAME_ROOTS * math.sqrt(tolerance),
+        ),
+        (
+            "the sum of the exponents is not the mean log|det J|, for each in nats per step,",
+            # what rounding is known to have cost is no contradiction
+            spectrum.sum_rule_residual if spectrum.resolved.all() else 0.0,
+            RESOLVED * tolerance,
+        ),
+    )
+    failed = [f"{what} by {found:.2g}" for what, found, allowed in checks if found > allowed]
+    if not failed:
+        return ""
+    remedy = (
+        "Compute it with backend='numpy'; where that agrees with itself, the fault is the "
+        "engine's: report it."
+        if spectrum.settings["interval"] == "auto"
+        else "Give interval='auto'."
+    )
+    return f"The run contradicts itself: {'; '.join(failed)}. Do not use it. {remedy}"
+
+
+def _interrupted(spectrum: Spectrum) -> str:
+    if not spectrum.settings.get("interrupted"):
+        return ""
+    return f"The run was interrupted after {spectrum.steps} counted steps: run it again to go on."
+
+
+def _unresolved(spectrum: Spectrum) -> str:
+    missing = int(np.count_nonzero(spectrum.bounded))
+    if not missing:
+        return ""
+    first = int(np.flatnonzero(spectrum.bounded)[0]) + 1
+    return (
+        f"{missing} of {len(spectrum.exponents)} exponents, from the {first}. on, are upper "
+        "bounds: float64 does not resolve them, and more steps do not help. interval='auto' "
+        "resolves the most; k= leaves them out."
+    )
+
+
+def _not_converged(spectrum: Spectrum) -> str:
+    living = np.isfinite(spectrum.exponents)
+    if not living.any():
+        return ""
+    error = spectrum.standard_error[living]
+    if np.isnan(error).any():
+        return (
+            f"Standard errors are not known: one trajectory of {spectrum.steps} steps is too short "
+            "for block averages. Give more steps or trajectories."
+        )
+    target = spectrum.settings.get("until")
+    if target and error.max() > target[0]:
+        return (
+            f"The largest standard error is {error.max():.2g}, the target was {target[0]:.2g}. "
+            f"About {_steps_for(spectrum, error.max() / target[0])} steps would reach it."
+        )
+    seen = spectrum.transient + spectrum.steps
+    if seen < LEAST_STEPS:
+        return (
+            f"Each trajectory has {seen} steps: too few for deviation vectors to find their "
+            "directions, and for a drift to be seen. Give more steps, or a longer transient."
+        )
+    short = _short(spectrum, living)
+    if short:
+        return short
+    drifting = int(np.count_nonzero(_drifts(spectrum, living)))
+    if drifting:
+        return (
+            f"{drifting} exponents drift from the first quarter of the run to its second half by "
+            "more than their errors allow. Give a longer transient."
+        )
+    return ""
+
+
+def _short(spectrum: Spectrum, living: Array) -> str:
+    longest = float(spectrum.uncertainty.correlation_time[living].max())
+    # half a row stands for growth without correlation between rows
+    seen = longest - 0.5 * int(spectrum.growth_steps[0])
+    if len(spectrum.growth) > 1 or spectrum.steps >= LEAST_TIMES * seen:
+        return ""
+    return (
+        f"The run is {spectrum.steps / longest:.0f} autocorrelation times long ({longest:.0f} "
+        f"steps each), and standard errors may be too small below {LEAST_TIMES}. Give more "
+        "steps, or several trajectories."
+    )
+
+
+def _steps_for(spectrum: Spectrum, factor: float) -> str:
+    return f"{spectrum.steps * factor**2:.1g}"
+
+
+def _drifts(spectrum: Spectrum, living: Array) -> Array:
+    """Return for each living exponent whether its growth drifts (Geweke 1992)."""
+    ends = spectrum.growth_steps
+    quarter, half = np.searchsorted(ends, (0.25 * ends[-1], 0.5 * ends[-1]))
+    if len(ends) < 8:
+        return np.zeros(int(living.sum()), bool)
+    sums = np.cumsum(spectrum.growth.mean(axis=0)[:, spectrum.order[living]], axis=0)
+    first = sums[quarter] / ends[quarter]
+    second = (sums[-1] - sums[half]) / (ends[-1] - ends[half])
+    # errors of the means over parts of the run, from that over all of it
+    part = ends[-1] / ends[quarter] + ends[-1] / (ends[-1] - ends[half])
+    error, freedom, _ = (values[living] for values in spectrum.uncertainty)
+    from scipy.special import stdtrit
+
+    allowed = stdtrit(freedom, 1.0 - 0.5 * FALSE_ALARM / len(first))
+    drift = np.abs(first - second) / spectrum.dt
+    rounding = spectrum.settings["tolerance"] / spectrum.dt
+    return np.asarray(drift > allowed * error * np.sqrt(part) + rounding)

@@ -1,0 +1,111 @@
+"""The CPU engine: forward pass and tangent kernel compiled by Numba."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...arrays import Array
+from ...networks.program import Program
+from ..interval import Control
+from ..state import Carry
+from .layers import layer_forward
+from .plan import make_plan
+from .products import SCRATCH, aligned, row_stride
+from .qr import workspace
+from .tiles_loop import Memory, advance_frame
+
+__all__ = ["CompiledTangent", "layer_forward"]
+
+# from here on BLAS, which blocks its products for the caches, is the faster; measured
+LARGE_STATE = 1000
+LARGE_FRAME = 200
+
+
+class CompiledTangent:
+    """The tangent kernel with the tables and workspaces of one trajectory.
+
+    Parameters
+    ----------
+    program : Program
+    vectors : int
+        Largest number of deviation vectors.
+    blas : bool
+        Leave all products to BLAS, which can use several threads.
+    """
+
+    def __init__(self, program: Program, vectors: int, blas: bool = False) -> None:
+        self.program = program
+        large = program.state_size >= LARGE_STATE and vectors >= LARGE_FRAME
+        self.plan = make_plan(program, blas or large)
+        self.columns = program.state_size
+        self.stride = row_stride(program.width)
+        self.frames = aligned(3 * vectors * self.stride)
+        merged = aligned(self.plan.merged_size)
+        scratch, projections = aligned(SCRATCH), workspace(vectors)
+        self.memory = Memory(self.frames, merged, scratch, projections)
+
+    def advance(
+        self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
+    ) -> Array:
+        """Move the frame through a chunk of time, as `ArrayTangent.advance` does."""
+        rows = np.arange(len(carry.frame))
+        growth = np.where(rows < alive[:, None], 0.0, -np.inf)
+        start = 0
+        while start < len(coefficients):
+            if not (control.graded or carry.tilted(control)):
+                start = self._run(coefficients, start, ends, alive, carry, control, growth)
+            if start < len(coefficients):
+                tile = int(np.searchsorted(ends, start, side="right"))
+                self._step_alone(coefficients[start], carry, control, growth[tile, : alive[tile]])
+                start += 1
+            if np.isnan(growth).any():
+                break
+        return growth
+
+    def _run(
+        self,
+        coefficients: Array,
+        start: int,
+        ends: Array,
+        alive: Array,
+        carry: Carry,
+        control: Control,
+        growth: Array,
+    ) -> int:
+        """Run the kernel from step ``start`` on; return the step before which it stops."""
+        k = len(carry.frame)
+        frames = self.frames[: 3 * k * self.stride].reshape(3, k, self.stride)
+        frames[0, :, : self.columns] = carry.frame
+        at, start, carry.rate, intervals, rejections, spread = advance_frame(
+            self.plan,
+            coefficients,
+            start,
+            ends,
+            alive,
+            self.memory._replace(frames=frames),
+            self.columns,
+            control.limit,
+            control.alone,
+            control.fixed,
+            carry.rate,
+            carry.error,
+            carry.since,
+            carry.noise,
+            growth,
+        )
+        carry.frame[...] = frames[at, :, : self.columns]
+        carry.intervals += intervals
+        carry.rejections += rejections
+        carry.largest_spread = max(carry.largest_spread, spread)
+        return int(start)
+
+    def _step_alone(
+        self, coefficients: Array, carry: Carry, control: Control, growth: Array
+    ) -> None:
+        """Take a step at which the kernel stopped: a graded one, or one that overflows."""
+        rows = len(growth)
+        if control.fixed > 1 or not np.isfinite(carry.frame[:rows]).all():
+            growth[:] = np.nan
+            return
+        spread = 2.0 * control.limit
+        growth += carry.take_graded_step(self.program, coefficients, rows, spread, control)

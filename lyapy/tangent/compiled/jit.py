@@ -1,0 +1,100 @@
+"""The one way in which lyapy compiles: cached on disk, never stale, never fatal."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.extending import register_jitable
+
+logger = logging.getLogger("lyapy")
+
+__all__ = ["compiled", "inlined", "sources_digest", "vectorized"]
+
+inlined = register_jitable(error_model="numpy")
+
+# In these, sums may be reassociated, so that they vectorize; NaN and infinities keep their
+# meaning. The order of a sum is still fixed by its length alone.
+vectorized = register_jitable(error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+
+
+# folders of the package whose functions compiled code may inline
+COMPILED = ("cells", "tangent")
+
+
+@cache
+def sources_digest(*extra: str) -> str:
+    """Return a hash of the sources that compiled code may inline, ``extra`` files among them."""
+    package = Path(__file__).parents[2]
+    hasher = hashlib.sha256()
+    files = [p for folder in COMPILED for p in sorted((package / folder).rglob("*.py"))]
+    files += map(Path, extra)
+    for path in files:
+        hasher.update(path.read_bytes())
+    return hasher.hexdigest()
+
+
+def compiled(function: Callable[..., Any], *sources: str) -> Callable[..., Any]:
+    """Compile ``function`` without the GIL; cache it on disk where that is possible.
+
+    Numba's cache looks at the file of the compiled function alone, and processes that add to
+    the same index at the same time can mix up its entries. With the hash of all sources in
+    its name, each version of a function has an index of its own, with one entry.
+
+    Parameters
+    ----------
+    sources : str
+        Files outside the package whose functions are inlined.
+    """
+    function.__qualname__ = f"{function.__qualname__}.{sources_digest(*sources)[:16]}"
+    jit = numba.njit(nogil=True, error_model="numpy")
+    plain = cached = jit(function)
+    try:
+        cached = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+    except RuntimeError as error:
+        _warn(error)
+
+    announced = False
+    lock = threading.Lock()
+
+    def call(*args: Any) -> Any:
+        nonlocal cached, announced
+        with lock:
+            if not announced:
+                announced = True
+                _announce(cached, function.__qualname__)
+        try:
+            return cached(*args)
+        except Exception as error:
+            # a damaged cache raises whatever its damaged part happens to; the compiled code
+            # itself raises nothing
+            if cached is plain:
+                raise
+            _warn(error)
+            cached = plain
+            return cached(*args)
+
+    return call
+
+
+def _announce(dispatcher: Any, name: str) -> None:
+    """Log that ``name`` is compiled now, unless it is on the disk."""
+    folder = dispatcher.stats.cache_path
+    if folder is None or not any(Path(folder).glob(f"*{name}*.nbi")):
+        logger.info("compiling %s, once; it is kept in %s", name.rpartition(".")[0], folder)
+
+
+def _warn(error: Exception) -> None:
+    warnings.warn(
+        f"compiled code cannot be kept on disk ({error}); every process compiles anew. "
+        "Set NUMBA_CACHE_DIR to a writable folder to mend it",
+        RuntimeWarning,
+        stacklevel=4,
+    )

@@ -1,0 +1,112 @@
+"""ONNX files: constant tensors, and the recurrent nodes with their attributes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from math import prod
+from typing import Any, BinaryIO
+
+from numpy.typing import NDArray
+
+from lyapy.weights.formats.bounds import unpacked_limit
+from lyapy.weights.formats.refusal import ANEW, CONVERT, RefusedError
+
+__all__ = ["read"]
+
+_RECURRENT = ("RNN", "GRU", "LSTM")
+_DEPTH_LIMIT = 20
+_RANK_LIMIT = 32
+# Of a protobuf message.
+_SIZE_LIMIT = 2 << 30
+# float, uint8, int8, uint16, int16, int32, int64, bool, float16, double, bfloat16
+_TYPES = {1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 16}
+
+
+def read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Read the constants, and under ``onnx_nodes`` the recurrent nodes as JSON.
+
+    Parameters
+    ----------
+    file
+        The file, open for reading.
+    """
+    try:
+        import onnx
+        from onnx import helper, numpy_helper
+    except ImportError:
+        raise RefusedError(
+            "is an ONNX file and needs the package onnx", "pip install 'lyapy[onnx]'"
+        ) from None
+    size = os.fstat(file.fileno()).st_size
+    if size > _SIZE_LIMIT:
+        raise RefusedError(f"has {size} bytes, more than an ONNX file can have", CONVERT)
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(file.read())
+    except Exception as error:  # protobuf's DecodeError, whose module has no types
+        raise RefusedError(f"is a damaged ONNX file ({error})") from None
+    tensors: dict[str, Any] = {}
+    nodes = []
+    for graph in _graphs(model.graph, 0):
+        tensors |= {tensor.name: tensor for tensor in graph.initializer}
+        for node in graph.node:
+            attributes = {a.name: a for a in node.attribute}
+            if node.op_type == "Constant" and "value" in attributes and node.output:
+                tensors[node.output[0]] = attributes["value"].t
+            if node.op_type == "Identity" and node.input and node.input[0] in tensors:
+                tensors[node.output[0]] = tensors[node.input[0]]
+            if node.op_type in _RECURRENT and node.domain in ("", "ai.onnx"):
+                nodes.append(
+                    _node(node, {k: helper.get_attribute_value(a) for k, a in attributes.items()})
+                )
+    arrays: dict[str, NDArray[Any]] = {}
+    # a tensor under several names is decoded once
+    decoded: dict[int, NDArray[Any]] = {}
+    total = 0
+    for name, tensor in tensors.items():
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+            raise RefusedError(
+                f"keeps {name!r} in another file, not opened",
+                "save it with its weights inside: torch.onnx.export(..., external_data=False)",
+            )
+        if tensor.data_type not in _TYPES or not name:
+            continue
+        if id(tensor) not in decoded:
+            itemsize = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+            dims = tuple(tensor.dims)
+            total += prod(dims[:_RANK_LIMIT]) * itemsize
+            if min(dims, default=0) < 0 or len(dims) > _RANK_LIMIT or total > unpacked_limit(size):
+                raise RefusedError(f"of {size} bytes declares {dims} for {name!r}", ANEW)
+            decoded[id(tensor)] = numpy_helper.to_array(tensor).copy()
+        arrays[name] = decoded[id(tensor)]
+    return arrays, {"onnx_nodes": json.dumps(nodes)}
+
+
+def _graphs(graph: Any, depth: int) -> Iterator[Any]:
+    if depth > _DEPTH_LIMIT:
+        raise RefusedError("nests its graphs too deep", CONVERT)
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _graphs(inner, depth + 1)
+
+
+def _node(node: Any, attributes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "op": node.op_type,
+        "name": node.name or next(iter(node.output), ""),
+        "inputs": list(node.input),
+        "attributes": {name: _plain(value) for name, value in attributes.items()},
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, int | float | str):
+        return value
+    # graphs and tensors are none of the attributes that recurrent nodes have
+    return [_plain(v) for v in value] if hasattr(value, "__iter__") else str(type(value))

@@ -1,0 +1,44 @@
+"""Zip archives whose directory does not promise what the file cannot hold."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from typing import BinaryIO
+
+from lyapy.weights.formats.bounds import unpacked_limit
+from lyapy.weights.formats.refusal import CONVERT, RefusedError
+
+__all__ = ["open_archive"]
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def open_archive(file: BinaryIO) -> zipfile.ZipFile:
+    """Open an archive and check its directory against the file's size.
+
+    Parameters
+    ----------
+    file
+        The file, open for reading.
+    """
+    size = os.fstat(file.fileno()).st_size
+    try:
+        archive = zipfile.ZipFile(file)
+    except zipfile.BadZipFile as error:
+        raise RefusedError(f"is a truncated or damaged zip archive ({error})") from None
+    members = archive.infolist()
+    if len({member.filename for member in members}) < len(members):
+        raise RefusedError("is a zip archive with two members of one name", CONVERT)
+    if any(member.flag_bits & 1 for member in members):
+        raise RefusedError("is an encrypted zip archive", "decrypt it")
+    for member in members:
+        if member.compress_type not in _METHODS:
+            what = f"compresses {member.filename!r} as neither numpy nor Keras does"
+            raise RefusedError(what, "write it anew with deflate or unpacked")
+    # The first sum also bars members that overlap to be read many times.
+    packed = sum(member.compress_size for member in members)
+    unpacked = sum(member.file_size for member in members)
+    if packed > size or unpacked > unpacked_limit(size):
+        raise RefusedError(f"is a zip archive of {size} bytes that declares {unpacked} unpacked")
+    return archive

@@ -1,0 +1,219 @@
+"""Keras's names, its transposed matrices, its gates i f c o and z r h, and cuDNN's layout.
+
+Keras 2 names weights (``lstm_1/lstm_1/kernel:0``), Keras 3 numbers them
+(``layers/lstm/cell/vars/0``). What the arrays leave open, such as activations, is in the
+model's configuration where the file has one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Array
+from ...cells import GRU, GRUResetBefore
+from ...errors import WeightsError
+from ..formats import Contents
+from .layer import Hints, Layer, Stacks, gate_count, refuse_shape, reordered
+
+__all__ = ["find_layers"]
+
+NAMED = re.compile(r"(?P<group>.+)/recurrent_kernel(?P<tail>:0)?")
+NUMBERED = re.compile(r"(?P<group>(?:.*/)?(?:cell|cells|[a-z_]*_cell(?:_\d+)?)(?:/[^/]+)*?)/vars/1")
+ACTIVATIONS = {"tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu", "linear": "identity"}
+CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
+CLASSES = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU")
+
+
+def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
+    """Return each recurrent layer as a stack of its own, by the name its user gave.
+
+    Raises
+    ------
+    WeightsError
+        If weights do not fit together, or have an activation that is not known.
+    """
+    model = _json(contents.metadata.get("model_config"))
+    configs, numbered = dict(_configs(model)), _numbered(model)
+    version = _version(contents.metadata)
+    layers: dict[str, dict[str, Layer]] = {}
+    for group, names in _groups(contents.arrays):
+        key = _user_name(group, contents.metadata, configs, numbered)
+        layer = _layer(path, contents.arrays, names)
+        layer.direction = _direction(group)
+        _configure(path, layer, configs.get(key), version)
+        layers.setdefault(key, {})[group] = layer
+    found: Stacks = {}
+    for key, groups in layers.items():
+        several = sorted(groups.values(), key=lambda layer: layer.direction, reverse=True)
+        if len({layer.direction for layer in several}) == len(several):
+            found[key] = several
+        else:
+            found |= {f"{group}/": [layer] for group, layer in groups.items()}
+    return found
+
+
+def _groups(arrays: Mapping[str, Array]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the path of each recurrent layer and the names of its kernel, recurrent, bias."""
+    for name in arrays:
+        named, numbered = NAMED.fullmatch(name), NUMBERED.fullmatch(name)
+        if named:
+            group, tail = named["group"], named["tail"] or ""
+            names = [f"{group}/{part}{tail}" for part in ("kernel", "recurrent_kernel", "bias")]
+        elif numbered:
+            group = numbered["group"]
+            names = [f"{group}/vars/{i}" for i in range(3)]
+        else:
+            continue
+        if names[0] in arrays:
+            roles = zip(("kernel", "recurrent", "bias"), names, strict=True)
+            yield group, {role: n for role, n in roles if n in arrays}
+
+
+def _layer(path: str, arrays: Mapping[str, Array], names: Mapping[str, str]) -> Layer:
+    kernel, recurrent = arrays[names["kernel"]], arrays[names["recurrent"]]
+    gates, n = gate_count(path, names["recurrent"], recurrent.shape), recurrent.shape[0]
+    refuse_shape(path, arrays, names["kernel"], (None, gates * n))
+    layer = Layer(0)
+    bias = None
+    if "bias" in names:
+        shapes = {1: [(n,)], 3: [(3 * n,), (2, 3 * n), (6 * n,)], 4: [(4 * n,), (8 * n,)]}[gates]
+        refuse_shape(path, arrays, names["bias"], *shapes)
+        bias = arrays[names["bias"]]
+        if gates == 3:
+            layer.cell = GRUResetBefore.name if bias.shape == (3 * n,) else GRU.name
+    if bias is not None and bias.shape == (2 * gates * n,):
+        layer.activations = {"gate": "sigmoid", "nonlinearity": "tanh"}
+        kernel = _by_gate(kernel, gates, lambda k: k.T.reshape(k.shape, order="F"))
+        recurrent = _by_gate(recurrent, gates, lambda k: k.T)
+        bias = bias.reshape(2, -1)
+    order = {1: "h", 3: "zrh", 4: "ifco"}[gates], {1: "h", 3: "rzh", 4: "ifco"}[gates]
+    layer.put("W", names["kernel"], reordered(kernel.T, *order))
+    layer.put("U", names["recurrent"], reordered(recurrent.T, *order))
+    if bias is not None:
+        outer, inner = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
+        layer.put("b", names["bias"], reordered(outer, *order))
+        layer.put("c", names["bias"], reordered(inner, *order))
+    return layer
+
+
+def _by_gate(stacked: Array, gates: int, change: Callable[[Array], Array]) -> Array:
+    return np.concatenate([change(part) for part in np.split(stacked, gates, axis=1)], axis=1)
+
+
+def _configure(path: str, layer: Layer, config: Mapping[str, Any] | None, version: str) -> None:
+    gates = len(layer.arrays["U"]) // layer.arrays["U"].shape[1]
+    if layer.activations:
+        return
+    if config is None:
+        saved = f"Keras {version}" if version else "Keras"
+        layer.open_gates = f"{saved} keeps activations in the model's configuration, not here"
+        layer.open_reset = gates == 3 and layer.cell is None
+        return
+    if gates == 3 and layer.cell is None:
+        after = config.get("reset_after", False)
+        layer.cell = GRU.name if after else GRUResetBefore.name
+    layer.activations["nonlinearity"] = _activation(path, config, "activation", "tanh", version)
+    if gates > 1:
+        layer.activations["gate"] = _activation(
+            path, config, "recurrent_activation", "sigmoid", version
+        )
+    if config.get("go_backwards"):
+        layer.assumed.append(f"{config.get('name')} reads its input backwards: reverse the inputs")
+
+
+def _activation(path: str, config: Mapping[str, Any], key: str, default: str, version: str) -> str:
+    value = config.get(key, default)
+    value = "linear" if value is None else value
+    if value == "hard_sigmoid":
+        return (
+            "hard-sigmoid"
+            if version.partition(".")[0].isdigit() and int(version.partition(".")[0]) >= 3
+            else "hard-sigmoid-keras2"
+        )
+    if not isinstance(value, str) or value not in ACTIVATIONS:
+        known = ", ".join([*ACTIVATIONS, "hard_sigmoid"])
+        raise WeightsError(
+            path,
+            f"the layer {config.get('name')!r} has the {key} {value!r}",
+            f"only {known} are read",
+        )
+    return ACTIVATIONS[value]
+
+
+def _json(text: str | None) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _configs(found: Any, depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the configurations of recurrent layers by their names and those of their wrappers."""
+    if depth > 60:
+        return
+    if isinstance(found, list):
+        for item in found:
+            yield from _configs(item, depth + 1)
+    elif isinstance(found, dict):
+        config, kind = found.get("config"), str(found.get("class_name"))
+        if isinstance(config, dict) and kind.rpartition(">")[2] in CLASSES:
+            yield str(config.get("name")), config
+        elif isinstance(config, dict):
+            yield from _configs(config, depth + 1)
+            wrapped = config.get("layer") or config.get("cell")
+            if isinstance(wrapped, dict) and isinstance(wrapped.get("config"), dict):
+                yield str(config.get("name")), wrapped["config"]
+            return
+        for value in found.values():
+            yield from _configs(value, depth + 1)
+
+
+def _version(metadata: Mapping[str, str]) -> str:
+    archive = _json(metadata.get("archive_metadata"))
+    said = archive.get("keras_version", "") if isinstance(archive, dict) else ""
+    return metadata.get("keras_version") or metadata.get("model_weights@keras_version") or str(said)
+
+
+def _user_name(
+    group: str,
+    metadata: Mapping[str, str],
+    configs: Mapping[str, Any],
+    numbered: Mapping[str, str],
+) -> str:
+    """Return the name that the user gave to a layer; the outermost that the model knows."""
+    parts = group.removeprefix("model_weights/").split("/")
+    for end in range(len(parts)):
+        name = metadata.get("/".join([*parts[: end + 1], "vars@name"]))
+        if name is not None and (name in configs or not configs):
+            return name
+    if parts[0] in CONTAINERS:
+        return numbered.get(parts[1], parts[1])
+    known = [part for part in parts if part in configs]
+    return known[0] if known else parts[0]
+
+
+def _numbered(model: Any) -> dict[str, str]:
+    """Return the names of a model's layers by those that Keras 3 gives, as in ``lstm_1``."""
+    config = model.get("config") if isinstance(model, dict) else None
+    layers = config.get("layers") if isinstance(config, dict) else None
+    names: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for layer in layers if isinstance(layers, list) else []:
+        if not isinstance(layer, dict) or not isinstance(layer.get("config"), dict):
+            continue
+        kind = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", str(layer.get("class_name")))
+        kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", kind).lower()
+        names[f"{kind}_{counts[kind]}" if counts[kind] else kind] = str(layer["config"].get("name"))
+        counts[kind] += 1
+    return names
+
+
+def _direction(group: str) -> str:
+    parts = group.split("/")
+    return "backward" if any(part.startswith("backward_") for part in parts) else "forward"

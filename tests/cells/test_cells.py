@@ -1,0 +1,324 @@
+"""Each cell by itself: its step, its Jacobian, its determinant, its errors."""
+
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy import cells
+from lyapy.cells import CELLS
+from lyapy.cells.activations import activation, clipped, kind_of
+from lyapy.cells.base import Cell, determinant, log_abs_product
+from lyapy.networks.forward import forward_chunk
+from lyapy.tangent.engine import choose_engine
+from lyapy.weights.frameworks.layer import Hints
+from lyapy.weights.load import network_from_arrays
+from tests.conftest import DERIVED, difference_jacobian
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "torch_cells.npz"
+KINDS = ["rnn_tanh", "rnn_relu", "gru", "lstm", "lstm_proj"]
+CASES = [f"{k}_{n}layer_{b}" for k in KINDS for n in (1, 2, 3) for b in ("bias", "nobias")]
+CLOSED_FORM = [name for name, cell in CELLS.items() if cell.log_abs_det is not Cell.log_abs_det]
+
+
+def named_coefficients(network, state, x):
+    """Return the only cell of ``network`` and the coefficients of one step by name."""
+    values = forward_chunk(network, x[None], state).coefficients[0]
+    (placed,) = network.program.coefficients
+    return network.cells[0], {name: values[c.entries] for name, c in placed.items()}
+
+
+@pytest.mark.parametrize("kind", DERIVED)
+@pytest.mark.parametrize("m", [0, 3])
+def test_jacobian_is_the_derivative_of_the_step(kind, m):
+    network = lyapy.random_network(kind, 5, m, gain=1.5, bias=0.5, seed=3)
+    # not near the kinks of piecewise linear cells
+    rng = np.random.default_rng(5)
+    for _ in range(3):
+        state, x = rng.normal(size=network.state_size), rng.normal(size=m)
+        found = lyapy.jacobian(network, state, x if m else None)
+        np.testing.assert_allclose(found, difference_jacobian(network, state, x), atol=1e-11)
+
+
+@pytest.mark.parametrize("nonlinearity", ["relu", "identity"])
+def test_jacobian_of_the_other_nonlinearities(nonlinearity):
+    network = lyapy.random_network("vanilla", 6, 2, nonlinearity=nonlinearity, bias=1.0, seed=1)
+    state, x = np.random.default_rng(2).normal(size=(2, 6))
+    found = lyapy.jacobian(network, state, x[:2])
+    wanted = difference_jacobian(network, state, x[:2], step=1e-3)
+    np.testing.assert_allclose(found, wanted, atol=1e-11)
+    assert np.any(found.any(axis=1))
+    assert (nonlinearity == "identity") == found.any(axis=1).all()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_torch_computes_the_same(case, backend):
+    with np.load(GOLDEN) as archive:
+        arrays = {n[len(case) + 1 :]: archive[n] for n in archive.files if n.startswith(case + "/")}
+    weights = {n[8:]: a for n, a in arrays.items() if n.startswith("weights/")}
+    nonlinearity = case[4:8] if case.startswith("rnn") else None
+    network = network_from_arrays(case, weights, Hints(nonlinearity=nonlinearity))
+    inputs, state = arrays["inputs"], arrays["initial_state"]
+    states = forward_chunk(network, inputs, state, choose_engine(backend).run_layer).states
+    np.testing.assert_allclose(states, arrays["states"], rtol=1e-13, atol=1e-15)
+    jacobian = lyapy.jacobian(network, states[-2], inputs[-1])
+    np.testing.assert_allclose(jacobian, arrays["jacobian"], rtol=1e-13, atol=1e-14)
+
+
+def test_gru_with_its_reset_before_the_product_by_hand():
+    W, U, b, x, h = (np.random.default_rng(5).normal(size=s) for s in ((9, 2), (9, 3), 9, 2, 3))
+    W_r, W_z, W_n, U_r, U_z, U_n = *np.split(W, 3), *np.split(U, 3)
+    b_r, b_z, b_n = np.split(b, 3)
+    r = 1 / (1 + np.exp(-(W_r @ x + b_r + U_r @ h)))
+    z = 1 / (1 + np.exp(-(W_z @ x + b_z + U_z @ h)))
+    n = np.tanh(W_n @ x + b_n + U_n @ (r * h))
+    network = lyapy.Network([lyapy.GRUResetBefore(W, U, b)])
+    found = forward_chunk(network, x[None], h).states[0]
+    np.testing.assert_allclose(found, (1 - z) * n + z * h, rtol=1e-14)
+    # d(r h) = diag(r) dh + diag(h r (1 − r)) U_r dh
+    inner = np.diag(r) + np.diag(h * r * (1 - r)) @ U_r
+    J = np.diag((1 - z) * (1 - n**2)) @ U_n @ inner
+    J += np.diag(z) + np.diag((h - n) * z * (1 - z)) @ U_z
+    np.testing.assert_allclose(lyapy.jacobian(network, h, x), J, rtol=1e-13, atol=1e-14)
+
+
+ARGUMENTS = np.concatenate(
+    [[1e-300, 1e-9, 1e-3, 0.3466, 18.9, 19.1, 36.8, 300.0], np.arange(1, 51)]
+)
+ARGUMENTS = np.concatenate([-ARGUMENTS, [0.0], ARGUMENTS])
+
+
+def relative_error(found, exact):
+    return max(
+        abs(float((mpmath.mpf(float(f)) - e) / e)) if e else abs(f)
+        for f, e in zip(found, exact, strict=True)
+    )
+
+
+def exactly(function):
+    with mpmath.workdps(320):
+        return [function(mpmath.mpf(float(x))) for x in ARGUMENTS]
+
+
+def test_tanh_is_accurate_in_saturation(backend):
+    n = len(ARGUMENTS)
+    network = lyapy.Network([lyapy.Vanilla(None, np.zeros((n, n)), ARGUMENTS)])
+    run = choose_engine(backend).run_layer
+    value, slope = forward_chunk(network, np.zeros((1, 0)), np.zeros(n), run)
+    assert relative_error(value[0], exactly(mpmath.tanh)) < 1e-15
+    assert relative_error(slope[0], exactly(lambda x: 1 / mpmath.cosh(x) ** 2)) < 1e-15
+
+
+def test_logistic_is_accurate_in_saturation(backend):
+    n = len(ARGUMENTS)
+    biases = np.concatenate([np.zeros(n), ARGUMENTS, np.zeros(2 * n)])
+    network = lyapy.Network([lyapy.LSTM(None, np.zeros((4 * n, n)), biases)])
+    state = np.concatenate([np.zeros(n), np.ones(n)])
+    run = choose_engine(backend).run_layer
+    _, (coefficients,) = forward_chunk(network, np.zeros((1, 0)), state, run)
+    named = network.program.coefficients[0]
+    value, slope = coefficients[named["f"].entries], coefficients[named["p"].entries]
+    assert relative_error(value, exactly(lambda x: 1 / (1 + mpmath.exp(-x)))) < 1e-15
+    wanted = exactly(lambda x: 1 / (1 + mpmath.exp(-x)) / (1 + mpmath.exp(x)))
+    assert relative_error(slope, wanted) < 1e-15
+
+
+@pytest.mark.parametrize(
+    ("name", "kink", "value", "before", "after"),
+    [
+        ("relu", 0.0, 0.0, 0.0, 1.0),
+        ("hard-sigmoid", -3.0, 0.0, 0.0, 1 / 6),
+        ("hard-sigmoid", 3.0, 1.0, 1 / 6, 0.0),
+        ("hard-sigmoid-keras2", -2.5, 0.0, 0.0, 0.2),
+        ("hard-sigmoid-keras2", 2.5, 1.0, 0.2, 0.0),
+    ],
+)
+def test_slopes_at_kinks(name, kink, value, before, after):
+    """As frameworks define them: none at the kink itself."""
+    values, slopes = activation(kink + np.array([-1e-9, 0.0, 1e-9]), kind_of(name))
+    np.testing.assert_allclose(values, value, atol=1.1e-9)
+    np.testing.assert_array_equal(slopes, [before, 0.0, after])
+
+
+@pytest.mark.parametrize("limit", [-0.5, 0.5])
+def test_a_clip_does_not_cut_its_limits(limit):
+    wanted = activation(np.array(limit), 0)
+    assert clipped(np.array(limit), 0, 0.5) == wanted
+    assert clipped(np.array(1.001 * limit), 0, 0.5) == (wanted[0], 0.0)
+
+
+@pytest.mark.parametrize("name", CLOSED_FORM)
+def test_log_abs_det(name):
+    network = lyapy.random_network(name, 7, 2, gain=1.5, bias=0.5, seed=6)
+    rng = np.random.default_rng(7)
+    for _ in range(3):
+        state, x = rng.normal(size=network.state_size), rng.normal(size=2)
+        cell, named = named_coefficients(network, state, x)
+        _, wanted = np.linalg.slogdet(lyapy.jacobian(network, state, x))
+        assert cell.log_abs_det(named) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_no_direction_of_a_generic_network_is_dead(kind):
+    network = lyapy.random_network(kind, 6, 2, bias=0.5, seed=8)
+    state, x = np.random.default_rng(9).normal(size=(2, network.state_size))
+    cell, named = named_coefficients(network, state, x[:2])
+    assert np.max(cell.dead_directions(named)) == 0
+    assert np.linalg.matrix_rank(lyapy.jacobian(network, state, x[:2])) == network.state_size
+
+
+def test_trajectories_side_by_side_are_as_if_alone(kind):
+    """Their states and coefficients, and what is computed of all steps' coefficients at once."""
+    network = lyapy.random_network(kind, 5, 2, gain=1.5, bias=0.5, seed=10)
+    (cell,), D = network.cells, network.state_size
+    rng = np.random.default_rng(11)
+    inputs, start = rng.normal(size=(4, 3, 2)), rng.normal(size=(3, D))
+    (part,) = network.parts(whole=False)
+    together = forward_chunk(network, inputs, start)
+    read = cell.outputs(together.states, cell.drive(inputs))
+    dead, logs = (f(together.coefficients) for f in (part.dead_directions, part.log_abs_det))
+    assert dead.shape == (4, 3)
+    for i in range(3):
+        alone = forward_chunk(network, inputs[:, i], start[i])
+        np.testing.assert_allclose(together.states[:, i], alone.states, rtol=1e-12)
+        np.testing.assert_allclose(together.coefficients[:, i], alone.coefficients, rtol=1e-12)
+        wanted = cell.outputs(alone.states, cell.drive(inputs[:, i]))
+        np.testing.assert_allclose(read[:, i], wanted, rtol=1e-12)
+        for t, values in enumerate(alone.coefficients):
+            assert part.dead_directions(values) == dead[t, i]
+            if logs is not None:
+                assert part.log_abs_det(values) == pytest.approx(logs[t, i], rel=1e-12)
+
+
+def dead(network, state):
+    cell, named = named_coefficients(network, state, np.zeros(network.input_size))
+    rank = np.linalg.matrix_rank(lyapy.jacobian(network, state, np.zeros(network.input_size)))
+    return int(cell.dead_directions(named)), network.state_size - rank
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["vanilla", "independent"])
+def test_dead_directions_of_relu_units(kind, seed):
+    network = lyapy.random_network(kind, 8, 1, nonlinearity="relu", seed=seed)
+    found, nullity = dead(network, np.random.default_rng(seed).normal(size=8))
+    assert found == nullity > 0
+
+
+def test_dead_directions_of_singular_weights():
+    U = np.diag([1.0, 2.0, 0.0, 0.0]) @ np.random.default_rng(1).normal(size=(4, 4))
+    assert dead(lyapy.Network([lyapy.Vanilla(None, U)]), np.ones(4)) == (2, 2)
+    b = np.array([1.0, -1.0, -1.0, -1.0])
+    assert dead(lyapy.Network([lyapy.Vanilla(None, np.zeros((4, 4)), b)]), np.ones(4)) == (4, 4)
+
+
+def test_dead_directions_of_a_state_space():
+    cell = cells.DiagonalStateSpace([0.0, 0.5j, 0.0, 1.0], None, np.ones((1, 4)))
+    assert dead(lyapy.Network([cell]), np.ones(8)) == (4, 4)
+
+
+def test_dead_directions_of_an_lstm():
+    network = lyapy.Network([lyapy.LSTM(None, np.zeros((12, 3)), np.ones(12))])
+    assert dead(network, np.ones(6)) == (3, 3)
+    # where i g + f c = 0 in one unit, its tanh c′ is zero
+    U = np.random.default_rng(2).normal(size=(12, 3))
+    U[6] = 0.0
+    network = lyapy.Network([lyapy.LSTM(None, U)])
+    assert dead(network, np.array([1.0, 1.0, 1.0, 0.0, 1.0, 1.0])) == (1, 1)
+
+
+@pytest.mark.parametrize("size", [1, 999, 1000, 1001, 3007])
+def test_logarithm_of_a_long_product(size):
+    x = np.random.default_rng(12).normal(size=(2, size)) * np.logspace(-300, 300, size)
+    np.testing.assert_allclose(log_abs_product(x), np.log(np.abs(x)).sum(axis=1), rtol=1e-12)
+    x[1, -1] = 0.0
+    assert log_abs_product(x)[1] == -np.inf
+
+
+def test_determinant_of_a_weight():
+    U = np.random.default_rng(13).normal(size=(6, 6))
+    found = determinant(U)
+    assert found.log_abs == pytest.approx(np.linalg.slogdet(U)[1], rel=1e-13)
+    assert found.nullity == 0
+    # an estimate from below, which is exact for two rows
+    assert 0.5 * np.linalg.cond(U, 1) < found.condition <= np.linalg.cond(U, 1)
+    small = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert determinant(small).condition == pytest.approx(np.linalg.cond(small, 1), rel=1e-13)
+    U[4:] = U[:2]
+    found = determinant(U)
+    assert (found.log_abs, found.nullity) == (-np.inf, 2)
+    assert found.condition > 1e15
+    assert determinant(np.zeros((3, 3))) == (-np.inf, 3, np.inf)
+    # far from 1 in size, but not in condition
+    assert determinant(1e-40 * np.eye(3))[1:] == (0, 1.0)
+    assert determinant(np.diag([1.0, 1e-15]))[1:] == (0, pytest.approx(1e15))
+
+
+def matrix(*shape):
+    return np.ones(shape)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: lyapy.Vanilla(None, matrix(3, 2)), r"U has shape \(3, 2\); it must be \(3, 3\)"),
+        (lambda: lyapy.Vanilla(matrix(2, 1), matrix(3, 3)), r"W has shape \(2, 1\).*\(3, any\)"),
+        (lambda: lyapy.Vanilla(matrix(3), matrix(3, 3)), r"W has shape \(3,\)"),
+        (lambda: lyapy.Vanilla(None, matrix(3, 3), matrix(4)), r"b has shape \(4,\).*\(3,\)"),
+        (lambda: lyapy.Vanilla(None, matrix(3, 3), matrix(3, 1)), r"b has shape \(3, 1\)"),
+        (lambda: lyapy.Vanilla(None, matrix(3, 3) * np.nan), "U holds 9 values that are NaN"),
+        (lambda: lyapy.Vanilla(None, matrix(1, 1), [np.inf]), "b holds 1 values.*infinite"),
+        (
+            lambda: lyapy.Vanilla(None, matrix(2, 2), nonlinearity="sine"),
+            "nonlinearity is 'sine'; it must be one of tanh, relu, identity",
+        ),
+        (lambda: lyapy.GRU(None, matrix(4, 2)), "U has 4 rows; a GRU's must be a multiple of 3"),
+        (lambda: lyapy.GRU(None, matrix(6, 3)), r"U has shape \(6, 3\); it must be \(6, 2\)"),
+        (lambda: lyapy.GRU(None, matrix(6, 2), None, matrix(2)), r"c has shape \(2,\).*\(6,\)"),
+        (lambda: lyapy.GRUResetBefore(matrix(2, 6), matrix(6, 2)), r"W has shape \(2, 6\)"),
+        (lambda: lyapy.LSTM(None, matrix(6, 2)), "U has 6 rows; an LSTM's.*multiple of 4"),
+        (lambda: lyapy.LSTM(None, matrix(8, 3)), r"U has shape \(8, 3\); it must be \(8, 2\)"),
+        (lambda: lyapy.LSTM(matrix(8, 1), matrix(8, 2), matrix(2)), r"b has shape \(2,\).*\(8,\)"),
+        (
+            lambda: lyapy.ProjectedLSTM(None, matrix(8, 1), matrix(1, 3)),
+            r"P has shape \(1, 3\); with 2 units it must be \(any, 2\)",
+        ),
+        (
+            lambda: lyapy.ProjectedLSTM(None, matrix(8, 2), matrix(1, 2)),
+            r"U has shape \(8, 2\); it must be \(8, 1\)",
+        ),
+        (lambda: lyapy.Network([]), "cells is empty"),
+        (
+            lambda: lyapy.Network([lyapy.LSTM(None, matrix(8, 2)), lyapy.GRU(None, matrix(3, 1))]),
+            "layer 1 reads 0 inputs, but layer 0 has 2 outputs",
+        ),
+    ],
+)
+def test_constructors_name_what_is_wrong(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_what_sets_some_cells_apart():
+    """Above all from DERIVED, whose Jacobians are tried against the derivative."""
+    assert [name for name, cell in CELLS.items() if cell.surrogate] == ["spiking-surrogate"]
+    assert [n for n, cell in CELLS.items() if cell.decoupled] == ["independent", "state-space"]
+    assert not any(cell.plain for cell in CELLS.values())
+
+
+def test_weights_are_copied_into_float64():
+    U = np.eye(2, dtype=np.float32)
+    network = lyapy.Network([lyapy.Vanilla(None, U)])
+    before = network.digest()
+    assert network.cells[0].weights.U.dtype == np.float64
+    assert before != lyapy.Network([lyapy.Vanilla(None, 2 * U)]).digest()
+    assert before == lyapy.Network([lyapy.Vanilla(None, np.eye(2))]).digest()
+
+
+def test_drive_does_not_depend_on_how_time_is_cut(kind):
+    (cell,) = lyapy.random_network(kind, 37, 53, bias=0.5, seed=1).cells
+    x = np.random.default_rng(2).normal(size=(150, 53))
+    whole = cell.drive(x)
+    np.testing.assert_allclose(whole, x @ cell.W.T + cell.b, rtol=1e-12, atol=1e-12)
+    for length in (1, 2, 3, 5, 17, 63, 64, 65, 149):
+        np.testing.assert_array_equal(cell.drive(x[:length]), whole[:length])

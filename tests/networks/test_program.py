@@ -1,0 +1,223 @@
+"""The tangent step as a linear program: its text, and the programs of stacks."""
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy import lyapunov_spectrum, spectrum_of_jacobians
+from lyapy.cells import Cell
+from lyapy.cells.given_jacobian import GivenJacobian
+from lyapy.networks.apply import tangent_step
+from lyapy.networks.forward import forward_chunk
+from lyapy.networks.program import parse_program, stack_programs
+from tests.conftest import DERIVED, difference_jacobian, mixed_stack, orbit_jacobians
+
+STACKS = [
+    tuple(DERIVED[(i + step * j) % len(DERIVED)] for j in range(3))
+    for i in range(len(DERIVED))
+    for step in (1, 4)
+]
+
+
+def test_text_is_read_term_by_term():
+    parsed = parse_program("""
+    dy = r dh + u U_r dh
+
+    dh' = dh + P dy + left W right dx + V right dh
+    """)
+    assert [target for target, _ in parsed] == ["y", "h'"]
+    assert parsed[0][1] == [("h", None, "r", None), ("h", "U_r", "u", None)]
+    assert parsed[1][1] == [
+        ("h", None, None, None),
+        ("y", "P", None, None),
+        ("x", "W", "left", "right"),
+        ("h", "V", None, "right"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dh' U dh", "not of the form dTARGET = "),
+        ("h' = U dh", "not of the form dTARGET = "),
+        ("d = U dh", "not of the form dTARGET = "),
+        ("dh' = a U", "does not end with a deviation"),
+        ("dh' = a U dh +", "does not end with a deviation"),
+        ("dh' = a U d", "does not end with a deviation"),
+        ("dh' = U V dh", "not of the form left MATRIX right dSOURCE"),
+        ("dh' = a b dh", "not of the form left MATRIX right dSOURCE"),
+        ("dh' = a b U c dh", "not of the form left MATRIX right dSOURCE"),
+        ("dh' = a b U dh", "more than one factor on a side"),
+        ("dh' = U a b dh", "more than one factor on a side"),
+    ],
+)
+def test_text_that_cannot_be_read(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse_program(text)
+
+
+class Written(GivenJacobian):
+    """A cell of one matrix, whose program a test writes."""
+
+    def __init__(self, program, coefficients=("J",)):
+        super().__init__(2)
+        self.program, self.coefficients = program, coefficients
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        (Written("dh' = J dh", ("J", "unused")), "unused"),
+        (Written("dh' = J dg"), "'g'"),
+        (Written("dg' = J dh"), "'g'"),
+        (Written("dh' = J dh + K dh"), "'K'"),
+        (Written("dh' = J dh + a dh"), "'a'"),
+        (Written("dh' = J dh + J a dh"), "'a'"),
+    ],
+)
+def test_names_that_the_cell_does_not_have(cell, name):
+    with pytest.raises(ValueError, match=name):
+        stack_programs([cell])
+
+
+@pytest.mark.parametrize("kinds", STACKS, ids="/".join)
+def test_stack_program_on_the_identity_is_the_derivative(kinds):
+    network = mixed_stack(kinds)
+    rng = np.random.default_rng(1)
+    state, x = rng.normal(size=network.state_size), rng.normal(size=2)
+    J = difference_jacobian(network, state, x)
+    np.testing.assert_allclose(lyapy.jacobian(network, state, x), J, atol=1e-11)
+    coefficients = forward_chunk(network, x[None], state).coefficients[0]
+    frame = rng.normal(size=(3, network.state_size))
+    moved = tangent_step(network.program, coefficients, frame)
+    np.testing.assert_allclose(moved, frame @ J.T, atol=1e-10)
+
+
+@pytest.mark.parametrize("kinds", STACKS, ids="/".join)
+def test_parts_are_the_diagonal_blocks(kinds):
+    network = mixed_stack(kinds)
+    rng = np.random.default_rng(2)
+    state, x = rng.normal(size=network.state_size), rng.normal(size=2)
+    J = lyapy.jacobian(network, state, x)
+    coefficients = forward_chunk(network, x[None], state).coefficients[0]
+    blocks = np.zeros_like(J)
+    for part in network.parts(whole=False):
+        size = part.program.state_size
+        rows = slice(part.start, part.start + size)
+        blocks[rows, rows] = tangent_step(part.program, coefficients, np.eye(size)).T
+        assert not J[rows, part.start + size :].any()
+        np.testing.assert_array_equal(blocks[rows, rows], J[rows, rows])
+    assert np.abs(J - blocks).max() > 0.01
+
+
+@pytest.mark.parametrize("kind", ["spiking-surrogate", "state-space"])
+def test_an_output_that_nothing_reads_is_not_computed(kind):
+    below = lyapy.random_network(kind, 4, 2).cells[0]
+    above = lyapy.random_network("gru-reset-before", 3, below.output_size).cells[0]
+    alone, stack = stack_programs([below]), stack_programs([below, above])
+    state = sum(below.blocks.values())
+    assert [a.target.start < state for a in alone.assignments] == [True] * len(below.blocks)
+    # the output read by the layer above, and its own auxiliary block
+    assert sum(a.target.start >= stack.state_size for a in stack.assignments) == 2
+    assert len(stack.assignments) == len(alone.assignments) + 3
+
+
+class ReadMemory(lyapy.LSTM):
+    """An LSTM whose second block is what the layer above reads."""
+
+    name = "lstm-read-memory"
+    output = "c"
+
+
+def test_vectors_that_a_part_follows():
+    """As many as are asked for, but all of units that keep their directions."""
+    (below,), (above,) = (
+        lyapy.random_network(kind, n, m).cells
+        for kind, n, m in (("independent", 6, 2), ("gru", 5, 6))
+    )
+    network = lyapy.Network([below, above])
+    parts = [*network.parts(whole=False), *network.parts(whole=True)]
+    assert [part.decoupled for part in parts] == [True, False, False]
+    assert [part.start for part in parts] == [0, 6, 0]
+    assert [part.vectors(3) for part in parts] == [6, 3, 3]
+    assert [part.vectors(9) for part in parts] == [6, 5, 9]
+    assert [part.vectors(20) for part in parts] == [6, 5, 11]
+
+
+def test_determinant_and_dead_directions_of_a_stack():
+    """The sum and the largest of the layers'; a layer without closed form leaves it open."""
+    network = mixed_stack(("vanilla", "lstm", "independent"))
+    rng = np.random.default_rng(4)
+    state, x = rng.normal(size=network.state_size), rng.normal(size=2)
+    coefficients = forward_chunk(network, x[None], state).coefficients
+    J = lyapy.jacobian(network, state, x)
+    (whole,) = network.parts(whole=True)
+    assert whole.has_log_abs_det
+    assert whole.log_abs_det(coefficients) == pytest.approx([np.linalg.slogdet(J)[1]], rel=1e-12)
+    assert whole.dead_directions(coefficients).tolist() == [0]
+    for layer, count in ((1, 2), (2, 1)):
+        changed, start = coefficients.copy(), whole.program.coefficients[layer]
+        name = "w" if layer == 1 else "a"
+        changed[0, start[name].start : start[name].start + count] = 0.0
+        assert whole.dead_directions(changed).tolist() == [count]
+    (open_,) = mixed_stack(("vanilla", "gru", "independent")).parts(whole=True)
+    assert not open_.has_log_abs_det
+    assert open_.log_abs_det(np.ones((1, 100))) is None
+
+
+class InputFirst(lyapy.Vanilla):
+    program = "dh' = a W dx + a U dh"
+
+
+def test_terms_behind_that_of_the_input():
+    """They count in the first layer, too, whose input does not move."""
+    (plain,) = lyapy.random_network("vanilla", 3, 2, seed=1).cells
+    network = lyapy.Network([InputFirst(plain.W, plain.weights.U)])
+    found = lyapy.jacobian(network, np.ones(3), np.ones(2))
+    np.testing.assert_array_equal(
+        found, lyapy.jacobian(lyapy.Network([plain]), np.ones(3), np.ones(2))
+    )
+    assert np.linalg.matrix_rank(found) == 3
+
+
+def test_output_that_is_not_the_first_block():
+    below, above = mixed_stack(("lstm", "gru")).cells
+    read = ReadMemory(below.W, below.weights.U, below.b)
+    network, plain = lyapy.Network([read, above]), lyapy.Network([below, above])
+    state, x = np.random.default_rng(3).normal(size=(2, network.state_size))
+    J = difference_jacobian(network, state, x[:2])
+    np.testing.assert_allclose(lyapy.jacobian(network, state, x[:2]), J, atol=1e-11)
+    assert np.abs(J - lyapy.jacobian(plain, state, x[:2])).max() > 0.01
+
+
+def test_layers_keep_their_order():
+    network = mixed_stack(("gru", "lstm", "vanilla"))
+    assert list(network.blocks()) == [("0.h", 4), ("1.h", 3), ("1.c", 3), ("2.h", 2)]
+    parts = network.split_state(np.arange(12.0))
+    assert [list(part) for part in parts] == [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9], [10, 11]]
+    several = network.split_state(np.zeros((5, 12)))
+    assert [part.shape for part in several] == [(5, 4), (5, 6), (5, 2)]
+    assert all(isinstance(cell, Cell) for cell in network.cells)
+    assert network.state_size == 12
+    assert network.input_size == 2
+
+
+@pytest.mark.parametrize("kinds", [("gru", "vanilla"), ("lstm", "gru-reset-before", "vanilla")])
+def test_stack_is_the_union_of_its_layers(kinds, backend):
+    """Exactly so for a dense frame whose first rows are those of the last layer."""
+    network = mixed_stack(kinds, gain=1.0)
+    D, inputs = network.state_size, np.random.default_rng(9).normal(size=(1500, 2))
+    sizes = [cell.state_size for cell in network.cells]
+    order = np.concatenate(np.split(np.arange(D), np.cumsum(sizes)[:-1])[::-1])
+    J, options = orbit_jacobians(network, inputs, np.zeros(D)), {"backend": backend}
+    # rounding turns such a frame in time, so the exact relation is for a short one
+    layers = lyapunov_spectrum(network, inputs[:4], frame="identity", **options)
+    dense = spectrum_of_jacobians(J[:4], frame=np.eye(D)[order], **options)
+    with pytest.warns(RuntimeWarning, match="this stack is followed as a whole"):
+        given = lyapunov_spectrum(network, inputs[:4], frame=np.eye(D)[order], **options)
+    np.testing.assert_allclose(dense.growth, layers.growth[:, :, order], atol=1e-7)
+    np.testing.assert_allclose(given.growth, layers.growth[:, :, order], atol=1e-7)
+    np.testing.assert_allclose(dense.exponents, layers.exponents, atol=1e-8)
+    layers = lyapunov_spectrum(network, inputs, transient=100, **options)
+    dense = spectrum_of_jacobians(J, transient=100, **options)
+    np.testing.assert_allclose(dense.exponents, layers.exponents, atol=0.02)

@@ -1,0 +1,166 @@
+"""What once could go wrong with checkpoints."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy.errors import CheckpointError, Interrupted
+from lyapy.runs import schedule
+from lyapy.runs.checkpoint import checkpointer, records
+from lyapy.runs.checkpoint.checkpointer import Checkpointer
+from lyapy.runs.checkpoint.parts import parts_folder
+from lyapy.runs.checkpoint.unfinished import read_unfinished
+from lyapy.runs.trajectory import Trajectory
+from lyapy.storage import lock
+from lyapy.storage.sealed import DamagedError
+from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk, datasets
+
+NETWORK = lyapy.random_network("gru", 4, 1, gain=1.5, seed=1)
+DRIVE = np.random.default_rng(0).normal(size=(1, 640, 1))
+STATES = {"record": "states", "record_every": 64}
+
+
+def compute(path, **options):
+    return lyapy.lyapunov_spectrum(
+        NETWORK, DRIVE, backend="numpy", threads=1, checkpoint=path, **options
+    )
+
+
+def interrupt(path, monkeypatch, chunks=5, **options):
+    """Leave a run with a checkpoint after each of some chunks."""
+    with monkeypatch.context() as patched:
+        checkpoint_every_chunk(patched)
+        publish, done = Checkpointer.publish, []
+
+        def publish_some(self, b, trajectory, last=False):
+            if last:
+                return
+            publish(self, b, trajectory)
+            done.append(b)
+            if len(done) == chunks:
+                raise KeyboardInterrupt
+
+        patched.setattr(Checkpointer, "publish", publish_some)
+        with pytest.raises(Interrupted):
+            compute(path, checkpoint_every=OFTEN, **options)
+
+
+def test_whatever_ends_the_writing_ends_the_run(tmp_path, monkeypatch):
+    write = checkpointer.write_parts
+
+    def write_parts(folder, saved, segment):
+        if saved.number == 2:
+            raise RuntimeError("HDF5 does not answer")
+        return write(folder, saved, segment)
+
+    with monkeypatch.context() as patched:
+        checkpoint_every_chunk(patched)
+        patched.setattr(checkpointer, "write_parts", write_parts)
+        with pytest.raises(CheckpointError, match=r"does not answer.*checkpoint 1 is whole"):
+            compute(tmp_path / "run.h5", checkpoint_every=OFTEN, **STATES)
+    compute(tmp_path / "run.h5", **STATES)
+    compute(tmp_path / "whole.h5", **STATES)
+    assert datasets(tmp_path / "run.h5") == datasets(tmp_path / "whole.h5")
+
+
+def test_the_room_that_is_taken_need_not_be_free(tmp_path, monkeypatch):
+    path = tmp_path / "run.h5"
+    interrupt(path, monkeypatch, chunks=9, **STATES)
+    taken = sum(p.stat().st_size for p in parts_folder(path).glob("segment-*"))
+    # twice ten rows of four states
+    free = 2 * 10 * 4 * 8 - 1
+    assert taken > 1
+    usage = lambda _: type("Usage", (), {"free": free})()  # noqa: E731
+    monkeypatch.setattr("lyapy.runs.checkpoint.run.shutil.disk_usage", usage)
+    compute(path, **STATES)
+    with pytest.raises(CheckpointError, match=r"need up to .* GB more"):
+        compute(tmp_path / "new.h5", **STATES)
+
+
+def test_a_writer_that_comes_as_one_leaves_does_no_harm(tmp_path, monkeypatch):
+    parts, unlink = tmp_path / "run.h5.parts", os.unlink
+
+    def unlink_and_create(path, **options):
+        unlink(path, **options)
+        (parts / "lock").touch()
+
+    with lock.held(parts, "run.h5"):
+        monkeypatch.setattr(os, "unlink", unlink_and_create)
+    assert (parts / "lock").exists()
+
+
+def test_a_finished_run_does_not_take_another_with_it(tmp_path, monkeypatch):
+    """Parts that a kill left go with the next call, those of a run that is to replace it stay."""
+    path = tmp_path / "run.h5"
+    compute(path)
+    interrupt(path, monkeypatch, k=2, overwrite=True)
+    compute(path)
+    assert parts_folder(path).exists()
+    compute(path, k=2, overwrite=True)
+    assert lyapy.Spectrum.load(path).exponents.shape == (2,)
+    interrupt(path, monkeypatch, k=2, overwrite=True)
+    compute(path, k=2)
+    assert os.listdir(tmp_path) == ["run.h5"]
+
+
+@pytest.mark.parametrize("kind", ["state", "segment"])
+def test_no_damage_is_shown(kind, tmp_path, monkeypatch):
+    path = tmp_path / "run.h5"
+    interrupt(path, monkeypatch)
+    newest = max(parts_folder(path).glob(f"{kind}-*"))
+    data = bytearray(newest.read_bytes())
+    data[-9] ^= 1
+    newest.write_bytes(data)
+    if kind == "state":
+        assert read_unfinished(path).steps == 256
+    else:
+        with pytest.raises(DamagedError, match=newest.name):
+            read_unfinished(path)
+
+
+def test_an_interruption_of_the_merge(tmp_path, monkeypatch):
+    """HDF5 is not interrupted; what is there stays."""
+    path = tmp_path / "run.h5"
+    compute(tmp_path / "whole.h5", **STATES)
+    seen, pieces = [], records.Records._pieces
+
+    def slow(self):
+        for piece in pieces(self):
+            seen.append(threading.current_thread())
+            os.kill(os.getpid(), signal.SIGINT)
+            deadline = time.monotonic() + 60
+            while not self.stop.is_set():
+                assert time.monotonic() < deadline
+                time.sleep(1e-3)
+            yield piece
+
+    with monkeypatch.context() as patched:
+        patched.setattr(records.Records, "_pieces", slow)
+        with pytest.raises(Interrupted, match="checkpoint 1 is kept"):
+            compute(path, **STATES)
+    assert seen and threading.main_thread() not in seen
+    assert not path.exists()
+    compute(path, **STATES)
+    assert datasets(path) == datasets(tmp_path / "whole.h5")
+
+
+def test_short_chunks_are_not_all_published(tmp_path, monkeypatch):
+    monkeypatch.setattr(schedule, "CHUNK_TILES", 1)
+    saved, save, gap = [], Trajectory.save, []
+    init = Checkpointer.__init__
+
+    def with_gap(self, *arguments):
+        init(self, *arguments)
+        self.gap = 1e6
+        gap.append(self.every)
+
+    monkeypatch.setattr(Checkpointer, "__init__", with_gap)
+    monkeypatch.setattr(Trajectory, "save", lambda t: saved.append(t.position) or save(t))
+    compute(tmp_path / "run.h5")
+    assert saved == [64, 640]
+    assert gap == [299.0]

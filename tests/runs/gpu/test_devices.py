@@ -1,0 +1,194 @@
+"""Several GPUs on one node, by stand-ins whose arrays refuse one another."""
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy import lyapunov_spectrum
+from lyapy.errors import Interrupted
+from lyapy.runs import block as follower
+from lyapy.runs import schedule
+from lyapy.runs.gpu import batch
+from lyapy.runs.gpu import devices as running
+from lyapy.spectra.file import STORED
+from lyapy.tangent import engine as engines
+from lyapy.tangent.gpu.choices import CHOICES
+from tests.support import stand_in
+
+NETWORK = lyapy.random_network("gru", 5, 2, layers=2, seed=1)
+DRIVE = np.random.default_rng(0).normal(size=(6, 200, 2))
+
+
+@pytest.fixture
+def devices(monkeypatch):
+    """Sets how many there are."""
+    monkeypatch.setattr(schedule, "CHUNK_TILES", 1)
+
+    def set_number(count):
+        found = tuple(stand_in.stand_in(number=number) for number in range(count))
+        monkeypatch.setattr(engines, "find_devices", lambda: found)
+
+    return set_number
+
+
+def assert_same(found, wanted):
+    for name in STORED:
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), strict=True)
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """The trajectories of each batch, by the device that computed them; each device gets some."""
+    found, begin, meeting = {}, batch.Batch.__init__, threading.Barrier(2)
+
+    def noted(self, numbers, *arguments):
+        begin(self, numbers, *arguments)
+        if stand_in.current() not in found and devices_of(self) > 1:
+            # the first does not take all before the second begins
+            meeting.wait(30)
+        found.setdefault(stand_in.current(), []).append(list(numbers))
+
+    def devices_of(self):
+        return len(self.trajectories[0].engine.devices)
+
+    monkeypatch.setattr(batch.Batch, "__init__", noted)
+    return found
+
+
+def test_the_result_does_not_depend_on_the_number_of_devices(devices, used):
+    devices(1)
+    one = lyapunov_spectrum(NETWORK, DRIVE, backend="cupy", threads=2)
+    assert used == {0: [[0, 1], [2, 3], [4, 5]]}
+    used.clear()
+    devices(2)
+    two = lyapunov_spectrum(NETWORK, DRIVE, backend="cupy", threads=2)
+    assert sorted(used) == [0, 1]
+    assert sorted(used[0] + used[1]) == [[0, 1], [2, 3], [4, 5]]
+    assert_same(two, one)
+
+
+def test_each_device_gets_an_equal_part(devices, used):
+    """Unless told otherwise; the result then is the same within the tolerance."""
+    devices(2)
+    two = lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
+    assert sorted(used[0] + used[1]) == [[0, 1, 2], [3, 4, 5]]
+    assert two.settings["threads"] == 3
+    used.clear()
+    devices(1)
+    one = lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
+    assert (used, one.settings["threads"]) == ({0: [[0, 1, 2, 3, 4, 5]]}, 6)
+    np.testing.assert_allclose(two.growth, one.growth, atol=1e-7)
+
+
+def test_one_device_goes_on_with_what_two_began(devices, monkeypatch, tmp_path):
+    options = {"backend": "cupy", "threads": 2, "checkpoint": tmp_path / "run.h5"}
+    advance, done, lock = batch.Batch.advance, [], threading.Lock()
+
+    def interrupted(self):
+        with lock:
+            done.append(1)
+            if len(done) > 5:
+                raise KeyboardInterrupt
+        return advance(self)
+
+    monkeypatch.setattr(batch.Batch, "advance", interrupted)
+    monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
+    devices(2)
+    with pytest.raises(Interrupted):
+        lyapunov_spectrum(NETWORK, DRIVE, **options)
+    monkeypatch.setattr(batch.Batch, "advance", advance)
+    devices(1)
+    found = lyapunov_spectrum(NETWORK, DRIVE, **options)
+    assert_same(found, lyapunov_spectrum(NETWORK, DRIVE, backend="cupy", threads=2))
+
+
+def test_a_run_on_another_card_is_told(monkeypatch, tmp_path):
+    options = {"backend": "cupy", "checkpoint": tmp_path / "run.h5", "steps": 128, "seed": 2}
+    network = lyapy.random_network("vanilla", 3, seed=1)
+    cards = [stand_in.stand_in()._replace(name=name) for name in ("one card", "another")]
+    monkeypatch.setattr(schedule, "CHUNK_TILES", 1)
+    monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
+    advance, done = batch.Batch.advance, []
+
+    def interrupted(self):
+        done.append(1)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        return advance(self)
+
+    monkeypatch.setattr(batch.Batch, "advance", interrupted)
+    monkeypatch.setattr(engines, "find_devices", lambda: (cards[0],))
+    with pytest.raises(Interrupted):
+        lyapunov_spectrum(network, **options)
+    monkeypatch.setattr(engines, "find_devices", lambda: (cards[1],))
+    with pytest.raises(ValueError, match="gpu is 'one card' there, 'another' here"):
+        lyapunov_spectrum(network, require_identical=True, **options)
+    with pytest.warns(RuntimeWarning, match="gpu is 'one card' there"):
+        found = lyapunov_spectrum(network, **options)
+    assert any("gpu is" in change for change in found.settings["environment_changes"])
+
+
+def test_a_run_with_other_choices_is_told(devices, monkeypatch, tmp_path):
+    """Thresholds that were measured while it was interrupted change its last bits."""
+    devices(1)
+    options = {"backend": "cupy", "checkpoint": tmp_path / "run.h5"}
+    monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
+    advance, done = batch.Batch.advance, []
+
+    def interrupted(self):
+        done.append(1)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        return advance(self)
+
+    monkeypatch.setattr(batch.Batch, "advance", interrupted)
+    with pytest.raises(Interrupted):
+        lyapunov_spectrum(NETWORK, DRIVE, **options)
+    monkeypatch.setattr(follower, "CHOICES", CHOICES._replace(longest_panel=7))
+    with pytest.raises(ValueError, match="gpu_choices is 'shared_vectors "):
+        lyapunov_spectrum(NETWORK, DRIVE, require_identical=True, **options)
+    with pytest.warns(RuntimeWarning, match="gpu_choices is 'shared_vectors "):
+        found = lyapunov_spectrum(NETWORK, DRIVE, **options)
+    assert "longest_panel 7," in found.settings["gpu_choices"]
+
+
+def test_what_goes_wrong_on_one_device_stops_the_other(devices):
+    """And the trajectory is named."""
+    devices(2)
+    network = lyapy.Network([lyapy.Vanilla(None, 3.0 * np.eye(2), nonlinearity="identity")])
+    states = np.zeros((4, 2))
+    states[3] = 1.0
+    with pytest.raises(FloatingPointError, match="trajectory 3: the state is not finite"):
+        lyapunov_spectrum(network, steps=10_000, initial_state=states, backend="cupy")
+
+
+def test_a_finished_batch_gives_its_memory_back(devices, monkeypatch):
+    """Before the next one begins."""
+    devices(1)
+    batches, begin = weakref.WeakSet(), batch.Batch.__init__
+
+    def counted(self, *arguments):
+        gc.collect()
+        assert not batches
+        batches.add(self)
+        begin(self, *arguments)
+
+    monkeypatch.setattr(batch.Batch, "__init__", counted)
+    lyapunov_spectrum(NETWORK, DRIVE[:3], backend="cupy", threads=1)
+
+
+def test_arrays_of_two_devices_refuse_one_another(devices):
+    first, second = stand_in.stand_in(), stand_in.stand_in(number=1)
+    array = first.to_device(np.eye(2))
+    second.activate()
+    try:
+        other = second.to_device(np.eye(2))
+        for wrong in (lambda: array + other, lambda: other @ array, lambda: second.to_host(array)):
+            with pytest.raises(ValueError, match="an array of device 0 is used on device 1"):
+                wrong()
+    finally:
+        first.activate()

@@ -1,0 +1,232 @@
+"""Runs on a GPU or its stand-in: checkpoints, memory, float32, the command line."""
+
+import os
+import signal
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy import lyapunov_spectrum
+from lyapy.cli import main
+from lyapy.errors import Interrupted
+from lyapy.runs import schedule
+from lyapy.runs.gpu import batch, memory
+from lyapy.runs.gpu import devices as running
+from lyapy.spectra.file import STORED
+from lyapy.tangent import engine as engines
+from lyapy.weights.frameworks.canonical import canonical_bytes
+from tests.support import stand_in
+
+DRIVE = np.random.default_rng(0).normal(size=(3, 300, 2))
+NETWORK = lyapy.random_network("lstm", 5, 2, layers=2, seed=1)
+
+
+pytestmark = pytest.mark.usefixtures("device")
+
+
+@pytest.fixture(autouse=True)
+def _short_chunks(monkeypatch):
+    monkeypatch.setattr(schedule, "CHUNK_TILES", 1)
+
+
+def interrupt_after(chunks, monkeypatch, kind=batch.Batch):
+    advance, done = kind.advance, []
+
+    def counted(self):
+        done.append(1)
+        if len(done) > chunks:
+            raise KeyboardInterrupt
+        return advance(self)
+
+    monkeypatch.setattr(kind, "advance", counted)
+    return lambda: monkeypatch.setattr(kind, "advance", advance)
+
+
+def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, monkeypatch):
+    options = {"backend": "cupy", "transient": 70, "record": ("states", "frames", "growth")}
+    whole = lyapunov_spectrum(NETWORK, DRIVE, checkpoint=tmp_path / "whole.h5", **options)
+    path = tmp_path / "run.h5"
+    for chunks in (1, 3):
+        go_on = interrupt_after(chunks, monkeypatch)
+        # each chunk is published, as if it cost nothing
+        monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
+        with pytest.raises(Interrupted):
+            lyapunov_spectrum(NETWORK, DRIVE, checkpoint=path, **options)
+        go_on()
+    continued = lyapunov_spectrum(NETWORK, DRIVE, checkpoint=path, **options)
+    for name in STORED:
+        np.testing.assert_array_equal(getattr(continued, name), getattr(whole, name), strict=True)
+    assert continued.settings["versions"]
+
+
+def test_a_signal_keeps_the_chunk_that_is_being_computed(tmp_path, monkeypatch):
+    """Even where bringing the state to the host is too dear to be done now and then."""
+    advance, done = batch.Batch.advance, []
+    stop, told = running.Progress.stop, threading.Event()
+
+    def stopped(self):
+        stop(self)
+        told.set()
+
+    monkeypatch.setattr(running.Progress, "stop", stopped)
+
+    def signalled(self):
+        if len(done) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            # the handler runs in the main thread, which then tells the others
+            assert told.wait(60.0)
+        done.append(1)
+        return advance(self)
+
+    monkeypatch.setattr(batch.Batch, "advance", signalled)
+    monkeypatch.setattr(running, "CHECKPOINT_SHARE", -np.inf)
+    options = {"backend": "cupy", "checkpoint": tmp_path / "run.h5"}
+    with pytest.raises(Interrupted, match="checkpoint 1 is kept"):
+        lyapunov_spectrum(NETWORK, DRIVE, **options)
+    assert len(done) == 3
+    found = lyapunov_spectrum(NETWORK, DRIVE, **options)
+    assert len(done) == 5
+    whole = lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
+    np.testing.assert_array_equal(found.growth, whole.growth)
+
+
+@pytest.mark.parametrize(("first", "second"), [("cupy", "numpy"), ("numpy", "cupy")])
+def test_another_backend_continues_on_request(first, second, tmp_path, monkeypatch):
+    kind = batch.Batch if first == "cupy" else lyapy.runs.trajectory.Trajectory
+    network = lyapy.random_network("vanilla", 33, 2, gain=0.8, seed=1)
+    options = {"frame": "identity", "threads": 1, "checkpoint": tmp_path / "run.h5"}
+    monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
+    go_on = interrupt_after(2, monkeypatch, kind)
+    with pytest.raises(Interrupted):
+        lyapunov_spectrum(network, DRIVE[:1], backend=first, **options)
+    go_on()
+    with pytest.raises(ValueError, match=r"backend is .* continue it with any_backend=True"):
+        lyapunov_spectrum(network, DRIVE[:1], backend=second, **options)
+    with pytest.warns(RuntimeWarning, match="continues under other conditions.*backend is"):
+        found = lyapunov_spectrum(network, DRIVE[:1], backend=second, any_backend=True, **options)
+    assert any("backend is" in change for change in found.settings["environment_changes"])
+    wanted = lyapunov_spectrum(network, DRIVE[:1], frame="identity", backend="numpy")
+    np.testing.assert_allclose(found.growth, wanted.growth, atol=1e-6)
+    np.testing.assert_allclose(found.exponents, wanted.exponents, atol=1e-9)
+
+
+def test_trajectories_in_batches_that_fit(monkeypatch):
+    whole = lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
+    sizes = []
+    begin = batch.Batch.__init__
+
+    def counted(self, numbers, *arguments):
+        sizes.append(len(numbers))
+        begin(self, numbers, *arguments)
+
+    monkeypatch.setattr(batch.Batch, "__init__", counted)
+    monkeypatch.setattr(running, "fitting", lambda *arguments: 2)
+    split = lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
+    assert sizes == [2, 1]
+    np.testing.assert_allclose(split.growth, whole.growth, atol=1e-7)
+
+
+def test_memory_that_does_not_suffice_for_one(device, monkeypatch):
+    small = device._replace(free_bytes=lambda: 10_000)
+    monkeypatch.setattr(engines, "find_devices", lambda: (small,))
+    message = (
+        r"1 trajectory needs about .* GB on .*, and 1e-05 GB are free \(state of 20, 20 "
+        r"deviation vectors, chunks of 64 steps, float64\); give a smaller k, or precision="
+    )
+    with pytest.raises(MemoryError, match=message):
+        lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("out of memory"),
+        RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"),
+        RuntimeError("cudaErrorMemoryAllocation: out of memory"),
+    ],
+)
+def test_memory_that_runs_out(error, monkeypatch):
+    """CuPy's own memory, or that of CUDA and its libraries."""
+
+    def exhausted(self):
+        raise error
+
+    monkeypatch.setattr(batch.Batch, "advance", exhausted)
+    with pytest.raises(MemoryError, match=r"3 trajectories need about .*; give threads=1 \(--th"):
+        lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
+
+
+@pytest.mark.parametrize(("kind", "k"), [("gru", 40), ("lstm", 16)])
+def test_the_estimate_of_memory_covers_what_is_used(kind, k, counts, monkeypatch):
+    """Against the arrays that live on the stand-in at the same time, but for products' own."""
+    live, most = [0], [0]
+    begin = stand_in.DeviceArray.__init__
+
+    def count(array, data):
+        begin(array, data)
+        if array._data.base is None:
+            live[0] += array._data.nbytes
+            most[0] = max(most[0], live[0])
+            size = array._data.nbytes
+            weakref.finalize(array._data, lambda: live.__setitem__(0, live[0] - size))
+
+    monkeypatch.setattr(stand_in.DeviceArray, "__init__", count)
+    wanted = []
+    fitting = memory.fitting
+
+    def estimate(trajectory, device, precision):
+        wanted.append(memory.bytes_per_trajectory(trajectory, precision))
+        return fitting(trajectory, device, precision)
+
+    monkeypatch.setattr(running, "fitting", estimate)
+    network = lyapy.random_network(kind, 40, 2, seed=1)
+    lyapunov_spectrum(network, DRIVE[:, :128], k=k, backend="cupy")
+    weights = 4 * 40 * 42 * 8 * 3
+    assert most[0] - weights <= 3 * wanted[0]
+
+
+def test_float32():
+    """An explicit choice: its tolerance follows from its roundoff, and so do the intervals."""
+    network = lyapy.random_network("gru", 8, 2, gain=0.8, seed=3)
+    double = lyapunov_spectrum(network, DRIVE, backend="cupy", frame="identity")
+    single = lyapunov_spectrum(
+        network, DRIVE, backend="cupy", frame="identity", precision="float32"
+    )
+    assert (single.settings["precision"], single.settings["tolerance"]) == ("float32", 2.5e-4)
+    assert single.largest_spread.max() <= np.log(2.5e-4 / 2.0**-24)
+    assert single.intervals.min() > 1.3 * double.intervals.max()
+    error = np.abs(single.growth.sum(axis=1) - double.growth.sum(axis=1)).max(axis=1)
+    # of each interval at most a tolerance
+    assert np.all(error <= 2.5e-4 * single.intervals[:, 0])
+    assert np.all(error > 1e-9)
+    assert single.growth.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": "float32"}, "precision is 'float32', in which backend='auto' does not"),
+        ({"precision": "half", "backend": "cupy"}, "precision is 'half'; it must be one of"),
+        (
+            {"precision": "float32", "backend": "cupy", "tolerance": 1e-8},
+            "tolerance is 1e-08; it must lie between 5e-07 and 1",
+        ),
+    ],
+)
+def test_precisions_that_do_not_fit(options, message):
+    with pytest.raises(ValueError, match=message):
+        lyapunov_spectrum(NETWORK, DRIVE, **options)
+
+
+def test_on_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.h5").write_bytes(canonical_bytes(NETWORK))
+    np.save("drive.npy", DRIVE[:, :100])
+    words = ["spectrum", "net.h5", "--inputs", "drive.npy", "-o", "run.h5", "--backend", "cupy"]
+    assert main([*words, "--precision", "float32", "--quiet"]) == 0
+    found = lyapy.Spectrum.load("run.h5")
+    assert (found.settings["backend"], found.settings["precision"]) == ("cupy", "float32")
+    assert not capsys.readouterr().err.startswith("lyapy: error")

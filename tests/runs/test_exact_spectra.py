@@ -1,0 +1,240 @@
+"""Spectra that are known exactly, or to a published number of digits."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.special import polygamma, psi
+
+import lyapy
+from lyapy import lyapunov_spectrum, spectrum_of_jacobians
+from lyapy.cells import CELLS
+from lyapy.networks.forward import forward_chunk
+from tests.conftest import DERIVED, Rate, difference_jacobian, log_moduli, orbit_jacobians
+
+
+def orthogonal(n, seed=0):
+    return np.linalg.qr(np.random.default_rng(seed).normal(size=(n, n)))[0]
+
+
+def constant(J, steps):
+    return np.broadcast_to(J, (steps, *J.shape))
+
+
+def well_separated(logs, gap=0.1):
+    """Whether the moduli differ so much that frames turn to their directions soon."""
+    return np.isfinite(logs).all() and np.all(np.diff(logs) < -gap)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, 2.0])
+def test_orthogonal_weight_with_the_identity(scale, backend):
+    network = lyapy.Network([lyapy.Vanilla(None, scale * orthogonal(6), nonlinearity="identity")])
+    spectrum = lyapunov_spectrum(network, steps=500, backend=backend)
+    np.testing.assert_allclose(spectrum.exponents, np.log(scale), atol=1e-14)
+    lengths = np.diff(spectrum.growth_steps, prepend=0)[:, None]
+    np.testing.assert_allclose(spectrum.growth[0] / lengths, np.log(scale), atol=1e-14)
+
+
+def test_cat_map(backend):
+    J = constant(np.array([[2.0, 1.0], [1.0, 1.0]]), 300)
+    spectrum = spectrum_of_jacobians(J, transient=50, tolerance=1e-12, backend=backend)
+    exact = 0.962423650119207
+    np.testing.assert_allclose(spectrum.exponents, [exact, -exact], rtol=1e-12)
+    assert spectrum.kaplan_yorke_dimension == pytest.approx(2.0, abs=1e-10)
+    assert spectrum.entropy_rate == pytest.approx(exact, rel=1e-12)
+
+
+def test_symmetric_linear_map(backend):
+    eigenvalues = np.array([1.5, -1.1, 0.7, 0.4, -0.1])
+    J = orthogonal(5) @ np.diag(eigenvalues) @ orthogonal(5).T
+    options = {"transient": 100, "tolerance": 1e-13, "backend": backend}
+    spectrum = spectrum_of_jacobians(constant(J, 300), **options)
+    np.testing.assert_allclose(spectrum.exponents, np.log(np.abs(eigenvalues)), atol=1e-11)
+
+
+def test_error_of_a_general_linear_map_falls_as_one_over_time():
+    basis = np.random.default_rng(1).normal(size=(4, 4))
+    eigenvalues = np.array([2.0, 1.0, -0.5, 0.2])
+    J = basis @ np.diag(eigenvalues) @ np.linalg.inv(basis)
+    errors = [
+        spectrum_of_jacobians(constant(J, steps), tolerance=1e-12).exponents
+        - np.log(np.abs(eigenvalues))
+        for steps in (200, 400)
+    ]
+    assert np.abs(errors[0]).min() > 1e-4
+    np.testing.assert_allclose(errors[1], errors[0] / 2, rtol=1e-6)
+
+
+def test_period_three_orbit_of_jacobians(backend):
+    for seed in itertools.count():
+        cycle = np.random.default_rng(seed).normal(size=(3, 4, 4))
+        exact, transposed = (log_moduli(c[2] @ c[1] @ c[0]) / 3 for c in (cycle, cycle.mT))
+        if well_separated(exact, 0.3) and well_separated(transposed, 0.3):
+            break
+    options = {"transient": 300, "tolerance": 1e-12, "backend": backend}
+    spectrum = spectrum_of_jacobians(np.tile(cycle, (200, 1, 1)), **options)
+    np.testing.assert_allclose(spectrum.exponents, exact, atol=1e-9)
+    wrong = spectrum_of_jacobians(np.tile(cycle.mT, (200, 1, 1)), **options)
+    np.testing.assert_allclose(wrong.exponents, transposed, atol=1e-9)
+    assert np.abs(exact - transposed).max() > 0.05
+    np.testing.assert_allclose(exact.sum(), transposed.sum())
+
+
+# so that units do not all decay alike
+
+
+PERIODIC = {
+    "rate": {"dt": 0.6},
+    "rate-rk4": {"dt": 1.0},
+    "cornn": {"dt": 0.6},
+    "antisymmetric": {"epsilon": 0.9, "gamma": 0.8},
+    "lipschitz": {"epsilon": 0.8},
+}
+
+
+def pairs(logs):
+    """Return where the numbers begin that differ from those before; pairs of eigenvalues do not."""
+    return np.flatnonzero(np.diff(logs, prepend=np.inf) < -1e-9)
+
+
+def periodic_orbit(kind, period):
+    """Return a network, a cycle of inputs, and log|eig| of one turn of its limit cycle."""
+    for seed in itertools.count():
+        options = PERIODIC.get(kind, {})
+        network = lyapy.random_network(kind, 3, 2, gain=0.8, bias=0.3, seed=seed, **options)
+        cycle = 2.0 * np.random.default_rng(seed).normal(size=(period, 2))
+        inputs = np.tile(cycle, (200, 1))
+        states = forward_chunk(network, inputs, np.zeros(network.state_size)).states
+        before = states[-period - 1 : -1]
+        turn, wrong = np.eye(network.state_size), np.eye(network.state_size)
+        sound = bool(np.abs(states[-1] - before[0]).max() < 1e-12)
+        for h, x in zip(before, cycle, strict=True):
+            J, nearer = (difference_jacobian(network, h, x, step) for step in (1e-3, 3e-4))
+            turn, wrong = J @ turn, J.T @ wrong
+            # no kink of a piecewise linear one lies between
+            sound &= bool(np.abs(J - nearer).max() < 1e-9)
+        exact, wrong = log_moduli(turn) / period, log_moduli(wrong) / period
+        # where no unit reads another, Jacobians commute, and a transposed one changes nothing
+        different = period < 3 or CELLS[kind].decoupled or np.abs(exact - wrong).max() > 1e-3
+        if well_separated(exact[pairs(exact)], 0.05) and exact[0] < -0.15 and different and sound:
+            return network, cycle, exact
+
+
+# a surrogate's Jacobian is no derivative of the step, from which it could be found otherwise
+
+
+@pytest.mark.parametrize("kind", DERIVED)
+@pytest.mark.parametrize("period", [1, 3])
+def test_periodic_orbit_of_a_network(kind, backend, period):
+    """A fixed point, and a cycle of three, which a transposed Jacobian would change."""
+    network, cycle, exact = periodic_orbit(kind, period)
+    inputs = np.tile(cycle, (1200 // period, 1))
+    options = {"transient": 600, "tolerance": 1e-12, "backend": backend}
+    found = lyapunov_spectrum(network, inputs, **options).exponents
+    # a pair's vectors turn for ever, and settle as 1/T; its area does not
+    starts = pairs(exact)
+    sums = [np.add.reduceat(logs, starts) for logs in (found, exact)]
+    np.testing.assert_allclose(*sums, atol=1e-8)
+    np.testing.assert_allclose(found, exact, atol=1e-2)
+
+
+@pytest.mark.parametrize("cell", [lyapy.GRU, lyapy.GRUResetBefore])
+@pytest.mark.parametrize(("bias", "exact"), [(0.0, -0.693147180560), (1.0, -0.313261687518)])
+def test_gru_without_recurrence(cell, bias, exact, backend):
+    n = 5
+    network = lyapy.Network([cell(None, np.zeros((3 * n, n)), np.repeat([0.3, bias, -0.2], n))])
+    spectrum = lyapunov_spectrum(network, steps=150, backend=backend)
+    np.testing.assert_allclose(spectrum.exponents, exact, atol=1e-12)
+
+
+def test_lstm_without_recurrence(backend):
+    rng = np.random.default_rng(2)
+    W, b, inputs = rng.normal(size=(16, 3)), rng.normal(size=16), rng.normal(size=(300, 3))
+    network = lyapy.Network([lyapy.LSTM(W, np.zeros((16, 4)), b)])
+    i, f, g, o = np.moveaxis((inputs @ W.T + b).reshape(300, 4, 4), 1, 0)
+    i, f, o, c = 1 / (1 + np.exp(-i)), 1 / (1 + np.exp(-f)), 1 / (1 + np.exp(-o)), np.zeros(4)
+    for t in range(300):
+        c = f[t] * c + i[t] * np.tanh(g[t])
+    # a deviation of c alone ends with one of h, which is o / cosh² c times as large
+    ratio = o[-1] / np.cosh(c) ** 2
+    exact = (np.log(f).sum(axis=0) + 0.5 * np.log1p(ratio**2)) / 300
+    spectrum = lyapunov_spectrum(network, inputs, frame=np.eye(8)[4:], backend=backend)
+    np.testing.assert_allclose(spectrum.exponents, np.sort(exact)[::-1], atol=1e-12)
+    full = lyapunov_spectrum(network, inputs, backend=backend)
+    assert np.isneginf(full.exponents[4:]).all()
+    assert full.resolved.all()
+    assert full.exponents[:4].sum() == pytest.approx(exact.sum(), abs=0.1)
+    assert full.kaplan_yorke_dimension == 0.0
+    assert np.isnan(full.sum_rule_residual)
+
+
+def test_dead_relu_units(backend):
+    rng = np.random.default_rng(3)
+    n, dead = 7, 3
+    U, b = rng.normal(size=(n, n)) / np.sqrt(n), np.where(np.arange(n) < dead, -50.0, 50.0)
+    network = lyapy.Network([lyapy.Vanilla(None, 0.5 * U, b, "relu")])
+    spectrum = lyapunov_spectrum(network, steps=400, transient=200, backend=backend)
+    assert np.isneginf(spectrum.exponents).tolist() == [False] * (n - dead) + [True] * dead
+    alive = 0.5 * U[dead:, dead:]
+    assert spectrum.exponents[: n - dead].sum() == pytest.approx(log_moduli(alive).sum(), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_relu_units_that_die_now_and_then(seed, backend):
+    network = lyapy.random_network(
+        "vanilla", 6, 2, gain=1.2, bias=1.0, nonlinearity="relu", seed=seed
+    )
+    inputs = np.random.default_rng(seed).normal(size=(6, 2))
+    J = orbit_jacobians(network, inputs, np.zeros(6))
+    rank = np.linalg.matrix_rank(np.linalg.multi_dot(J[::-1]))
+    spectrum = lyapunov_spectrum(network, inputs, backend=backend)
+    assert 0 < rank < 6
+    assert np.count_nonzero(np.isneginf(spectrum.exponents)) == 6 - rank
+    assert spectrum.resolved.all()
+
+
+def test_gaussian_products():
+    """Newman, Commun. Math. Phys. 103 (1986) 121: each log R_ii is that of a χ variable."""
+    n, steps = 8, 20_000
+    rank = (n - np.arange(n)) / 2
+    exact = 0.5 * (np.log(2 / n) + psi(rank))
+    assert exact[[0, -1]] == pytest.approx([-0.0651, -1.6749], abs=5e-5)
+    J = np.random.default_rng(20240607).normal(size=(steps, n, n)) / np.sqrt(n)
+    spectrum = spectrum_of_jacobians(J)
+    sigma = np.sqrt(polygamma(1, rank) / 4 / steps)
+    assert np.all(np.abs(spectrum.exponents - exact) < 5 * sigma)
+    np.testing.assert_allclose(spectrum.standard_error, sigma, rtol=0.7)
+
+
+def test_sum_rule(kind, backend):
+    network = lyapy.random_network(kind, 6, 3, gain=1.5, bias=0.5, seed=4)
+    D, inputs = network.state_size, np.random.default_rng(5).normal(size=(300, 3))
+    spectrum = lyapunov_spectrum(network, inputs, transient=40, backend=backend)
+    _, logs = np.linalg.slogdet(orbit_jacobians(network, inputs, np.zeros(D))[40:])
+    assert abs(spectrum.exponents.sum() - logs.mean()) / D < 1e-10
+    assert spectrum.sum_rule_residual < 1e-10
+
+
+def test_rate_network_at_rest():
+    J = 0.5 * np.random.default_rng(6).normal(size=(8, 8)) / np.sqrt(8)
+    J = J + J.T
+    network = lyapy.Network([Rate(J, 0.1)])
+    spectrum = lyapunov_spectrum(
+        network, steps=2000, transient=3000, initial_state=np.zeros(8), tolerance=1e-12
+    )
+    exact = np.sort(np.log(np.abs(1 - 0.1 + 0.1 * np.linalg.eigvalsh(J))))[::-1]
+    np.testing.assert_allclose(spectrum.exponents, exact, atol=1e-8)
+
+
+def test_mean_exponent_of_a_random_tanh_network(backend):
+    n, steps = 30, 300
+    network = lyapy.random_network("vanilla", n, gain=2.0, seed=7)
+    state = np.random.default_rng(8).normal(size=n)
+    spectrum = lyapunov_spectrum(network, steps=steps, initial_state=state, backend=backend)
+    U, logs = network.cells[0].weights.U, []
+    for _ in range(steps):
+        logs.append(-2 * np.log(np.cosh(U @ state)).mean())
+        state = np.tanh(U @ state)
+    wanted = np.linalg.slogdet(U)[1] / n + np.mean(logs)
+    assert spectrum.mean == pytest.approx(wanted, abs=1e-10)
+    assert spectrum.largest > 0.0

@@ -1,0 +1,195 @@
+"""Inputs from files: what is read, and what is told of what cannot be."""
+
+import h5py
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import lyapy
+from lyapy.runs.inputs import read_encoding, read_inputs, read_vocabulary
+
+M = 3
+NETWORK = lyapy.random_network("vanilla", 4, M)
+DRIVE = np.arange(30, dtype=np.float32).reshape(2, 5, M)
+EMBEDDING = np.arange(12.0).reshape(4, M)
+
+
+def write_npy(path, array=DRIVE):
+    np.save(path, array)
+    return path
+
+
+def write_npz(path, **arrays):
+    np.savez(path, **(arrays or {"drive": DRIVE}))
+    return path
+
+
+def write_h5(path, **arrays):
+    with h5py.File(path, "w") as file:
+        for name, array in (arrays or {"group/drive": DRIVE}).items():
+            file[name.replace("__", "/")] = array
+    return path
+
+
+def write_text(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [(write_npy, "x.npy"), (write_npz, "x.npz"), (write_h5, "x.h5"), (write_h5, "x.HDF5")],
+)
+@pytest.mark.parametrize("several", [True, False])
+def test_arrays_are_read_in_float64(tmp_path, write, name, several):
+    wanted = DRIVE if several else DRIVE[0]
+    path = tmp_path / name
+    write(path, wanted) if write is write_npy else write(path, drive=wanted)
+    found = read_inputs(path, NETWORK)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    ("write", "file", "name"), [(write_npz, "x.npz", "b"), (write_h5, "x.h5", "/group/b")]
+)
+def test_one_of_several_arrays_is_named(tmp_path, write, file, name):
+    arrays = {"a": -DRIVE, name.strip("/").replace("/", "__"): DRIVE}
+    path = write(tmp_path / file, **arrays)
+    np.testing.assert_array_equal(read_inputs(f"{path}:{name}", NETWORK), DRIVE)
+    with pytest.raises(ValueError, match=rf"{file}: holds 2 arrays: a, .*; name one as .*:NAME"):
+        read_inputs(path, NETWORK)
+    with pytest.raises(ValueError, match=rf"{file}: holds no array 'c'; give one of: a, "):
+        read_inputs(f"{path}:c", NETWORK)
+
+
+def test_a_file_whose_name_has_a_colon_is_read(tmp_path):
+    path = write_npz(tmp_path / "x.npz:y.npz")
+    np.testing.assert_array_equal(read_inputs(path, NETWORK), DRIVE)
+
+
+@pytest.mark.parametrize(
+    ("array", "error", "words"),
+    [
+        (np.arange(5), ValueError, r"has 1 dimensions.*indices, give \(T, 3\): embedding.weight\["),
+        (np.zeros((5, 4)), ValueError, r"width 4, shape \(5, 4\), but the network reads 3 inputs"),
+        (np.zeros(5), ValueError, r"1 dimensions, shape \(5,\); reshape it to \(T, 3\)"),
+        (np.zeros((0, M)), ValueError, r"is empty, shape \(0, 3\)"),
+        (np.zeros((5, M), complex), TypeError, "dtype complex128; the inputs must be real"),
+        (np.full((5, M), "x"), TypeError, "dtype <U1"),
+        (np.array([[0, 1, 2], [0, np.nan, np.inf]]), ValueError, r"2 values .* \(1, 1\)"),
+    ],
+)
+def test_an_array_that_does_not_fit_is_told(tmp_path, array, error, words):
+    path = write_npy(tmp_path / "x.npy", array)
+    with pytest.raises(error, match=rf"x\.npy: .*{words}"):
+        read_inputs(path, NETWORK)
+
+
+def test_pickled_objects_are_not_loaded(tmp_path):
+    objects = np.array([[{}]], dtype=object)
+    np.save(tmp_path / "x.npy", objects, allow_pickle=True)
+    np.savez(tmp_path / "x.npz", objects)
+    for name in ("x.npy", "x.npz"):
+        with pytest.raises(ValueError, match=rf"{name}: cannot be read .*allow_pickle=False"):
+            read_inputs(tmp_path / name, NETWORK)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".h5"])
+@pytest.mark.parametrize("content", [b"", b"plain words, no array"])
+def test_broken_files_are_told(tmp_path, suffix, content):
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"x\{suffix}: cannot be read as {suffix} \(.*\); write"):
+        read_inputs(path, NETWORK)
+
+
+def test_a_header_that_claims_too_much_is_told(tmp_path):
+    path = write_npy(tmp_path / "x.npy", np.zeros((7, M)))
+    path.write_bytes(path.read_bytes().replace(b"(7, 3)", b"(7000000000000, 3)"))
+    with pytest.raises(ValueError, match=r"x\.npy: cannot be read"):
+        read_inputs(path, NETWORK)
+
+
+def test_an_archive_without_arrays_is_told(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_group("empty")
+    with pytest.raises(ValueError, match=r"x\.h5: holds 0 arrays; write one"):
+        read_inputs(tmp_path / "x.h5", NETWORK)
+
+
+def test_an_unknown_suffix_and_a_network_without_inputs_are_told(tmp_path):
+    with pytest.raises(ValueError, match=r"x\.csv: is no file of inputs by its name; give .*npy"):
+        read_inputs(tmp_path / "x.csv", NETWORK)
+    with pytest.raises(ValueError, match=r"x\.npy: the network reads no inputs; leave them out"):
+        read_inputs(tmp_path / "x.npy", lyapy.random_network("vanilla", 4))
+
+
+def test_a_missing_file_is_the_systems_error(tmp_path):
+    for name in ("x.npy", "x.npz", "x.h5", "x.h5:drive"):
+        with pytest.raises(FileNotFoundError):
+            read_inputs(tmp_path / name, NETWORK)
+
+
+def test_text_is_one_hot_or_embedded(tmp_path):
+    path = write_text(tmp_path / "x.txt", "cab\n")
+    np.testing.assert_array_equal(
+        read_inputs(path, lyapy.random_network("vanilla", 4, 4), "abc\n"),
+        [[0, 0, 1, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]],
+    )
+    found = read_inputs(path, NETWORK, "abc\n", EMBEDDING)
+    np.testing.assert_array_equal(found, EMBEDDING[[2, 0, 1, 3]])
+
+
+def test_line_ends_follow_the_vocabulary(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"a\r\n")
+    assert read_inputs(path, NETWORK, "ab\n", np.eye(3)).shape == (2, 3)
+    assert read_inputs(path, NETWORK, "a\r\n", np.eye(3)).shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "vocabulary", "embedding", "words"),
+    [
+        ("abc", None, None, "no vocabulary is known; give --vocabulary FILE"),
+        ("aXbÉX", "abc", None, "2 characters that the vocabulary of 3 has not: 'X', 'É', .* 1;"),
+        ("", "abc", None, "is empty"),
+        ("abc", "abcd", None, "4 characters, but the network reads 3 inputs, .* no embedding;"),
+        ("abc", "abcde", EMBEDDING, r"hold an embedding \(4, 3\)"),
+    ],
+)
+def test_text_that_does_not_fit_is_told(tmp_path, text, vocabulary, embedding, words):
+    path = write_text(tmp_path / "x.txt", text)
+    with pytest.raises(ValueError, match=rf"x\.txt: .*{words}"):
+        read_inputs(path, NETWORK, vocabulary, embedding)
+
+
+def test_text_that_is_not_utf8_is_told(tmp_path):
+    (tmp_path / "x.txt").write_bytes(b"ab\xff")
+    with pytest.raises(ValueError, match=r"x\.txt: is not UTF-8 text \(.* at byte 2\)"):
+        read_inputs(tmp_path / "x.txt", NETWORK, "abc")
+
+
+def test_a_vocabulary_is_taken_to_the_letter(tmp_path):
+    assert read_vocabulary(write_text(tmp_path / "v.txt", "b\na\n"[:3])) == "b\na"
+    (tmp_path / "v.txt").write_bytes(b"a\r\n")
+    assert read_vocabulary(tmp_path / "v.txt") == "a\r\n"
+    with pytest.raises(ValueError, match=r"v\.txt: has the character '\\n' twice"):
+        read_vocabulary(write_text(tmp_path / "v.txt", "\na\n"))
+    with pytest.raises(ValueError, match=r"v\.txt: is empty"):
+        read_vocabulary(write_text(tmp_path / "v.txt", ""))
+
+
+def test_a_weights_file_tells_its_encoding(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_file({"net.embedding.weight": EMBEDDING}, path, metadata={"vocabulary": "\nabc"})
+    vocabulary, embedding = read_encoding(path)
+    assert vocabulary == "\nabc"
+    np.testing.assert_array_equal(embedding, EMBEDDING)
+
+
+def test_a_weights_file_need_not_tell_its_encoding(tmp_path):
+    save_file({"other.weight": EMBEDDING}, tmp_path / "w.safetensors")
+    np.savez(tmp_path / "w.npz", w=EMBEDDING)
+    assert read_encoding(tmp_path / "w.safetensors") == (None, None)
+    assert read_encoding(tmp_path / "w.npz") == (None, None)

@@ -1,0 +1,68 @@
+"""What long work tells of itself, in a log and when it is to stop."""
+
+import io
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from lyapy.cli import signals
+from lyapy.runs import progress
+from lyapy.runs.progress import Progress
+
+
+def test_compiling_does_not_count_for_the_time_left(monkeypatch):
+    log, now = io.StringIO(), [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    shown = Progress(1280, True, log)
+    now[0] = 35.0
+    shown.update(64)
+    shown._write_line()
+    now[0] = 36.0
+    shown.update(64)
+    shown._write_line()
+    now[0] = 55.0
+    shown.update(1152)
+    shown.close()
+    assert log.getvalue().splitlines() == [
+        "lyapy: 64 of 1280 steps (5 %), 35 s",
+        "lyapy: 128 of 1280 steps (10 %), 36 s, 18 s left",
+        "lyapy: 1280 of 1280 steps (100 %), 55 s",
+    ]
+
+
+def test_a_long_chunk_of_steps_is_not_silent(monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.01)
+    log = io.StringIO()
+    shown = Progress(100, True, log)
+    deadline = time.monotonic() + 30.0
+    while log.getvalue().count("\n") < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    shown.close()
+    assert re.match(r"(lyapy: 0 of 100 steps \(0 %\), 0 s\n){2}", log.getvalue())
+
+
+def interrupted(seconds):
+    """Be told to stop, and take so long for it."""
+    with signals.interruptions():
+        try:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(30.0)
+        except KeyboardInterrupt:
+            time.sleep(seconds)
+            raise
+
+
+def test_what_is_to_stop_asks_for_patience(monkeypatch, capsys):
+    monkeypatch.setattr(signals, "SECONDS_OF_SILENCE", 0.01)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(0.3)
+    assert capsys.readouterr().err.startswith("lyapy: stopping after the steps at hand")
+
+
+def test_what_stops_at_once_says_nothing(capsys):
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(0.0)
+    assert capsys.readouterr().err == ""

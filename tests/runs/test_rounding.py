@@ -1,0 +1,64 @@
+"""What is said of exponents that rounding spoils."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy.cli import main
+from lyapy.spectra.rounding import warn_of_rounding
+from lyapy.tangent.interval import make_control
+from lyapy.weights.frameworks.canonical import canonical_bytes
+from tests.support.made_spectra import made
+
+
+def spectrum_with(errors, spread=30.0):
+    found = made([0.5, -1.0, -2.0], trajectories=1)
+    errors = np.array([errors])
+    return replace(found, numerical_error=errors, largest_spread=np.full((1, 1), spread))
+
+
+BOUNDS = r"are upper bounds \(Spectrum.bounded\)"
+
+
+@pytest.mark.parametrize(
+    ("errors", "interval", "what"),
+    [
+        ([0.0, 1e-4, 1.0], "auto", f"of 3 exponents 1 {BOUNDS} and 1 have a rounding error of "
+         "up to 0.0001 nats per step$"),
+        ([0.0, 0.1, 1.0], "auto", f"of 3 exponents 2 {BOUNDS}$"),
+        ([0.0, 0.0, 1e-4], 1, "of 3 exponents 1 have a rounding error of up to 0.0001 nats per "),
+    ],
+)  # fmt: skip
+def test_bounds_are_told_from_errors(errors, interval, what):
+    control = make_control(interval, 1e-8, 64)
+    with pytest.warns(RuntimeWarning, match="the Jacobians are too graded for float64.*" + what):
+        warn_of_rounding(spectrum_with(errors), control, whole_stack=False)
+
+
+def test_a_spread_that_is_allowed_is_no_part_of_the_warning():
+    control = make_control("auto", 1e-8, 64)
+    with pytest.warns(RuntimeWarning, match="too graded for float64; of 3 exponents 1 are upper"):
+        warn_of_rounding(spectrum_with([0.0, 0.0, 1.0], spread=14.2), control, whole_stack=False)
+
+
+def test_errors_that_are_told_beside_the_exponents_need_no_warning():
+    warn_of_rounding(
+        spectrum_with([0.0, 0.0, 1e-4]), make_control("auto", 1e-8, 64), whole_stack=False
+    )
+
+
+def test_a_fixed_interval_in_which_everything_underflows(tmp_path, capsys, monkeypatch):
+    """The remedy is another interval, the exit code tells a batch script, no number is made up."""
+    monkeypatch.chdir(tmp_path)
+    network = lyapy.random_network("lstm", 8, 3, bias=0.3, seed=1)
+    (tmp_path / "net.h5").write_bytes(canonical_bytes(network))
+    np.save("drive.npy", np.random.default_rng(0).normal(size=(3000, 3)))
+    words = ["net.h5", "--inputs", "drive.npy", "--interval", "1000", "-o", "run.h5"]
+    assert main(["spectrum", *words]) == 1
+    told = capsys.readouterr()
+    assert "interval=1000 is too long: R_ii spread by inf nats" in told.err
+    assert "nan" not in told.err
+    assert "report it" not in told.out
+    assert "Do not use it. Give interval='auto'." in " ".join(told.out.split())

@@ -1,0 +1,257 @@
+"""Bad arguments: the error names the argument, what was found and, where needed, the remedy."""
+
+import importlib.util
+import os
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy import lyapunov_spectrum, random_network, spectrum_of_jacobians
+from lyapy.runs.start import default_threads
+
+DRIVEN = random_network("gru", 3, 2, seed=1)
+AUTONOMOUS = random_network("vanilla", 4, seed=1)
+INPUTS = np.random.default_rng(2).normal(size=(20, 2))
+
+
+def holding(value):
+    inputs = INPUTS.copy()
+    inputs[7, 1] = value
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "message"),
+    [
+        (
+            None,
+            ValueError,
+            r"inputs is None, but the network reads 2 inputs.*give an array \(T, 2\)",
+        ),
+        (INPUTS[:, :1], ValueError, r"inputs has shape \(20, 1\), but .*; give an array \(T, 2\)"),
+        (INPUTS[0], ValueError, r"inputs has 1 dimensions, shape \(2,\); it must be \(T, 2\) or"),
+        (INPUTS[None, None], ValueError, "inputs has 4 dimensions"),
+        (INPUTS[:0], ValueError, r"inputs is empty, shape \(1, 0, 2\)|inputs is empty"),
+        (np.zeros((0, 5, 2)), ValueError, r"inputs is empty, shape \(0, 5, 2\)"),
+        (INPUTS * 1j, TypeError, "inputs has dtype complex128; it must be real numbers"),
+        (INPUTS.astype(str), TypeError, "inputs has dtype <U.*; it must be real numbers"),
+        (INPUTS.astype(object), TypeError, "inputs has dtype object; it must be real numbers"),
+        ([[1.0, 2.0], [3.0]], (TypeError, ValueError), "inputs"),
+        ("abc", (TypeError, ValueError), "inputs"),
+        (holding(np.nan), ValueError, "inputs holds NaN or infinite values, first at step 7"),
+        (holding(-np.inf), ValueError, "inputs holds NaN or infinite values, first at step 7"),
+        (np.stack([INPUTS, holding(np.nan)]), ValueError, "inputs holds NaN.*first at step 7"),
+    ],
+)
+def test_inputs(inputs, error, message):
+    with pytest.raises(error, match=message):
+        lyapunov_spectrum(DRIVEN, inputs)
+
+
+def test_a_batch_in_the_other_order_is_told():
+    with pytest.warns(
+        RuntimeWarning, match=r"which is 20 trajectories of 3 steps.*swapaxes\(0, 1\)"
+    ):
+        lyapunov_spectrum(DRIVEN, np.zeros((20, 3, 2)))
+
+
+ORTHONORMAL = np.eye(3)
+OPTIONS = [
+    ({"transient": 20}, "inputs has 20 steps, too few for transient=20 and no step to count"),
+    ({"transient": 15, "steps": 6}, "inputs has 20 steps.*transient=15 and 6 steps to count"),
+    ({"transient": -1}, "transient is -1; it must be a whole number at least 0"),
+    ({"transient": 1.5}, "transient is 1.5; it must be a whole number"),
+    ({"steps": 0}, "steps is 0; it must be a whole number at least 1"),
+    ({"steps": "10"}, "steps is '10'; it must be a whole number"),
+    ({"k": 0}, "k is 0; it must be a whole number from 1 to 3; the state has 3 dimensions"),
+    ({"k": 4}, "k is 4; it must be a whole number from 1 to 3; the state has 3 dimensions"),
+    ({"k": 2.0}, "k is 2.0; it must be a whole number"),
+    ({"k": True}, "k is True; it must be a whole number"),
+    ({"interval": 0}, "interval is 0; it must be 'auto' or a positive whole number"),
+    ({"interval": -3}, "interval is -3; it must be 'auto' or a positive whole number"),
+    ({"interval": 2.5}, "interval is 2.5; it must be 'auto' or a positive whole number"),
+    ({"interval": "often"}, "interval is 'often'; it must be 'auto' or a positive whole number"),
+    ({"interval": None}, "interval is None; it must be 'auto' or a positive whole number"),
+    ({"interval": np.nan}, "interval is nan; it must be 'auto' or a positive whole number"),
+    ({"tolerance": 0.0}, "tolerance is 0.0; it must lie between 1e-15 and 1"),
+    ({"tolerance": 1.0}, "tolerance is 1.0; it must lie between 1e-15 and 1"),
+    ({"tolerance": 1e-17}, "tolerance is 1e-17; it must lie between 1e-15 and 1"),
+    ({"tolerance": np.nan}, "tolerance is nan; it must lie between 1e-15 and 1"),
+    ({"tolerance": "small"}, "tolerance is 'small'; it must"),
+    ({"frame": "eye"}, "frame is 'eye'; it must be 'random', 'identity' or an array"),
+    ({"frame": np.eye(4)}, r"frame has shape \(4, 4\); it must be \(k, 3\)"),
+    ({"frame": np.ones(3)}, r"frame has shape \(3,\); it must be \(k, 3\)"),
+    ({"frame": np.zeros((0, 3))}, r"frame has shape \(0, 3\)"),
+    ({"frame": np.eye(3)[[0, 1, 2, 0]]}, r"frame has shape \(4, 3\)"),
+    ({"frame": np.ones((2, 3))}, "frame has linearly dependent rows"),
+    ({"frame": np.zeros((1, 3))}, "frame has linearly dependent rows"),
+    ({"frame": np.eye(3) * np.nan}, "frame holds NaN or infinite values"),
+    ({"frame": np.eye(3), "k": 2}, "k is 2, but frame has 3 rows"),
+    ({"frame": [["a"]]}, "frame"),
+    ({"initial_state": np.zeros(4)}, r"initial_state has shape \(4,\); it must be \(3,\) or"),
+    ({"initial_state": np.zeros((1, 2, 3))}, r"initial_state has shape \(1, 2, 3\)"),
+    ({"initial_state": [0, np.nan, 0]}, "initial_state holds NaN or infinite values"),
+    ({"initial_state": ["a", "b", "c"]}, "initial_state"),
+    ({"initial_state": np.zeros(3) * 1j}, "initial_state"),
+    ({"trajectories": 0}, "trajectories is 0; it must be a whole number at least 1"),
+    (
+        {"trajectories": 3, "initial_state": np.zeros((2, 3))},
+        "numbers of trajectories differ: 3 by trajectories, 2 by initial_state",
+    ),
+    ({"backend": "jax"}, "backend is 'jax'; it must be one of auto, numba, numpy, cupy"),
+    ({"backend": None}, "backend is None; it must be one of"),
+    ({"seed": -1}, "seed is -1; it must be a whole number at least 0"),
+    ({"seed": 0.5}, "seed is 0.5; it must be a whole number"),
+    ({"seed": None}, "seed is None; it must be a whole number"),
+    ({"threads": 0}, "threads is 0; it must be a whole number at least 1"),
+    ({"threads": "all"}, "threads is 'all'; it must be a whole number"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), OPTIONS, ids=lambda v: str(v)[:40])
+def test_options(options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        lyapunov_spectrum(DRIVEN, INPUTS, **options)
+
+
+def test_numbers_of_trajectories():
+    with pytest.raises(ValueError, match="differ: 2 by inputs, 3 by initial_state"):
+        lyapunov_spectrum(DRIVEN, np.stack([INPUTS, INPUTS]), initial_state=np.zeros((3, 3)))
+    with pytest.raises(ValueError, match="differ: 2 by inputs, 3 by trajectories"):
+        lyapunov_spectrum(DRIVEN, np.stack([INPUTS, INPUTS]), trajectories=3)
+
+
+def test_autonomous_network():
+    with pytest.raises(ValueError, match="steps is missing; a network without inputs needs"):
+        lyapunov_spectrum(AUTONOMOUS)
+    with pytest.raises(ValueError, match="the network reads 0 inputs; leave inputs out"):
+        lyapunov_spectrum(AUTONOMOUS, INPUTS)
+
+
+def test_a_cell_is_no_list_of_cells():
+    with pytest.raises(TypeError, match="cells is a GRU; give a list of cells"):
+        lyapy.Network(DRIVEN.cells[0])
+
+
+def test_network_of_another_type():
+    with pytest.raises(TypeError, match="network"):
+        lyapunov_spectrum("model.safetensors", INPUTS)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("cupy") is not None, reason="CuPy is installed")
+def test_missing_cupy_names_the_extra():
+    with pytest.raises(ModuleNotFoundError, match=r"backend='cupy' needs CuPy.*lyapy\[cuda12\]"):
+        lyapunov_spectrum(DRIVEN, INPUTS, backend="cupy")
+
+
+@pytest.mark.parametrize(
+    ("jacobians", "message"),
+    [
+        (np.eye(3), r"jacobians has shape \(3, 3\); it must be \(T, D, D\) or \(B, T, D, D\)"),
+        (np.ones((5, 3, 2)), r"jacobians has shape \(5, 3, 2\)"),
+        (np.ones((5, 0, 0)), r"jacobians has shape \(5, 0, 0\)"),
+        (np.ones((1, 1, 5, 2, 2)), r"jacobians has shape \(1, 1, 5, 2, 2\)"),
+        (np.full((5, 2, 2), np.nan), "holds NaN or infinite values, first at step 0"),
+        (np.ones((5, 2, 2)) * 1j, "has dtype complex128; it must be real numbers"),
+        (np.ones((0, 2, 2)), "is empty"),
+    ],
+)
+def test_jacobians(jacobians, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        spectrum_of_jacobians(jacobians)
+    with pytest.raises(ValueError, match="k is 3; it must be a whole number from 1 to 2"):
+        spectrum_of_jacobians(np.ones((5, 2, 2)), k=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "esn"}, "kind is 'esn'; it must be one of vanilla, gru"),
+        ({"n": 0}, "n is 0; it must be a whole number at least 1"),
+        ({"n": 2.5}, "n is 2.5; it must be a whole number at least 1"),
+        ({"m": -1}, "m is -1; it must be a whole number at least 0"),
+        ({"layers": 0}, "layers is 0; it must be a whole number at least 1"),
+        ({"seed": -1}, "seed is -1; it must be a whole number at least 0"),
+        ({"nonlinearity": "sine"}, "nonlinearity is 'sine'; it must be one of tanh"),
+        ({"gain": np.nan}, "NaN"),
+        ({"bias": np.inf}, "NaN or infinite"),
+    ],
+)
+def test_random_network(options, message):
+    with pytest.raises(ValueError, match=message):
+        random_network(**{"kind": "vanilla", "n": 3} | options)
+
+
+def test_jacobian_of_a_wrong_state():
+    with pytest.raises(ValueError, match=r"state has shape \(4,\); it must be \(3,\)"):
+        lyapy.jacobian(DRIVEN, np.zeros(4), np.zeros(2))
+    with pytest.raises(ValueError, match=r"x has shape \(0,\); it must be \(2,\)"):
+        lyapy.jacobian(DRIVEN, np.zeros(3))
+
+
+@pytest.mark.parametrize("nonlinearity", ["identity", "relu"])
+def test_diverging_network_names_the_step(nonlinearity, backend):
+    cell = lyapy.Vanilla(None, [[0.0, 10.0], [10.0, 0.0]], nonlinearity=nonlinearity)
+    # 10^308 is the largest power of ten in float64
+    with pytest.raises(
+        FloatingPointError, match=r"trajectory 0: the state .* step 308: it diverges"
+    ):
+        lyapunov_spectrum(
+            lyapy.Network([cell]), steps=500, initial_state=np.ones(2), backend=backend
+        )
+
+
+def test_inputs_of_other_types(backend):
+    """Whole numbers, lists and single precision are taken as they are meant."""
+    wanted = lyapunov_spectrum(DRIVEN, np.round(INPUTS), backend=backend).exponents
+    for inputs in (
+        np.round(INPUTS).astype(int),
+        np.round(INPUTS).astype("f4"),
+        np.round(INPUTS).tolist(),
+    ):
+        np.testing.assert_array_equal(
+            lyapunov_spectrum(DRIVEN, inputs, backend=backend).exponents, wanted
+        )
+
+
+def test_initial_states():
+    """Zero for inputs of their own; drawn where only the state tells trajectories apart."""
+    D, zeros = DRIVEN.state_size, np.zeros(DRIVEN.state_size)
+    given = lyapunov_spectrum(DRIVEN, INPUTS, initial_state=zeros)
+    both = lyapunov_spectrum(DRIVEN, np.stack([INPUTS, INPUTS]))
+    np.testing.assert_array_equal(lyapunov_spectrum(DRIVEN, INPUTS).final_state, given.final_state)
+    np.testing.assert_array_equal(both.final_state, given.final_state.repeat(2, axis=0))
+    shared = lyapunov_spectrum(DRIVEN, INPUTS[:2], trajectories=3, seed=5)
+    alone = lyapunov_spectrum(AUTONOMOUS, steps=2, trajectories=3, seed=5)
+    for spectrum in (shared, alone):
+        assert len(np.unique(spectrum.final_state[:, 0])) == 3
+    broadcast = lyapunov_spectrum(DRIVEN, INPUTS, initial_state=np.ones(D), trajectories=2)
+    assert broadcast.per_trajectory.shape == (2, D)
+    np.testing.assert_array_equal(broadcast.final_state[0], broadcast.final_state[1])
+
+
+def test_seeds():
+    first, again = (lyapunov_spectrum(AUTONOMOUS, steps=70, trajectories=2, seed=3) for _ in "ab")
+    np.testing.assert_array_equal(first.growth, again.growth)
+    other = lyapunov_spectrum(AUTONOMOUS, steps=70, trajectories=2, seed=4)
+    assert not np.array_equal(first.growth, other.growth)
+    # the frame is drawn apart from the state
+    state = np.ones(4)
+    a, b = (lyapunov_spectrum(AUTONOMOUS, steps=70, initial_state=state, seed=s) for s in (0, 1))
+    np.testing.assert_array_equal(a.final_state, b.final_state)
+    assert not np.array_equal(a.growth, b.growth)
+    # and so are those of the trajectories
+    two = lyapunov_spectrum(AUTONOMOUS, steps=70, initial_state=np.stack([state, state]))
+    assert not np.array_equal(two.growth[0], two.growth[1])
+
+
+def test_threads_follow_the_machine(monkeypatch):
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
+    available = default_threads()
+    assert 1 <= available <= (os.cpu_count() or 1)
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
+    assert default_threads() == 1
+    for value in ("0", "many", "100000"):
+        monkeypatch.setenv("SLURM_CPUS_PER_TASK", value)
+        assert default_threads() == available

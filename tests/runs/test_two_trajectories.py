@@ -1,0 +1,160 @@
+"""Maps of one's own, and the largest exponent without Jacobians."""
+
+import math
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy import largest_exponent, lyapunov_spectrum
+from lyapy.cells.given_jacobian import GivenJacobian
+from lyapy.spectra.uncertainty import half_width, uncertainty
+
+
+def henon():
+    return lyapy.Map(
+        lambda h, x: [1 - 1.4 * h[0] ** 2 + h[1], 0.3 * h[0]],
+        lambda h, x: [[-2.8 * h[0], 1.0], [0.3, 0.0]],
+        state_size=2,
+    )
+
+
+def test_henon_map_by_two_functions(backend):
+    network = lyapy.Network([henon()])
+    options = {"steps": 20_000, "transient": 100, "initial_state": [0.1, 0.1]}
+    spectrum = lyapunov_spectrum(network, backend=backend, **options)
+    assert np.all(np.abs(spectrum.exponents - [0.41922, -1.62319]) < 4 * spectrum.standard_error)
+    assert spectrum.exponents.sum() == pytest.approx(math.log(0.3), abs=1e-10)
+    assert spectrum.sum_rule_residual < 1e-10
+    found = largest_exponent(network, **options)
+    assert found.value == pytest.approx(spectrum.largest, abs=1e-4)
+
+
+@pytest.mark.parametrize("cell", [henon(), GivenJacobian(2)])
+def test_determinants_of_given_jacobians(cell):
+    J = np.random.default_rng(2).normal(size=(5, 3, 2, 2))
+    found = cell.log_abs_det({"J": J.reshape(5, 3, 4)})
+    np.testing.assert_allclose(found, np.log(np.abs(np.linalg.det(J))), rtol=1e-12)
+    assert GivenJacobian(3).input_size == 9
+
+
+def test_a_driven_map_reads_its_inputs():
+    driven = lyapy.Map(lambda h, x: x * h, lambda h, x: np.diag(x), state_size=2, inputs=2)
+    inputs = np.exp(np.random.default_rng(1).normal(size=(200, 2)))
+    network = lyapy.Network([driven])
+    options = {"initial_state": [1e-3, 1e-3], "frame": "identity"}
+    spectrum = lyapunov_spectrum(network, inputs, **options)
+    wanted = np.sort(np.log(inputs).mean(axis=0))[::-1]
+    np.testing.assert_allclose(spectrum.exponents, wanted, atol=1e-12)
+
+
+def test_maps_are_told_apart():
+    one = lyapy.Network([henon()]).digest()
+    other = lyapy.Map(lambda h, x: h, lambda h, x: np.eye(2), state_size=2)
+    assert one == lyapy.Network([henon()]).digest() != lyapy.Network([other]).digest()
+
+
+def test_functions_of_the_wrong_shape_are_told():
+    wrong = lyapy.Map(lambda h, x: h[:1], lambda h, x: np.eye(2), state_size=2)
+    with pytest.raises(
+        ValueError, match=r"step returned shape \(1,\) .* needs \(2,\) and \(2, 2\)"
+    ):
+        lyapunov_spectrum(lyapy.Network([wrong]), steps=3)
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "gru", "lstm"])
+def test_nearby_trajectories_agree_with_the_spectrum(kind):
+    network = lyapy.random_network(kind, 10, 2, gain=2.0, bias=0.3, layers=2, seed=3)
+    inputs = np.random.default_rng(4).normal(size=(1500, 2))
+    spectrum = lyapunov_spectrum(network, inputs, transient=500, k=3)
+    found = largest_exponent(network, inputs, transient=500)
+    allowed = 3 * math.hypot(found.standard_error, spectrum.standard_error[0]) + 1e-5
+    assert abs(found.value - spectrum.largest) < allowed
+
+
+def test_nearby_trajectories_of_a_chaotic_network():
+    network = lyapy.random_network("vanilla", 30, gain=3.0, seed=1)
+    options = {"steps": 1500, "transient": 300, "trajectories": 8, "dt": 0.5}
+    spectrum = lyapunov_spectrum(network, k=2, **options)
+    found = largest_exponent(network, **options)
+    allowed = 4 * math.hypot(found.standard_error, spectrum.standard_error[0])
+    assert abs(found.value - spectrum.largest) < allowed < 0.2
+    assert found.half_width > 2 * found.standard_error
+
+
+def test_nearby_trajectories_count_every_step_after_the_transient():
+    doubling = lyapy.Network([lyapy.Map(lambda h, x: 2.0 * h, lambda h, x: [[2.0]], 1)])
+    found = largest_exponent(doubling, steps=64, transient=3, initial_state=[0.0])
+    assert found.value == pytest.approx(math.log(2.0), abs=1e-7)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_errors_of_nearby_trajectories_are_those_of_the_spectrum(shared):
+    """Trajectories with the same inputs come together, and are not independent."""
+    network = lyapy.random_network("vanilla", 8, 2, gain=0.7, seed=3)
+    shape = (1500, 2) if shared else (4, 1500, 2)
+    inputs = np.random.default_rng(4).normal(size=shape)
+    options = {"transient": 200} | ({"trajectories": 4} if shared else {})
+    spectrum = lyapunov_spectrum(network, inputs, k=1, **options)
+    found = largest_exponent(network, inputs, **options)
+    assert found.standard_error == pytest.approx(spectrum.standard_error[0], rel=0.2)
+
+
+@pytest.mark.parametrize("B", [1, 3])
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("transient", [0, 3])
+def test_nearby_trajectories_are_counted_row_by_row(B, shared, transient):
+    """A map that multiplies by its input, so that all growth is known."""
+    multiply = lyapy.Network([lyapy.Map(lambda h, x: x * h, lambda h, x: [[x[0]]], 1, inputs=1)])
+    scales = np.exp(np.random.default_rng(5).normal(size=(B, 64 * 6 + 5 + transient, 1)))
+    inputs = scales[0] if shared else scales
+    options = {"trajectories": B} if shared else {}
+    # there is none by default
+    options |= {"transient": transient} if transient else {}
+    found = largest_exponent(multiply, inputs, initial_state=np.zeros((B, 1)), dt=0.5, **options)
+    growth = np.log(np.broadcast_to(scales[:1] if shared else scales, scales.shape))[:, transient:]
+    ends = np.array([64, 128, 192, 256, 320, 384, 389])
+    rows = np.add.reduceat(growth, [0, *ends[:-1]], axis=1)
+    errors = uncertainty(rows, ends, shared_inputs=shared)
+    assert found.value == pytest.approx(2 * growth.mean())
+    assert found.standard_error == pytest.approx(2 * errors.standard_error[0])
+    assert found.half_width == pytest.approx(2 * half_width(errors, 0.95)[0])
+
+
+def test_nearby_trajectories_are_set_back_to_their_distance():
+    seen = []
+
+    def step(h, x):
+        seen.append(h.copy())
+        return np.array([3.0, 0.5]) * h
+
+    network = lyapy.Network([lyapy.Map(step, lambda h, x: np.diag([3.0, 0.5]), 2)])
+    found = largest_exponent(network, steps=200, distance=1e-3, initial_state=np.zeros(2))
+    apart = np.diff(np.reshape(seen, (-1, 2, 2)), axis=1)[:, 0]
+    np.testing.assert_allclose(np.linalg.norm(apart, axis=1), 1e-3, rtol=1e-12)
+    # whose direction is kept, and becomes that of the first axis
+    np.testing.assert_allclose(np.abs(apart[-1]), [1e-3, 0.0], atol=1e-12)
+    assert (apart[:, 0] > 0.0).all() or (apart[:, 0] < 0.0).all()
+    assert found.value == pytest.approx(math.log(3.0), abs=0.05)
+
+
+def test_an_autonomous_network_shares_no_inputs():
+    """Its trajectories count as samples: these two, from one state, hardly differ."""
+    logistic = lyapy.Map(lambda h, x: 4 * h * (1 - h), lambda h, x: [[4 - 8 * h[0]]], 1)
+    found = largest_exponent(lyapy.Network([logistic]), steps=512, initial_state=[[0.3], [0.3]])
+    assert found.value == pytest.approx(math.log(2.0), abs=0.1)
+    assert found.standard_error < 1e-3
+
+
+def test_what_does_not_fit_is_refused():
+    network = lyapy.random_network("vanilla", 3)
+    with pytest.raises(ValueError, match=r"seed is -1; it must be"):
+        largest_exponent(network, steps=3, seed=-1)
+    for distance in (1.0, -1e-7, math.nan):
+        with pytest.raises(ValueError, match=r"distance is .*; it must be a small positive"):
+            largest_exponent(network, steps=3, distance=distance)
+    with pytest.raises(ValueError, match=r"distance is 0; it must be a small positive number"):
+        largest_exponent(network, steps=3, distance=0)
+    relu = lyapy.Network([lyapy.Vanilla(None, np.eye(2), [-50.0, -50.0], "relu")])
+    with pytest.raises(FloatingPointError, match="became the same in step 0; give a larger"):
+        largest_exponent(relu, steps=3)

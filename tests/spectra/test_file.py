@@ -1,0 +1,245 @@
+"""The run file: nothing lost, nothing half-written, nothing replaced unasked."""
+
+import errno
+import os
+from dataclasses import fields, replace
+
+import h5py
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy.spectra.file import DERIVED, MEASURES, STORED, read_spectrum, write_spectrum
+from lyapy.storage.atomic import check_output, write_whole
+from tests.support.made_spectra import computed, made
+
+ODD_SETTINGS = {
+    "nothing": None,
+    "yes": True,
+    "whole": -3,
+    "large": 2**64 - 1,
+    "real": 0.1,
+    "text": "λ, and a\nnewline",
+    "no_text": "",
+    "list": ["a", "ä"],
+    "no_list": [],
+    "nested": {"deeper": {"x": 1}, "none": {}},
+}
+
+
+def assert_same(found, expected):
+    for name in STORED:
+        one, other = getattr(found, name), getattr(expected, name)
+        np.testing.assert_array_equal(one, other, strict=True)
+    assert found.settings == expected.settings
+    assert (found.state_size, found.transient) == (expected.state_size, expected.transient)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.h5"
+
+
+def test_every_field_is_stored():
+    others = {"state_size", "transient", "settings"}
+    assert {field.name for field in fields(lyapy.Spectrum)} == set(STORED) | others
+
+
+def test_save_and_load_lose_nothing(path):
+    spectrum = computed()
+    spectrum.save(path)
+    found = lyapy.Spectrum.load(path)
+    assert_same(found, spectrum)
+    np.testing.assert_array_equal(found.exponents, spectrum.exponents)
+    np.testing.assert_array_equal(found.standard_error, spectrum.standard_error)
+
+
+def test_dead_directions_and_nan_are_kept(path):
+    spectrum = made([0.1, -1.0, -np.inf], trajectories=1, rows=2)
+    write_spectrum(spectrum, path)
+    found = read_spectrum(path)
+    assert_same(found, spectrum)
+    assert np.isneginf(found.exponents[2])
+    assert np.isnan(found.standard_error).all()
+
+
+def test_settings_keep_types(path):
+    write_spectrum(replace(computed(), settings=ODD_SETTINGS | {"k": 2, "tolerance": 1e-8}), path)
+    found = read_spectrum(path).settings
+    for name, value in ODD_SETTINGS.items():
+        assert found[name] == value
+        assert type(found[name]) is type(value)
+
+
+def test_a_number_beyond_64_bits_is_kept_as_text(path):
+    write_spectrum(replace(computed(), settings=computed().settings | {"seed": 2**80}), path)
+    assert read_spectrum(path).settings["seed"] == str(2**80)
+
+
+def test_a_command_that_is_not_utf8_is_written_legibly(path):
+    settings = computed().settings | {"command": "lyapy caf\udce9"}
+    write_spectrum(replace(computed(), settings=settings), path)
+    assert read_spectrum(path).settings["command"] == r"lyapy caf\udce9"
+
+
+def test_layout_explains_itself(path):
+    spectrum = computed()
+    write_spectrum(spectrum, path)
+    with h5py.File(path) as file:
+        assert file.attrs["format"] == "lyapy spectrum"
+        assert file.attrs["format_version"] == 2
+        for name, field in (STORED | DERIVED).items():
+            assert file[name].attrs["units"] == field.units
+            assert file[name].attrs["description"] == field.description
+            assert len(file[name].attrs["axes"].split(", ")) == file[name].ndim
+        np.testing.assert_array_equal(file["exponents"], spectrum.exponents)
+        np.testing.assert_array_equal(file["resolved"], spectrum.resolved)
+        for name in MEASURES:
+            assert file["measures"].attrs[name] == getattr(spectrum, name)
+        assert file["settings"].attrs["network_sha256"] == spectrum.settings["network_sha256"]
+        assert "numpy" in file["settings/versions"].attrs
+
+
+def test_only_long_histories_are_compressed(path):
+    write_spectrum(made(np.linspace(0, -1, 40), rows=40), path)
+    with h5py.File(path) as file:
+        assert (file["growth"].compression, file["growth"].shuffle) == ("gzip", True)
+        assert file["exponents"].compression is None
+
+
+def test_an_existing_file_is_refused_and_kept(path):
+    path.write_bytes(b"precious")
+    with pytest.raises(FileExistsError, match=r"run\.h5: exists; .*--overwrite"):
+        write_spectrum(computed(), path)
+    assert path.read_bytes() == b"precious"
+    write_spectrum(computed(), path, overwrite=True)
+    assert_same(read_spectrum(path), computed())
+    assert os.listdir(path.parent) == ["run.h5"]
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda descriptor: path.write_bytes(b"of another process"))
+    with pytest.raises(FileExistsError, match=r"run\.h5: exists"):
+        write_whole(path, b"mine", overwrite=False)
+    assert path.read_bytes() == b"of another process"
+    assert os.listdir(path.parent) == ["run.h5"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_full_disk_leaves_what_was_there(path, monkeypatch, overwrite):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if overwrite:
+        path.write_bytes(b"old")
+    before = os.listdir(path.parent)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"run\.h5: could not be written \(No space left"):
+        write_whole(path, b"new", overwrite=overwrite)
+    assert os.listdir(path.parent) == before
+    assert not overwrite or path.read_bytes() == b"old"
+
+
+def test_a_file_system_without_hard_links_will_do(path, monkeypatch):
+    def refused(source, target):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    write_whole(path, b"new", overwrite=False)
+    assert path.read_bytes() == b"new"
+    assert os.listdir(path.parent) == ["run.h5"]
+
+
+def test_a_symbolic_link_is_followed(path, tmp_path):
+    link = tmp_path / "link.h5"
+    link.symlink_to(path)
+    write_whole(link, b"new", overwrite=False)
+    assert link.is_symlink()
+    assert path.read_bytes() == b"new"
+
+
+def test_the_mode_follows_the_umask(path):
+    old = os.umask(0o027)
+    try:
+        write_whole(path, b"new", overwrite=False)
+    finally:
+        os.umask(old)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("missing/run.h5", "the folder .*missing does not exist; create it"),
+        (".", "is a folder; give the name of a file in it"),
+        ("file/run.h5", r"the folder .*file cannot be written \(Not a directory\)"),
+        ("/proc/self/run.h5", "the folder .* cannot be written .*; choose another folder"),
+        ("/dev/null", "is not a regular file; give another name"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before(tmp_path, monkeypatch, output, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=words):
+        check_output(output, overwrite=True)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def damage(path, change):
+    write_spectrum(computed(), path)
+    with h5py.File(path, "r+") as file:
+        change(file)
+
+
+def drop_growth(file):
+    del file["growth"]
+
+
+def cut_state(file):
+    del file["final_state"]
+    file["final_state"] = np.zeros((1, 12))
+
+
+def flatten_frame(file):
+    del file["final_frame"]
+    file["final_frame"] = np.zeros(12)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda file: file.attrs.__setitem__("format_version", 3), "format version 3.*newer lyapy"),
+        (lambda file: file.attrs.__setitem__("format", "other"), "without format='lyapy spectrum'"),
+        (lambda file: file.attrs.__delitem__("state_size"), "is damaged"),
+        (drop_growth, "the dataset growth is missing"),
+        (cut_state, "axis B has 1 entries in final_state, 3 in growth"),
+        (flatten_frame, "final_frame has shape"),
+    ],
+)
+def test_a_damaged_file_is_told(path, change, words):
+    damage(path, change)
+    with pytest.raises(ValueError, match=rf"run\.h5: .*{words}"):
+        read_spectrum(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no spectrum at all", b"\x89HDF\r\n\x1a\n" + bytes(99)])
+def test_another_file_is_told(path, content):
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"run\.h5: (is not an HDF5 file|is damaged).*; give"):
+        read_spectrum(path)
+
+
+def test_a_flipped_bit_is_found(path):
+    write_spectrum(computed(), path)
+    with h5py.File(path) as file:
+        start = file["final_state"].id.get_chunk_info(0).byte_offset
+    content = bytearray(path.read_bytes())
+    content[start + 5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"run\.h5: is damaged"):
+        read_spectrum(path)
+
+
+def test_a_missing_file_is_the_systems_error(path):
+    with pytest.raises(FileNotFoundError):
+        read_spectrum(path)

@@ -1,0 +1,90 @@
+"""Measures of a spectrum: their errors, their status, and what enters them."""
+
+import math
+
+import numpy as np
+import pytest
+
+from lyapy.spectra.measures import (
+    entropy_rate,
+    kaplan_yorke_dimension,
+    kaplan_yorke_slopes,
+    participation_ratio,
+)
+from tests.support.made_spectra import made
+
+
+def test_errors_of_measures_are_those_of_their_sums():
+    spectrum = made([0.5, 0.2, -1.0, -2.0], trajectories=2000, rows=1, noise=0.02)
+    found = spectrum.measures()
+    sigma = 0.02 / math.sqrt(2000)
+    assert found["mean"].standard_error == pytest.approx(sigma / 2, rel=0.1)
+    assert found["entropy_rate"].standard_error == pytest.approx(sigma * math.sqrt(2), rel=0.1)
+    a, b, c = spectrum.exponents[:3]
+    assert found["kaplan_yorke_dimension"].value == pytest.approx(2 - (a + b) / c)
+    slope = math.sqrt(2 / c**2 + (a + b) ** 2 / c**4)
+    assert found["kaplan_yorke_dimension"].standard_error == pytest.approx(sigma * slope, rel=0.1)
+    samples = spectrum.per_trajectory
+    dimension = 2 - samples[:, :2].sum(axis=1) / samples[:, 2]
+    error = dimension.std(ddof=1) / math.sqrt(2000)
+    assert found["kaplan_yorke_dimension"].standard_error == pytest.approx(error, rel=0.01)
+
+
+def test_measures_have_a_status():
+    found = made([0.5, 0.2], state_size=10).measures()
+    assert found["kaplan_yorke_dimension"].status == found["entropy_rate"].status == "not reached"
+    assert found["mean"].status == "computed"
+    found = made([0.5, -1.0, -3.0], unresolved=[2]).measures()
+    assert found["mean"].status == "upper bound"
+    # it does not enter these
+    assert found["kaplan_yorke_dimension"].status == found["entropy_rate"].status == "computed"
+    assert made([0.5, -1.0], unresolved=[1]).measures()["kaplan_yorke_dimension"].status == (
+        "upper bound"
+    )
+    contracting = made([-0.5, -1.0]).measures()["kaplan_yorke_dimension"]
+    assert (contracting.value, contracting.standard_error) == (0.0, 0.0)
+    assert made([0.5, -np.inf]).measures()["kaplan_yorke_dimension"][:2] == (1.0, 0.0)
+
+
+def test_participation_ratio_of_the_frame():
+    spectrum = made([0.5, -1.0, -2.0])
+    frame = np.zeros((3, 3, 3))
+    frame[:, 0, 1] = 1.0
+    frame[:, 1] = 1 / math.sqrt(3)
+    frame[:, 2, :2] = 1 / math.sqrt(2)
+    object.__setattr__(spectrum, "final_frame", frame)
+    np.testing.assert_allclose(spectrum.participation_ratio, [[1.0, 3.0, 2.0]] * 3)
+
+
+def test_a_partial_spectrum_has_measures_once_it_is_no_longer_positive():
+    for last in (0.0, -0.5, -3.0):
+        assert entropy_rate(np.array([0.5, last]), 5) == 0.5
+    assert math.isnan(entropy_rate(np.array([0.5, 1e-3]), 5))
+
+
+@pytest.mark.parametrize("exponents", [[0.5, 0.3, -0.7, -3.0], [0.5, -2.0], [3.0, 1.0, -5.0, -6.0]])
+def test_the_slopes_of_the_dimension_are_its_derivatives(exponents):
+    exponents = np.array(exponents)
+    slopes = kaplan_yorke_slopes(exponents)
+    full = np.append(slopes, np.zeros(len(exponents) - len(slopes)))
+    for i, slope in enumerate(full):
+        step = 1e-6 * np.eye(len(exponents))[i]
+        ends = [kaplan_yorke_dimension(exponents + s * step, 9) for s in (1, -1)]
+        assert (ends[0] - ends[1]) / 2e-6 == pytest.approx(slope, abs=1e-8)
+    # a crossing at an exponent counts it
+    np.testing.assert_array_equal(kaplan_yorke_slopes(np.array([1.0, -1.0, -2.0])), [0.5, 0.5, 0.0])
+    assert kaplan_yorke_slopes(np.array([-1.0, -2.0])).shape == (0,)
+    assert kaplan_yorke_slopes(np.array([2.0, -1.0])).shape == (0,)
+
+
+def test_measures_take_the_exponents_that_enter():
+    """The error of the entropy rate is that of one exponent, which alone is positive."""
+    spectrum = made([0.5, -0.5, -2.0], trajectories=5)
+    found = spectrum.measures()["entropy_rate"]
+    assert found.standard_error == pytest.approx(spectrum.standard_error[0])
+    assert found.status == "computed"
+
+
+def test_participation_does_not_depend_on_length():
+    vectors = np.random.default_rng(7).normal(size=(4, 6))
+    np.testing.assert_allclose(participation_ratio(3.0 * vectors), participation_ratio(vectors))

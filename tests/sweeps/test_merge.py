@@ -1,0 +1,242 @@
+"""Many run files in one: what is in it, what is missing from it, and that order does not matter."""
+
+import itertools
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy.cli import main
+from lyapy.sweeps.columns import COLUMNS, SPECTRA
+from tests.support.made_weights import GRU, VANILLA, write_files
+
+NAMES = ["a", "b", "c/a", "small"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Return a folder with weights, and with run files of networks of two sizes."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_files()
+        (folder / "weights/c").mkdir(parents=True)
+        for gain, name in enumerate(NAMES[:3], 1):
+            scaled = {key: gain * array for key, array in GRU.items()}
+            np.savez(f"weights/{name}.npz", **scaled)
+        np.savez("weights/small.npz", **VANILLA | {"weight_ih_l0": np.ones((4, 3))})
+        words = ["--inputs", "drive.npy", "--backend", "numpy", "--quiet"]
+        words += ["--nonlinearity", "tanh", "-o", "runs"]
+        assert main(["spectrum", "weights/**/*.npz", *words]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def folder(made, tmp_path, monkeypatch):
+    """Work in a copy of it."""
+    copied = tmp_path / "work"
+    shutil.copytree(made, copied)
+    monkeypatch.chdir(copied)
+    return copied
+
+
+def index(path="all.h5"):
+    with h5py.File(path) as file:
+        return {
+            name: (item.asstr() if h5py.check_string_dtype(item.dtype) else item)[()].tolist()
+            for name, item in file["index"].items()
+        }
+
+
+def test_a_merged_file_holds_what_the_run_files_hold(capsys):
+    assert main(["merge", "runs", "-o", "all.h5"]) == 0
+    assert capsys.readouterr().out == "4 of 4 members merged, written to all.h5\n"
+    found = index()
+    assert found["name"] == NAMES
+    assert found["k"] == [5, 5, 5, 4]
+    with h5py.File("all.h5") as file:
+        for row, name in enumerate(NAMES):
+            spectrum = lyapy.Spectrum.load(f"runs/{name}.h5")
+            k = found["k"][row]
+            np.testing.assert_array_equal(file["exponents"][row, :k], spectrum.exponents)
+            np.testing.assert_array_equal(file["standard_error"][row, :k], spectrum.standard_error)
+            assert np.isnan(file["exponents"][row, k:]).all()
+            assert found["largest"][row] == spectrum.largest
+            assert found["mean_error"][row] == spectrum.measures()["mean"].standard_error
+            assert found["network_sha256"][row] == spectrum.settings["network_sha256"]
+            assert found["status"][row] == spectrum.status.code
+            assert found["weights"][row] == f"weights/{name}.npz"
+            np.testing.assert_array_equal(file[f"runs/{row}/growth"], spectrum.growth)
+            assert file[f"runs/{row}/settings"].attrs["seed"] == 0
+
+
+def test_every_dataset_tells_what_it_is():
+    assert main(["merge", "runs", "-o", "all.h5"]) == 0
+    with h5py.File("all.h5") as file:
+        assert list(file["index"]) == sorted(COLUMNS)
+        assert file["exponents"].attrs["units"] == "nats per step"
+        for item in [*file["index"].values(), file["exponents"], file["resolved"]]:
+            assert {"units", "axes", "description"} <= set(item.attrs)
+
+
+def test_the_order_and_the_time_do_not_change_the_bytes(folder):
+    paths = [f"runs/{name}.h5" for name in NAMES]
+    assert main(["merge", "runs", "-o", "all.h5"]) == 0
+    expected = (folder / "all.h5").read_bytes()
+    time.sleep(1.1)
+    for order in itertools.islice(itertools.permutations(paths), 0, None, 5):
+        assert main(["merge", *order, "-o", "all.h5", "--overwrite"]) == 0
+        assert (folder / "all.h5").read_bytes() == expected
+
+
+def test_missing_unfinished_failed_and_damaged_members_are_named(folder, capsys):
+    for name in ("e.npz", "f.npz", "g.npz"):
+        shutil.copy("weights/a.npz", f"weights/{name}")
+    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/f.h5.failed").write_text("weights/f.npz: is broken; export it again\n")
+    (folder / "runs/b.h5").write_bytes((folder / "runs/b.h5").read_bytes()[:4000])
+    expect = ["--expect", "weights/**/*.npz"]
+    assert main(["merge", "runs", "-o", "all.h5", *expect]) == 1
+    out, err = capsys.readouterr()
+    assert out == "3 of 7 members merged, written to all.h5\n"
+    told = err.splitlines()
+    assert [line.split(":")[1].split()[0] for line in told] == ["b", "e", "f", "g"]
+    assert told[0].startswith("lyapy: b (weights/b.npz): damaged: ")
+    assert "unfinished" in told[1]
+    assert told[2].endswith("f (weights/f.npz): failed: weights/f.npz: is broken; export it again")
+    assert "g (weights/g.npz): missing" in told[3]
+    found = index()
+    assert found["status"][1:2] == ["damaged"]
+    assert found["name"] == ["a", "b", "c/a", "e", "f", "g", "small"]
+    with h5py.File("all.h5") as file:
+        for row, k in enumerate(found["k"]):
+            assert (k == 0) == (f"runs/{row}" not in file) == np.isnan(file["exponents"][row]).all()
+            assert np.isnan(found["largest"][row]) == (k == 0)
+
+
+def test_without_expectations_traces_of_members_are_found(folder, capsys):
+    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/c/f.h5.failed").write_text("is broken\n")
+    assert main(["merge", "runs", "-o", "all.h5"]) == 1
+    assert index()["name"] == ["a", "b", "c/a", "c/f", "e", "small"]
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+@pytest.mark.parametrize("position", [100, 600, 9_000, -1])
+def test_a_flipped_bit_is_found_and_the_member_named(folder, position):
+    data = bytearray((folder / "runs/a.h5").read_bytes())
+    data[position] ^= 4
+    (folder / "runs/a.h5").write_bytes(data)
+    assert main(["merge", "runs", "-o", "all.h5"]) == 1
+    assert index()["status"][0] == "damaged"
+    assert index()["k"] == [0, 5, 5, 4]
+
+
+def test_a_failure_counts_more_than_an_older_run_file(folder):
+    (folder / "runs/a.h5.failed").write_text("other settings\n")
+    assert main(["merge", "runs", "-o", "all.h5"]) == 1
+    assert index()["status"][0] == "failed"
+
+
+def test_what_is_not_expected_is_left_out_and_named(capsys):
+    assert main(["merge", "runs", "-o", "all.h5", "--expect", "weights/a.npz"]) == 0
+    assert index()["name"] == ["a"]
+    told = [f"lyapy: {name}: is not expected, and left out" for name in NAMES[1:]]
+    assert capsys.readouterr().err.splitlines() == told
+
+
+def test_a_merged_file_in_the_folder_is_no_member(folder):
+    assert main(["merge", "runs", "-o", "runs/all.h5"]) == 0
+    before = (folder / "runs/all.h5").read_bytes()
+    assert main(["merge", "runs", "-o", "runs/all.h5"]) == 2
+    assert main(["merge", "runs", "-o", "runs/all.h5", "--overwrite"]) == 0
+    assert (folder / "runs/all.h5").read_bytes() == before
+
+
+def test_nothing_to_merge_is_refused(folder, capsys):
+    (folder / "empty").mkdir()
+    assert main(["merge", "empty", "-o", "all.h5"]) == 2
+    assert capsys.readouterr().err.startswith("lyapy: error: empty: holds no run file; give")
+    assert main(["merge", "none.h5", "-o", "all.h5"]) == 2
+    assert not (folder / "all.h5").exists()
+
+
+def test_show_lists_the_members(folder, capsys):
+    (folder / "runs/e.h5.parts").mkdir()
+    assert main(["merge", "runs", "-o", "all.h5"]) == 1
+    capsys.readouterr()
+    assert main(["show", "all.h5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "4 spectra of 5 members, in nats per step"
+    largest = lyapy.Spectrum.load("runs/c/a.h5").largest
+    assert lines[5].split()[:3] == ["c/a", "5", f"{largest:.6g}"]
+    assert lines[6].split() == ["e", "unfinished"]
+    assert lines[-1].startswith("e: ")
+    assert main(["show", "all.h5", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == ["a", "b", "c/a", "e", "small"]
+    assert rows[2]["exponents"] == lyapy.Spectrum.load("runs/c/a.h5").exponents.tolist()
+    assert rows[3]["exponents"] == []
+    assert rows[3]["largest"] is None
+
+
+def test_show_a_member_as_its_run_file(folder, capsys):
+    (folder / "runs/e.h5.parts").mkdir()
+    assert main(["merge", "runs", "-o", "all.h5"]) == 1
+    for more in ([], ["--json"]):
+        capsys.readouterr()
+        assert main(["show", "runs/c/a.h5", *more]) == 0
+        expected = capsys.readouterr().out
+        assert main(["show", "all.h5", "--member", "c/a", *more]) == 0
+        assert capsys.readouterr().out == expected
+    assert main(["show", "all.h5", "--member", "x"]) == 2
+    assert "all.h5: has no member 'x'" in capsys.readouterr().err
+    assert main(["show", "all.h5", "--member", "e"]) == 2
+    assert "all.h5: e is unfinished" in capsys.readouterr().err
+    assert main(["show", "runs/b.h5", "--member", "b"]) == 2
+    assert "runs/b.h5: is no merged file" in capsys.readouterr().err
+
+
+def test_a_name_that_is_not_utf8_is_merged(folder):
+    (folder / "runs/a.h5").rename(folder / "runs" / os.fsdecode(b"caf\xe9.h5"))
+    assert main(["merge", "runs", "-o", "all.h5"]) == 0
+    assert r"caf\udce9" in index()["name"]
+
+
+def test_the_layout_in_the_docs_is_that_of_the_file():
+    docs = (Path(__file__).parents[2] / "docs/file_formats.md").read_text(encoding="utf-8")
+    for columns in (COLUMNS, SPECTRA):
+        lines = ["| dataset | units | meaning |", "|---|---|---|"]
+        for name, column in columns.items():
+            units = column.units.format(time="step")
+            lines.append(f"| `{name}` | {units} | {column.description} |")
+        assert "\n".join(lines) + "\n" in docs
+
+
+def test_the_reader_in_the_docs_reads_it(folder, capsys):
+    docs = (Path(__file__).parents[2] / "docs/file_formats.md").read_text(encoding="utf-8")
+    reader = docs.split("## Merged files")[1].split("```python\n")[1].split("```")[0]
+    (folder / "runs/e.h5.parts").mkdir()
+    assert main(["merge", "runs", "-o", "all.h5"]) == 1
+    capsys.readouterr()
+    exec(reader, {})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["a", "b", "c/a", "e", "small"]
+    assert lines[3] == "e unfinished"
+
+
+def test_verify_a_merged_file(folder, capsys):
+    assert main(["merge", "runs", "-o", "all.h5"]) == 0
+    assert main(["verify", "all.h5"]) == 0
+    assert "all.h5: whole, SHA-256" in capsys.readouterr().out
+    data = bytearray((folder / "all.h5").read_bytes())
+    data[-5000] ^= 1
+    (folder / "all.h5").write_bytes(data)
+    assert main(["verify", "all.h5"]) == 1
+    assert "DAMAGED" in capsys.readouterr().out

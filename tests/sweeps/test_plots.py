@@ -1,0 +1,119 @@
+"""Pictures of many spectra: what is drawn where, and that every kind of sweep can be drawn."""
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy.cli import main
+from lyapy.sweeps.heat_map import plot_heat_map
+from lyapy.sweeps.merged_file import write_merged
+from lyapy.sweeps.plots import plot_components, plot_metric, plot_spectra, plot_sweep
+from tests.sweeps.test_reading import SPECTRA, rows, sweep_with_loss
+
+
+def training():
+    """Return two learning rates, three gains and four epochs, of which the loss follows λ₁."""
+    spectra, told = [], {"lr": [], "gain": [], "epoch": [], "loss": []}
+    for lr in (0.1, 0.01):
+        for gain in (0.5, 1.0, 2.0):
+            for epoch in range(4):
+                largest = np.log(gain) + 3 * lr * (3 - epoch)
+                spectra.append(largest - 2.5 * np.linspace(0, 1, 12) ** (1 + 0.3 * epoch))
+                for name, value in [("lr", lr), ("gain", gain), ("epoch", epoch)]:
+                    told[name].append(value)
+                told["loss"].append(1 + largest**2)
+    return lyapy.Sweep(rows(spectra, **told))
+
+
+def curves(axes):
+    return [line for line in axes.get_lines() if len(line.get_xdata()) > 2]
+
+
+def test_spectra_are_drawn_against_the_index_and_coloured():
+    sweep = training()
+    axes = plot_spectra(sweep, "epoch")
+    found = curves(axes)
+    assert len(found) == 24
+    np.testing.assert_array_equal(found[5].get_xdata(), range(1, 13))
+    np.testing.assert_array_equal(found[5].get_ydata(), sweep.exponents[5])
+    colours = [line.get_color() for line in found]
+    assert colours[0] == colours[4] != colours[1]
+    assert "Index" in axes.get_xlabel() and "nats per step" in axes.get_ylabel()
+
+
+def test_spectra_of_different_size_stand_at_shares():
+    axes = plot_spectra(lyapy.Sweep(rows([[0.1, -1, -2], [0.1, -1, -2, -3]])))
+    assert "Position" in axes.get_xlabel()
+    np.testing.assert_allclose(curves(axes)[1].get_xdata(), [1 / 8, 3 / 8, 5 / 8, 7 / 8])
+
+
+def test_the_heat_map_has_the_mean_largest_exponent_of_each_pair():
+    sweep = training()
+    axes = plot_heat_map(sweep, "lr", "gain")
+    drawn = np.asarray(axes.get_images()[0].get_array())
+    of = sweep.where(lr=0.01, gain=2.0).column("largest")
+    assert len(of) == 4
+    assert drawn[2, 0] == pytest.approx(of.mean(), rel=1e-12)
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["0.5", "1", "2"]
+    assert "up to 4 networks" in axes.figure.axes[1].get_ylabel()
+
+
+def test_a_pair_that_no_network_has_is_left_empty():
+    sweep = lyapy.Sweep(rows([[0.1], [0.2]], a=["x", "y"], b=[1, 2]))
+    drawn = plot_heat_map(sweep, "a", "b").get_images()[0].get_array()
+    np.testing.assert_allclose(np.ma.filled(drawn, np.nan), [[0.1, np.nan], [np.nan, 0.2]])
+
+
+def test_a_metric_stands_against_its_feature():
+    sweep = sweep_with_loss()
+    axes = plot_metric(sweep, "loss", "mean")
+    np.testing.assert_array_equal(axes.get_lines()[0].get_ydata(), sweep.column("loss")[:40])
+    assert axes.get_title().startswith("Pearson 1.00 (")
+
+
+def test_components_are_those_of_the_covariance():
+    sweep = training()
+    axes = plot_components(sweep, "loss", length=8)
+    drawn = np.asarray(axes.collections[0].get_offsets())
+    values = np.linalg.eigvalsh(np.cov(sweep.resampled(8)[:-1].T))
+    assert drawn.var(axis=0, ddof=1) == pytest.approx(values[::-1][:2], rel=1e-9)
+    assert f"{values[-1] / values.sum():.0%}" in axes.get_xlabel()
+
+
+SWEEPS = {
+    "training": (training, "loss"),
+    "without metric": (training, None),
+    "sizes, dead, no metadata": (lambda: lyapy.Sweep(rows(SPECTRA)), None),
+    "one exponent": (lambda: lyapy.Sweep(rows([[0.1], [0.2], [0.3]], loss=[1, 2, 3])), "loss"),
+    "all the same": (lambda: lyapy.Sweep(rows([[0.1, -1]] * 4, loss=[1.0] * 4)), "loss"),
+}
+
+
+@pytest.mark.parametrize("kind", SWEEPS)
+def test_every_kind_of_sweep_is_drawn(tmp_path, kind):
+    make, metric = SWEEPS[kind]
+    path = tmp_path / "picture.png"
+    plot_sweep(make(), path, metric=metric)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_cannot_be_drawn_is_refused(tmp_path):
+    sweep, empty = training(), lyapy.Sweep(rows([]))
+    with pytest.raises(ValueError, match="has no spectrum"):
+        plot_sweep(empty, tmp_path / "picture.png")
+    with pytest.raises(ValueError, match="'eboch' is no column"):
+        plot_spectra(sweep, "eboch")
+    with pytest.raises(ValueError, match="feature is 'x'"):
+        plot_metric(sweep, "loss", "x")
+    with pytest.raises(ValueError, match="three spectra"):
+        plot_components(lyapy.Sweep(rows([[0.1]])))
+    with pytest.raises(ValueError, match="no name of a picture"):
+        plot_sweep(sweep, tmp_path / "picture.jpeg")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_draws_a_sweep(tmp_path, capsys):
+    write_merged(training().rows, {}, tmp_path / "sweep.h5")
+    words = ["--metric", "loss", "--map", "lr", "gain"]
+    assert main(["plot", str(tmp_path / "sweep.h5"), *words]) == 0
+    assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,253 @@
+"""Sweeps: every member computed once, whatever the workers, the order, and what breaks."""
+
+import os
+import random
+import threading
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy.cli import main
+from lyapy.errors import CheckpointError
+from lyapy.runs import provenance as origin
+from lyapy.runs.checkpoint import checkpointer
+from lyapy.sweeps import sweep as sweeping
+from lyapy.sweeps.asked import as_file
+from tests.support.made_sweeps import (
+    MEMBERS,
+    NETWORKS,
+    OPTIONS,
+    PATTERN,
+    WORDS,
+    statuses,
+    write_networks,
+)
+from tests.support.made_weights import DRIVE, GRU
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Work in a folder with the weights of eight networks, and inputs."""
+    monkeypatch.chdir(tmp_path)
+    write_networks(tmp_path)
+    return tmp_path
+
+
+class Shuffled(Executor):
+    """Computes each task here and now, in an order drawn by lot."""
+
+    def __init__(self, seed):
+        self.tasks, self.seed = [], seed
+
+    def submit(self, function, *arguments):
+        future = Future()
+        self.tasks.append((future, function, arguments))
+        if len(self.tasks) == len(MEMBERS):
+            random.Random(self.seed).shuffle(self.tasks)
+            for made, compute, given in self.tasks:
+                made.set_result(compute(*given))
+        return future
+
+
+def test_each_network_is_a_row_with_its_metadata_and_its_own_spectrum():
+    with ThreadPoolExecutor(2) as executor:
+        found = lyapy.sweep(NETWORKS, DRIVE, executor=executor, pattern=PATTERN, **OPTIONS)
+    assert [row.name for row in found.rows] == MEMBERS
+    np.testing.assert_array_equal(found.column("lr"), [0.1] * 4 + [0.001] * 4)
+    np.testing.assert_array_equal(found.column("gain"), [1, 1, 2, 2] * 2)
+    assert found.column("epoch").dtype.kind == "i"
+    single = lyapy.lyapunov_spectrum(lyapy.load(f"runs/{MEMBERS[5]}.npz"), DRIVE, **OPTIONS)
+    np.testing.assert_array_equal(found.exponents[5], single.exponents)
+    assert lyapy.Sweep.load("sweep.h5").rows[5].columns == found.rows[5].columns
+
+
+def test_spawned_processes_give_the_bits_of_threads():
+    with ThreadPoolExecutor(1) as executor:
+        expected = lyapy.sweep(
+            NETWORKS, "drive.npy", executor=executor, checkpoint="one.h5", **OPTIONS
+        )
+    outcomes = []
+    found = lyapy.sweep(NETWORKS, DRIVE, workers=2, report=outcomes.append, **OPTIONS)
+    np.testing.assert_array_equal(found.exponents, expected.exponents)
+    assert sorted(outcome.name for outcome in outcomes) == MEMBERS
+    assert {outcome.code for outcome in outcomes} == {"computed"}
+
+
+@pytest.fixture
+def no_clock(monkeypatch):
+    """Let no time pass, so that files tell of none."""
+
+    class Still:
+        UTC = origin.datetime.UTC
+        datetime = type("datetime", (), {"now": staticmethod(lambda zone: origin_date)})
+
+    origin_date = origin.datetime.datetime(2026, 1, 1, tzinfo=origin.datetime.UTC)
+    monkeypatch.setattr(origin, "datetime", Still)
+    monkeypatch.setattr(checkpointer.Checkpointer, "seconds", 0.0)
+
+
+@pytest.mark.usefixtures("no_clock")
+def test_the_order_of_completion_does_not_change_the_bytes(folder):
+    found = []
+    for seed in range(4):
+        path = folder / str(seed) / "sweep.h5"
+        path.parent.mkdir()
+        lyapy.sweep(NETWORKS, DRIVE, checkpoint=path, executor=Shuffled(seed), **OPTIONS)
+        found.append(path.read_bytes())
+    assert found[1:] == found[:-1]
+
+
+def test_a_broken_network_is_a_named_row_and_the_others_go_on(folder):
+    broken = folder / f"runs/{MEMBERS[3]}.npz"
+    broken.write_bytes(broken.read_bytes()[:100])
+    with ThreadPoolExecutor(2) as executor:
+        found = lyapy.sweep(NETWORKS, DRIVE, executor=executor, **OPTIONS)
+    assert [name for name, status in statuses(found).items() if status == "failed"] == [MEMBERS[3]]
+    # as it was given, not where it lies
+    assert found.rows[3].columns["advice"].startswith(f"runs/{MEMBERS[3]}.npz: is a truncated")
+    assert np.isnan(found.exponents[3]).all()
+    assert np.isfinite(np.delete(found.exponents, 3, axis=0)).all()
+
+
+def test_an_error_of_a_kind_that_nobody_foresaw_is_a_row_too():
+    network = lyapy.Network([lyapy.Map(lambda h: {}[0], lambda h: {}[0], 3)])
+    with ThreadPoolExecutor(1) as executor:
+        found = lyapy.sweep(
+            {"a": network, "b": f"runs/{MEMBERS[0]}.npz"}, DRIVE, executor=executor, **OPTIONS
+        )
+    assert statuses(found)["a"] == "failed"
+    assert found.rows[1].has_result
+
+
+def test_a_full_disk_ends_the_sweep(monkeypatch):
+    def full(task):
+        raise CheckpointError("no space left")
+
+    monkeypatch.setattr(sweeping, "compute", full)
+    with ThreadPoolExecutor(2) as executor, pytest.raises(CheckpointError, match="no space"):
+        lyapy.sweep(NETWORKS, DRIVE, executor=executor, **OPTIONS)
+
+
+def test_what_is_finished_is_not_computed_again(folder):
+    with ThreadPoolExecutor(2) as executor:
+        lyapy.sweep("runs/lr0.1_g1/*.npz", DRIVE, executor=executor, checkpoint="a.h5", **OPTIONS)
+        run = folder / "a.h5.runs/epoch0.h5"
+        before = run.read_bytes()
+        os.link(f"runs/{MEMBERS[2]}.npz", "runs/lr0.1_g1/epoch7.npz")
+        found = lyapy.sweep(
+            "runs/lr0.1_g1/*.npz", DRIVE, executor=executor, checkpoint="a.h5", **OPTIONS
+        )
+    assert list(statuses(found)) == ["epoch0", "epoch1", "epoch7"]
+    assert run.read_bytes() == before
+
+
+def test_inputs_may_be_written_at_the_same_time(tmp_path, monkeypatch):
+    save, meeting, folder = np.save, threading.Barrier(2), tmp_path / "inputs"
+    folder.mkdir()
+
+    def slow_save(*args, **options):
+        save(*args, **options)
+        meeting.wait(timeout=30)
+
+    monkeypatch.setattr(np, "save", slow_save)
+    with ThreadPoolExecutor(2) as executor:
+        paths = list(executor.map(lambda _: as_file(np.arange(6.0), folder), range(2)))
+    assert paths[0] == paths[1] and os.listdir(folder) == [os.path.basename(paths[0])]
+
+
+def test_shards_at_the_same_time_end_in_one_whole_file():
+    def part(i):
+        with ThreadPoolExecutor(1) as executor:
+            lyapy.sweep(NETWORKS, DRIVE, executor=executor, shard=(i, 3), **OPTIONS)
+
+    threads = [threading.Thread(target=part, args=(i,)) for i in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(row.has_result for row in lyapy.Sweep.load("sweep.h5").rows)
+
+
+def test_a_shard_names_what_the_others_have_still_to_do():
+    with ThreadPoolExecutor(1) as executor:
+        found = lyapy.sweep(NETWORKS, DRIVE, executor=executor, shard="2/3", **OPTIONS)
+    expected = ["converged" if i % 3 == 1 else "missing" for i in range(8)]
+    assert [s if s == "missing" else "converged" for s in statuses(found).values()] == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stepz": 3}, "stepz is no argument of sweep"),
+        ({"progress": True}, "progress is no argument"),
+        ({"workers": 0}, "workers is 0"),
+        ({"shard": "4/3"}, "'4/3' is neither"),
+        ({"pattern": "runs/epoch"}, "it must have a field"),
+        ({"pattern": "g{gain}"}, "does not match the pattern"),
+        ({"pattern": "{largest}"}, "'largest' is a column of every result"),
+        ({"pattern": "{1x}"}, "'1x' cannot name a column"),
+        ({"metadata": {"x": {"loss": 1}}}, "'x' is not the name of a network"),
+        ({"checkpoint": "drive.npy"}, "drive.npy: exists"),
+        ({"checkpoint": "none/sweep.h5"}, "does not exist"),
+        ({"networks": {"../x": "runs"}}, "cannot name a run file"),
+        ({"networks": "none*.npz"}, "matches no file"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_computed(folder, change, message):
+    before = sorted(folder.rglob("*"))
+    arguments = {"networks": NETWORKS, "inputs": DRIVE, **OPTIONS, **change}
+    with pytest.raises((ValueError, TypeError, OSError)) as error:
+        lyapy.sweep(**arguments)
+    assert message in str(error.value)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_the_command_writes_what_the_function_does(capsys):
+    words = ["sweep", NETWORKS, *WORDS, "--pattern", PATTERN, "--workers", "2", "-o", "all.h5"]
+    assert main(words) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[-1] == "8 of 8 networks written to all.h5"
+    assert sorted(line.split(":")[0] for line in out[:-1]) == MEMBERS
+    with ThreadPoolExecutor(1) as executor:
+        expected = lyapy.sweep(NETWORKS, DRIVE, executor=executor, pattern=PATTERN, **OPTIONS)
+    found = lyapy.Sweep.load("all.h5")
+    np.testing.assert_array_equal(found.exponents, expected.exponents)
+    assert [row.metadata for row in found.rows] == [row.metadata for row in expected.rows]
+
+
+def test_the_command_names_what_is_broken_and_ends_with_1(folder, capsys):
+    broken = folder / f"runs/{MEMBERS[3]}.npz"
+    broken.write_bytes(broken.read_bytes()[:100])
+    assert main(["sweep", NETWORKS, *WORDS, "--workers", "1", "-o", "all.h5"]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1] == "7 of 8 networks written to all.h5"
+    named = f"runs/{MEMBERS[3]}.npz"
+    assert err.startswith(f"lyapy: error: {MEMBERS[3]}: {named}: is a truncated")
+    assert main(["sweep", NETWORKS, "-o", "all.h5", "--workers", "1", "--mpi"]) == 2
+
+
+def test_closed_loops_are_swept_as_each_alone_would_be(folder, capsys):
+    head = {"head.weight": np.ones((3, 5)) / 5, "head.bias": np.arange(3.0)}
+    for number in (1, 2):
+        np.savez(f"loop{number}.npz", **{k: number * a for k, a in GRU.items()}, **head)
+    words = ["sweep", "loop*.npz", *WORDS, "--transient", "5", "--quiet", "--workers", "1"]
+    assert main([*words, "--closed-loop", "--readout", "head"]) == 0
+    found = lyapy.Sweep.load("sweep.h5")
+    assert [row.columns["weights"] for row in found.rows] == [
+        f"loop{number}.npz, closed loop" for number in (1, 2)
+    ]
+    for number, exponents in zip((1, 2), found.exponents, strict=True):
+        loop = lyapy.ClosedLoop(lyapy.load(f"loop{number}.npz"), *head.values())
+        start = loop.warm_up(DRIVE)
+        expected = lyapy.lyapunov_spectrum(loop, initial_state=start, transient=5, **OPTIONS)
+        np.testing.assert_array_equal(exponents, expected.exponents)
+    assert main([*words, "--readout", "head"]) == 2
+    assert "readout is 'head', for an open loop; add closed_loop=True" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"'a' is a network; give a lyapy.ClosedLoop"):
+        lyapy.sweep({"a": lyapy.load("loop1.npz")}, closed_loop=True)
+    with ThreadPoolExecutor(1) as executor:
+        options = {**OPTIONS, "transient": 5, "executor": executor, "checkpoint": "made.h5"}
+        made = lyapy.sweep({"a": loop}, DRIVE, **options)
+    np.testing.assert_array_equal(made.exponents[0], found.exponents[1])

@@ -1,0 +1,108 @@
+"""The disk cache of compiled code: right, never stale, never fatal."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[3] / "lyapy"
+
+COMPARE = """
+import numpy as np, sys, lyapy
+from lyapy.tangent.compiled.layers import layer_forward
+from lyapy.networks.forward import forward_chunk
+for kind in sys.argv[1:]:
+    network = lyapy.random_network(kind, 5, 2, gain=2.0, bias=0.5, seed=3)
+    inputs = np.random.default_rng(0).normal(size=(40, 2))
+    state = np.zeros(network.state_size)
+    wanted = forward_chunk(network, inputs, state).coefficients
+    found = forward_chunk(network, inputs, state, layer_forward).coefficients
+    assert np.allclose(found, wanted, rtol=0, atol=1e-12), (kind, found, wanted)
+    print(kind, float(found[-1, 0]).hex())
+"""
+
+
+def run(code, *arguments, cache, path=PACKAGE.parent, warnings="error"):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(path)}
+    command = [sys.executable, "-W", warnings, "-c", code, *arguments]
+    return subprocess.run(
+        command, check=False, env=environment, capture_output=True, text=True, cwd=path
+    )
+
+
+@pytest.fixture(scope="module")
+def filled_cache(tmp_path_factory):
+    """A cache to which each process added one cell."""
+    cache = tmp_path_factory.mktemp("cache")
+    for kind in ("vanilla", "lstm"):
+        done = run(COMPARE, kind, cache=cache)
+        assert done.returncode == 0, done.stderr
+    return cache
+
+
+def test_code_cached_by_different_processes_does_not_mix(filled_cache):
+    # helpers of the same name and types in two cached files were linked to one of the two
+    done = run(COMPARE, "vanilla", "lstm", cache=filled_cache)
+    assert done.returncode == 0, done.stderr
+
+
+LOOPS = """
+import numpy as np, sys, lyapy
+from lyapy.tangent.compiled.layers import layer_forward
+from lyapy.networks.forward import forward_chunk
+for n in map(int, sys.argv[1:]):
+    network = lyapy.random_network("vanilla", n, 2, seed=1)
+    loop = lyapy.ClosedLoop(network, np.ones((2, n)))
+    inputs, state = np.zeros((9, 0)), np.linspace(-1, 1, n)
+    wanted = forward_chunk(loop, inputs, state).states
+    found = forward_chunk(loop, inputs, state, layer_forward).states
+    assert np.allclose(found, wanted, rtol=0, atol=1e-12), (n, found, wanted)
+"""
+
+
+def test_closed_loops_of_other_sizes_do_not_mix(tmp_path):
+    """Their composed steps differ in nothing but the sizes that they have captured."""
+    for sizes in (("4",), ("5",), ("6", "4")):
+        done = run(LOOPS, *sizes, cache=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_warm_cache_compiles_nothing(filled_cache):
+    before = sorted(p.name for p in filled_cache.rglob("*"))
+    assert run(COMPARE, "lstm", cache=filled_cache).returncode == 0
+    assert sorted(p.name for p in filled_cache.rglob("*")) == before
+
+
+def test_an_edited_cell_is_compiled_anew(filled_cache, tmp_path):
+    copy = tmp_path / "lyapy"
+    subprocess.run(["cp", "-r", str(PACKAGE), str(copy)], check=True)
+    source = copy / "cells" / "activations.py"
+    source.write_text(source.read_text().replace("4.0 * e * s * s", "2.0 * e * s * s"))
+    before = run(COMPARE, "vanilla", cache=filled_cache)
+    after = run(COMPARE, "vanilla", cache=filled_cache, path=tmp_path)
+    assert after.returncode == 0, after.stderr
+    assert after.stdout != before.stdout
+
+
+def test_a_truncated_cache_is_repaired_or_passed_over(tmp_path):
+    assert run(COMPARE, "vanilla", cache=tmp_path).returncode == 0
+    for index in tmp_path.rglob("*.nbi"):
+        index.write_bytes(index.read_bytes()[:10])
+    done = run(COMPARE, "vanilla", cache=tmp_path, warnings="default")
+    assert done.returncode == 0, done.stderr
+    assert "cannot be kept on disk" in done.stderr
+
+
+def test_an_unwritable_cache_only_warns(tmp_path):
+    # root may write anywhere, so the folders are made to refuse
+    refuse = """
+from numba.core import caching
+def refuse(self):
+    raise PermissionError("read-only")
+caching._CacheLocator.ensure_cache_path = refuse
+"""
+    done = run(refuse + COMPARE, "vanilla", cache=tmp_path, warnings="default")
+    assert done.returncode == 0, done.stderr
+    assert "NUMBA_CACHE_DIR" in done.stderr

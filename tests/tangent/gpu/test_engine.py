@@ -1,0 +1,310 @@
+"""The GPU engine agrees with the CPU, and waits seldom."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array, random_array
+
+import lyapy
+from lyapy import cells, lyapunov_spectrum
+from lyapy.cells import CELLS, Cell
+from lyapy.cells.sparse import as_weight
+from lyapy.tangent import engine as engines
+from lyapy.tangent.gpu import qr, tangent
+from tests.conftest import Rate, RateByParts, mixed_stack, qr_growth
+from tests.support import stand_in
+
+pytestmark = pytest.mark.usefixtures("device")
+
+
+def drive(*shape, seed=2):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def totals(spectrum):
+    return spectrum.growth.sum(axis=1)
+
+
+def both(network, inputs, **options):
+    return (lyapunov_spectrum(network, inputs, backend=b, **options) for b in ("cupy", "numpy"))
+
+
+def test_it_agrees_with_the_cpu(kind):
+    # not chaotic, and not too graded either
+    network = lyapy.random_network(kind, 6, 3, gain=0.8, bias=0.3, layers=2, seed=1)
+    inputs = drive(2, 100, 3)
+    gpu, cpu = both(network, inputs, transient=20, frame="identity")
+    assert gpu.settings["backend"] == "cupy"
+    sure = gpu.resolved & cpu.resolved
+    assert sure.all()
+    np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
+    np.testing.assert_allclose(totals(gpu), totals(cpu), atol=1e-7)
+    np.testing.assert_allclose(gpu.final_state, cpu.final_state, atol=1e-12)
+    np.testing.assert_array_equal(gpu.growth_steps, cpu.growth_steps)
+    assert gpu.largest_spread.max() <= np.log(1e-8 / 2.0**-53)
+    closed_form = CELLS[kind].log_abs_det is not Cell.log_abs_det
+    compared = gpu.determinants[:, 0, 2].tolist()
+    assert compared == ([80.0] * 2 if closed_form else [64.0, 0.0])
+    assert gpu.sum_rule_residual < 1e-9 or not closed_form
+
+
+@pytest.mark.parametrize(
+    ("network", "k"),
+    [
+        (lyapy.random_network("gru", 24, 2, gain=1.5, seed=3), 24),
+        (lyapy.random_network("lstm", 12, 2, gain=1.5, seed=3), 9),
+        (mixed_stack(("lstm", "gru-reset-before", "vanilla")), 5),
+        (lyapy.Network([Rate(drive(7, 7) / 3, 0.2, drive(7, 2))]), 7),
+        (lyapy.Network([RateByParts(drive(7, 7) / 3, 0.2, drive(7, 2))]), 2),
+    ],
+)
+def test_sizes_and_programs(network, k):
+    gpu, cpu = both(network, drive(2, 100, 2), k=k)
+    np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
+
+
+@pytest.mark.parametrize(("D", "k"), [(1, 1), (9, 4), (40, 33)])
+def test_given_jacobians(D, k):
+    jacobians = drive(2, 70, D, D) / np.sqrt(D)
+    found = lyapy.spectrum_of_jacobians(jacobians, k=k, frame="identity", backend="cupy")
+    for b in range(2):
+        wanted = qr_growth(jacobians[b], np.eye(D)[:k])
+        np.testing.assert_allclose(totals(found)[b], wanted, atol=1e-6)
+
+
+def test_a_given_frame_and_no_inputs():
+    network = lyapy.random_network("vanilla", 9, gain=1.5, layers=2, seed=5)
+    frame = np.linalg.qr(drive(18, 4))[0].T
+    options = {"frame": frame, "steps": 100, "trajectories": 2}
+    with pytest.warns(RuntimeWarning, match="followed as a whole"):
+        gpu, cpu = both(network, None, **options)
+    np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "kinds", [("gru",), ("state-space", "rate-rk4"), ("lstm", "vanilla"), ("gru", "state-space")]
+)
+def test_closed_loops(kinds):
+    network = mixed_stack(kinds)
+    readout = drive(network.input_size, network.cells[-1].output_size) / 3.0
+    loop = lyapy.ClosedLoop(network, readout)
+    gpu, cpu = both(loop, None, steps=80, trajectories=2)
+    np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
+
+
+class TwoSided(cells.Reservoir):
+    """Two sparse products into one block, one of them with a factor before it."""
+
+    name = "two-sided"
+    program = "dh' = l dh + s U dh + l U s dh"
+
+
+@pytest.mark.parametrize("kind", [cells.Reservoir, TwoSided])
+def test_sparse_weights(kind):
+    rng = np.random.default_rng(12)
+    U = csr_array(rng.normal(size=(20, 20)) * (rng.random((20, 20)) < 0.2))
+    network = lyapy.Network([kind(drive(20, 2), U, leak=0.4)])
+    gpu, cpu = both(network, drive(2, 70, 2), k=6)
+    np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
+
+
+def test_sparse_weights_stay_sparse(counts, device, monkeypatch):
+    """Neither the device nor the host ever holds a matrix with all its zeros, nor asks for room."""
+    n, rng = 2500, np.random.default_rng(12)
+    U = random_array((n, n), density=0.002, rng=rng, data_sampler=rng.normal)
+    network = lyapy.Network([cells.Reservoir(drive(n, 2), 0.3 * U, leak=0.4)])
+    small = device._replace(free_bytes=lambda: 8 * n * n)
+    monkeypatch.setattr(engines, "find_devices", lambda: (small,))
+    tracemalloc.start()
+    try:
+        found = lyapunov_spectrum(network, drive(2, 12, 2), k=3, backend="cupy")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.resolved.all()
+    assert stand_in.DeviceSparse.__matmul__ in counts.functions
+    assert counts.largest < n * n / 10
+    assert peak < 8 * n * n
+
+
+def test_until_a_standard_error():
+    network = lyapy.random_network("vanilla", 5, gain=1.5, seed=1)
+    options = {"until": 0.05, "max_steps": 2000, "trajectories": 3, "transient": 64}
+    gpu, cpu = both(network, None, **options)
+    assert gpu.steps == cpu.steps
+    np.testing.assert_allclose(gpu.exponents, cpu.exponents, atol=0.1)
+
+
+def test_one_wait_for_each_interval(counts):
+    """And one for each tile, and a few for each chunk of time; none for a step."""
+    network = lyapy.random_network("gru", 32, 3, gain=0.8, seed=1)
+    gpu = lyapunov_spectrum(network, drive(4, 640, 3), k=8, backend="cupy")
+    intervals = int(gpu.intervals.max() + gpu.rejections.max())
+    tiles, chunks = 10, 2
+    assert counts.waits <= intervals + tiles + 4 * chunks + 1
+    assert intervals < 40
+
+
+def test_launches_do_not_grow_with_trajectories(counts, device, choose):
+    """The forward pass and the tangent step of a GRU, and a QR and what is read and counted.
+
+    With kernels of its own the forward pass of a chunk, the tangent steps of an interval, its QR
+    and what is counted are one launch each. Without, a stack of matrices that lie in no order is
+    copied before each product.
+    """
+    choose()
+    network = lyapy.random_network("gru", 32, 3, gain=0.8, seed=1)
+    launches = []
+    for B in (2, 5):
+        before = counts.launches
+        found = lyapunov_spectrum(network, drive(B, 128, 3), interval=1, backend="cupy")
+        assert found.intervals.tolist() == [[128]] * B
+        launches.append(counts.launches - before)
+    step, interval = (0, 3) if device.compile_kernel else (65 + 20, 150)
+    assert launches[0] == launches[1] <= 128 * (step + interval) + 100
+
+
+def test_trajectories_are_computed_with_others_and_alone():
+    network, inputs = lyapy.random_network("gru", 8, 3, seed=1), drive(5, 130, 3)
+    together = lyapunov_spectrum(network, inputs, backend="cupy")
+    pairs = lyapunov_spectrum(network, inputs, backend="cupy", threads=2)
+    np.testing.assert_allclose(together.growth, pairs.growth, atol=1e-8)
+    assert together.settings["threads"] == 5
+
+
+def test_intervals_that_overshoot_are_repeated():
+    network, inputs = (
+        lyapy.random_network("gru", 8, 3, gain=1.2, bias=0.3, seed=1),
+        drive(2, 400, 3),
+    )
+    inputs[:, :200] *= 0.05
+    inputs[:, 200:] *= 3.0
+    auto, fine = (
+        lyapunov_spectrum(network, inputs, frame="identity", backend="cupy", interval=i)
+        for i in ("auto", 1)
+    )
+    assert auto.rejections.min() > 5
+    assert fine.intervals.tolist() == [[400], [400]]
+    np.testing.assert_allclose(totals(auto), totals(fine), atol=1e-7)
+
+
+def test_a_fixed_interval_that_is_too_long():
+    network = lyapy.random_network("gru", 6, 3, gain=2.0, bias=0.3, seed=1)
+    spectra = []
+    for backend in ("cupy", "numpy"):
+        with pytest.warns(RuntimeWarning, match=r"interval=9 is too long.*of 6 exponents"):
+            found = lyapunov_spectrum(network, drive(300, 3), interval=9, backend=backend)
+        spectra.append(found)
+    gpu, cpu = spectra
+    np.testing.assert_array_equal(gpu.resolved, cpu.resolved)
+    np.testing.assert_allclose(gpu.exponents[cpu.resolved], cpu.exponents[cpu.resolved], atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:the Jacobians are too graded:RuntimeWarning")
+@pytest.mark.parametrize(("kind", "gain"), [("vanilla", 20.0), ("lstm", 8.0)])
+def test_saturated_units_are_repeated_on_the_cpu(kind, gain, caplog):
+    network = lyapy.random_network(kind, 8, 2, gain=gain, bias=2.0, seed=2)
+    with caplog.at_level("INFO"):
+        gpu, numpy = (
+            lyapunov_spectrum(network, drive(2, 100, 2), frame="identity", backend=b)
+            for b in ("cupy", "numpy")
+        )
+    assert "tiles of a trajectory were repeated on the CPU" in caplog.text
+    sure = gpu.resolved & numpy.resolved
+    assert sure.mean() > 0.5
+    np.testing.assert_allclose(gpu.exponents[sure], numpy.exponents[sure], atol=1e-6)
+
+
+def test_dead_directions():
+    """Some in all trajectories, by a weight, and others in some, by their inputs."""
+    U = drive(6, 6)
+    U[5] = U[4]
+    for nonlinearity in ("tanh", "relu"):
+        network = lyapy.Network([lyapy.Vanilla(drive(6, 2), 0.5 * U, drive(6), nonlinearity)])
+        gpu, cpu = both(network, drive(3, 200, 2), frame="identity")
+        dead = np.isneginf(cpu.per_trajectory)
+        assert dead.any()
+        np.testing.assert_array_equal(np.isneginf(gpu.per_trajectory), dead)
+        np.testing.assert_allclose(gpu.per_trajectory[~dead], cpu.per_trajectory[~dead], atol=1e-8)
+
+
+def test_divergence_names_the_trajectory():
+    network = lyapy.Network([lyapy.Vanilla(None, 3.0 * np.eye(2), nonlinearity="identity")])
+    states = [[0.0, 0.0], [1.0, 1.0]]
+    with pytest.raises(
+        FloatingPointError, match="trajectory 1: the state is not finite after step"
+    ):
+        lyapunov_spectrum(network, steps=1000, initial_state=states, backend="cupy")
+
+
+def graded_rows(B, k, D, spread):
+    """Rows whose R_ii spread by about so much, evenly."""
+    lower = np.tril(drive(B, k, k), -1) / k + np.eye(k)
+    orthonormal = np.linalg.qr(drive(B, D, k))[0]
+    return (lower * np.exp(np.linspace(0.0, -spread, k))) @ np.swapaxes(orthonormal, 1, 2)
+
+
+@pytest.mark.parametrize("panel", [1, 4, 8])
+@pytest.mark.parametrize(("k", "D"), [(1, 3), (7, 7), (20, 24), (33, 40)])
+def test_orthonormalization_of_many_frames(panel, k, D, device):
+    """R_ii are as good as Householder's, up to the defect."""
+    rows = graded_rows(3, k, D, 15.0)
+    signs = qr.dual_signs(k)
+    found = qr.orthonormalize(*map(device.to_device, (rows, np.eye(panel), signs)), panel)
+    frame, log_r = device.to_host(found.frame), device.to_host(found.log_r)
+    _, _, _, defect = [*device.to_host(found.extremes), np.zeros(3)][:4]
+    for b in range(3):
+        wanted = np.log(np.abs(np.diagonal(np.linalg.qr(rows[b].T)[1])))
+        np.testing.assert_allclose(log_r[b], wanted, atol=1e-8 + defect[b])
+        np.testing.assert_allclose(frame[b] @ frame[b].T, np.eye(k), atol=1e-8 + 2 * defect[b])
+    # a quarter of the rows, a quarter of the spread: nothing is lost
+    assert defect.max() < 1e-9 or panel > qr.first_panel(k)
+
+
+def test_panels_that_are_too_graded_fall_back(caplog, monkeypatch):
+    """A spectrum whose whole spread lies within each panel."""
+    monkeypatch.setattr(tangent, "first_panel", lambda k: 8)
+    monkeypatch.setattr(tangent, "fits", lambda *arguments: False)
+    jacobians = np.eye(8) * np.exp(np.linspace(0.0, -5.0, 8)) + 0.01 * drive(2, 70, 8, 8)
+    with caplog.at_level("INFO"):
+        found = lyapy.spectrum_of_jacobians(jacobians, frame="identity", backend="cupy")
+    assert "0 tiles of a trajectory" in caplog.text
+    assert "intervals fell back from Cholesky's factor" in caplog.text
+    wanted = [qr_growth(one, np.eye(8)) for one in jacobians]
+    np.testing.assert_allclose(totals(found), wanted, atol=1e-7)
+
+
+def test_what_the_device_does_not_do():
+    network = lyapy.Network([lyapy.Map(lambda h, x: h, lambda h, x: np.eye(2), state_size=2)])
+    with pytest.raises(ValueError, match="map is plain Python, which backend='cupy' cannot run"):
+        lyapunov_spectrum(network, steps=3, backend="cupy")
+    gru = lyapy.random_network("gru", 3)
+    with pytest.raises(ValueError, match="record is 'factors', which backend='cupy' does not keep"):
+        lyapunov_spectrum(gru, steps=64, backend="cupy", record="factors", checkpoint="run.h5")
+
+
+def test_the_stand_in_refuses_what_cupy_refuses():
+    array = stand_in.to_device(np.eye(2))
+    sparse = stand_in.DeviceSparse(as_weight(csr_array(np.eye(2)), "U", (2, 2)))
+    for wrong in (
+        lambda: np.asarray(array),
+        lambda: array + np.ones(2),
+        lambda: np.ones(2) * array,
+        lambda: array.__setitem__(0, np.ones(2)),
+        lambda: np.linalg.svd(array),
+        lambda: np.matmul(array, array),
+        lambda: np.ones((2, 2)) @ array,
+        lambda: np.multiply.reduceat(array, [0], axis=-1),
+        lambda: np.asarray(sparse),
+        lambda: sparse @ np.ones((2, 2)),
+    ):
+        with pytest.raises(TypeError):
+            wrong()
+
+
+def test_cupy_has_all_functions_of_the_stand_in():
+    cupy = pytest.importorskip("cupy")
+    for function in (*stand_in.FUNCTIONS, *stand_in.UFUNCS):
+        module = cupy.linalg if "linalg" in getattr(function, "__module__", "") else cupy
+        assert callable(getattr(module, function.__name__))

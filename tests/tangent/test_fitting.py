@@ -1,0 +1,61 @@
+"""What an engine is fitted to: plain Python steps, factors, and the cards it has."""
+
+import numpy as np
+import pytest
+
+from lyapy import Map, Network, random_network
+from lyapy.networks.forward import layer_forward
+from lyapy.runs.block import Engine
+from lyapy.runs.recording import Recording
+from lyapy.runs.start import default_threads
+from lyapy.tangent import fitting
+from lyapy.tangent.factors import FactorTangent
+from lyapy.tangent.reference import ArrayTangent
+
+CARDS = Engine("cupy", None, ArrayTangent, devices=("one", "another"))
+NUMPY = Engine("numpy", None, ArrayTangent)
+NETWORK = random_network("vanilla", 3, seed=1)
+
+
+class Other(Map):
+    name = "another map"
+
+
+PLAIN = Network(
+    [
+        kind(lambda h, x: h, lambda h, x: np.eye(2), 2, inputs)
+        for kind, inputs in ((Map, 0), (Other, 2))
+    ]
+)
+
+
+def fitted(monkeypatch, engine, network, kinds=()):
+    monkeypatch.setattr(fitting, "choose_engine", lambda *arguments: engine)
+    return fitting.fitted_engine("any", 1, network, Recording(kinds, 1, 1))
+
+
+@pytest.mark.parametrize("engine", [CARDS, NUMPY])
+def test_what_needs_nothing_is_left_as_it_is(engine, monkeypatch):
+    assert fitted(monkeypatch, engine, NETWORK) is engine
+
+
+def test_factors_are_kept_by_the_readable_tangent_step_unchecked(monkeypatch):
+    found = fitted(monkeypatch, NUMPY, NETWORK, ("factors",))
+    assert found == NUMPY._replace(tangent=FactorTangent, checked=False)
+
+
+def test_a_plain_step_is_run_by_the_readable_loop(monkeypatch):
+    found = fitted(monkeypatch, NUMPY, PLAIN)
+    assert found == NUMPY._replace(run_layer=layer_forward)
+
+
+def test_what_cards_cannot_do_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match=f"the step of {Map.name} is plain Python"):
+        fitted(monkeypatch, CARDS, PLAIN)
+    with pytest.raises(ValueError, match="record is 'factors'"):
+        fitted(monkeypatch, CARDS, NETWORK, ("factors",))
+
+
+def test_cards_take_an_equal_part_each():
+    assert [fitting.side_by_side(CARDS, n) for n in (1, 2, 3, 7, 8)] == [1, 1, 2, 4, 4]
+    assert fitting.side_by_side(NUMPY, 7) == default_threads()

@@ -1,0 +1,221 @@
+"""Good weights files of every format come back exactly; others are named and refused."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lyapy.errors import WeightsError
+from lyapy.weights.formats import read_arrays
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "torch_files"
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def same(found, wanted):
+    assert list(found) == list(wanted)
+    for name, array in wanted.items():
+        assert found[name].dtype == array.dtype, name
+        assert found[name].shape == array.shape, name
+        assert found[name].tobytes() == array.tobytes(), name
+
+
+def expected(stem):
+    with np.load(GOLDEN / "expected.npz") as archive:
+        return {
+            name.removeprefix(stem + "/"): archive[name]
+            for name in archive.files
+            if name.startswith(stem + "/")
+        }
+
+
+@pytest.mark.parametrize("old", ["", "_old"])
+@pytest.mark.parametrize("stem", ["state", "types", "views", "lightning", "protocol4"])
+def test_torch_files(stem, old):
+    wanted = expected(stem.replace("protocol4", "state"))
+    assert wanted
+    same(read_arrays(GOLDEN / f"{stem}{old}.pt"), wanted)
+
+
+@pytest.mark.parametrize(
+    ("stem", "what"),
+    [
+        ("sparse", "_rebuild_sparse_tensor.*dense"),
+        ("quantized", "_rebuild_qtensor"),
+        ("float8", "torch.float8_e4m3fn"),
+        ("conjugated", "conjugated"),
+        ("expanded", r"'a' of shape \(1000,\) is larger than its storage; save tensor.clone"),
+        ("bare", "without a name"),
+        ("script", "TorchScript.*torch.jit.load"),
+    ],
+)
+def test_what_torch_files_may_hold_and_lyapy_does_not_read(stem, what):
+    with pytest.raises(WeightsError, match=f"bad_{stem}.pt: .*{what}"):
+        read_arrays(GOLDEN / f"bad_{stem}.pt")
+
+
+def test_shared_storage_stays_shared_and_read_only():
+    arrays = read_arrays(GOLDEN / "views.pt")
+    assert np.shares_memory(arrays["base"], arrays["part"])
+    assert not np.shares_memory(arrays["base"], arrays["brain_part"])
+    with pytest.raises(ValueError, match="read-only"):
+        arrays["base"][0] = 1
+
+
+def test_content_decides_not_the_name(tmp_path):
+    for stem in ("state", "state_old"):
+        path = tmp_path / f"{stem}.safetensors"
+        path.write_bytes((GOLDEN / f"{stem}.pt").read_bytes())
+        same(read_arrays(str(path)), expected("state"))
+
+
+def test_big_endian_torch_file(tmp_path):
+    path = tmp_path / "big.pt"
+    with zipfile.ZipFile(GOLDEN / "views.pt") as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if "/data/" in name:
+                data = np.frombuffer(data, "<f4" if len(data) == 96 else "<u2").byteswap().tobytes()
+            new.writestr(name, b"big" if name.endswith("byteorder") else data)
+    same(read_arrays(path), expected("views"))
+
+
+def test_python_2_pickle_of_pairs(tmp_path):
+    tensor = (
+        b"ctorch._utils\n_rebuild_tensor\n((S'storage'\nctorch\nFloatStorage\nS'0'\nS'cpu'\n"
+        b"I2\ntQI0\n(I2\nt(I1\nttR"
+    )
+    pairs = b"ccollections\nOrderedDict\n((l(S'w'\n" + tensor + b"tatR."
+    path = tmp_path / "old.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("old/data.pkl", pairs)
+        archive.writestr("old/data/0", np.array([1, 2], "<f4").tobytes())
+    same(read_arrays(path), {"w": np.array([1, 2], "f4")})
+
+
+def keras():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("model.weights.h5", HDF5)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "is empty"),
+        (b"weights: 1, 2, 3\n", r"no weights file despite its name: it begins with b'weights: 1"),
+        (HDF5 + bytes(99), "damaged"),
+        (keras(), "damaged"),
+        (b"\x08\x08\x12\x07pytorc", "damaged ONNX file|needs the package onnx"),
+        (b"\x93NUMPY\x01\x00", "damaged"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"\x80\x04\x95\x00\x00", "pickle that torch.save did not write"),
+        (b"PK\x05\x06" + bytes(18), "neither torch.save nor numpy.savez"),
+        (b"PK\x03\x04", "truncated or damaged zip"),
+    ],
+)
+def test_foreign_files(tmp_path, content, what):
+    path = tmp_path / "a.pt"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="^" + re.escape(str(path)) + ": .*" + what) as caught:
+        read_arrays(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_huge_file(monkeypatch):
+    monkeypatch.setattr("lyapy.weights.formats._SIZE_LIMIT", 1000)
+    with pytest.raises(WeightsError, match="bytes, more than 16 GiB"):
+        read_arrays(GOLDEN / "state.pt")
+
+
+def test_what_is_no_file(tmp_path, monkeypatch):
+    with pytest.raises(WeightsError, match=r"absent\.pt: does not exist"):
+        read_arrays(tmp_path / "absent.pt")
+    with pytest.raises(WeightsError, match="is a directory"):
+        read_arrays(tmp_path)
+    with pytest.raises(WeightsError, match=r"damaged .*null"):
+        read_arrays("a\0b")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(WeightsError, match="not a regular file"):
+            read_arrays(tmp_path / "pipe")
+
+    def forbidden(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "stat", forbidden)
+    with pytest.raises(WeightsError, match="may not be read"):
+        read_arrays(GOLDEN / "state.pt")
+
+
+def test_import_is_cheap():
+    code = "import sys, lyapy.weights.formats; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    readers = [name for name in done.stdout.split() if name.startswith("lyapy.weights.formats.")]
+    assert readers == ["lyapy.weights.formats.refusal"]
+
+
+@pytest.mark.parametrize("name", ["state.pt", "state_old.pt", "types.pt", "lightning_old.pt"])
+def test_truncated(tmp_path, name):
+    good = (GOLDEN / name).read_bytes()
+    for length in [*range(0, len(good) - 1, 97), len(good) - 1]:
+        (tmp_path / "a.pt").write_bytes(good[:length])
+        with pytest.raises(WeightsError, match=r"a\.pt: "):
+            read_arrays(tmp_path / "a.pt")
+
+
+def sample_files():
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.ones(2, "f4")}
+    files = [path.read_bytes() for path in sorted(GOLDEN.glob("*.pt"))]
+    for save in (np.savez, np.savez_compressed):
+        buffer = io.BytesIO()
+        save(buffer, **arrays)
+        files.append(buffer.getvalue())
+    return [*files, safetensors.numpy.save(arrays)]
+
+
+def mutate(data, content):
+    content = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(content)))
+        content[at : at + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+    return bytes(content)
+
+
+@settings(max_examples=600, deadline=None)
+@given(data=st.data())
+def test_only_weights_errors_escape(tmp_path_factory, data):
+    content = data.draw(st.sampled_from(sample_files()))
+    if content[:2] == b"PK" and data.draw(st.booleans()):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = [(name, archive.read(name)) for name in archive.namelist()]
+        chosen = data.draw(st.integers(0, len(members) - 1))
+        members[chosen] = members[chosen][0], mutate(data, members[chosen][1])
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for member in members:
+                archive.writestr(*member)
+        content = buffer.getvalue()
+    else:
+        content = mutate(data, content)
+    path = tmp_path_factory.getbasetemp() / "mutated"
+    path.write_bytes(content)
+    try:
+        arrays = read_arrays(path)
+    except WeightsError as error:
+        assert str(error).startswith(f"{path}: ")
+    else:
+        assert all(isinstance(array, np.ndarray) for array in arrays.values())

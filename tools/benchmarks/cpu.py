@@ -1,0 +1,187 @@
+"""Benchmark of the CPU engine: ``python -m tools.benchmarks.cpu [--tiny] [--write]``.
+
+On one core, in one run: lyapy, the floor, and JAX and PyTorch where they are installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+ROUNDS = 3
+DOCS = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- table -->", "<!-- end of table -->"
+COMMAND = "`python -m tools.benchmarks.cpu --write`"
+
+
+class Case(NamedTuple):
+    """A full or leading spectrum, and the steps in which it is measured."""
+
+    kind: str
+    n: int
+    layers: int = 1
+    k: int | None = None
+    trajectories: int = 8
+    steps: int = 512
+    peer_steps: int = 64
+
+    @property
+    def name(self) -> str:
+        label = f"{self.kind} n={self.n}"
+        label += f", {self.layers} layers" if self.layers > 1 else ""
+        return label + (f", k={self.k}" if self.k else "")
+
+
+CASES = [
+    Case("vanilla", 64, steps=4096),
+    Case("vanilla", 128, steps=1024),
+    Case("vanilla", 256, steps=512, peer_steps=32),
+    Case("vanilla", 512, steps=256, peer_steps=16),
+    Case("gru", 64, steps=4096),
+    Case("gru", 128, steps=1024),
+    Case("lstm", 64, steps=2048),
+    Case("lstm", 128, steps=1024, peer_steps=32),
+    Case("lstm", 256, steps=384, peer_steps=16),
+    Case("lstm", 128, k=128, steps=512),
+    Case("gru", 64, layers=3, steps=1024),
+    Case("lstm", 512, k=10, steps=256),
+    Case("vanilla", 8, trajectories=1, steps=100_000, peer_steps=20_000),
+    Case("vanilla", 16, trajectories=1, steps=100_000, peer_steps=20_000),
+]
+TINY = [Case("vanilla", 8, steps=64, peer_steps=8), Case("lstm", 6, steps=64, peer_steps=8)]
+
+
+def main() -> None:
+    """Measure, print, and write the table into the docs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tiny", action="store_true", help="small sizes, to see that it runs")
+    parser.add_argument("--write", action="store_true", help=f"write the table into {DOCS.name}")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    arguments = parser.parse_args()
+    # before the libraries start their threads
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    cases = [c for c in (TINY if arguments.tiny else CASES) if arguments.only in c.name]
+    lines = [HEADER]
+    print(HEADER, flush=True)
+    for case in cases:
+        lines.append(measure(case))
+        print(lines[-1], flush=True)
+    print(environment(COMMAND))
+    if arguments.write:
+        replace_table("\n".join([*lines, "", environment(COMMAND)]), BEGIN, END)
+
+
+HEADER = (
+    "| case | µs per step | floors | JAX, QR every step | JAX, best interval | PyTorch "
+    "| interval | split | error |\n|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def measure(case: Case) -> str:
+    """Return the case's line of the table."""
+    import numpy as np
+
+    import lyapy
+
+    from .floor import forward_seconds, product_seconds, products_per_step
+
+    network = lyapy.random_network(
+        case.kind,
+        case.n,
+        4,
+        gain=1.5 if case.kind == "vanilla" else 1.0,
+        layers=case.layers,
+        bias=0.1,
+        seed=1,
+    )
+    inputs = np.random.default_rng(0).normal(size=(case.trajectories, case.steps, 4))
+    k = case.k or network.state_size
+    options = {"k": k, "threads": 1}
+    lyapy.lyapunov_spectrum(network, inputs[:, :65], **options)
+    times, floors = [], []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        spectrum = lyapy.lyapunov_spectrum(network, inputs, **options)
+        times.append((time.perf_counter() - start) / (case.trajectories * case.steps))
+        product = product_seconds(case.n, k, 1)
+        floors.append(product * products_per_step(case.kind, case.layers))
+        if k < case.n // 4:
+            floors[-1] += forward_seconds(case.kind, case.n, 3)
+    seconds, floor = float(np.median(times)), float(np.median(floors))
+    peers = peer_columns(network, inputs[:, : case.peer_steps], k, seconds)
+    intervals = spectrum.steps / spectrum.intervals.mean()
+    trailing = spectrum.trailing_intervals.mean()
+    interval = f"{intervals:.1f}" + (f" / {spectrum.steps / trailing:.1f}" if trailing else "")
+    split = f"{spectrum.split.mean():.0f} of {k}" if trailing else "–"
+    error = deviation(network, inputs[:1, : min(case.steps, 256)], k)
+    cells = [case.name, f"{seconds * 1e6:.1f}", f"{seconds / floor:.2f}", *peers]
+    return "| " + " | ".join([*cells, interval, split, f"{error:.0e}"]) + " |"
+
+
+def peer_columns(network, inputs, k, seconds) -> list[str]:
+    """Return how many times slower the peers are; – where one is not installed."""
+    from .peers import jax_seconds, torch_seconds
+
+    columns = ["–", "–", "–"]
+    if find_spec("jax"):
+        by_interval = {i: jax_seconds(network, inputs, k, i) for i in (1, 2, 4, 8)}
+        best = min(by_interval, key=by_interval.__getitem__)
+        columns[0] = f"{by_interval[1] / seconds:.1f}×"
+        columns[1] = f"{by_interval[best] / seconds:.1f}× (every {best})"
+    if find_spec("torch") and len(network.cells) == 1:
+        columns[2] = f"{torch_seconds(network, inputs, k) / seconds:.1f}×"
+    return columns
+
+
+def deviation(network, inputs, k) -> float:
+    """Return the largest deviation from Householder QR at every step."""
+    import numpy as np
+
+    import lyapy
+
+    options = {"k": k, "threads": 1}
+    found = lyapy.lyapunov_spectrum(network, inputs, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = lyapy.lyapunov_spectrum(network, inputs, interval=1, two_ended=False, **options)
+    return float(np.max(np.abs(found.exponents - wanted.exponents)))
+
+
+def environment(command: str, cores: int = 1) -> str:
+    """Return machine, versions and command."""
+    names = ("lyapy", "numpy", "scipy", "numba", "jax", "torch")
+    versions = []
+    for name in names:
+        try:
+            versions.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        found = [x for x in info.read_text().splitlines() if x.startswith("model name")]
+        model = found[0].partition(":")[2].strip() if found else model
+    where = "One core" if cores == 1 else f"{cores} cores"
+    times = f"medians of {ROUNDS} rounds" if cores == 1 else "shortest of up to three runs"
+    python = f"Python {platform.python_version()}, {', '.join(versions)}"
+    return f"{where} of {model}; {python}; {command}; {times}, everything warmed up."
+
+
+def replace_table(table: str, begin: str, end: str, page: Path = DOCS) -> None:
+    """Put the table between its marks in a page of the docs."""
+    text = page.read_text()
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    page.write_text(f"{before}{begin}\n{table}\n{end}{after}")
+
+
+if __name__ == "__main__":
+    main()

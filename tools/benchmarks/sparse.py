@@ -1,0 +1,104 @@
+"""What sparse reservoirs cost: ``python -m tools.benchmarks.sparse [--tiny] [--write]``.
+
+On one core, in one run: reservoirs of several sizes, densities and numbers of deviation vectors,
+and one of them with its zeros.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from .cpu import DOCS, ROUNDS, environment, replace_table
+
+BEGIN, END = "<!-- sparse -->", "<!-- end of sparse -->"
+COMMAND = "`python -m tools.benchmarks.sparse --write`"
+HEADER = (
+    "| n | density | k | numbers in U | ms per step | ns per number and vector |\n"
+    "|---|---|---|---|---|---|"
+)
+
+
+class Case(NamedTuple):
+    """A reservoir, and the deviation vectors of which it is followed."""
+
+    n: int
+    density: float
+    k: int
+    steps: int = 64
+    dense: bool = False
+
+
+CASES = [
+    *(Case(5000, density, 50) for density in (0.0025, 0.005, 0.01, 0.02)),
+    Case(2500, 0.04, 50),
+    Case(10_000, 0.0025, 50),
+    *(Case(5000, 0.01, k) for k in (10, 25, 100)),
+    Case(2000, 0.01, 50, steps=256),
+    Case(2000, 0.01, 50, dense=True),
+]
+TINY = [Case(60, 0.1, 5), Case(60, 0.1, 5, dense=True)]
+
+
+def main() -> None:
+    """Measure, print, and write the table into the docs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tiny", action="store_true", help="small sizes, to see that it runs")
+    parser.add_argument("--write", action="store_true", help=f"write the table into {DOCS.name}")
+    arguments = parser.parse_args()
+    # before the libraries start their threads
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    lines = [HEADER]
+    print(HEADER, flush=True)
+    for case in TINY if arguments.tiny else CASES:
+        lines.append(measure(case))
+        print(lines[-1], flush=True)
+    print(environment(COMMAND))
+    if arguments.write:
+        replace_table("\n".join([*lines, "", environment(COMMAND)]), BEGIN, END)
+
+
+def measure(case: Case) -> str:
+    """Return the case's line of the table."""
+    from scipy.sparse import random_array
+
+    import lyapy
+    from lyapy.cells import Reservoir
+
+    n, rng = case.n, np.random.default_rng(1)
+    U = random_array((n, n), density=case.density, rng=rng, data_sampler=rng.normal)
+    # so that its spectral radius is near 0.9
+    U = U * (0.9 / np.sqrt(n * case.density))
+    numbers = n * n if case.dense else U.nnz
+    weight = U.toarray() if case.dense else U
+    network = lyapy.Network([Reservoir(rng.normal(size=(n, 3)), weight, leak=0.5)])
+    inputs = rng.normal(size=(case.steps + 1, 3))
+    options = {"k": case.k, "threads": 1}
+    lyapy.lyapunov_spectrum(network, inputs[:2], **options)
+    times = []
+    for _ in range(ROUNDS):
+        # what comes before the first step is no part of a step
+        one, all_steps = (_seconds(network, inputs[:T], options) for T in (1, case.steps + 1))
+        times.append((all_steps - one) / case.steps)
+    seconds = float(np.median(times))
+    each = seconds / (numbers * case.k)
+    name = f"{case.density * 100:g} %" + (", kept dense" if case.dense else "")
+    columns = [str(n), name, str(case.k), str(numbers), f"{seconds * 1e3:.2f}"]
+    return "| " + " | ".join([*columns, f"{each * 1e9:.3f}"]) + " |"
+
+
+def _seconds(network, inputs, options) -> float:
+    import lyapy
+
+    # of this process, as the figures are to be compared with one another on any machine
+    start = time.process_time()
+    lyapy.lyapunov_spectrum(network, inputs, **options)
+    return time.process_time() - start
+
+
+if __name__ == "__main__":
+    main()

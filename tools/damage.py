@@ -1,0 +1,143 @@
+"""Damage the parts of a run: ``python -m tools.damage [--flips 1000] [--write]``.
+
+An unfinished run is copied, one bit of one of its files is flipped or the file is truncated, and
+the run is continued. Either it comes to the same result, or it is refused by the name of the
+file; anything else would be damage used in silence.
+"""
+
+import argparse
+import contextlib
+import shutil
+import tempfile
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy.errors import Interrupted
+from lyapy.runs.checkpoint.checkpointer import Checkpointer
+from lyapy.runs.checkpoint.parts import parts_folder
+from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk
+from tools.reliability import replace_table, versions
+from tools.soak import datasets
+
+NETWORK = lyapy.random_network("gru", 3, 1, gain=1.5, seed=1)
+DRIVE = np.random.default_rng(0).normal(size=(2, 160, 1))
+SAME = "same result, the checkpoint before was used, with a warning that names the file"
+UNREAD = "same result, the file was not needed"
+REFUSED = "refused, with the name of the file"
+SILENT = "**silent**"
+
+
+def main():
+    """Damage, count, and write the figures into the docs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--flips", type=int, default=1000)
+    parser.add_argument("--folder", help="for the runs, such as one in memory")
+    parser.add_argument("--write", action="store_true", help="write the figures into the docs")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        folder, rng = Path(name), np.random.default_rng(0)
+        with pytest.MonkeyPatch.context() as patch:
+            files, wanted = unfinished_run(folder, patch)
+            flipped = count(flips(files, arguments.flips, rng), files, wanted, folder)
+            cut = count(truncations(files, 512), files, wanted, folder)
+    lines = ["| what happened | flipped bits | truncations |", "|---|---|---|"]
+    lines += [f"| {name} | {flipped[name]} | {cut[name]} |" for name in (SAME, UNREAD, REFUSED)]
+    lines += [f"| {SILENT} | {flipped[SILENT]} | {cut[SILENT]} |"]
+    lines += [f"| in all | {flipped.total()} | {cut.total()} |"]
+    print("\n".join(lines))
+    if arguments.write:
+        lines += ["", f"`python -m tools.damage --flips {arguments.flips}`; {versions()}."]
+        replace_table("damage", "\n".join(lines))
+
+
+def unfinished_run(folder, patch):
+    """Return the states and segments of a run before its last chunks, and what it comes to."""
+    checkpoint_every_chunk(patch)
+    path = folder / "run.h5"
+    publish, chunks = Checkpointer.publish, 0
+
+    def publish_some(self, b, trajectory, last=False):
+        nonlocal chunks
+        chunks += 1
+        publish(self, b, trajectory, last)
+        if chunks == 8:
+            raise KeyboardInterrupt
+
+    with patch.context() as stopping:
+        stopping.setattr(Checkpointer, "publish", publish_some)
+        with contextlib.suppress(Interrupted):
+            compute(path, every=OFTEN)
+    files = {part.name: part.read_bytes() for part in sorted(parts_folder(path).glob("s*.h5"))}
+    compute(path)
+    wanted = datasets(path)
+    path.unlink()
+    return files, wanted
+
+
+def compute(path, every=300.0):
+    """Compute the run, with records."""
+    lyapy.lyapunov_spectrum(
+        NETWORK,
+        DRIVE,
+        backend="numpy",
+        threads=1,
+        record=("growth", "states"),
+        record_every=32,
+        checkpoint=path,
+        checkpoint_every=every,
+    )
+
+
+def flips(files, number, rng):
+    """Yield file names and contents with one bit flipped, evenly over all bits."""
+    ends = np.cumsum([len(content) for content in files.values()])
+    for bit in rng.integers(8 * ends[-1], size=number):
+        i = int(np.searchsorted(ends, bit // 8, side="right"))
+        name = list(files)[i]
+        content = bytearray(files[name])
+        content[bit // 8 - ends[i]] ^= 1 << (bit % 8)
+        yield name, bytes(content)
+
+
+def truncations(files, step):
+    """Yield file names and the beginnings of contents."""
+    for name, content in files.items():
+        for size in range(0, len(content), step):
+            yield name, content[:size]
+
+
+def count(damages, files, wanted, folder):
+    """Return how often each thing happened."""
+    found = Counter()
+    for name, content in damages:
+        parts = parts_folder(folder / "run.h5")
+        shutil.rmtree(parts, ignore_errors=True)
+        parts.mkdir()
+        for other, whole in files.items():
+            (parts / other).write_bytes(content if other == name else whole)
+        found[outcome(folder / "run.h5", name, wanted)] += 1
+    return found
+
+
+def outcome(path, name, wanted):
+    """Continue a run of which the named file is damaged, and return what happened."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            compute(path)
+        except (ValueError, OSError) as error:
+            return REFUSED if name in str(error) else SILENT
+    same = datasets(path) == wanted
+    path.unlink()
+    if not same:
+        return SILENT
+    return SAME if any(name in str(warning.message) for warning in warned) else UNREAD
+
+
+if __name__ == "__main__":
+    main()

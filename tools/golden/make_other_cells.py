@@ -1,0 +1,253 @@
+"""Write ``other_cells.npz``: the published equations of further cells, by torch's autodiff.
+
+Run ``python -m tools.golden.make_other_cells`` where torch is installed; the tests themselves
+only read the file. Nothing here comes from lyapy: each step is the authors' equation, in their
+letters and their orientation of vectors, and each Jacobian is autodiff's. For every case the
+file holds
+
+- ``CASE/NAME``: the weights by the names in the equation,
+- ``CASE/inputs``: the input sequence, shape (T, m),
+- ``CASE/initial_state``: the full state before the first step, shape (D,),
+- ``CASE/states``: the full state after every step, shape (T, D),
+- ``CASE/jacobian``: the derivative of the last full state with respect to the full state
+  one step earlier, shape (D, D), row = new state, column = old state,
+- ``CASE/outputs``: what the next layer reads, shape (T, p), where it is not the state's
+  first block.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+STEPS, N, M, HIDDEN, OUT = 5, 5, 3, 7, 4
+DT, GAMMA, EPSILON, BETA, ALPHA, LEAK, DECAY = 0.2, 0.7, 0.4, 0.8, 0.9, 0.3, 0.9
+THRESHOLD, SHARPNESS = 1.0, 5.0
+
+
+def rate(w, h, x):
+    """Engelken et al.: h + Δt (−h + J φ(h) + input)."""
+    return h + DT * (-h + w["U"] @ torch.tanh(h) + w["W"] @ x + w["b"])
+
+
+def rate_rk4(w, h, x):
+    """Return the classical Runge–Kutta step of the same equation, from its slopes."""
+
+    def slope(h):
+        return -h + w["U"] @ torch.tanh(h) + w["W"] @ x + w["b"]
+
+    k1 = slope(h)
+    k2 = slope(h + DT / 2 * k1)
+    k3 = slope(h + DT / 2 * k2)
+    k4 = slope(h + DT * k3)
+    return h + DT / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+
+def reservoir(w, h, x):
+    """Jaeger et al. 2007."""
+    return (1 - LEAK) * h + LEAK * torch.tanh(w["W"] @ x + w["U"] @ h + w["b"])
+
+
+def antisymmetric(w, h, x):
+    """Chang et al. 2019, equation 9."""
+    U = w["U"]
+    return h + EPSILON * torch.tanh((U - U.T - GAMMA * torch.eye(N)) @ h + w["W"] @ x + w["b"])
+
+
+def lipschitz(w, h, x):
+    """Erichson et al. 2021; rows, as in the authors' code."""
+
+    def split(B):
+        return BETA * (B - B.T) + (1 - BETA) * (B + B.T) - GAMMA * torch.eye(N)
+
+    z = w["W"] @ x + w["b"]
+    return h + EPSILON * ALPHA * (h @ split(w["B"])) + EPSILON * torch.tanh(h @ split(w["C"]) + z)
+
+
+def cornn(w, state, x):
+    """Rusch and Mishra 2021, as in the authors' code; the state is (y, z)."""
+    hy, hz = state[:N], state[N:]
+    pre = w["W"] @ x + w["U_z"] @ hz + w["U_y"] @ hy + w["b"]
+    hz = hz + DT * (torch.tanh(pre) - GAMMA * hy - EPSILON * hz)
+    hy = hy + DT * hz
+    return torch.cat([hy, hz])
+
+
+def plrnn(w, z, s):
+    """Durstewitz 2017."""
+    return w["A"] * z + w["W"] @ torch.relu(z) + w["h"] + w["C"] @ s
+
+
+def dendritic(w, z, s):
+    """Brenner et al. 2022, equation 4."""
+    bases = (w["alphas"] * torch.relu(z[:, None] + w["thetas"])).sum(dim=1)
+    return w["A"] * z + w["W"] @ bases + w["h"] + w["C"] @ s
+
+
+def shallow(w, z, s):
+    """Hess et al. 2023, the shallow PLRNN."""
+    hidden = torch.relu(w["W_2"] @ z + w["h_2"])
+    return w["A"] * z + w["W_1"] @ hidden + w["h_1"] + w["C"] @ s
+
+
+def shallow_clipped(w, z, s):
+    """Hess et al. 2023, the clipped shallow PLRNN."""
+    hidden = torch.relu(w["W_2"] @ z + w["h_2"]) - torch.relu(w["W_2"] @ z)
+    return w["A"] * z + w["W_1"] @ hidden + w["h_1"] + w["C"] @ s
+
+
+def minimal_gated(w, h, x):
+    """Zhou et al. 2016."""
+    W_f, W_g = w["W"][:N], w["W"][N:]
+    U_f, U_g = w["U"][:N], w["U"][N:]
+    f = torch.sigmoid(W_f @ x + U_f @ h + w["b"][:N])
+    candidate = torch.tanh(W_g @ x + U_g @ (f * h) + w["b"][N:])
+    return (1 - f) * h + f * candidate
+
+
+def peephole_lstm(w, state, x):
+    """Gers and Schmidhuber 2000; gates i f g o, peepholes of i f o, the state is (h, c)."""
+    h, c = state[:N], state[N:]
+    W_i, W_f, W_g, W_o = w["W"].split(N)
+    U_i, U_f, U_g, U_o = w["U"].split(N)
+    b_i, b_f, b_g, b_o = w["b"].split(N)
+    p_i, p_f, p_o = w["peepholes"]
+    i = torch.sigmoid(W_i @ x + U_i @ h + p_i * c + b_i)
+    f = torch.sigmoid(W_f @ x + U_f @ h + p_f * c + b_f)
+    c = f * c + i * torch.tanh(W_g @ x + U_g @ h + b_g)
+    o = torch.sigmoid(W_o @ x + U_o @ h + p_o * c + b_o)
+    return torch.cat([o * torch.tanh(c), c])
+
+
+def independent(w, h, x):
+    """Li et al. 2018."""
+    return torch.tanh(w["W"] @ x + w["u"] * h + w["b"])
+
+
+def state_space(w, state, x):
+    """Orvieto et al. 2023, in complex arithmetic; the state is (Re s, Im s)."""
+    s = torch.complex(state[:N], state[N:])
+    s = w["eigenvalues"] * s + w["B"] @ x.to(torch.complex128)
+    return torch.cat([s.real, s.imag])
+
+
+def state_space_output(w, state, x):
+    """Return Re(C s) + D x + b."""
+    s = torch.complex(state[:N], state[N:])
+    return (w["C"] @ s).real + w["D"] @ x + w["b"]
+
+
+class Spike(torch.autograd.Function):
+    """A spike with Zenke and Ganguli's surrogate as its derivative."""
+
+    @staticmethod
+    def forward(context, v):
+        context.save_for_backward(v)
+        return (v >= 0).to(v.dtype)
+
+    @staticmethod
+    def backward(context, gradient):
+        (v,) = context.saved_tensors
+        return gradient / (SHARPNESS * v.abs() + 1) ** 2
+
+
+def spiking(w, v, x):
+    """Leaky integrate-and-fire, reset by subtraction."""
+    spikes = Spike.apply(v - THRESHOLD)
+    return DECAY * v + w["W"] @ x + w["U"] @ spikes + w["b"] - spikes * THRESHOLD
+
+
+def spiking_detached(w, v, x):
+    """Return the same, with the reset left out of the derivative."""
+    spikes = Spike.apply(v - THRESHOLD)
+    return DECAY * v + w["W"] @ x + w["U"] @ spikes + w["b"] - spikes.detach() * THRESHOLD
+
+
+def spiking_output(w, v, x):
+    """Return the spikes."""
+    return (v >= THRESHOLD).to(v.dtype)
+
+
+INPUT = {"W": (N, M), "b": (N,)}
+LATENT = {"C": (N, M), "A": (N,)}
+PLAIN = {**INPUT, "U": (N, N)}
+SHALLOW = {**LATENT, "W_1": (N, HIDDEN), "W_2": (HIDDEN, N), "h_1": (N,), "h_2": (HIDDEN,)}
+CASES = {
+    "rate": (rate, N, PLAIN),
+    "rate-rk4": (rate_rk4, N, PLAIN),
+    "reservoir": (reservoir, N, PLAIN),
+    "antisymmetric": (antisymmetric, N, PLAIN),
+    "lipschitz": (lipschitz, N, {**INPUT, "B": (N, N), "C": (N, N)}),
+    "cornn": (cornn, 2 * N, {**INPUT, "U_y": (N, N), "U_z": (N, N)}),
+    "plrnn": (plrnn, N, {**LATENT, "W": (N, N), "h": (N,)}),
+    "dendritic": (
+        dendritic, N, {**LATENT, "W": (N, N), "h": (N,), "alphas": (3,), "thetas": (N, 3)},
+    ),
+    "shallow-plrnn": (shallow, N, SHALLOW),
+    "shallow-plrnn-clipped": (shallow_clipped, N, SHALLOW),
+    "minimal-gated": (minimal_gated, N, {"W": (2 * N, M), "U": (2 * N, N), "b": (2 * N,)}),
+    "independent": (independent, N, {**INPUT, "u": (N,)}),
+    "state-space": (
+        state_space, 2 * N,
+        {"eigenvalues": (N,), "B": (N, M), "C": (OUT, N), "D": (OUT, M), "b": (OUT,)},
+    ),
+    "spiking-surrogate": (spiking, N, PLAIN),
+    "spiking-surrogate-detached": (spiking_detached, N, PLAIN),
+    "peephole-lstm": (
+        peephole_lstm, 2 * N,
+        {"W": (4 * N, M), "U": (4 * N, N), "b": (4 * N,), "peepholes": (3, N)},
+    ),
+}  # fmt: skip
+OUTPUTS = {
+    "state-space": state_space_output,
+    "spiking-surrogate": spiking_output,
+    "spiking-surrogate-detached": spiking_output,
+}
+COMPLEX = {"state-space": ("eigenvalues", "B", "C")}
+
+
+def draw(shape, generator, complex_numbers):
+    """Return weights that bend the nonlinearities."""
+    kind = torch.complex128 if complex_numbers else torch.float64
+    return torch.randn(shape, generator=generator, dtype=kind) / shape[-1] ** 0.5 * 1.3
+
+
+def record(name, generator):
+    """Run one case and collect its golden arrays."""
+    step, size, shapes = CASES[name]
+    w = {n: draw(s, generator, n in COMPLEX.get(name, ())) for n, s in shapes.items()}
+    inputs = torch.randn((STEPS, M), generator=generator, dtype=torch.float64)
+    states = [torch.randn(size, generator=generator, dtype=torch.float64)]
+    for x in inputs:
+        states.append(step(w, states[-1], x))
+    last = inputs[-1]
+    found = {
+        "inputs": inputs,
+        "initial_state": states[0],
+        "states": torch.stack(states[1:]),
+        "jacobian": torch.autograd.functional.jacobian(lambda h: step(w, h, last), states[-2]),
+    }
+    if name in OUTPUTS:
+        pairs = zip(states[1:], inputs, strict=True)
+        found["outputs"] = torch.stack([OUTPUTS[name](w, h, x) for h, x in pairs])
+    return {n: a.detach().numpy() for n, a in {**w, **found}.items()}
+
+
+def main() -> None:
+    """Write every case into one npz file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parents[2] / "tests/golden/other_cells.npz"
+    )
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    generator = torch.Generator().manual_seed(20261125)
+    golden = {f"{c}/{n}": a for c in CASES for n, a in record(c, generator).items()}
+    np.savez_compressed(options.output, **golden)
+    print(f"{len(golden)} arrays, {options.output.stat().st_size} bytes: {options.output.name}")
+
+
+if __name__ == "__main__":
+    main()

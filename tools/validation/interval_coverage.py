@@ -1,0 +1,168 @@
+"""Measure how often the 95 % confidence intervals hold the truth.
+
+Run it: ``python -m tools.validation.interval_coverage``; it prints the table of docs/validation.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import psi
+
+import lyapy
+from lyapy import Spectrum
+
+LEVEL = 0.95
+RUNS = 500
+
+
+class Case(NamedTuple):
+    """Independent runs of one system, and the truth (k,) where it is known exactly."""
+
+    name: str
+    runs: Iterator[Spectrum]
+    exact: np.ndarray | None
+
+
+def gaussian(runs: int, steps: int, trajectories: int) -> Case:
+    """Products of Gaussian matrices, independent in time (Newman 1986)."""
+    n = 6
+    exact = 0.5 * (np.log(2 / n) + psi((n - np.arange(n)) / 2))
+
+    def each() -> Iterator[Spectrum]:
+        for seed in range(runs):
+            rng = np.random.default_rng([1, seed])
+            J = rng.normal(size=(trajectories, steps, n, n)) / math.sqrt(n)
+            yield lyapy.spectrum_of_jacobians(J, seed=seed, threads=1)
+
+    name = f"Gaussian products, n = {n}, {_of(trajectories, steps)}"
+    return Case(name, each(), exact)
+
+
+def chaotic(runs: int, steps: int, trajectories: int) -> Case:
+    """A chaotic tanh network without inputs."""
+    network = lyapy.random_network("vanilla", 40, gain=3.0, bias=0.3, seed=2)
+
+    def each() -> Iterator[Spectrum]:
+        for seed in range(runs):
+            yield lyapy.lyapunov_spectrum(
+                network,
+                steps=steps,
+                transient=500,
+                k=8,
+                trajectories=trajectories,
+                seed=1000 + seed,
+                threads=1,
+            )
+
+    return Case(f"chaotic tanh network, n = 40, k = 8, {_of(trajectories, steps)}", each(), None)
+
+
+def chaotic_until(runs: int, target: float, trajectories: int) -> Case:
+    """The same network, each run until its standard errors are below a target."""
+    network = lyapy.random_network("vanilla", 40, gain=3.0, bias=0.3, seed=2)
+
+    def each() -> Iterator[Spectrum]:
+        for seed in range(runs):
+            yield lyapy.lyapunov_spectrum(
+                network,
+                until=target,
+                transient=500,
+                k=8,
+                trajectories=trajectories,
+                seed=1000 + seed,
+                threads=1,
+            )
+
+    many = "1 trajectory" if trajectories == 1 else f"{trajectories} trajectories"
+    name = f"chaotic tanh network, n = 40, k = 8, {many} until errors below {target}"
+    return Case(name, each(), None)
+
+
+def driven(runs: int, steps: int, trajectories: int, shared: bool = False) -> Case:
+    """An LSTM driven by noise that is correlated over ten steps, of each trajectory or all."""
+    network = lyapy.random_network("lstm", 12, 3, gain=1.5, bias=0.5, seed=3)
+
+    def each() -> Iterator[Spectrum]:
+        for seed in range(runs):
+            rng = np.random.default_rng([2, seed])
+            inputs = rng.normal(size=(1 if shared else trajectories, 300 + steps, 3))
+            for t in range(1, inputs.shape[1]):
+                inputs[:, t] = 0.9 * inputs[:, t - 1] + math.sqrt(0.19) * inputs[:, t]
+            options = {"transient": 300, "k": 8, "seed": seed, "threads": 1}
+            yield lyapy.lyapunov_spectrum(network, inputs, trajectories=trajectories, **options)
+
+    drive = " under the same inputs" if shared else ""
+    return Case(f"driven LSTM, n = 12, k = 8, {_of(trajectories, steps)}{drive}", each(), None)
+
+
+def _of(trajectories: int, steps: int) -> str:
+    many = "1 trajectory" if trajectories == 1 else f"{trajectories} trajectories"
+    return f"{many} of {steps} steps"
+
+
+class Coverage(NamedTuple):
+    """Shares of runs whose interval holds the truth: of all exponents, the least, the most."""
+
+    mean: float
+    least: float
+    most: float
+    runs: int
+
+
+def measure(case: Case) -> Coverage:
+    """Return the coverage of the intervals of one case.
+
+    Where the truth is not known exactly, the mean of all runs stands for it, and the intervals
+    are compared with the distance from a mean that the run itself enters.
+    """
+    spectra = [(s.exponents, s.confidence_interval(LEVEL)) for s in case.runs]
+    means = np.array([exponents for exponents, _ in spectra])
+    intervals = np.array([interval for _, interval in spectra])
+    runs = len(means)
+    truth = means.mean(axis=0) if case.exact is None else case.exact
+    half = 0.5 * (intervals[:, :, 1] - intervals[:, :, 0])
+    # a run's distance from a mean that it enters has the variance (1 − 1/N) of that from the truth
+    shrunk = 1.0 if case.exact is not None else math.sqrt(1.0 - 1.0 / runs)
+    inside = (np.abs(means - truth) <= shrunk * half).mean(axis=0)
+    return Coverage(float(inside.mean()), float(inside.min()), float(inside.max()), runs)
+
+
+def cases(runs: int) -> list[Case]:
+    """Return the cases of the table, each of ``runs`` independent runs."""
+    return [
+        gaussian(runs, 2000, 1),
+        gaussian(runs, 500, 8),
+        chaotic(runs, 4000, 1),
+        chaotic(runs, 1000, 8),
+        chaotic_until(runs, 0.003, 1),
+        driven(runs, 4000, 1),
+        driven(runs, 1000, 8),
+        driven(runs, 4000, 3, shared=True),
+    ]
+
+
+def table(runs: int) -> Iterator[str]:
+    """Yield the lines of the table."""
+    yield "| system | runs | coverage, mean of the exponents | least and most of one exponent |"
+    yield "|---|---|---|---|"
+    for case in cases(runs):
+        found = measure(case)
+        ends = f"{found.least:.3f} to {found.most:.3f}"
+        yield f"| {case.name} | {found.runs} | {found.mean:.3f} | {ends} |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=RUNS, help=f"of each system ({RUNS})")
+    for line in table(parser.parse_args().runs):
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
