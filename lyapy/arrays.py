@@ -1,7 +1,32 @@
-"""The array type of annotations: NumPy's or CuPy's, whichever the engine runs on."""
+"""Arrays and numbers that every layer uses: their type, checks, digest and roundoff."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, TypeAlias
 
+import numpy as np
+
+__all__ = ["UNIT_ROUNDOFF", "Array", "array_digest", "check_size"]
+
+# NumPy's array or CuPy's, whichever the engine runs on
 Array: TypeAlias = Any
+
+# of float64
+UNIT_ROUNDOFF = 2.0**-53
+
+
+def array_digest(array: Array) -> str:
+    """Return the SHA-256 of an array's shape, type and values."""
+    hasher = hashlib.sha256(repr((array.shape, array.dtype.str)).encode())
+    hasher.update(np.ascontiguousarray(array).data)
+    return hasher.hexdigest()
+
+
+def check_size(name: str, value: Any, least: int, most: int | None = None, why: str = "") -> None:
+    """Raise ValueError unless ``value`` is a whole number from ``least`` to ``most``."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        limit = f"at least {least}" if most is None else f"from {least} to {most}"
+        reason = f"; {why}" if why else ""
+        raise ValueError(f"{name} is {value!r}; it must be a whole number {limit}{reason}")

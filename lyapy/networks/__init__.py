@@ -1,0 +1,1 @@
+"""Networks: cells joined to one map and its tangent program."""

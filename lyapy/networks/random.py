@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import check_size
 from ..cells import CELLS, Cell
 from ..cells.random_weights import DISTRIBUTIONS, Draw
-from ..runs.start import check_size
 from .network import Network
 
 __all__ = ["random_network"]

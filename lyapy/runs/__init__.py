@@ -1,0 +1,1 @@
+"""Runs: a network and its inputs become a spectrum."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -10,46 +9,19 @@ import numpy as np
 
 from ..arrays import Array
 from ..networks.apply import orthonormalize, tangent_step
-from ..networks.forward import LayerForward
-from ..networks.network import Part
-from ..networks.program import Program
-from ..tangent.checks import describe_overflow, frame_error
+from ..networks.blocks import DiagonalBlock
+from ..tangent.checks import NormBounds, describe_overflow, frame_error
 from ..tangent.decoupled import DecoupledTangent
-from ..tangent.gpu.choices import CHOICES
-from ..tangent.gpu.device import Device
+from ..tangent.engine import Engine
 from ..tangent.initial_frames import turned
 from ..tangent.state import Carry
 from ..tangent.two_ended import FullTangent, Tangent
 from .schedule import Schedule
 
-__all__ = ["Engine", "Follower", "PartResult"]
+__all__ = ["BlockResult", "Follower"]
 
 
-class Engine(NamedTuple):
-    """An engine: its loop over time and its tangent side.
-
-    Attributes
-    ----------
-    checked : bool
-        Whether full spectra are checked by the determinant as they go.
-    devices : tuple of Device
-        What the trajectories are computed on side by side; one after the other without any.
-    """
-
-    name: str
-    run_layer: LayerForward
-    tangent: Callable[[Program, int], Tangent]
-    checked: bool = True
-    devices: tuple[Device, ...] = ()
-
-    def settings(self) -> dict[str, str]:
-        """Return what a result tells of the engine: its name, the cards, and the ways chosen."""
-        cards = ", ".join(sorted({device.name for device in self.devices}))
-        told = {"gpu": cards, "gpu_choices": str(CHOICES)} if cards else {}
-        return {"backend": self.name} | told
-
-
-class PartResult(NamedTuple):
+class BlockResult(NamedTuple):
     """What one trajectory yields for one part of the network.
 
     Attributes
@@ -73,7 +45,8 @@ class Follower:
 
     Parameters
     ----------
-    part : Part
+    bounds : NormBounds
+        Of the block, and with it.
     frame : array (k, D of the part)
         Orthonormal rows.
     by_lu : bool
@@ -81,9 +54,10 @@ class Follower:
     """
 
     def __init__(
-        self, part: Part, frame: Array, schedule: Schedule, engine: Engine, by_lu: bool
+        self, bounds: NormBounds, frame: Array, schedule: Schedule, engine: Engine, by_lu: bool
     ) -> None:
-        self.part = part
+        self.bounds = bounds
+        self.part = part = bounds.part
         self.by_lu = by_lu
         self.engine = engine
         self.schedule = schedule
@@ -116,7 +90,7 @@ class Follower:
                 logs = self.tangent.logs
             elif self.full:
                 logs = self.part.log_abs_det(coefficients)
-            excess = self.part.bounds.excess(coefficients, ends, tiles, counted // control.tile)
+            excess = self.bounds.excess(coefficients, ends, tiles, counted // control.tile)
         self.count(tiles, start, ends, excess, logs, coefficients)
         return tiles
 
@@ -226,21 +200,21 @@ class Follower:
         growth[: len(self.growth)] = self.growth
         self.schedule, self.growth = schedule, growth
 
-    def result(self) -> PartResult:
+    def result(self) -> BlockResult:
         """Return what was found, with the frame orthonormal to working precision."""
         carry = copy(self.carry)
         sure = carry.resolved(self.schedule.steps, self.schedule.control.limit)
         carry.frame_error = frame_error(carry.frame[: self.alive][sure[: self.alive]])
         carry.frame, carry.error = orthonormalize(carry.frame)[0], carry.error.copy()
         carry.exchange, carry.turnover = carry.exchange.copy(), carry.turnover.copy()
-        return PartResult(self.growth.copy(), carry, self.determinants.copy())
+        return BlockResult(self.growth.copy(), carry, self.determinants.copy())
 
 
 def _copy(value: Any) -> Any:
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
-def _make_tangent(part: Part, vectors: int, engine: Engine) -> Tangent:
+def _make_tangent(part: DiagonalBlock, vectors: int, engine: Engine) -> Tangent:
     """Return the engine's tangent side, checked by the determinant where that is to be had."""
     if part.decoupled:
         return DecoupledTangent(part.program)

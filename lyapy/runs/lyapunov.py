@@ -11,24 +11,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ..arrays import array_digest, check_size
 from ..cells.base import TILE
 from ..cells.given_jacobian import GivenJacobian
+from ..networks.blocks import diagonal_blocks
 from ..networks.network import Network
 from ..spectra.rounding import warn_of_rounding
 from ..spectra.spectrum import Spectrum
-from ..tangent.fitting import fitted_engine, side_by_side
+from ..tangent.checks import NormBounds
+from ..tangent.engine import fitted_engine
 from ..tangent.gpu.precision import choose_precision
 from ..tangent.initial_frames import initial_frames
 from ..tangent.interval import make_control
 from .checkpoint.run import check_run_file, run_checkpointed
 from .checkpoint.shapes import layout_of
 from .gpu.devices import run_batches
-from .provenance import array_digest, describe_origin
+from .provenance import describe_origin
 from .recording import make_recording
 from .result import collect
 from .schedule import Schedule, make_schedule
-from .start import check_frame, check_inputs, check_size, check_start, check_time_step
-from .threads import run_trajectories
+from .start import check_frame, check_inputs, check_start, check_time_step
+from .threads import run_trajectories, side_by_side
 from .trajectory import Trajectory, TrajectoryResult
 from .until import check_until, run_until
 
@@ -194,12 +197,15 @@ def lyapunov_spectrum(
         schedule = schedule._replace(tiles_per_row=1)
     B = len(start.states)
     check_size("blas_threads", blas_threads, 1)
-    engine = fitted_engine(backend, blas_threads, network, recording)
+    engine = fitted_engine(backend, blas_threads, network, "factors" in recording.kinds)
     threads = side_by_side(engine, B) if threads is None else threads
     check_size("threads", threads, 1)
     complete = k >= min(cell.state_size for cell in network.cells)
     invertible = two_ended and not engine.devices and complete
-    parts = network.parts(whole=not isinstance(frame, str), tolerance=invertible and tolerance)
+    parts = diagonal_blocks(
+        network, whole=not isinstance(frame, str), tolerance=invertible and tolerance
+    )
+    bounds = [NormBounds(part) for part in parts]
     layout = layout_of(network, parts, schedule, B, k)
 
     def begin(b: int, schedule: Schedule = schedule) -> Trajectory:
@@ -211,7 +217,7 @@ def lyapunov_spectrum(
         drive = start.inputs[b % len(start.inputs)]
         # LU of dense Jacobians is dear: the first trajectory stands for all
         return Trajectory(
-            network, parts, drive, start.states[b], frames, schedule, engine, by_lu=b == 0
+            network, bounds, drive, start.states[b], frames, schedule, engine, by_lu=b == 0
         )
 
     run: Callable[..., list[TrajectoryResult]] = run_trajectories

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import platform
 import shlex
 import sys
@@ -11,21 +10,11 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
-
-from ..arrays import Array
 from ..networks.network import Network
 
-__all__ = ["array_digest", "describe_origin"]
+__all__ = ["describe_origin"]
 
 PACKAGES = ("lyapy", "numpy", "scipy", "numba", "h5py")
-
-
-def array_digest(array: Array) -> str:
-    """Return the SHA-256 of an array's shape, type and values."""
-    hasher = hashlib.sha256(repr((array.shape, array.dtype.str)).encode())
-    hasher.update(np.ascontiguousarray(array).data)
-    return hasher.hexdigest()
 
 
 def describe_origin(network: Network) -> dict[str, Any]:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, check_size
 from ..networks.network import Network
 
 __all__ = [
     "Start",
     "check_frame",
     "check_inputs",
-    "check_size",
     "check_start",
     "check_time_step",
-    "default_threads",
 ]
 
 # far below 1, the largest angle at which a given frame would lose a direction
@@ -167,27 +164,8 @@ def _real(name: str, value: Any) -> Array:
     return array.astype(np.float64)
 
 
-def check_size(name: str, value: Any, least: int, most: int | None = None, why: str = "") -> None:
-    """Raise ValueError unless ``value`` is a whole number from ``least`` to ``most``."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):
-        limit = f"at least {least}" if most is None else f"from {least} to {most}"
-        reason = f"; {why}" if why else ""
-        raise ValueError(f"{name} is {value!r}; it must be a whole number {limit}{reason}")
-
-
 def check_time_step(dt: Any) -> None:
     """Raise ValueError unless ``dt`` is None or a positive number."""
     number = isinstance(dt, (int, float, np.floating)) and not isinstance(dt, bool)
     if dt is not None and not (number and 0.0 < dt < np.inf):
         raise ValueError(f"dt is {dt!r}; it must be the time of a step, a positive number")
-
-
-def default_threads() -> int:
-    """Return the threads to use: the CPUs of this process, or fewer if Slurm gave fewer."""
-    try:
-        available = len(os.sched_getaffinity(0))
-    except AttributeError:
-        available = os.cpu_count() or 1
-    granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return min(available, int(granted)) if granted.isdigit() and int(granted) else available

@@ -6,7 +6,7 @@ import platform
 
 from ..tangent.gpu.device import describe_devices
 from .provenance import installed_versions, processor
-from .start import default_threads
+from .threads import default_threads
 
 __all__ = ["describe_system"]
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from ..tangent.engine import Engine
 from .progress import Progress
 from .trajectory import Trajectory, TrajectoryResult
 
 if TYPE_CHECKING:
     from .checkpoint.checkpointer import Checkpointer
 
-__all__ = ["run_trajectories"]
+__all__ = ["default_threads", "run_trajectories", "side_by_side"]
 
 
 def run_trajectories(
@@ -70,3 +72,21 @@ def run_trajectories(
             raise
         finally:
             display.close()
+
+
+def side_by_side(engine: Engine, trajectories: int) -> int:
+    """Return how many trajectories are computed at a time, where that is not given.
+
+    On GPUs these are all, an equal part on each; on the CPU as many as there are cores.
+    """
+    return -(-trajectories // len(engine.devices)) if engine.devices else default_threads()
+
+
+def default_threads() -> int:
+    """Return the threads to use: the CPUs of this process, or fewer if Slurm gave fewer."""
+    try:
+        available = len(os.sched_getaffinity(0))
+    except AttributeError:
+        available = os.cpu_count() or 1
+    granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    return min(available, int(granted)) if granted.isdigit() and int(granted) else available

@@ -9,8 +9,10 @@ import numpy as np
 
 from ..arrays import Array
 from ..networks.forward import Chunk, forward_chunk
-from ..networks.network import Network, Part
-from .block import Engine, Follower, PartResult
+from ..networks.network import Network
+from ..tangent.checks import NormBounds
+from ..tangent.engine import Engine
+from .block import BlockResult, Follower
 from .recorder import Recorder
 from .schedule import Schedule
 
@@ -21,7 +23,7 @@ class TrajectoryResult(NamedTuple):
     """Final state (D,), and what was found for each part of the network."""
 
     state: Array
-    parts: list[PartResult]
+    parts: list[BlockResult]
 
 
 class Trajectory:
@@ -30,7 +32,8 @@ class Trajectory:
     Parameters
     ----------
     network : Network
-    parts : sequence of Part
+    bounds : sequence of NormBounds
+        One for each block, which all trajectories share.
     inputs : array (transient + steps, m)
     state : array (D,)
     frames : sequence of array (k, D of the part)
@@ -49,7 +52,7 @@ class Trajectory:
     def __init__(
         self,
         network: Network,
-        parts: Sequence[Part],
+        bounds: Sequence[NormBounds],
         inputs: Array,
         state: Array,
         frames: Sequence[Array],
@@ -62,8 +65,8 @@ class Trajectory:
         self.state = state
         self.schedule = schedule
         self.engine = engine
-        pairs = zip(parts, frames, strict=True)
-        self.followers = [Follower(part, frame, schedule, engine, by_lu) for part, frame in pairs]
+        pairs = zip(bounds, frames, strict=True)
+        self.followers = [Follower(each, frame, schedule, engine, by_lu) for each, frame in pairs]
         self.recorder = Recorder(schedule.recording, schedule.steps, self.followers)
         self.position = 0
         self._chunks = schedule.chunks(0)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..arrays import check_size
 from ..networks.network import Network
 from ..spectra.spectrum import Spectrum
 from ..spectra.status import target_reached
 from .recording import Recording
 from .schedule import Schedule
-from .start import check_size
 from .trajectory import Trajectory, TrajectoryResult
 
 if TYPE_CHECKING:

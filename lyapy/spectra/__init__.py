@@ -1,0 +1,1 @@
+"""The result: exponents, errors, measures, status, text, plots and the run file."""

@@ -13,7 +13,7 @@ import io
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import h5py
 import numpy as np
@@ -24,14 +24,17 @@ from ..storage.sealed import SIGNATURE, USER_BLOCK, write_sealed
 from ..storage.trees import read_tree, write_tree
 from .spectrum import Spectrum
 
-if TYPE_CHECKING:
-    from ..runs.checkpoint.records import Records
-
 __all__ = ["check_run_output", "read_spectrum", "write_spectrum"]
 
 FORMAT = "lyapy spectrum"
 FORMAT_VERSION = 2
 COMPRESSED_BYTES = 16 * 1024
+
+
+class Records(Protocol):
+    """What was recorded on the way, and can be written into a group."""
+
+    def write(self, group: h5py.Group, check: Callable[[], None]) -> None: ...
 
 
 class Field(NamedTuple):

@@ -1,0 +1,1 @@
+"""Bytes on disk: atomic writes, seals, trees of values, locks."""

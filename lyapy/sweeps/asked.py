@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import numpy as np
 
+from ..arrays import array_digest
 from ..networks.network import Network
-from ..runs.provenance import array_digest
 from .metadata import check_name, join_table, match_paths, read_table
 from .names import Shard, expand, named, parse_shard
 

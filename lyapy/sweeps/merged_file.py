@@ -1,7 +1,8 @@
 """The merged file: the spectra of many networks as plain HDF5, one row for each.
 
 Root attributes: ``format``, ``format_version``. The group ``index`` has a dataset (members,) for
-each of `lyapy.sweeps.columns.COLUMNS`; beside it stand those of `lyapy.sweeps.columns.SPECTRA`, of shape
+each of `lyapy.sweeps.columns.COLUMNS`; next to them stand those of
+`lyapy.sweeps.columns.SPECTRA`, of shape
 (members, k), where rows with fewer exponents end in NaN. Rows are sorted by name. The group
 ``metadata``, if there is any, has a dataset (members,) for each of the user's own columns. The
 group ``runs`` has, for each row with a result, a group named after the row's number with all that

@@ -9,10 +9,11 @@ from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from os import PathLike
 from typing import Any
 
+from ..arrays import check_size
 from ..errors import CheckpointError, Interrupted, describe
 from ..networks.network import Network
 from ..runs.lyapunov import lyapunov_spectrum
-from ..runs.start import check_size, default_threads
+from ..runs.threads import default_threads
 from ..storage.atomic import check_output
 from .asked import as_file, members_of, metadata_of, shard_of
 from .attempt import Outcome, give_up

@@ -1,0 +1,1 @@
+"""Deviation vectors through one chunk of time."""

@@ -15,7 +15,7 @@ from ..networks.program import Coefficient, Program, Term
 from .interval import Control
 
 if TYPE_CHECKING:
-    from ..networks.network import Part
+    from ..networks.blocks import DiagonalBlock
 
 __all__ = ["NormBounds", "describe_overflow", "frame_error", "log_norm_bound"]
 
@@ -36,10 +36,10 @@ class NormBounds:
 
     Parameters
     ----------
-    part : Part
+    part : DiagonalBlock
     """
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: DiagonalBlock) -> None:
         self.part = part
 
     def excess(self, coefficients: Array, ends: Array, growth: Array, first: int = 0) -> float:

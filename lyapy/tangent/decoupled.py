@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import UNIT_ROUNDOFF, Array
 from ..networks.apply import tangent_step
 from ..networks.program import Program
-from .interval import UNIT_ROUNDOFF, Control
+from .interval import Control
 from .state import Carry
 
 __all__ = ["DecoupledTangent"]

@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from .gpu.device import find_devices
+from ..networks.forward import LayerForward, layer_forward
+from ..networks.network import Network
+from ..networks.program import Program
+from .factors import FactorTangent
+from .gpu.choices import CHOICES
+from .gpu.device import Device, find_devices
+from .two_ended import Tangent
 
-if TYPE_CHECKING:
-    from ..runs.block import Engine
-
-__all__ = ["choose_engine"]
+__all__ = ["Engine", "choose_engine", "fitted_engine"]
 
 BACKENDS = ("auto", "numba", "numpy", "cupy")
+
+
+class Engine(NamedTuple):
+    """An engine: its loop over time and its tangent side.
+
+    Attributes
+    ----------
+    checked : bool
+        Whether full spectra are checked by the determinant as they go.
+    devices : tuple of Device
+        What the trajectories are computed on side by side; one after the other without any.
+    """
+
+    name: str
+    run_layer: LayerForward
+    tangent: Callable[[Program, int], Tangent]
+    checked: bool = True
+    devices: tuple[Device, ...] = ()
+
+    def settings(self) -> dict[str, str]:
+        """Return what a result tells of the engine: its name, the cards, and the ways chosen."""
+        cards = ", ".join(sorted({device.name for device in self.devices}))
+        told = {"gpu": cards, "gpu_choices": str(CHOICES)} if cards else {}
+        return {"backend": self.name} | told
 
 
 def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
@@ -27,8 +55,6 @@ def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
     DeviceError
         If there is no GPU for it.
     """
-    from ..runs.block import Engine
-
     if backend in ("auto", "numba"):
         from . import compiled
 
@@ -46,3 +72,36 @@ def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
         # what the device cannot do, the readable engine does
         return Engine("cupy", layer_forward, ArrayTangent, devices=find_devices())
     raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}")
+
+
+def fitted_engine(backend: str, blas_threads: int, network: Network, factors: bool) -> Engine:
+    """Return the engine of ``backend`` fitted to a network.
+
+    Parameters
+    ----------
+    factors : bool
+        Whether the R factors are recorded.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend, or it cannot do this.
+    ModuleNotFoundError
+        If the backend is not installed.
+    DeviceError
+        If there is no GPU for it.
+    """
+    engine = choose_engine(backend, blas_threads)
+    plain = [cell.name for cell in network.cells if cell.plain]
+    if engine.devices and plain:
+        raise ValueError(
+            f"the step of {plain[0]} is plain Python, which backend='cupy' cannot run; use "
+            "backend='numba'"
+        )
+    if engine.devices and factors:
+        raise ValueError("record is 'factors', which backend='cupy' does not keep; use 'numpy'")
+    if factors:
+        engine = engine._replace(tangent=FactorTangent, checked=False)
+    if plain:
+        engine = engine._replace(run_layer=layer_forward)
+    return engine

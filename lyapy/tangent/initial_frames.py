@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..arrays import Array
-from ..networks.network import Part
+from ..networks.blocks import DiagonalBlock
 
 __all__ = ["initial_frames", "turned"]
 
 
-def initial_frames(parts: Sequence[Part], k: int, kind: str, seed: list[int]) -> list[Array]:
+def initial_frames(
+    parts: Sequence[DiagonalBlock], k: int, kind: str, seed: list[int]
+) -> list[Array]:
     """Return initial frames: as many rows for each part as can be among the k leading.
 
     Of units that do not read one another, each keeps its own direction, and the identity stays

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..arrays import UNIT_ROUNDOFF
+
 __all__ = [
-    "UNIT_ROUNDOFF",
     "Control",
     "block_spread_limit",
     "disturbed_spread",
@@ -28,7 +29,6 @@ __all__ = [
     "shortened",
 ]
 
-UNIT_ROUNDOFF = 2.0**-53
 # exp(±300) keeps norms, and their squares in a sum, inside float64's range
 LOG_RANGE = 300.0
 SAFETY = 0.95

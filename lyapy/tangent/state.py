@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import UNIT_ROUNDOFF, Array
 from ..networks.program import Program
 from .graded.step import graded_step
 from .graded.tilt import SAMPLES, exchanged, settled_tilt, tilt_limit
-from .interval import UNIT_ROUNDOFF, Control, next_rate
+from .interval import Control, next_rate
 
 __all__ = ["RESOLVED", "Carry"]
 

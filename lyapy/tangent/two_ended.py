@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import UNIT_ROUNDOFF, Array
 from ..networks.apply import orthonormalize
-from .interval import UNIT_ROUNDOFF, Control
+from .interval import Control
 from .split import MARGIN, best_split
 from .state import UNKNOWN_RATE, Carry
 

@@ -1,0 +1,1 @@
+"""From a weights file to a network."""

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
 
-from ..arrays import Array
+from ..arrays import Array, check_size
 from ..cells import Cell
 from ..errors import WeightsError
 from ..networks.network import Network
-from ..runs.start import check_size
 from .formats import Contents, read_contents
 from .frameworks import find_layers
 from .frameworks.building import build_cell, check_hints

@@ -11,6 +11,7 @@ from lyapy import cells
 from lyapy.cells import CELLS
 from lyapy.cells.activations import activation, clipped, kind_of
 from lyapy.cells.base import Cell, determinant, log_abs_product
+from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent.engine import choose_engine
 from lyapy.weights.frameworks.layer import Hints
@@ -174,7 +175,7 @@ def test_trajectories_side_by_side_are_as_if_alone(kind):
     (cell,), D = network.cells, network.state_size
     rng = np.random.default_rng(11)
     inputs, start = rng.normal(size=(4, 3, 2)), rng.normal(size=(3, D))
-    (part,) = network.parts(whole=False)
+    (part,) = diagonal_blocks(network, whole=False)
     together = forward_chunk(network, inputs, start)
     read = cell.outputs(together.states, cell.drive(inputs))
     dead, logs = (f(together.coefficients) for f in (part.dead_directions, part.log_abs_det))

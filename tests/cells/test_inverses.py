@@ -6,6 +6,7 @@ import pytest
 import lyapy
 from lyapy.cells import LSTMVariant
 from lyapy.networks.apply import tangent_step
+from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
 
 RNG = np.random.default_rng(7)
@@ -22,7 +23,7 @@ CELLS = {
 @pytest.mark.parametrize("name", CELLS)
 def test_the_program_of_the_inverse_inverts(name):
     network = lyapy.Network([CELLS[name]])
-    (part,) = network.parts(whole=False, tolerance=1e-8)
+    (part,) = diagonal_blocks(network, whole=False, tolerance=1e-8)
     chunk = forward_chunk(network, 0.3 * RNG.normal(size=(20, 2)), np.zeros(network.state_size))
     J = np.array([tangent_step(part.program, c, np.eye(network.state_size)).T
                   for c in chunk.coefficients])  # fmt: skip
@@ -44,10 +45,10 @@ def test_an_inverse_is_given_up_to_the_rounding_of_its_weight(name):
     weight = U[:5] if name == "tanh" else U[15:]
     rounding = 2.0**-53 * np.linalg.cond(weight, 1)
     for tolerance, given in ((0.999 * rounding, False), (1.001 * rounding, True), (0.0, False)):
-        (part,) = network.parts(whole=False, tolerance=tolerance)
+        (part,) = diagonal_blocks(network, whole=False, tolerance=tolerance)
         assert (part.inverse is not None) == given
     for options in ({"whole": False}, {"whole": True, "tolerance": 1.0}):
-        (part,) = network.parts(**options)
+        (part,) = diagonal_blocks(network, **options)
         assert part.inverse is None
     assert lyapy.Vanilla(None, np.ones((2, 2))).inverse() is None
     assert lyapy.LSTM(None, np.ones((8, 2))).inverse() is None

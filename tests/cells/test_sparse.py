@@ -7,6 +7,7 @@ from scipy.sparse import csr_array, random_array
 import lyapy
 from lyapy import cells
 from lyapy.cells.sparse import as_weight, product
+from lyapy.networks.blocks import diagonal_blocks
 from lyapy.tangent.compiled.plan import SPARSE, make_plan
 from lyapy.tangent.compiled.simd.tiles import PANEL
 
@@ -66,7 +67,7 @@ def large_reservoir(density):
 def test_multiplications_of_a_large_reservoir(density):
     """One for each number that is not zero and vector, and as many in the forward pass."""
     network = large_reservoir(density)
-    (part,) = network.parts(whole=False)
+    (part,) = diagonal_blocks(network, whole=False)
     plan = make_plan(part.program, blas=True)
     assert plan.instructions["op"].tolist() == [SPARSE]
     assert len(plan.sparse_values) == round(density * 5000**2)

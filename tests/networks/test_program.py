@@ -8,6 +8,7 @@ from lyapy import lyapunov_spectrum, spectrum_of_jacobians
 from lyapy.cells import Cell
 from lyapy.cells.given_jacobian import GivenJacobian
 from lyapy.networks.apply import tangent_step
+from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
 from lyapy.networks.program import parse_program, stack_programs
 from tests.conftest import DERIVED, difference_jacobian, mixed_stack, orbit_jacobians
@@ -101,7 +102,7 @@ def test_parts_are_the_diagonal_blocks(kinds):
     J = lyapy.jacobian(network, state, x)
     coefficients = forward_chunk(network, x[None], state).coefficients[0]
     blocks = np.zeros_like(J)
-    for part in network.parts(whole=False):
+    for part in diagonal_blocks(network, whole=False):
         size = part.program.state_size
         rows = slice(part.start, part.start + size)
         blocks[rows, rows] = tangent_step(part.program, coefficients, np.eye(size)).T
@@ -136,7 +137,7 @@ def test_vectors_that_a_part_follows():
         for kind, n, m in (("independent", 6, 2), ("gru", 5, 6))
     )
     network = lyapy.Network([below, above])
-    parts = [*network.parts(whole=False), *network.parts(whole=True)]
+    parts = [*diagonal_blocks(network, whole=False), *diagonal_blocks(network, whole=True)]
     assert [part.decoupled for part in parts] == [True, False, False]
     assert [part.start for part in parts] == [0, 6, 0]
     assert [part.vectors(3) for part in parts] == [6, 3, 3]
@@ -151,7 +152,7 @@ def test_determinant_and_dead_directions_of_a_stack():
     state, x = rng.normal(size=network.state_size), rng.normal(size=2)
     coefficients = forward_chunk(network, x[None], state).coefficients
     J = lyapy.jacobian(network, state, x)
-    (whole,) = network.parts(whole=True)
+    (whole,) = diagonal_blocks(network, whole=True)
     assert whole.has_log_abs_det
     assert whole.log_abs_det(coefficients) == pytest.approx([np.linalg.slogdet(J)[1]], rel=1e-12)
     assert whole.dead_directions(coefficients).tolist() == [0]
@@ -160,7 +161,7 @@ def test_determinant_and_dead_directions_of_a_stack():
         name = "w" if layer == 1 else "a"
         changed[0, start[name].start : start[name].start + count] = 0.0
         assert whole.dead_directions(changed).tolist() == [count]
-    (open_,) = mixed_stack(("vanilla", "gru", "independent")).parts(whole=True)
+    (open_,) = diagonal_blocks(mixed_stack(("vanilla", "gru", "independent")), whole=True)
     assert not open_.has_log_abs_det
     assert open_.log_abs_det(np.ones((1, 100))) is None
 

@@ -8,7 +8,7 @@ import pytest
 
 import lyapy
 from lyapy import lyapunov_spectrum, random_network, spectrum_of_jacobians
-from lyapy.runs.start import default_threads
+from lyapy.runs.threads import default_threads
 
 DRIVEN = random_network("gru", 3, 2, seed=1)
 AUTONOMOUS = random_network("vanilla", 4, seed=1)

@@ -149,7 +149,8 @@ def test_given_axes_are_drawn_into_and_nothing_global_changes():
 
 def test_pyplot_is_not_imported():
     script = (
-        "import sys, lyapy.spectra.figures, lyapy.spectra.plots; assert 'matplotlib' not in sys.modules\n"
+        "import sys, lyapy.spectra.figures, lyapy.spectra.plots\n"
+        "assert 'matplotlib' not in sys.modules\n"
         "lyapy.spectra.figures.new_figure(4, 3); assert 'matplotlib' in sys.modules\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

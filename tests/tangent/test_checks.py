@@ -8,6 +8,7 @@ import scipy.sparse
 
 import lyapy
 from lyapy.cells import Reservoir
+from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent import engine as engines
 from lyapy.tangent.checks import SAMPLED, NormBounds, frame_error, log_norm_bound
@@ -28,7 +29,7 @@ def singular_values(network, inputs, state):
 def assert_bounds(network, inputs, state):
     """The bounds hold at every step, and are within a factor of the truth that is not idle."""
     chunk = forward_chunk(network, inputs, state)
-    (part,) = network.parts(whole=len(network.cells) > 1, tolerance=1e-8)
+    (part,) = diagonal_blocks(network, whole=len(network.cells) > 1, tolerance=1e-8)
     logs = np.log(singular_values(network, inputs, state))
     upper = log_norm_bound(part.program, chunk.coefficients)
     assert np.all(upper >= logs[:, 0] - 1e-12)
@@ -84,7 +85,7 @@ def test_a_sparse_network_keeps_within_its_bounds(backend):
 
 def test_jacobians_beyond_the_range_of_squares_are_bounded():
     network = lyapy.Network([lyapy.Map(lambda h, x: h, lambda h, x: [[1.0]], 1)])
-    (part,) = network.parts(whole=False)
+    (part,) = diagonal_blocks(network, whole=False)
     J = np.array([[1e-200], [0.0], [1e200], [-3.0]])
     upper = log_norm_bound(part.program, J)
     np.testing.assert_allclose(upper[3], np.log(3.0))
@@ -148,7 +149,7 @@ def faulty(monkeypatch, fault):
 
     choose = engines.choose_engine
     monkeypatch.setattr(
-        "lyapy.tangent.fitting.choose_engine", lambda *a: choose("numpy")._replace(tangent=Faulty)
+        "lyapy.tangent.engine.choose_engine", lambda *a: choose("numpy")._replace(tangent=Faulty)
     )
     network = lyapy.random_network("gru", 5, 2, gain=1.5, bias=0.5, seed=5)
     inputs, _ = driven(network, 700)
@@ -164,7 +165,7 @@ def test_growth_above_the_norm_is_found(monkeypatch):
 def test_growth_below_the_norm_of_the_inverse_is_found():
     network = lyapy.random_network("lstm", 4, 2, seed=5)
     inputs, state = driven(network, 128)
-    (part,) = network.parts(whole=False, tolerance=1e-8)
+    (part,) = diagonal_blocks(network, whole=False, tolerance=1e-8)
     chunk = forward_chunk(network, inputs, state)
     ends = np.array([64, 128])
     growth = np.log(singular_values(network, inputs, state)).reshape(2, 64, -1).sum(axis=1)
@@ -178,7 +179,7 @@ def test_growth_below_the_norm_of_the_inverse_is_found():
     # dead directions are no growth, and a cell without an inverse has no lower bound
     fallen[1] = -np.inf
     assert bounds.excess(chunk.coefficients, ends, fallen, SAMPLED - 1) < 0.0
-    (alone,) = network.parts(whole=False)
+    (alone,) = diagonal_blocks(network, whole=False)
     assert NormBounds(alone).excess(chunk.coefficients, ends, growth - 64 * 30.0) < 0.0
 
 

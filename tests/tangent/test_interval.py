@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import lyapy
+from lyapy.arrays import UNIT_ROUNDOFF
 from lyapy.tangent.interval import (
-    UNIT_ROUNDOFF,
     block_spread_limit,
     disturbed_spread,
     dual_sign,

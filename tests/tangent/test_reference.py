@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from lyapy.arrays import UNIT_ROUNDOFF
 from lyapy.cells.sparse import as_weight
 from lyapy.networks.apply import absolute, orthonormalize, orthonormalize_with, tangent_step
 from lyapy.networks.program import Assignment, Block, Coefficient, Program, Term
 from lyapy.tangent import reference as array
 from lyapy.tangent.decoupled import DecoupledTangent
 from lyapy.tangent.factors import FactorTangent
-from lyapy.tangent.interval import UNIT_ROUNDOFF, dual_sign, make_control, next_interval, next_rate
+from lyapy.tangent.interval import dual_sign, make_control, next_interval, next_rate
 from lyapy.tangent.reference import ArrayTangent
 from lyapy.tangent.state import Carry
 from tests.conftest import qr_growth

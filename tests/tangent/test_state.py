@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from lyapy.arrays import UNIT_ROUNDOFF
 from lyapy.tangent import state as carry_module
 from lyapy.tangent.graded.step import GradedStep
 from lyapy.tangent.graded.tilt import SAMPLES, exchanged
-from lyapy.tangent.interval import UNIT_ROUNDOFF, make_control
+from lyapy.tangent.interval import make_control
 from lyapy.tangent.state import Carry
 
 CONTROL = make_control("auto", 1e-8, 64)

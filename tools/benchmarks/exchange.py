@@ -15,6 +15,7 @@ from safetensors import safe_open
 
 import lyapy
 from lyapy.networks.apply import tangent_step
+from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent.engine import choose_engine
 from lyapy.tangent.graded.step import graded_step
@@ -80,7 +81,7 @@ def shipped(steps: int, tolerance: float) -> None:
 def cost(steps: int) -> None:
     """Print the time of a graded step of the shipped LSTM over that of its stages and QRs alone."""
     network = lyapy.load(str(files(lyapy) / "data" / "character_lstm.safetensors"))
-    (part,) = network.parts(whole=False, tolerance=1e-8)
+    (part,) = diagonal_blocks(network, whole=False, tolerance=1e-8)
     inputs = np.random.default_rng(1).normal(size=(steps, network.input_size))
     D = network.state_size
     coefficients = forward_chunk(network, inputs, np.zeros(D)).coefficients

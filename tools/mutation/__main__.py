@@ -1,6 +1,6 @@
 """Try cosmic-ray's mutants of modules against their tests, and print what survives.
 
-Usage: python -m tools.mutation engines/tilt engines/graded
+Usage: python -m tools.mutation tangent/graded/tilt tangent/graded/step
 
 Needs ``pip install --group mutation`` in the root of the repository, beside ``lyapy[test]``, and
 Linux. A mutant is killed when a test fails; a timeout is five times what all tests take without it.

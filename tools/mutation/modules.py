@@ -56,7 +56,7 @@ MODULES = {
     "tangent/compiled/tilting": Tests("tests/tangent/graded/test_tilt.py", fresh=True),
     "tangent/decoupled": Tests("tests/tangent/test_reference.py -k units"),
     "tangent/factors": Tests("tests/tangent/test_reference.py -k factors"),
-    "tangent/fitting": Tests("tests/tangent/test_fitting.py"),
+    "tangent/engine": Tests("tests/tangent/test_engine.py"),
     "tangent/two_ended": Tests(
         "tests/tangent/test_two_ended.py", "tests/tangent/test_checks.py -k sound"
     ),
@@ -67,7 +67,8 @@ MODULES = {
         "tests/tangent/test_split.py tests/tangent/test_interval.py -k 'cut or cheaper'"
     ),
     "networks/apply": Tests(
-        "tests/tangent/test_reference.py tests/networks/test_program.py -k 'not union and not numba'",
+        "tests/tangent/test_reference.py tests/networks/test_program.py"
+        " -k 'not union and not numba'",
         "tests/tangent/test_engines.py -k 'numpy and (factors or size)'",
     ),
     "tangent/graded/tilt": Tests("tests/tangent/graded/test_tilt.py"),

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...arrays import Array
-from ...networks.network import Network, Part
+from ...networks.blocks import DiagonalBlock
+from ...networks.network import Network
 from ..schedule import Schedule
 
 __all__ = ["Layout", "layout_of"]
@@ -45,7 +46,7 @@ class Layout(NamedTuple):
 
 
 def layout_of(
-    network: Network, parts: Sequence[Part], schedule: Schedule, trajectories: int, k: int
+    network: Network, parts: Sequence[DiagonalBlock], schedule: Schedule, trajectories: int, k: int
 ) -> Layout:
     """Return the layout of a run of frames with up to k rows for each part."""
     kinds = schedule.recording.kinds

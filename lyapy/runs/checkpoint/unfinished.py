@@ -13,7 +13,7 @@ from ...arrays import Array
 from ...spectra.spectrum import Spectrum
 from ...storage import lock
 from ...tangent.state import Carry
-from ..block import PartResult
+from ..block import BlockResult
 from ..result import collect
 from ..trajectory import TrajectoryResult
 from .parts import Saved, check_segments, newest_state, parts_folder, read_history
@@ -96,5 +96,5 @@ def _result(saved: Saved, b: int, history: Array) -> TrajectoryResult:
     for part, growth in zip(parts, np.split(history, widths, axis=1), strict=True):
         carry = Carry(part["carry"]["frame"])
         vars(carry).update(part["carry"])
-        results.append(PartResult(growth, carry, part["determinants"]))
+        results.append(BlockResult(growth, carry, part["determinants"]))
     return TrajectoryResult(found["state"], results)

@@ -62,6 +62,7 @@ class BatchPart:
     def __init__(self, followers: Sequence[Follower], device: Device, precision: Precision) -> None:
         self.followers = followers
         self.device = device
+        self.bounds = followers[0].bounds
         self.part = followers[0].part
         self.schedule = followers[0].schedule
         self.roundoff = precision.roundoff
@@ -113,7 +114,7 @@ class BatchPart:
         largest = self.device.to_host(np.max(np.abs(coefficients), axis=0)).astype(np.float64)
         rates, one = growth / len(coefficients), np.ones(1, np.int64)
         pairs = zip(largest, rates, strict=True)
-        found = [self.part.bounds.excess(c[None], one, rate[None]) for c, rate in pairs]
+        found = [self.bounds.excess(c[None], one, rate[None]) for c, rate in pairs]
         return np.array(found)
 
     def _advance_tile(self, coefficients: Array, alive: Array, expected: Array | None) -> Array:

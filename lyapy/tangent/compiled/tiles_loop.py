@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import UNIT_ROUNDOFF, Array
 from .. import interval
 from . import blas
 from .jit import compiled, inlined
@@ -20,7 +20,6 @@ from .sparse_products import multiply_sparse
 
 __all__ = ["advance_frame"]
 
-UNIT_ROUNDOFF = interval.UNIT_ROUNDOFF
 block_spread_limit = inlined(interval.block_spread_limit)
 disturbed_spread = inlined(interval.disturbed_spread)
 dual_sign = inlined(interval.dual_sign)

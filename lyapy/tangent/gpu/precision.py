@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..interval import LOG_RANGE, UNIT_ROUNDOFF
+from ...arrays import UNIT_ROUNDOFF
+from ..interval import LOG_RANGE
 
 __all__ = ["PRECISIONS", "Precision", "choose_precision"]
 

@@ -1,0 +1,1 @@
+"""Steps whose Jacobians are too graded for an ordinary QR."""

@@ -15,8 +15,7 @@ from functools import cache
 
 import numpy as np
 
-from ...arrays import Array
-from ..interval import UNIT_ROUNDOFF
+from ...arrays import UNIT_ROUNDOFF, Array
 from .householder import Factors
 
 __all__ = [

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import lyapy
+from lyapy.networks.blocks import diagonal_blocks
 from lyapy.tangent.graded.householder import sorted_qr
 from lyapy.tangent.graded.step import graded_step
 from lyapy.tangent.graded.tilt import SAMPLES
@@ -77,7 +78,7 @@ def test_a_step_by_ones_leaves_nothing_to_tell():
     network = lyapy.Network(
         [lyapy.Vanilla(None, np.diag([8.0, 0.5, 2.0**-40]), nonlinearity="identity")]
     )
-    (part,) = network.parts(whole=True, tolerance=1e-8)
+    (part,) = diagonal_blocks(network, whole=True, tolerance=1e-8)
     none = np.zeros((3, SAMPLES, 3))
     step = graded_step(part.program, np.ones(3), np.eye(3), 18.0, none, 0)
     np.testing.assert_array_equal(step.log_r, np.log([8.0, 0.5, 2.0**-40]))

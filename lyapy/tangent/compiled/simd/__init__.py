@@ -1,0 +1,1 @@
+"""Innermost loops, written for vector registers."""

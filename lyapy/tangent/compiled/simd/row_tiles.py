@@ -1,4 +1,4 @@
-"""The innermost loops of a reorthonormalization, as `lyapy.tangent.compiled.simd.tiles` are written."""
+"""Innermost loops of a reorthonormalization, written as those of `tiles`."""
 
 from __future__ import annotations
 

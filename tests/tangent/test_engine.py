@@ -5,10 +5,9 @@ import pytest
 
 from lyapy import Map, Network, random_network
 from lyapy.networks.forward import layer_forward
-from lyapy.runs.block import Engine
-from lyapy.runs.recording import Recording
-from lyapy.runs.start import default_threads
-from lyapy.tangent import fitting
+from lyapy.runs.threads import default_threads, side_by_side
+from lyapy.tangent import engine as engines
+from lyapy.tangent.engine import Engine
 from lyapy.tangent.factors import FactorTangent
 from lyapy.tangent.reference import ArrayTangent
 
@@ -30,8 +29,8 @@ PLAIN = Network(
 
 
 def fitted(monkeypatch, engine, network, kinds=()):
-    monkeypatch.setattr(fitting, "choose_engine", lambda *arguments: engine)
-    return fitting.fitted_engine("any", 1, network, Recording(kinds, 1, 1))
+    monkeypatch.setattr(engines, "choose_engine", lambda *arguments: engine)
+    return engines.fitted_engine("any", 1, network, "factors" in kinds)
 
 
 @pytest.mark.parametrize("engine", [CARDS, NUMPY])
@@ -57,5 +56,5 @@ def test_what_cards_cannot_do_is_refused(monkeypatch):
 
 
 def test_cards_take_an_equal_part_each():
-    assert [fitting.side_by_side(CARDS, n) for n in (1, 2, 3, 7, 8)] == [1, 1, 2, 4, 4]
-    assert fitting.side_by_side(NUMPY, 7) == default_threads()
+    assert [side_by_side(CARDS, n) for n in (1, 2, 3, 7, 8)] == [1, 1, 2, 4, 4]
+    assert side_by_side(NUMPY, 7) == default_threads()
