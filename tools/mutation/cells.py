@@ -83,7 +83,8 @@ CELL_MODULES = {
         "(reservoir or sparse or fit) and not large",
     ),
     "cells/spiking": readable(
-        "cells/test_cells cells/test_other_cells networks/test_closed_loop networks/test_random networks/test_program",
+        "cells/test_cells cells/test_other_cells networks/test_closed_loop "
+        "networks/test_random networks/test_program",
         "spik or constructors or numbers",
     ),
     "cells/state_space": readable(
@@ -101,7 +102,9 @@ CELL_MODULES = {
     ),
     "networks/closed_loop": readable("networks/test_closed_loop", "not flow and not switch"),
     "weights/frameworks/building": readable(
-        "weights/test_load weights/frameworks/test_keras_layout weights/frameworks/test_onnx weights/frameworks/test_named weights/frameworks/test_keras_files",
+        "weights/test_load weights/frameworks/test_keras_layout "
+        "weights/frameworks/test_onnx weights/frameworks/test_named "
+        "weights/frameworks/test_keras_files",
         LAYOUTS_ONLY,
     ),
     "weights/frameworks/keras": Tests(
@@ -109,7 +112,9 @@ CELL_MODULES = {
         "tests/weights/frameworks/test_keras_files.py -k 'not spectrum and not assumed'",
     ),
     "weights/frameworks/layer": readable(
-        "weights/frameworks/test_keras_layout weights/test_load weights/frameworks/test_keras_files weights/frameworks/test_jax_and_tensorflow1",
+        "weights/frameworks/test_keras_layout weights/test_load "
+        "weights/frameworks/test_keras_files "
+        "weights/frameworks/test_jax_and_tensorflow1",
         LAYOUTS_ONLY,
     ),
     "weights/frameworks/named": readable("weights/frameworks/test_named", LAYOUTS_ONLY),

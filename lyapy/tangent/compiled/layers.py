@@ -13,6 +13,10 @@ from numba.extending import register_jitable
 from ...arrays import Array
 from ...cells import gru, lstm
 from ...cells.base import Step
+
+# these teach Numba the functions that steps call
+from . import slopes as slopes
+from . import sparse_products as sparse_products
 from .jit import compiled
 
 __all__ = ["layer_forward"]
