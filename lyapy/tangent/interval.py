@@ -20,9 +20,11 @@ from ..arrays import UNIT_ROUNDOFF
 __all__ = [
     "Control",
     "block_spread_limit",
+    "counted_growth",
     "disturbed_spread",
     "dual_sign",
     "effective_spread",
+    "image_noise",
     "make_control",
     "next_interval",
     "next_rate",
@@ -169,3 +171,28 @@ def disturbed_spread(spread: float, largest: float, dual: float) -> float:
     if not 0.0 < dual < math.inf:
         return spread
     return max(spread, largest + math.log(dual) - SLACK)
+
+
+def counted_growth(log_r: float, largest: float, limit: float, floor: float) -> float:
+    """Return log R_ii, or where rounding hides it its upper bound, log(R_ii + D u max R).
+
+    Parameters
+    ----------
+    floor : float
+        log(D u).
+    """
+    if largest - log_r <= limit:
+        return log_r
+    scale = floor + largest
+    return max(log_r, scale) + math.log1p(math.exp(-abs(log_r - scale)))
+
+
+def image_noise(log_r: float, largest: float, dual: float) -> float:
+    """Return the rounding of a vector's image relative to the vector, over the roundoff.
+
+    Parameters
+    ----------
+    dual : float
+        |R⁻ᵀ b|_i.
+    """
+    return math.exp(largest) * max(math.exp(-log_r), abs(dual))
