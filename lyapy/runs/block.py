@@ -18,7 +18,7 @@ from ..tangent.state import Carry
 from ..tangent.two_ended import FullTangent, Tangent
 from .schedule import Schedule
 
-__all__ = ["BlockResult", "Follower"]
+__all__ = ["BlockResult", "Final", "Follower", "living"]
 
 
 class BlockResult(NamedTuple):
@@ -38,6 +38,28 @@ class BlockResult(NamedTuple):
     growth: Array
     carry: Carry
     determinants: Array
+
+
+class Final(NamedTuple):
+    """The last frame (k, D), orthonormal, and its error as the engine left it."""
+
+    frame: Array
+    error: float
+
+
+def living(dead: Array, starts: Array, alive: Any, state_size: int) -> Array:
+    """Return the directions (tiles, ...) that are not dead in each tile; a dead one stays so.
+
+    Parameters
+    ----------
+    dead : array (T, ...)
+        Dead directions of each step.
+    starts : array (tiles,)
+    alive : int or array (...)
+        Before the first step.
+    """
+    most = np.maximum.accumulate(np.maximum.reduceat(dead, starts, axis=0), axis=0)
+    return np.asarray(np.minimum(state_size - most, alive))
 
 
 class Follower:
@@ -116,9 +138,8 @@ class Follower:
         if self.part.decoupled:
             # each row is a unit's own, and those of the dead are not the last ones
             return np.full(len(ends), self.alive)
-        most = np.maximum.reduceat(dead, np.concatenate([[0], ends[:-1]]))
-        alive = self.part.program.state_size - np.maximum.accumulate(most)
-        rows: Array = np.minimum(alive, self.alive)
+        starts = np.concatenate([[0], ends[:-1]])
+        rows = living(dead, starts, self.alive, self.part.program.state_size)
         self.alive = int(rows[-1])
         return rows
 
@@ -152,9 +173,9 @@ class Follower:
         rows = (first + np.arange(len(tiles))) // self.schedule.tiles_per_row
         np.add.at(self.growth, rows, tiles)
         if self.full:
-            self._compare(coefficients, ends, tiles, logs, counted == 0)
+            self.compare(coefficients, ends, tiles, logs, counted == 0)
 
-    def _compare(
+    def compare(
         self, coefficients: Array, ends: Array, tiles: Array, logs: Array | None, first: bool
     ) -> None:
         """Add to both sides of the sum rule.
@@ -200,12 +221,24 @@ class Follower:
         growth[: len(self.growth)] = self.growth
         self.schedule, self.growth = schedule, growth
 
-    def result(self) -> BlockResult:
-        """Return what was found, with the frame orthonormal to working precision."""
+    def sure_rows(self) -> Array:
+        """Return which rows (k,) of the frame are alive, and their growth resolved."""
+        sure = self.carry.resolved(self.schedule.steps, self.schedule.control.limit)
+        return sure & (np.arange(len(sure)) < self.alive)
+
+    def result(self, final: Final | None = None) -> BlockResult:
+        """Return what was found, with the frame orthonormal to working precision.
+
+        Parameters
+        ----------
+        final : Final, optional
+            Of the last frame, where a device has computed it.
+        """
         carry = copy(self.carry)
-        sure = carry.resolved(self.schedule.steps, self.schedule.control.limit)
-        carry.frame_error = frame_error(carry.frame[: self.alive][sure[: self.alive]])
-        carry.frame, carry.error = orthonormalize(carry.frame)[0], carry.error.copy()
+        if final is None:
+            error = frame_error(carry.frame[self.sure_rows()])
+            final = Final(orthonormalize(carry.frame)[0], error)
+        (carry.frame, carry.frame_error), carry.error = final, carry.error.copy()
         carry.exchange, carry.turnover = carry.exchange.copy(), carry.turnover.copy()
         return BlockResult(self.growth.copy(), carry, self.determinants.copy())
 

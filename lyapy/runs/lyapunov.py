@@ -212,7 +212,7 @@ def lyapunov_spectrum(
         frames = (
             [given_frame]
             if given_frame is not None
-            else initial_frames(parts, k, frame, [seed, b, 1])
+            else initial_frames(parts, k, frame, [seed, b, 1], orthonormal=not engine.devices)
         )
         drive = start.inputs[b % len(start.inputs)]
         # LU of dense Jacobians is dear: the first trajectory stands for all
@@ -222,7 +222,8 @@ def lyapunov_spectrum(
 
     run: Callable[..., list[TrajectoryResult]] = run_trajectories
     if engine.devices:
-        run = partial(run_batches, devices=engine.devices, precision=arithmetic)
+        device_options = {"devices": engine.devices, "precision": arithmetic}
+        run = partial(run_batches, orthonormal=not isinstance(frame, str), **device_options)
     run_all = partial(run, count=B, threads=threads, progress=progress)
 
     def compute(checkpointer: Checkpointer | None = None) -> Spectrum:

@@ -12,7 +12,7 @@ from ..networks.forward import Chunk, forward_chunk
 from ..networks.network import Network
 from ..tangent.checks import NormBounds
 from ..tangent.engine import Engine
-from .block import BlockResult, Follower
+from .block import BlockResult, Final, Follower
 from .recorder import Recorder
 from .schedule import Schedule
 
@@ -155,9 +155,17 @@ class Trajectory:
         for follower in self.followers:
             follower.extend(schedule)
 
-    def result(self) -> TrajectoryResult:
-        """Return what was found; the trajectory is finished, but can be extended."""
-        return TrajectoryResult(self.state, [follower.result() for follower in self.followers])
+    def result(self, finals: Sequence[Final | None] = ()) -> TrajectoryResult:
+        """Return what was found; the trajectory is finished, but can be extended.
+
+        Parameters
+        ----------
+        finals : sequence of Final, optional
+            Of the last frame of each part, where a device has computed it.
+        """
+        finals = finals or [None] * len(self.followers)
+        pairs = zip(self.followers, finals, strict=True)
+        return TrajectoryResult(self.state, [one.result(final) for one, final in pairs])
 
 
 def _check_states(chunk: Chunk, start: int) -> None:

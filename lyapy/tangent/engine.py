@@ -10,7 +10,6 @@ from ..networks.forward import LayerForward, layer_forward
 from ..networks.network import Network
 from ..networks.program import Program
 from .factors import FactorTangent
-from .gpu.choices import CHOICES
 from .gpu.device import Device, find_devices
 from .two_ended import Tangent
 
@@ -37,10 +36,9 @@ class Engine(NamedTuple):
     devices: tuple[Device, ...] = ()
 
     def settings(self) -> dict[str, str]:
-        """Return what a result tells of the engine: its name, the cards, and the ways chosen."""
+        """Return what a result reports of the engine: its name, and the cards."""
         cards = ", ".join(sorted({device.name for device in self.devices}))
-        told = {"gpu": cards, "gpu_choices": str(CHOICES)} if cards else {}
-        return {"backend": self.name} | told
+        return {"backend": self.name} | ({"gpu": cards} if cards else {})
 
 
 def choose_engine(backend: str, blas_threads: int = 1) -> Engine:

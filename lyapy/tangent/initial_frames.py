@@ -13,9 +13,12 @@ __all__ = ["initial_frames", "turned"]
 
 
 def initial_frames(
-    parts: Sequence[DiagonalBlock], k: int, kind: str, seed: list[int]
+    parts: Sequence[DiagonalBlock], k: int, kind: str, seed: list[int], orthonormal: bool = True
 ) -> list[Array]:
     """Return initial frames: as many rows for each part as can be among the k leading.
+
+    Random ones are drawn from a normal distribution, and are orthonormal unless a GPU is to
+    make them so.
 
     Of units that do not read one another, each keeps its own direction, and the identity stays
     exact at every time; a random frame would turn to these directions, and then turn away as
@@ -29,7 +32,8 @@ def initial_frames(
             frames.append(np.eye(D)[:rows])
         else:
             vectors = rng.normal(size=(D, rows))
-            frames.append(np.ascontiguousarray(np.linalg.qr(vectors)[0].T))
+            vectors = np.linalg.qr(vectors)[0] if orthonormal else vectors
+            frames.append(np.ascontiguousarray(vectors.T))
     return frames
 
 

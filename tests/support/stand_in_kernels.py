@@ -19,7 +19,7 @@ import numpy as np
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 FLAGS = ("-std=c++14", "-O0", "-ffp-contract=off", "-fPIC", "-shared", "-Wall", "-Werror")
-FLAGS += ("-Wno-unused",)
+FLAGS += ("-Wno-unused", "-Wno-unknown-pragmas")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lyapy-test-kernels"
 SIGNATURE = re.compile(r"__global__ void (\w+)\(([^)]*)\)")
 DYNAMIC = "extern __shared__ double memory[];"
@@ -30,6 +30,7 @@ SHIM = """
 #include <vector>
 using namespace std;
 #define __global__
+#define __device__
 struct Dim { int x; };
 static thread_local Dim threadIdx, blockIdx, blockDim, gridDim;
 static thread_local void** given;

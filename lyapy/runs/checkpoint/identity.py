@@ -9,7 +9,7 @@ __all__ = ["differing", "is_environment"]
 # what may change the last bits, not what is computed
 ENVIRONMENT = (
     *("versions", "machine", "processor", "threads", "blas_threads"),
-    *("gpu", "gpu_choices"),
+    "gpu",
 )
 # what tells of a run and is no part of it
 IGNORED = (
@@ -23,7 +23,7 @@ IGNORED = (
     "seconds",
 )
 # what only some backends have; it is compared where both runs do
-OPTIONAL = {"gpu", "gpu_choices"}
+OPTIONAL = {"gpu"}
 # what a run with a target finds out
 FOUND = {"steps", "inputs_sha256"}
 SHOWN = 40

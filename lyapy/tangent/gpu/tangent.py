@@ -99,9 +99,10 @@ class BatchTangent:
         """Spread expected per step (B,), or one for all."""
         return np.full(len(self.frames), self._rate)
 
-    def host_frames(self, at: Any = slice(None)) -> Array:
-        """Return frames (k, D) of some trajectories, in float64."""
-        found: Array = self.device.to_host(self.frames[at][..., : self.state_size])
+    def host_frames(self, at: Any = slice(None), frames: Any = None) -> Array:
+        """Return frames (k, D) of some trajectories, those now or earlier ones, in float64."""
+        frames = self.frames if frames is None else frames
+        found: Array = self.device.to_host(frames[at][..., : self.state_size])
         return found.astype(np.float64)
 
     def set_frames(self, at: Any, frames: Array) -> None:
