@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..arrays import Array
 from ..cells.sparse import Sparse
-from ..networks.program import Block, Coefficient, Program, Term
+from ..networks.program import Columns, Coefficient, Program, Term
 
 __all__ = ["Lowered", "Product", "Sum", "Summand", "lower"]
 
@@ -33,18 +33,18 @@ class Summand(NamedTuple):
 
 
 class Product(NamedTuple):
-    """A sum of matrices, applied to the block ``source`` of the frame.
+    """A sum of matrices, applied to the columns ``source`` of the frame.
 
     Attributes
     ----------
-    source : Block
+    source : Columns
     new : bool
         Whether the source was assigned in this step.
     summands : tuple of Summand
         A sparse matrix is the only one.
     """
 
-    source: Block
+    source: Columns
     new: bool
     summands: tuple[Summand, ...]
 
@@ -54,14 +54,14 @@ class Sum(NamedTuple):
 
     Attributes
     ----------
-    target : Block
+    target : Columns
     products : tuple of Product
         One for each source, or for each term that must not be merged.
     diagonal : tuple of Term
         Without a matrix.
     """
 
-    target: Block
+    target: Columns
     products: tuple[Product, ...]
     diagonal: tuple[Term, ...]
 

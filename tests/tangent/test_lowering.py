@@ -8,7 +8,7 @@ import lyapy
 from lyapy.cells import Reservoir
 from lyapy.cells.sparse import as_weight, product
 from lyapy.networks.apply import tangent_step
-from lyapy.networks.program import Assignment, Block, Coefficient, Program, Term
+from lyapy.networks.program import Assignment, Columns, Coefficient, Program, Term
 from lyapy.tangent.lowering import lower
 from tests.conftest import mixed_stack
 
@@ -56,7 +56,7 @@ def test_products_applied_one_by_one_are_the_tangent_step(kind, merge):
 
 
 def test_terms_of_one_source_share_a_product_unless_sparse_or_kept_apart():
-    h, a = Block(0, 2), Block(2, 2)
+    h, a = Columns(0, 2), Columns(2, 2)
     A, B = np.eye(2), np.ones((2, 2))
     S = as_weight(scipy.sparse.csr_array(A), "S", (2, 2))
     given, left = Coefficient(0, 4), Coefficient(4, 2)
