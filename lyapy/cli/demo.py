@@ -83,10 +83,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _is_own(run_file: Path, digest: str) -> bool:
     """Whether an earlier demo wrote the file, so that this one may replace it."""
-    from ..spectra.file import read_spectrum
+    from ..spectra.spectrum import Spectrum
 
     try:
-        found = read_spectrum(run_file).settings
+        found = Spectrum.load(run_file).settings
     except (OSError, ValueError):
         return False
     return found.get("network_sha256") == digest and found.get("transient") == TRANSIENT

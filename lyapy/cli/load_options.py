@@ -61,14 +61,14 @@ def load_network(arguments: argparse.Namespace) -> Network:
     from ..weights.load import network_from_contents
 
     path = arguments.weights
-    return network_from_contents(path, read_contents(path), hints_of(arguments), arguments.prefix)
+    return network_from_contents(path, read_contents(path), hints_of(arguments))
 
 
 def load_closed_loop(arguments: argparse.Namespace) -> ClosedLoop:
     """Load the network that the arguments name, with its read-out in the file fed back."""
-    from ..weights.closing import load_closed_loop as load
+    from ..weights.load import load_closed_loop as load
 
-    return load(arguments.weights, hints_of(arguments), arguments.prefix, arguments.readout)
+    return load(arguments.weights, hints_of(arguments), arguments.readout)
 
 
 def add_closed_loop(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CheckpointError, Interrupted
-from ...spectra.file import check_run_output, read_spectrum
+from ...spectra.file import check_run_output
 from ...spectra.spectrum import Spectrum
 from ...storage import lock
 from ..options import Keep
@@ -103,7 +103,7 @@ def _find_finished(run: Keep, settings: dict[str, Any]) -> Spectrum | None:
     check_run_output(run.shown, overwrite=run.overwrite)
     if not run.path.exists() or run.overwrite:
         return None
-    spectrum = read_spectrum(run.path)
+    spectrum = Spectrum.load(run.path)
     changes = _refuse_others(run, spectrum.settings, settings)
     log.info("%s: finished already, on %s", run.shown, spectrum.settings.get("date"))
     for change in changes:
