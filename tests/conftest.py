@@ -10,6 +10,7 @@ from lyapy.cells import CELLS, Cell
 from lyapy.cells.activations import tanh
 from lyapy.errors import DeviceError
 from lyapy.networks.forward import forward_chunk
+from lyapy.runs.gpu.block import BatchBlock
 from lyapy.tangent import engine as engines
 from lyapy.tangent.gpu.device import find_devices
 from tests.support import stand_in, stand_in_kernels
@@ -34,11 +35,19 @@ def backend(request):
             "stand-in",
             marks=pytest.mark.skipif(not stand_in_kernels.COMPILER, reason="no C++ compiler"),
         ),
+        pytest.param(
+            "stand-in, panels",
+            marks=pytest.mark.skipif(not stand_in_kernels.COMPILER, reason="no C++ compiler"),
+        ),
         pytest.param("cupy", marks=pytest.mark.gpu),
     ]
 )
 def device(request, monkeypatch):
-    """What backend="cupy" computes on: a stand-in array module, and a GPU where there is one."""
+    """What backend="cupy" computes on: a stand-in array module, and a GPU where there is one.
+
+    The stand-in has room in shared memory for whole frames, or for a few rows. Nothing may be
+    repeated on the CPU, which would hide what is wrong, unless a test is marked ``repeats``.
+    """
     if request.param == "cupy":
         try:
             found = find_devices()[0]
@@ -46,9 +55,17 @@ def device(request, monkeypatch):
             pytest.skip(str(error))
     else:
         found = stand_in.stand_in()
+        if "panels" in request.param:
+            found = found._replace(shared_bytes=9400)
+    if request.node.get_closest_marker("repeats") is None:
+        monkeypatch.setattr(BatchBlock, "_repeat", refuse_to_repeat)
     # one, whatever the machine has
     monkeypatch.setattr(engines, "find_devices", lambda: (found,))
     return found
+
+
+def refuse_to_repeat(self, b, coefficients, frame, alive):
+    raise AssertionError(f"a tile of trajectory {b} is repeated on the CPU")
 
 
 @pytest.fixture

@@ -95,9 +95,9 @@ class BatchBlock:
         follower.alive, follower.carry.rate = int(self.alive[b]), rate
         for name, values in self.vectors.items():
             getattr(follower.carry, name)[:] = values[b]
-        for name, values in self.numbers.items():
+        for name, numbers in self.numbers.items():
             kind = type(getattr(follower.carry, name))
-            setattr(follower.carry, name, kind(values[b]))
+            setattr(follower.carry, name, kind(numbers[b]))
 
     def advance(self, coefficients: Array, start: int) -> Array:
         """Move all frames through a chunk of coefficients (T, B, C); return growth (tiles, B, k).

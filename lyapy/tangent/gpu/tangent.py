@@ -14,7 +14,7 @@ from .device import Device
 from .orthonormalize import Orthonormalizer
 from .precision import Precision
 from .step import BatchStep, row_width
-from .whole_tile import RESULTS, WholeTile, fits
+from .whole_tile import WholeTile, fits
 
 __all__ = ["BatchTangent", "Tile", "make_tangent"]
 
@@ -175,11 +175,12 @@ class BatchTangent:
         kept = self.frames[:, rows:]
         if rows:
             self.frames = np.concatenate([frame, kept], axis=1) if rows < k else frame
-        found = np.zeros((3, B, k))
-        found[0] = -np.inf
-        found[:, :, :rows] = np.moveaxis(self.device.to_host(sums), 1, 0)
+        found = np.zeros((B, 3, k))
+        found[:, 0] = -np.inf
+        found[:, :, :rows] = self.device.to_host(sums)
+        growth, error, noise = np.moveaxis(found, 1, 0)
         counts = np.full(B, intervals), np.full(B, rejections)
-        return Tile(*found, *counts, widest, failed)
+        return Tile(growth, error, noise, *counts, widest, failed)
 
 
 class WholeTangent(BatchTangent):
@@ -204,12 +205,12 @@ class WholeTangent(BatchTangent):
         arrays = (coefficients, self.frames, self._alive, self._rates)
         self.frames, results = self._tile(*arrays)
         found = self.device.to_host(results)
-        sums = [found[:, i * k : (i + 1) * k] for i in range(3)]
-        sums[0] = np.where(np.arange(k) < rows[:, None], sums[0], -np.inf)
-        counts = dict(zip(RESULTS, found[:, 3 * k :].T, strict=True))
-        self._read = counts.pop("rate").copy()
-        counts["failed"] = (counts["failed"] > 0.0) | skip
-        return Tile(*sums, **counts)
+        growth, error, noise = (found[:, i * k : (i + 1) * k] for i in range(3))
+        growth = np.where(np.arange(k) < rows[:, None], growth, -np.inf)
+        intervals, rejections, widest, rates, failed = found[:, 3 * k :].T
+        self._read = rates.copy()
+        failed = (failed > 0.0) | skip
+        return Tile(growth, error, noise, intervals, rejections, widest, failed)
 
 
 class DecoupledTangent(BatchTangent):

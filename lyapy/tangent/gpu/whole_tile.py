@@ -6,8 +6,6 @@ the device, where frames lie in shared memory; the host waits once for each tile
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from ...arrays import Array
@@ -20,10 +18,11 @@ from .orthonormalize import THREADS, library, row_length, scratch
 from .precision import Precision
 from .step import diagonal_entry, matrix_entry, moved_matrices
 
-__all__ = ["RESULTS", "WholeTile", "fits"]
+__all__ = ["WholeTile", "fits", "shared_bytes"]
 
-# of a trajectory, after growth, error and noise of its vectors
-RESULTS = ("intervals", "rejections", "spread", "rate", "failed")
+# results of a trajectory after growth, error and noise of its vectors: intervals, rejections, the
+# largest spread, the rate, and whether it failed
+RESULTS = 5
 # vectors and entries of each that a thread computes together
 VECTORS, ENTRIES = 4, 2
 
@@ -64,9 +63,9 @@ extern "C" __global__ void whole_tile(const real* coefficients, const real* fram
                 frame = result;
                 result = before;
             }}
+            // the norm of the first row comes first, and a barrier with it
             for (int i = thread; i < rows; i += threads)
                 frame[i * ROW + D] = dual_sign(i);
-            __syncthreads();
             found = orthonormalize(frame, rows, D, ROW, norms, matrix, {{0.0, 1.0 / 0.0, 0.0}});
             spread = spread_of(found);
             if (spread <= LIMIT || taken == 1 || FIXED > 0) break;
@@ -117,7 +116,7 @@ class WholeTile:
         self._itemsize = np.dtype(precision.name).itemsize
         text = TEXT.format(
             matrices="".join(f"const real* m{i}, " for i in range(len(self._matrices))),
-            results=len(RESULTS),
+            results=RESULTS,
             steps="".join(_sum_text(one) for one in lowered.sums),
         )
         sizes = f"#define ROW {_row(program)}\n#define FIXED {control.fixed}LL\n"
@@ -139,11 +138,12 @@ class WholeTile:
         -------
         images : array (B, k, width)
         results : array (B, 3 k + 5)
-            Growth, error and noise of each vector, and `RESULTS`.
+            Growth, error and noise of each vector; intervals, rejections, largest spread, rate,
+            and whether it failed.
         """
         (B, k, width), (steps, _, C) = frames.shape, coefficients.shape
         images = np.empty_like(frames)
-        results = np.empty_like(rates, shape=(B, 3 * k + len(RESULTS)))
+        results = np.empty_like(rates, shape=(B, 3 * k + RESULTS))
         arrays = (coefficients, frames, images, alive, rates, results, *self._matrices)
         shared = shared_bytes(self.program, k, self._itemsize)
         self._kernel(B, THREADS, (*arrays, steps, k, width, C), shared)
@@ -177,9 +177,10 @@ def _row(program: Program) -> int:
 
 def _sum_text(one: Sum) -> str:
     """Return an assignment: diagonal terms, and one product after the other."""
-    target, summands = one.target, [
-        diagonal_entry(term, "values", "image", "vector") for term in one.diagonal
-    ]
+    target, summands = (
+        one.target,
+        [diagonal_entry(term, "values", "image", "vector") for term in one.diagonal],
+    )
     text = f"""
                 for (int i = thread; i < rows * {target.size}; i += threads) {{
                     const int c = i % {target.size};
