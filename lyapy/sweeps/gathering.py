@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 
-from ..runs.checkpoint.parts import parts_folder
+from ..runs.checkpoint.folder import checkpoint_folder
 from ..spectra.spectrum import Spectrum
 from ..storage import lock
 from ..storage.sealed import check_seal
@@ -16,7 +16,7 @@ from .names import failure_file
 
 __all__ = ["base_folder", "find_runs", "row_of_run"]
 
-PARTS, FAILED = (path(Path("run.h5")).suffix for path in (parts_folder, failure_file))
+PARTS, FAILED = (path(Path("run.h5")).suffix for path in (checkpoint_folder, failure_file))
 
 
 def base_folder(sources: Sequence[str | PathLike[str]]) -> Path:
@@ -72,7 +72,7 @@ def row_of_run(name: str, run: str | PathLike[str], weights: str = "") -> Row:
         digest = check_seal(run)
         return row_of(name, Spectrum.load(run), digest)
     except FileNotFoundError:
-        return row_without(name, *_why_not(parts_folder(run)), weights)
+        return row_without(name, *_why_not(checkpoint_folder(run)), weights)
     except (ValueError, OSError) as error:
         return row_without(name, "damaged", str(error), weights)
 
@@ -106,6 +106,6 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _traces(run: Path) -> set[Path]:
     return (
         {run}
-        if any(path.exists() for path in (run, parts_folder(run), failure_file(run)))
+        if any(path.exists() for path in (run, checkpoint_folder(run), failure_file(run)))
         else set()
     )

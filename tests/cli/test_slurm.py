@@ -112,7 +112,7 @@ def jobs(cluster, work):
 
 def wait_for_checkpoint(run):
     deadline = time.monotonic() + 60.0
-    while not list(run.with_name(f"{run.name}.parts").glob("state-*")):
+    while not list(run.with_name(f"{run.name}.checkpoints").glob("state-*")):
         assert time.monotonic() < deadline, f"{run} has no checkpoint after a minute"
         time.sleep(0.2)
 
@@ -139,7 +139,7 @@ def check_requeued(cluster, work, job, run, expected):
     told = re.search(r"checkpoint (\d+) is kept(?:.|\n)*?continues from checkpoint (\d+)", log)
     assert told and told[1] == told[2], log
     assert contents(work / run) == contents(work / expected)
-    assert not (work / f"{run}.parts").exists()
+    assert not (work / f"{run}.checkpoints").exists()
 
 
 def test_a_preempted_job_gives_what_an_uninterrupted_run_gives(cluster, work, jobs):

@@ -98,7 +98,7 @@ def test_the_order_and_the_time_do_not_change_the_bytes(folder):
 def test_missing_unfinished_failed_and_damaged_members_are_named(folder, capsys):
     for name in ("e.npz", "f.npz", "g.npz"):
         shutil.copy("weights/a.npz", f"weights/{name}")
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     (folder / "runs/f.h5.failed").write_text("weights/f.npz: is broken; export it again\n")
     (folder / "runs/b.h5").write_bytes((folder / "runs/b.h5").read_bytes()[:4000])
     expect = ["--expect", "weights/**/*.npz"]
@@ -121,7 +121,7 @@ def test_missing_unfinished_failed_and_damaged_members_are_named(folder, capsys)
 
 
 def test_without_expectations_traces_of_members_are_found(folder, capsys):
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     (folder / "runs/c/f.h5.failed").write_text("is broken\n")
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
     assert index()["name"] == ["a", "b", "c/a", "c/f", "e", "small"]
@@ -168,7 +168,7 @@ def test_nothing_to_merge_is_refused(folder, capsys):
 
 
 def test_show_lists_the_members(folder, capsys):
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
     capsys.readouterr()
     assert main(["show", "all.h5"]) == 0
@@ -187,7 +187,7 @@ def test_show_lists_the_members(folder, capsys):
 
 
 def test_show_a_member_as_its_run_file(folder, capsys):
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
     for more in ([], ["--json"]):
         capsys.readouterr()
@@ -222,7 +222,7 @@ def test_the_layout_in_the_docs_is_that_of_the_file():
 def test_the_reader_in_the_docs_reads_it(folder, capsys):
     docs = (Path(__file__).parents[2] / "docs/file_formats.md").read_text(encoding="utf-8")
     reader = docs.split("## Merged files")[1].split("```python\n")[1].split("```")[0]
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
     capsys.readouterr()
     exec(reader, {})

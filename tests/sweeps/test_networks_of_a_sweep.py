@@ -10,7 +10,7 @@ import lyapy
 from lyapy.cli import main
 from lyapy.cli import spectrum as spectrum_command
 from lyapy.errors import CheckpointError
-from lyapy.runs.checkpoint.parts import parts_folder
+from lyapy.runs.checkpoint.folder import checkpoint_folder
 from lyapy.storage import lock
 from lyapy.sweeps.names import Shard, expand, named, parse_shard, shard_of_array
 from tests.support.made_weights import GRU, write_files
@@ -185,7 +185,7 @@ def test_a_member_that_another_process_computes_is_passed_over(folder, capsys):
     words = ["spectrum", "sweep/gain1/*.npz", *RUN, "-o", "runs"]
     run = folder / "runs/epoch1.h5"
     run.parent.mkdir()
-    with lock.held(parts_folder(run), run):
+    with lock.held(checkpoint_folder(run), run):
         assert main(words) == 73
         assert run_files(folder / "runs") == ["epoch0", "epoch2"]
         assert "lyapy: epoch1: runs/epoch1.h5: is being computed by" in capsys.readouterr().err
