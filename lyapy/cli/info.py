@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from .load_options import add_weights, hints_of
+from .arguments import add_weights, given_hints
 
 if TYPE_CHECKING:
     from ..networks.network import Network
@@ -20,7 +20,7 @@ OTHERS_SHOWN = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_weights(parser, optional=True)
+    add_weights(parser, "?")
     machine = "print versions, CPU and GPU instead"
     parser.add_argument("--system", action="store_true", help=machine)
 
@@ -33,9 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("WEIGHTS is missing; give a weights file, or --system")
     from ..weights.formats import read_contents
     from ..weights.frameworks import find_layers
+    from ..weights.frameworks.layer import Hints
     from ..weights.load import network_from_contents, recurrent_names
 
-    path, hints = arguments.weights, hints_of(arguments)
+    path, hints = arguments.weights, Hints(**given_hints(arguments))
     contents = read_contents(path)
     stacks = find_layers(path, contents, hints)
     if len(stacks) > 1 and arguments.prefix is None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
-from .load_options import add_overwrite
+from .arguments import add_overwrite
+from .messages import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,8 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     lacking = [row for row in rows if not row.has_result or row.columns["status"] == "interrupted"]
     for row in lacking:
         origin = f" ({row.columns['weights']})" if row.columns["weights"] else ""
-        told = f"{row.name}{origin}: {row.columns['status']}: {row.columns['advice']}"
-        print(f"lyapy: {' '.join(told.split())}", file=sys.stderr)
+        say(f"{row.name}{origin}: {row.columns['status']}: {row.columns['advice']}")
     return 1 if lacking else 0
 
 
@@ -57,6 +56,6 @@ def _members(arguments: argparse.Namespace, target: Path) -> tuple[dict[str, Pat
         return runs, {}
     weights = named(expand(arguments.expect))
     for name in sorted(runs.keys() - weights.keys()):
-        print(f"lyapy: {name}: is not expected, and left out", file=sys.stderr)
+        say(f"{name}: is not expected, and left out")
     base = base_folder(arguments.sources)
     return {name: runs.get(name, run_file(base, name)) for name in weights}, weights

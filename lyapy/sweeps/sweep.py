@@ -23,7 +23,7 @@ from .merging import merge_members, runs_folder
 from .names import Shard, run_file
 from .processes import compute_in_processes
 from .result import Sweep
-from .task import Task, compute
+from .task import Task, check_readout, compute
 
 __all__ = ["sweep"]
 
@@ -205,10 +205,7 @@ def _outcome(future: Future[Outcome], task: Task) -> Outcome:
 def _check_loop(
     members: Mapping[str, str | Network], closed_loop: bool, readout: str | None
 ) -> None:
-    if readout is not None and not closed_loop:
-        raise ValueError(
-            f"readout is {readout!r}, for an open loop; add closed_loop=True (--closed-loop)"
-        )
+    check_readout(readout, closed_loop)
     made = [name for name, network in members.items() if isinstance(network, Network)]
     if closed_loop and made:
         raise ValueError(
