@@ -14,7 +14,7 @@ from ...cells import GRU, GRUResetBefore
 from ..formats import Contents
 from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, Stacks, reordered, require_shape
-from .readout import Readout
+from .readout import NAMES_SHOWN, Readout
 
 __all__ = ["find_layers", "find_readouts"]
 
@@ -120,7 +120,9 @@ class _Graph:
                 elif node["op"] in REARRANGING and node["inputs"][0] == tensor:
                     reached.append((node["outputs"][0], obstacles))
                 elif node["op"] not in ASIDE and node["op"] not in ORDERS:
-                    reached += [(t, (*obstacles, _shown(node))) for t in node["outputs"][:1]]
+                    reached += [
+                        (t, (*obstacles[:NAMES_SHOWN], _shown(node))) for t in node["outputs"][:1]
+                    ]
 
     def _product(self, node: dict[str, Any], tensor: str) -> Readout | None:
         """Return a product of a tensor with a constant matrix, and with a Gemm's constant."""
