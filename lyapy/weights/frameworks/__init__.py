@@ -6,7 +6,7 @@ from importlib import import_module
 
 from ...errors import WeightsError
 from ..formats import Contents
-from ..formats.refusal import ANEW
+from ..formats.contents import AGAIN
 from .layer import Hints, Stacks
 from .named import NAMED
 
@@ -37,7 +37,7 @@ def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
             raise
         except Exception as error:  # what a file says of its network may be anything
             what = f"does not fit the layout {name} ({type(error).__name__}: {error})"
-            raise WeightsError(path, what, ANEW) from error
+            raise WeightsError(path, what, AGAIN) from error
         if found and name in ("canonical", "onnx"):
             break
     return found
