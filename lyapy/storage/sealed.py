@@ -22,7 +22,6 @@ __all__ = [
     "USER_BLOCK",
     "DamagedError",
     "check_seal",
-    "has_seal",
     "read_sealed",
     "write_sealed",
 ]
@@ -88,12 +87,6 @@ def check_seal(path: str | PathLike[str]) -> str:
     """
     with open(path, "rb") as raw:
         return _check(path, raw)
-
-
-def has_seal(path: str | PathLike[str]) -> bool:
-    """Return whether a file should have a seal: whether HDF5 does not begin at its first byte."""
-    with open(path, "rb") as raw:
-        return raw.read(len(SIGNATURE)) != SIGNATURE
 
 
 def _check(path: str | PathLike[str], raw: BinaryIO | io.BytesIO) -> str:

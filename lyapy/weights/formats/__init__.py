@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from numpy.typing import NDArray
 
-from ...errors import WeightsError
-from .contents import AGAIN, CONVERT, Contents, RefusedError
+from .contents import Contents
+from .refusal import AGAIN, CONVERT, RefusedError, weights_errors
 
 __all__ = ["Contents", "read_arrays", "read_contents"]
 
@@ -92,33 +92,28 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
 
 def read_contents(path: str | os.PathLike[str]) -> Contents:
     """Read every array of a weights file, and its metadata; see `read_arrays`."""
-    try:
-        _refuse_irregular(os.stat(path))
-        with open(path, "rb") as file:
-            contents = _read(file, os.fspath(path))
+    with weights_errors(path, "is damaged"):
+        contents = _open(path)
         if not contents.arrays:
             raise RefusedError("holds no arrays", _GIVE)
         if not all(isinstance(name, str) for name in contents.arrays):
             raise RefusedError("holds a name that is not text", CONVERT)
         if max(map(len, contents.arrays)) > _NAME_LIMIT:
             raise RefusedError("holds names that are too long", "shorten the names of its arrays")
-    except RefusedError as refusal:
-        raise WeightsError(path, _line(refusal.finding), refusal.remedy) from None
-    except FileNotFoundError:
-        raise WeightsError(path, "does not exist", "check the path") from None
-    except PermissionError:
-        raise WeightsError(path, "may not be read", "check the file's permissions") from None
-    except Exception as error:  # a broken file can break its reader anywhere
-        finding = _line(f"is damaged ({type(error).__name__}: {error})")
-        raise WeightsError(path, finding, AGAIN) from error
     for array in contents.arrays.values():
         array.flags.writeable = False
     return contents
 
 
-def _line(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 300 else text[:300] + " ..."
+def _open(path: str | os.PathLike[str]) -> Contents:
+    try:
+        _refuse_irregular(os.stat(path))
+        with open(path, "rb") as file:
+            return _read(file, os.fspath(path))
+    except FileNotFoundError:
+        raise RefusedError("does not exist", "check the path") from None
+    except PermissionError:
+        raise RefusedError("may not be read", "check the file's permissions") from None
 
 
 def _refuse_irregular(found: os.stat_result) -> None:

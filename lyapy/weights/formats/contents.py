@@ -1,4 +1,4 @@
-"""The contents of a weights file, its refusal, and the memory that it may ask for."""
+"""The contents of a weights file, and the memory that they may take."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-__all__ = ["AGAIN", "CONVERT", "Contents", "RefusedError", "unpacked_limit"]
-
-AGAIN = "save it or download it again"
-CONVERT = "convert it to safetensors or npz where it was written"
+__all__ = ["Contents", "unpacked_limit"]
 
 # trained weights hardly compress; zeros do, so a small file is allowed 128 MiB
 _FLOOR, _RATIO, _TOTAL = 128 << 20, 32, 16 << 30
@@ -29,15 +26,6 @@ class Contents(NamedTuple):
 
     arrays: dict[str, NDArray[Any]]
     metadata: dict[str, str]
-
-
-class RefusedError(Exception):
-    """A finding and its remedy; `read_contents` adds the file's name."""
-
-    def __init__(self, finding: str, remedy: str = AGAIN) -> None:
-        self.finding = finding
-        self.remedy = remedy
-        super().__init__(finding)
 
 
 def unpacked_limit(size: int) -> int:

@@ -13,8 +13,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from .contents import CONVERT, Contents, RefusedError, unpacked_limit
+from .contents import Contents, unpacked_limit
 from .hdf5_walks import refuse_walks
+from .refusal import CONVERT, RefusedError
 
 __all__ = ["read", "read_keras"]
 

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from .contents import CONVERT, RefusedError
+from .refusal import CONVERT, RefusedError
 
 __all__ = ["refuse_walks"]
 

@@ -8,8 +8,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .contents import CONVERT, Contents, RefusedError
+from .contents import Contents
 from .elements import DTYPES, decode, itemsize
+from .refusal import CONVERT, RefusedError
 
 __all__ = ["read"]
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from .contents import Contents, RefusedError
+from .contents import Contents
+from .refusal import RefusedError
 
 __all__ = ["read_archive", "read_sequence"]
 

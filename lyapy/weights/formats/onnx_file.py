@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from .contents import CONVERT, Contents, RefusedError, unpacked_limit
+from .contents import Contents, unpacked_limit
+from .refusal import CONVERT, RefusedError
 
 __all__ = ["read"]
 

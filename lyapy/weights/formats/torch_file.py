@@ -11,8 +11,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .contents import Contents, RefusedError
+from .contents import Contents
 from .elements import Order, decode, itemsize
+from .refusal import RefusedError
 from .torch_pickle import STATE_DICT, Object, Storage, Tensor, load_pickle
 
 __all__ = ["read_legacy", "read_zip"]

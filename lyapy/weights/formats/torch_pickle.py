@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-from .contents import CONVERT, RefusedError
 from .elements import DTYPES, itemsize
+from .refusal import CONVERT, RefusedError
 
 __all__ = ["STATE_DICT", "Object", "Storage", "Tensor", "load_pickle"]
 

@@ -6,7 +6,8 @@ import os
 import zipfile
 from typing import BinaryIO
 
-from .contents import CONVERT, RefusedError, unpacked_limit
+from .contents import unpacked_limit
+from .refusal import CONVERT, RefusedError
 
 __all__ = ["open_archive"]
 
