@@ -12,7 +12,8 @@ from ..errors import WeightsError
 from ..networks.closed_loop import ClosedLoop
 from ..networks.network import Network
 from .formats import Contents, read_contents
-from .frameworks import find_layers, find_readouts, refusals_name
+from .formats.refusal import weights_errors
+from .frameworks import find_layers, find_readouts
 from .frameworks.cell import build_cell
 from .frameworks.layer import Hints, Layer, Stacks
 from .frameworks.readout import choose_readout
@@ -105,7 +106,7 @@ def load_closed_loop(
     prefixes = _choose(path, contents.arrays, stacks, hints.prefix)
     readouts = find_readouts(path, contents, hints, prefixes)
     sizes = network.input_size, network.cells[-1].output_size
-    with refusals_name(path, "cannot be closed"):
+    with weights_errors(path, "cannot be closed"):
         chosen, assumed = choose_readout(
             contents, readouts, recurrent_names(stacks), sizes, readout
         )
@@ -126,7 +127,7 @@ def network_from_contents(path: str, contents: Contents, hints: Hints) -> Networ
         stack = stack[: hints.layers]
     cells: list[Cell] = []
     for number, layer in enumerate(stack):
-        with refusals_name(path, f"layer {number} cannot be built", "export it again"):
+        with weights_errors(path, f"layer {number} cannot be built", "export it again"):
             cell, assumed = build_cell(replace(layer, number=number), hints)
         cells.append(cell)
         assumptions += assumed
