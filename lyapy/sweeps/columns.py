@@ -15,20 +15,19 @@ from ..spectra.spectrum import Spectrum
 
 __all__ = ["COLUMNS", "SPECTRA", "Row", "row_of", "row_without"]
 
-# what a spectrum does not report itself
-OWN = {
-    "name": Quantity(units="", text="Path of the run file, without .h5", missing=""),
-    "status": Quantity(
-        units="", text="As of a run; or missing, unfinished, failed, damaged", missing=""
-    ),
-    "advice": Quantity(units="", text="Findings, and what to do about them", missing=""),
-    "weights": Quantity(units="", text="Origin of the network", missing=""),
-    "layers": Quantity(units="", text="Layers of the network", missing=""),
-    "network_sha256": Quantity(units="", text="SHA-256 of its weights", missing=""),
-    "run_sha256": Quantity(units="", text="SHA-256 in the seal of the run file", missing=""),
-    "time": Quantity(units="", text="Time unit of the exponents: step, or unit of time", missing=""),
-    "k": Quantity(text="Number of exponents; 0 where there is no result", missing=0),
+# text in the columns that are no quantities of a spectrum
+TEXTS = {
+    "name": "Path of the run file, without .h5",
+    "status": "As of a run; or missing, unfinished, failed, damaged",
+    "advice": "Findings, and what to do about them",
+    "weights": "Origin of the network",
+    "layers": "Layers of the network",
+    "network_sha256": "SHA-256 of its weights",
+    "run_sha256": "SHA-256 in the seal of the run file",
+    "time": "Time unit of the exponents: step, or unit of time",
 }
+OWN = {name: Quantity(units="", text=text, missing="") for name, text in TEXTS.items()}
+OWN["k"] = Quantity(text="Number of exponents; 0 where there is no result", missing=0)
 COLUMNS = OWN | {name: q for name, q in QUANTITIES.items() if not q.axes}
 SPECTRA = {name: q for name, q in QUANTITIES.items() if q.axes == ("exponent",)}
 

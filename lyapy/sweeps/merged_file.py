@@ -92,9 +92,7 @@ def read_rows(path: str | PathLike[str]) -> list[Row]:
             with h5py.File(raw, "r") as file:
                 return _rows_in(file, path)
         except (OSError, RuntimeError, KeyError) as error:
-            raise ValueError(
-                f"{path}: is damaged ({error}); merge the run files again"
-            ) from error
+            raise ValueError(f"{path}: is damaged ({error}); merge the run files again") from error
 
 
 def read_network(path: str | PathLike[str], name: str) -> Spectrum:

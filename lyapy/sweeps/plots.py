@@ -207,7 +207,7 @@ def plot_components(
         colour, scale = _colours(values)
         finite = np.isfinite(values)
         shade = [colour(scale(value)) for value in values[finite]]
-        axes.scatter(*places[finite].T, c=shade, s=26, alpha=0.9)
+        axes.scatter(places[finite, 0], places[finite, 1], c=shade, s=26, alpha=0.9)
         axes.plot(*places[~finite].T, "x", color=GREY, ms=4)
         _add_colour_bar(axes, colour, scale, colour_by, values)
     names = [f"Component {i + 1} ({shares[i]:.0%} of the variance)" for i in (0, 1)]

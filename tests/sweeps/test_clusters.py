@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import lyapy
-from lyapy.sweeps.engines import check_ranks, dask_executor
+from lyapy.sweeps.workers import check_ranks, dask_executor
 from tests.support.made_weights import GRU
 
 pytestmark = pytest.mark.cluster
