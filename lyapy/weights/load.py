@@ -12,7 +12,8 @@ from ..errors import WeightsError
 from ..networks.closed_loop import ClosedLoop
 from ..networks.network import Network
 from .formats import Contents, read_contents
-from .frameworks import find_layers, refusals_name
+from .formats.refusal import weights_errors
+from .frameworks import find_layers
 from .frameworks.cell import build_cell
 from .frameworks.layer import Hints, Layer, Stacks
 from .frameworks.readout import find_readout
@@ -117,7 +118,7 @@ def network_from_contents(path: str, contents: Contents, hints: Hints) -> Networ
         stack = stack[: hints.layers]
     cells: list[Cell] = []
     for number, layer in enumerate(stack):
-        with refusals_name(path, f"layer {number} cannot be built", "export it again"):
+        with weights_errors(path, f"layer {number} cannot be built", "export it again"):
             cell, assumed = build_cell(replace(layer, number=number), hints)
         cells.append(cell)
         assumptions += assumed

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from os import PathLike
 
-from ...errors import WeightsError
 from ..formats import Contents
-from ..formats.refusal import ANEW, RefusedError
+from ..formats.refusal import weights_errors
 from .layer import Hints, Stacks
 from .named import NAMED
 
-__all__ = ["LAYOUTS", "find_layers", "refusals_name"]
+__all__ = ["LAYOUTS", "find_layers"]
 
 # Each layout is the module of that name. A file with the mark of the first kind is searched by
 # that layout alone, any other file by all of the second kind; the third kind needs a hint.
@@ -43,7 +40,7 @@ def find_layers(path: str | PathLike[str], contents: Contents, hints: Hints) -> 
     """
     found: Stacks = {}
     for name in _candidates(hints):
-        with refusals_name(path, f"does not fit the layout {name}"):
+        with weights_errors(path, f"does not fit the layout {name}"):
             found |= import_module(f".{name}", __name__).find_layers(contents, hints)
         if found and LAYOUTS[name] == MARK:
             break
@@ -59,18 +56,3 @@ def _candidates(hints: Hints) -> list[str]:
     if hints.cell in NAMED:
         return ["canonical", "named"]
     return [name for name, chosen in LAYOUTS.items() if chosen in (MARK, NAMES)]
-
-
-@contextmanager
-def refusals_name(path: str | PathLike[str], otherwise: str, remedy: str = ANEW) -> Iterator[None]:
-    """Turn a refusal into a `WeightsError` of a file, and with ``otherwise`` any other error.
-
-    A file may claim anything of its network, and break the code that reads it anywhere.
-    """
-    try:
-        yield
-    except RefusedError as refusal:
-        raise WeightsError(path, refusal.what, refusal.remedy) from None
-    except Exception as error:
-        what = f"{otherwise} ({type(error).__name__}: {error})"
-        raise WeightsError(path, what, remedy) from error
