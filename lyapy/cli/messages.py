@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import CheckpointError, Interrupted, LockedError, describe
 
 if TYPE_CHECKING:
-    from ..sweeps.attempt import Outcome
+    from ..sweeps.task import Outcome
 
 __all__ = [
     "BAD_INPUT",
@@ -49,7 +49,7 @@ def code_of(error: BaseException) -> int:
 
 def report(outcome: Outcome, *, quiet: bool) -> int:
     """Print how a network of many ended, and return the exit code for it."""
-    text = f"{outcome.name}: {outcome.told}"
+    text = f"{outcome.name}: {outcome.message}"
     if outcome.code == "computed":
         if not quiet:
             print(text, flush=True)

@@ -81,8 +81,8 @@ def _are_many(arguments: argparse.Namespace) -> bool:
 
 def _run_many(arguments: argparse.Namespace) -> int:
     """Compute the networks of a shard one after the other, and go on if one fails."""
-    from ..sweeps.attempt import attempt
     from ..sweeps.names import Shard, expand, named, run_file
+    from ..sweeps.task import attempt
 
     weights = named(expand(arguments.weights))
     mine = (arguments.shard or Shard(1, 1)).select(list(weights))

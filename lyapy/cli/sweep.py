@@ -13,8 +13,8 @@ from .messages import report, worst
 from .signals import interruptions
 
 if TYPE_CHECKING:
-    from ..sweeps.attempt import Outcome
     from ..sweeps.result import Sweep
+    from ..sweeps.task import Outcome
 
 __all__ = ["add_arguments", "run"]
 
@@ -69,7 +69,7 @@ def _sweeps(
 ) -> Iterator[Sweep]:
     """Yield the sweep, or with --follow one after each new file."""
     from ..sweeps.sweep import sweep
-    from ..sweeps.watching import watch
+    from ..sweeps.watch import watch
 
     options = {
         "checkpoint": arguments.output,
@@ -94,7 +94,7 @@ def _sweeps(
 @contextmanager
 def _executor(arguments: argparse.Namespace) -> Iterator[tuple[bool, Executor | None]]:
     """Yield whether this process is the one that has the sweep, and its workers if named."""
-    from ..sweeps.engines import dask_executor, mpi_executor
+    from ..sweeps.workers import dask_executor, mpi_executor
 
     if arguments.mpi:
         with mpi_executor() as ranks:
