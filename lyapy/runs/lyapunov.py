@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from ..arrays import array_digest, check_size
 from ..cells.base import TILE
-from ..cells.given_jacobian import GivenJacobian
+from ..cells.own_map import GivenJacobian
 from ..networks.blocks import diagonal_blocks
 from ..networks.network import Network
 from ..spectra.rounding import warn_of_rounding
