@@ -15,21 +15,25 @@ if TYPE_CHECKING:
     from .networks.network import Network
     from .networks.random import random_network
     from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians
+    from .runs.options import Compute, Keep, Method
     from .runs.two_trajectories import largest_exponent
     from .spectra.spectrum import Spectrum
     from .sweeps.result import Sweep
     from .sweeps.sweep import sweep
-    from .sweeps.watching import watch
+    from .sweeps.watch import watch
     from .weights.load import load
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "ClosedLoop": "networks.closed_loop",
+    "Compute": "runs.options",
     "GRU": "cells",
     "GRUResetBefore": "cells",
+    "Keep": "runs.options",
     "LSTM": "cells",
     "Map": "cells.own_map",
+    "Method": "runs.options",
     "ProjectedLSTM": "cells",
     "Vanilla": "cells",
     "WeightsError": "errors",
@@ -43,15 +47,18 @@ _HOMES = {
     "Spectrum": "spectra.spectrum",
     "Sweep": "sweeps.result",
     "sweep": "sweeps.sweep",
-    "watch": "sweeps.watching",
+    "watch": "sweeps.watch",
 }
 
 __all__ = [
     "GRU",
     "LSTM",
     "ClosedLoop",
+    "Compute",
     "GRUResetBefore",
+    "Keep",
     "Map",
+    "Method",
     "Network",
     "ProjectedLSTM",
     "Spectrum",

@@ -1,24 +1,39 @@
-"""Layouts: under which names, and with which gates in which order, a framework keeps weights."""
+"""Framework layouts: the names, gate orders and shapes under which frameworks keep weights."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from importlib import import_module
+from os import PathLike
+from typing import Any
 
-from ...errors import WeightsError
 from ..formats import Contents
-from ..formats.refusal import ANEW
+from ..formats.refusal import weights_errors
 from .layer import Hints, Stacks
 from .named import NAMED
+from .readout import Readout
 
-__all__ = ["LAYOUTS", "find_layers"]
+__all__ = ["LAYOUTS", "find_layers", "find_readouts"]
 
-# Those that are recognised by themselves, and those that only a hint tells.
-RECOGNISED = ("canonical", "onnx", "keras", "flax", "torch")
-LAYOUTS = (*RECOGNISED, "equinox", "haiku", "tensorflow1")
+# Each layout is the module of that name, with find_layers and, unless its files hold no
+# read-outs, find_readouts. A file with the mark of the first kind is searched by
+# that layout alone, any other file by all of the second kind; the third kind needs a hint.
+MARK, NAMES, HINT, CELL = "by the file's mark", "by names", "by layout=", "by cell="
+LAYOUTS = {
+    "canonical": MARK,
+    "onnx": MARK,
+    "keras": NAMES,
+    "flax": NAMES,
+    "torch": NAMES,
+    "equinox": HINT,
+    "haiku": HINT,
+    "tensorflow1": HINT,
+    "named": CELL,
+}
 
 
-def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
-    """Return the recurrent layers among all tensors, in stacks by prefix.
+def find_layers(path: str | PathLike[str], contents: Contents, hints: Hints) -> Stacks:
+    """Return the recurrent layers among all tensors, in stacks by prefix; ``path`` is for errors.
 
     Raises
     ------
@@ -27,23 +42,42 @@ def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
     ValueError
         If ``hints.layout`` is not one of `LAYOUTS`.
     """
-    if hints.layout is not None and hints.layout not in LAYOUTS:
-        raise ValueError(f"layout is {hints.layout!r}; it must be one of {', '.join(LAYOUTS)}")
-    found: Stacks = {}
-    for name in _candidates(hints):
-        try:
-            found |= import_module(f".{name}", __name__).find_layers(path, contents, hints)
-        except WeightsError:
-            raise
-        except Exception as error:  # what a file says of its network may be anything
-            what = f"does not fit the layout {name} ({type(error).__name__}: {error})"
-            raise WeightsError(path, what, ANEW) from error
-        if found and name in ("canonical", "onnx"):
-            break
+    return {prefix: stack for _, stacks in _search(path, contents, hints)
+            for prefix, stack in stacks.items()}  # fmt: skip
+
+
+def find_readouts(
+    path: str | PathLike[str], contents: Contents, hints: Hints, prefixes: Sequence[str]
+) -> list[Readout]:
+    """Return the dense layers that could lead from the stacks of some prefixes to their input."""
+    found: list[Readout] = []
+    for layout, stacks in _search(path, contents, hints):
+        chosen = {prefix: stacks[prefix] for prefix in prefixes if prefix in stacks}
+        if chosen and hasattr(layout, "find_readouts"):
+            with weights_errors(path, f"does not fit the layout {layout.__name__}"):
+                found += layout.find_readouts(contents, chosen)
     return found
 
 
-def _candidates(hints: Hints) -> tuple[str, ...]:
+def _search(
+    path: str | PathLike[str], contents: Contents, hints: Hints
+) -> Iterator[tuple[Any, Stacks]]:
+    """Yield each layout that is tried, and the stacks that it finds."""
+    for name in _candidates(hints):
+        layout = import_module(f".{name}", __name__)
+        with weights_errors(path, f"does not fit the layout {name}"):
+            stacks = layout.find_layers(contents, hints)
+        yield layout, stacks
+        if stacks and LAYOUTS[name] == MARK:
+            break
+
+
+def _candidates(hints: Hints) -> list[str]:
     if hints.layout is not None:
-        return (hints.layout,)
-    return ("canonical", "named") if hints.cell in NAMED else RECOGNISED
+        layouts = [name for name, chosen in LAYOUTS.items() if chosen != CELL]
+        if hints.layout not in layouts:
+            raise ValueError(f"layout is {hints.layout!r}; it must be one of {', '.join(layouts)}")
+        return [hints.layout]
+    if hints.cell in NAMED:
+        return ["canonical", "named"]
+    return [name for name, chosen in LAYOUTS.items() if chosen in (MARK, NAMES)]
