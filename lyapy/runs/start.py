@@ -12,7 +12,7 @@ from ..networks.network import Network
 
 __all__ = ["Start", "check_frame", "check_inputs", "check_start", "check_time_step"]
 
-# far below 1, the largest angle at which a given frame would lose a direction
+# of the smallest to the largest |R_ii| of the frame's QR
 RANK_TOLERANCE = 1e-10
 
 

@@ -1,4 +1,4 @@
-"""The largest exponent from two nearby trajectories: no Jacobian, no QR, only the forward pass."""
+"""The largest exponent from two nearby trajectories: no Jacobian, no QR, only forward passes."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def largest_exponent(
 ) -> LargestExponent:
     """Estimate the largest exponent from pairs of nearby trajectories.
 
-    A check of `lyapunov_spectrum` that shares nothing with it but the forward pass: the
-    distance of a second trajectory is measured and set back to ``distance`` after each step
-    (Benettin, Galgani, Strelcyn 1976). Transient, inputs and initial states are as there.
+    A check of `lyapunov_spectrum` that shares only the forward pass with it: after each step the
+    distance of a second trajectory is measured and set back to ``distance`` (Benettin, Galgani,
+    Strelcyn 1976).
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def largest_exponent(
     inputs, steps, transient, trajectories, initial_state, seed, dt
         As for `lyapunov_spectrum`.
     distance : float
-        Of the two trajectories. The error per step is about the distance, by curvature, and
-        1e-16 over it, by rounding.
+        Between the two trajectories. The error per step is about the distance, by curvature, plus
+        1e-16 over the distance, by rounding.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def largest_exponent(
         after = forward_chunk(network, x, pair).states[0]
         if not np.isfinite(after).all():
             raise FloatingPointError(f"the state is not finite after step {t}: it diverges")
-        # what the second trajectory was really apart, after rounding
+        # the distance in fact, after rounding
         before = np.linalg.norm(pair[B:] - pair[:B], axis=1)
         states, apart = after[:B], after[B:] - after[:B]
         lengths = np.linalg.norm(apart, axis=1)
