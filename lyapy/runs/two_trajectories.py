@@ -8,10 +8,11 @@ import numpy as np
 
 from ..arrays import check_size
 from ..cells.base import TILE
+from ..networks.drive import check_inputs
 from ..networks.forward import forward_chunk
 from ..networks.network import Network
 from ..spectra.uncertainty import half_width, uncertainty
-from .start import check_inputs, check_start, check_time_step
+from .start import check_start, check_time_step
 
 __all__ = ["LargestExponent", "largest_exponent"]
 
