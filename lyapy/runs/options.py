@@ -202,7 +202,7 @@ class Keep:
         "always holds the growth, in coarser rows",
         kind='str or sequence of {"growth", "states", "frames", "factors"}',
         parse=_words,
-        metavar="KINDS",
+        metavar="KIND,KIND",
     )
     record_every: int | None = _option(
         None, "counted steps from one recorded row to the next", "64"

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -230,3 +231,13 @@ def test_every_command_explains_itself_with_an_example(capsys, command):
     out = " ".join(capsys.readouterr().out.split())
     assert f"usage: lyapy {command}" in out
     assert f"example: lyapy {command}" in out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["spectrum", "--help"]])
+def test_the_docs_show_every_flag_and_its_help(capsys, words):
+    page = (Path(__file__).parents[2] / "docs/command_line.md").read_text()
+    shown = page.partition(f"$ lyapy {' '.join(words)}\n")[2].partition("\n```")[0]
+    assert main(words) == 0
+    wanted = capsys.readouterr().out.partition("positional")[2]
+    # lines are wrapped by the width of a terminal
+    assert " ".join(shown.partition("positional")[2].split()) == " ".join(wanted.split())
