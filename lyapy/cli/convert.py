@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     write_whole(arguments.output, canonical_bytes(network), overwrite=arguments.overwrite)
     if load(arguments.output).digest() != network.digest():
         raise ValueError(
-            f"{arguments.output}: differs from the network that was written; the disk may be failing"
+            f"{arguments.output}: differs from the network written; the disk may be failing"
         )
     for line in network.assumptions:
         print(f"  assumed: {line}")
