@@ -31,12 +31,13 @@ def run(arguments: argparse.Namespace) -> int:
         return _print_system()
     if arguments.weights is None:
         raise ValueError("WEIGHTS is missing; give a weights file, or --system")
-    from ..weights.formats import read_contents
     from ..weights.frameworks import find_layers
     from ..weights.load import network_from_contents, recurrent_names
+    from ..weights.parameters import OPTIMIZER
+    from ..weights.source import read_source
 
-    path, hints = arguments.weights, hints_of(arguments)
-    contents = read_contents(path)
+    path, contents = read_source(arguments.weights)
+    hints = hints_of(arguments)
     stacks = find_layers(path, contents, hints)
     if len(stacks) > 1 and arguments.prefix is None:
         _print_candidates(path, stacks)
@@ -48,6 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"  not recurrent: {name} {tuple(contents.arrays[name].shape)}")
     if len(others) > OTHERS_SHOWN:
         print(f"  not recurrent: {len(others) - OTHERS_SHOWN} more")
+    if OPTIMIZER in contents.metadata:
+        print(f"  not recurrent: {contents.metadata[OPTIMIZER]} {OPTIMIZER}")
     return 0
 
 

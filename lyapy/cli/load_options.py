@@ -57,11 +57,10 @@ def hints_of(arguments: argparse.Namespace) -> Hints:
 
 def load_network(arguments: argparse.Namespace) -> Network:
     """Load the network that the arguments name."""
-    from ..weights.formats import read_contents
     from ..weights.load import network_from_contents
+    from ..weights.source import read_source
 
-    path = arguments.weights
-    return network_from_contents(path, read_contents(path), hints_of(arguments))
+    return network_from_contents(*read_source(arguments.weights), hints_of(arguments))
 
 
 def load_closed_loop(arguments: argparse.Namespace) -> ClosedLoop:
