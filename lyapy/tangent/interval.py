@@ -1,31 +1,43 @@
-"""The interval between two reorthonormalizations, controlled by error.
+"""The interval between two reorthonormalizations, controlled by error, and the count of its growth.
 
 Over one interval let the spread be s = max log R_ii − min log R_ii. Rounding puts an error
 of about u exp(s) on the smallest growth, u the unit roundoff. So a tolerance bounds s; the
 next interval follows from the last spread per step; one that overshoots is thrown away and
 repeated from its saved frame, like a rejected step of an ODE solver.
 
-The functions are plain number code: the compiled engine compiles this same text.
+The functions are plain number code: the compiled engine and the GPU compile this same text.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from ..arrays import UNIT_ROUNDOFF
 
+T = TypeVar("T")
+
 __all__ = [
+    "Accepted",
     "Control",
+    "accept_interval",
     "block_spread_limit",
+    "counted_growth",
     "disturbed_spread",
     "dual_sign",
     "effective_spread",
+    "exponential",
+    "first_steps",
+    "image_noise",
+    "interval_spread",
     "make_control",
     "next_interval",
     "next_rate",
+    "repeated_steps",
     "shortened",
 ]
 
@@ -33,12 +45,14 @@ __all__ = [
 LOG_RANGE = 300.0
 SAFETY = 0.95
 FADING = 0.95
-# how far the rounding may exceed what the spread of log R_ii tells of it, in nats
+# by how many nats the rounding may exceed what the spread of log R_ii shows
 SLACK = 4.0
+# exp of more overflows
+LARGEST_EXPONENT = 709.0
 
 
 class Control(NamedTuple):
-    """What decides on the interval.
+    """Bounds that decide the interval.
 
     Attributes
     ----------
@@ -112,7 +126,7 @@ def next_interval(rate: float, remaining: int, limit: float) -> int:
 def next_rate(rate: float, spread: float, steps: int) -> float:
     """Return the expected spread per step: the last one, or a slowly fading memory of more.
 
-    A rejected interval costs all its steps anew, a cautious one only its share of a QR.
+    A rejected interval costs all its steps again, a cautious one only its share of a QR.
     """
     found = spread / steps
     if found < 0.25 * rate:
@@ -169,3 +183,101 @@ def disturbed_spread(spread: float, largest: float, dual: float) -> float:
     if not 0.0 < dual < math.inf:
         return spread
     return max(spread, largest + math.log(dual) - SLACK)
+
+
+def interval_spread(largest: float, smallest: float, dual: float, limit: float) -> float:
+    """Return the spread of an interval, of which the acceptance and the next interval follow.
+
+    Parameters
+    ----------
+    largest, smallest : float
+        max log R_ii and min log R_ii.
+    dual : float
+        max |R⁻ᵀ b|_i.
+    """
+    return disturbed_spread(effective_spread(largest, smallest, limit), largest, dual)
+
+
+def first_steps(rate: float, remaining: int, limit: float, fixed: int) -> int:
+    """Return the steps with which an interval is tried."""
+    if fixed > 0:
+        return min(fixed, remaining)
+    return next_interval(rate, remaining, limit)
+
+
+def repeated_steps(steps: int, spread: float, limit: float, fixed: int) -> int:
+    """Return the steps with which an interval is repeated; 0 if it is accepted."""
+    if spread <= limit or steps == 1 or fixed > 0:
+        return 0
+    return shortened(steps, spread, limit)
+
+
+def image_noise(log_r: float, largest: float, dual: float) -> float:
+    """Return the rounding of a vector's image, relative to the image, over the roundoff.
+
+    Parameters
+    ----------
+    largest : float
+        max log R_ii.
+    dual : float
+        (R⁻ᵀ b)_i, which measures where R is worse conditioned than its diagonal shows.
+    """
+    return max(exponential(largest - log_r), exponential(largest) * abs(dual))
+
+
+def exponential(x: float) -> float:
+    """Return exp(x), infinity where it overflows."""
+    if x > LARGEST_EXPONENT:
+        return math.inf
+    return math.exp(x)
+
+
+def counted_growth(log_r: float, scale: float, limit: float, floor: float) -> float:
+    """Return log R_ii, or where rounding hides it its upper bound, log(R_ii + D u exp(scale)).
+
+    Parameters
+    ----------
+    scale : float
+        Logarithm of the scale of the rounding in R_ii.
+    limit : float
+        Largest scale − log R_ii at which R_ii is not hidden.
+    floor : float
+        log(D u).
+    """
+    if not scale - log_r > limit:
+        return log_r
+    bottom = floor + scale
+    return max(log_r, bottom) + math.log1p(math.exp(-abs(log_r - bottom)))
+
+
+class Accepted(NamedTuple, Generic[T]):
+    """An accepted interval: the result of its attempt, spread, steps, and attempts rejected."""
+
+    result: T
+    spread: float
+    steps: int
+    rejections: int
+
+
+def accept_interval(
+    attempt: Callable[[int], tuple[T, float]], rate: float, remaining: int, control: Control
+) -> Accepted[T]:
+    """Try intervals, each shorter than the one before, until one is accepted.
+
+    Parameters
+    ----------
+    attempt : callable
+        From a number of steps to the result of an interval of so many, and its spread.
+    rate : float
+        Spread per step.
+    remaining : int
+        Steps to the end of the tile.
+    """
+    steps = first_steps(rate, remaining, control.limit, control.fixed)
+    for rejections in itertools.count():
+        result, spread = attempt(steps)
+        shorter = repeated_steps(steps, spread, control.limit, control.fixed)
+        if not shorter:
+            break
+        steps = shorter
+    return Accepted(result, spread, steps, rejections)
