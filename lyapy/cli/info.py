@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_system() -> int:
-    from ..runs.system import describe_system
+    from ..runs.provenance import describe_system
 
     for name, found in describe_system().items():
         print(f"{name}: {found}")

@@ -13,15 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_closed_loop",
-    "add_engine",
     "add_overwrite",
     "add_weights",
     "hints_of",
     "load_closed_loop",
     "load_network",
 ]
-
-BACKENDS = ("auto", "numba", "numpy", "cupy")
 
 
 def add_weights(
@@ -81,24 +78,6 @@ def add_closed_loop(parser: argparse.ArgumentParser) -> None:
     add("--closed-loop", action="store_true", help=fed_back)
     begins = "matrix of the read-out, or how its name begins (the only one that fits)"
     add("--readout", metavar="NAME", help=begins)
-
-
-def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that choose the engine and its threads."""
-    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="engine (auto)")
-    parser.add_argument(
-        "--threads",
-        type=int,
-        metavar="N",
-        help="trajectories computed at a time (all CPUs, or as fit on a GPU)",
-    )
-    parser.add_argument(
-        "--blas-threads",
-        type=int,
-        default=1,
-        metavar="N",
-        help="threads inside each product, for one trajectory of a large network (1)",
-    )
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

@@ -45,7 +45,10 @@ BAD_INPUTS = {
     "k = 0": (["-k", "0"], "k is 0; it must be a whole number from 1 to 5"),
     "k > D": (["-k", "6"], "k is 6; it must be a whole number from 1 to 5"),
     "k = x": (["-k", "x"], "argument -k: invalid int value: 'x'; see lyapy spectrum --help"),
-    "interval": (["--interval", "often"], "argument --interval: 'often' is neither auto nor"),
+    "interval": (
+        ["--interval", "often"],
+        "argument --interval: invalid whole_or_auto value: 'often'",
+    ),
     "tolerance": (["--tolerance", "0"], "tolerance is 0.0; it must lie"),
     "seed": (["--seed", "-1"], "seed is -1"),
     "backend": (["--backend", "fast"], "argument --backend: invalid choice: 'fast'"),
