@@ -10,7 +10,6 @@ The functions are plain number code: the compiled engine and the GPU compile thi
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
@@ -274,10 +273,11 @@ def accept_interval(
         Steps to the end of the tile.
     """
     steps = first_steps(rate, remaining, control.limit, control.fixed)
-    for rejections in itertools.count():
+    rejections = 0
+    while True:
         result, spread = attempt(steps)
         shorter = repeated_steps(steps, spread, control.limit, control.fixed)
         if not shorter:
-            break
+            return Accepted(result, spread, steps, rejections)
+        rejections += 1
         steps = shorter
-    return Accepted(result, spread, steps, rejections)

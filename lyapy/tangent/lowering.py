@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..arrays import Array
 from ..cells.sparse import Sparse
-from ..networks.program import Columns, Coefficient, Program, Term
+from ..networks.program import Coefficient, Columns, Program, Term
 
 __all__ = ["Lowered", "Product", "Sum", "Summand", "lower"]
 

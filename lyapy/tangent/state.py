@@ -1,4 +1,4 @@
-"""What one trajectory carries from one chunk of time to the next: how to go on, and what it counted."""
+"""State and statistics that one trajectory carries from one chunk of time to the next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arrays import UNIT_ROUNDOFF, Array
 from ..networks.program import Program
-from .graded.step import GradedStep, graded_step
+from .graded.step import graded_step
 from .graded.tilt import SAMPLES, exchanged, settled_tilt, tilt_limit
 from .interval import Control, counted_growth, image_noise, next_rate
 
@@ -56,8 +56,7 @@ class FrameState:
     def begin(cls, frame: Array, rate: float = UNKNOWN_RATE) -> FrameState:
         """Return the state of a frame that no graded step has tilted."""
         k = len(frame)
-        tilt, zeros = np.zeros((0, SAMPLES, 0)), np.zeros((2, k))
-        return cls(frame, rate, k, tilt, *zeros, 0)
+        return cls(frame, rate, k, np.zeros((0, SAMPLES, 0)), np.zeros(k), np.zeros(k), 0)
 
     def tilted(self, control: Control) -> bool:
         """Whether the frame is tilted so far that the next step has to be a graded one."""
@@ -247,7 +246,7 @@ class Carry:
         return np.array([counted_growth(log, top, control.alone, floor) for log, top in pairs])
 
     def absorb_ends(self, front: Carry, back: Carry | None) -> None:
-        """Take over tiles of one frame, or of two ends, of which ``back`` begins with the last row."""
+        """Take over tiles of one frame, or of two ends; ``back`` begins with the last row."""
         split, rate = len(front.state.frame), self.state.rate
         self.statistics.add(front.statistics, slice(split))
         self.statistics.intervals += front.statistics.intervals
