@@ -128,7 +128,6 @@ class FullTangent(Tangent):
         self.trailing = trailing
         self.invert = invert
         self.log_abs_det = log_abs_det
-        self.size = size
         halves = trailing is not None and size >= SMALL
         rates = [UNKNOWN_RATE, UNKNOWN_RATE]
         self.way = Way(size // 2 if halves else size, rates, trailing is not None)
@@ -141,9 +140,9 @@ class FullTangent(Tangent):
         """Go on as what `save` returned would have."""
         self.way = Way(**saved | {"rates": list(saved["rates"])})
         self.way.two_ended &= self.trailing is not None
-        if not self.way.two_ended and self.way.split < self.size:
+        if not self.way.two_ended and self.way.split < self.vectors:
             # saved by an engine with two ends
-            self.way.split, self.way.rates = self.size, [UNKNOWN_RATE, UNKNOWN_RATE]
+            self.way.split, self.way.rates = self.vectors, [UNKNOWN_RATE, UNKNOWN_RATE]
 
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
@@ -152,7 +151,7 @@ class FullTangent(Tangent):
         starts = np.concatenate([[0], ends[:-1]])
         self.logs = self.log_abs_det(coefficients)
         expected = np.add.reduceat(self.logs, starts)
-        growth = np.empty((len(ends), self.size))
+        growth = np.empty((len(ends), self.vectors))
         done = 0
         while done < len(ends):
             last = min(done + self.way.ahead(), len(ends))
@@ -178,8 +177,8 @@ class FullTangent(Tangent):
         How far is found by going all the way and looking back, which is cheap where little
         goes wrong: what follows a tile that fails is thrown away.
         """
-        if span.alive[0] < self.size:
-            self._cut(self.size, carry)
+        if span.alive[0] < self.vectors:
+            self._cut(self.vectors, carry)
             self.way.two_ended = False
         found = self._attempt(span, carry, control)
         count = self._count_agreeing(span, found, control)
@@ -206,14 +205,14 @@ class FullTangent(Tangent):
         return growth
 
     def _attempt(self, span: _Span, carry: Carry, control: Control) -> _Advance | None:
-        if self.way.split < self.size:
+        if self.way.split < self.vectors:
             return self._both_ends(span, carry, control)
         return self._one_frame(span, carry, control)
 
     def _repeat(self, span: _Span, carry: Carry, control: Control) -> _Advance:
         """Repeat a tile on which the way so far fails: in one frame, or in graded steps."""
-        if self.way.split < self.size:
-            self._cut(self.size, carry)
+        if self.way.split < self.vectors:
+            self._cut(self.vectors, carry)
             found = self._one_frame(span, carry, control)
             if self._count_agreeing(span, found, control):
                 return found
@@ -225,7 +224,7 @@ class FullTangent(Tangent):
         if found is None:
             return 0
         steps = np.diff(span.ends, prepend=0)
-        admitted = math.exp(control.limit) * UNIT_ROUNDOFF * steps * math.sqrt(self.size)
+        admitted = math.exp(control.limit) * UNIT_ROUNDOFF * steps * math.sqrt(self.vectors)
         # a dead direction makes both sides −∞
         known = np.isfinite(span.expected)
         difference = np.abs(found.growth.sum(axis=1) - np.where(known, span.expected, 0.0))
@@ -250,10 +249,10 @@ class FullTangent(Tangent):
         frame, rates = carry.state.frame, self.way.rates
         front = Carry.begin(frame[:p].copy(), rates[0])
         back = Carry.begin(np.ascontiguousarray(frame[: p - 1 : -1]), rates[1])
-        growth = np.empty((len(ends), self.size))
+        growth = np.empty((len(ends), self.vectors))
         rows = np.full(len(ends), p)
         growth[:, :p] = self.leading.advance(span.coefficients, ends, rows, front, control)
-        rows = np.full(len(ends), self.size - p)
+        rows = np.full(len(ends), self.vectors - p)
         growth[:, p:] = -self.trailing.advance(inverse, ends, rows, back, control)[:, ::-1]
         if max(end.statistics.largest_spread for end in (front, back)) > control.alone:
             return None

@@ -8,7 +8,7 @@ import lyapy
 from lyapy.cells import Reservoir
 from lyapy.cells.sparse import as_weight, product
 from lyapy.networks.apply import tangent_step
-from lyapy.networks.program import Assignment, Columns, Coefficient, Program, Term
+from lyapy.networks.program import Assignment, Coefficient, Columns, Program, Term
 from lyapy.tangent.lowering import lower
 from tests.conftest import mixed_stack
 
