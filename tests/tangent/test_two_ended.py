@@ -153,14 +153,11 @@ def test_both_ends_are_one_spectrum(monkeypatch):
         assert call.control.alone == pytest.approx(CONTROL.limit)
     np.testing.assert_array_equal(carry.state.frame, frame + 0.25)
     errors = [*range(20), *range(19, -1, -1)]
-    np.testing.assert_array_equal(carry.statistics.error, errors)
-    np.testing.assert_array_equal(carry.statistics.exchange[:, 0], errors)
-    assert (carry.state.split, carry.statistics.intervals, carry.statistics.trailing_intervals) == (
-        20,
-        3,
-        3,
-    )
-    assert (carry.statistics.rejections, carry.statistics.largest_spread) == (2, 7.0)
+    counted = carry.statistics
+    np.testing.assert_array_equal(counted.error, errors)
+    np.testing.assert_array_equal(counted.exchange[:, 0], errors)
+    assert (carry.state.split, counted.intervals, counted.trailing_intervals) == (20, 3, 3)
+    assert (counted.rejections, counted.largest_spread) == (2, 7.0)
     # two frames have no tilt
     assert carry.state.graded_steps == 0
     assert tangent.way.rates == [2.0, 2.0]
