@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Merge; the exit code is 1 if a member has no finished result."""
     from ..storage.atomic import check_output
-    from ..sweeps.gathering import row_of_run
+    from ..sweeps.merge import row_of_run
     from ..sweeps.merged_file import write_merged
 
     target = check_output(arguments.output, overwrite=arguments.overwrite)
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _members(arguments: argparse.Namespace, target: Path) -> tuple[dict[str, Path], dict[str, str]]:
     """Return the members' run files, and the weights files of those that are expected."""
-    from ..sweeps.gathering import base_folder, find_runs
+    from ..sweeps.merge import base_folder, find_runs
     from ..sweeps.names import expand, named, run_file
 
     runs = {name: path for name, path in find_runs(arguments.sources).items() if path != target}

@@ -14,8 +14,8 @@ from .signals import interruptions
 
 if TYPE_CHECKING:
     from ..spectra.spectrum import Spectrum
-    from ..sweeps.attempt import Outcome
     from ..sweeps.names import Shard
+    from ..sweeps.task import Outcome
 
 __all__ = ["FAILED", "LOCKED", "add_shard", "are_many", "report", "run_members"]
 
@@ -105,8 +105,8 @@ def _run_member(
     arguments: argparse.Namespace,
     compute: Callable[[argparse.Namespace], Spectrum],
 ) -> int:
-    from ..sweeps.attempt import attempt
     from ..sweeps.names import run_file
+    from ..sweeps.task import attempt
 
     run = run_file(arguments.output, name)
     own = vars(arguments) | {"weights": weights, "output": str(run)}
@@ -118,8 +118,8 @@ def report(outcome: Outcome, *, quiet: bool) -> int:
     """Print what has become of a member, and return its exit code."""
     if outcome.code == "computed":
         if not quiet:
-            print(f"{outcome.name}: {outcome.told}", flush=True)
+            print(f"{outcome.name}: {outcome.message}", flush=True)
         return 0
     error = "error: " if outcome.code == "failed" else ""
-    print(f"lyapy: {error}{outcome.name}: {outcome.told}", file=sys.stderr, flush=True)
+    print(f"lyapy: {error}{outcome.name}: {outcome.message}", file=sys.stderr, flush=True)
     return LOCKED if outcome.code == "locked" else FAILED

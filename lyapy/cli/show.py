@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         unfinished = read_unfinished(arguments.run)
         if unfinished is not None:
             return _show_unfinished(unfinished, arguments)
-    from ..sweeps.merged_file import is_merged, read_member
+    from ..sweeps.merged_file import is_merged, read_network
 
     if arguments.member is None and is_merged(arguments.run):
         return _show_rows(arguments)
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..spectra.text import spectrum_summary, spectrum_table
 
     if arguments.member is not None:
-        spectrum = read_member(arguments.run, arguments.member)
+        spectrum = read_network(arguments.run, arguments.member)
     else:
         spectrum = Spectrum.load(arguments.run)
     if arguments.json:
@@ -85,20 +85,16 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
 
 
 def _show_rows(arguments: argparse.Namespace) -> int:
-    from ..sweeps.merged_table import rows_summary, rows_table
     from ..sweeps.result import Sweep
+    from ..sweeps.text import csv_text, metric_table, rows_summary, rows_table
 
     sweep = Sweep.load(arguments.run)
     if arguments.metric is not None:
-        from ..sweeps.metric_table import metric_table
-
         print(metric_table(sweep, arguments.metric, arguments.groups))
     elif arguments.csv:
-        from ..sweeps.export import csv_text
-
         print(csv_text(sweep), end="")
     elif arguments.json:
-        print(json.dumps(rows_summary(sweep.rows), indent=2, allow_nan=False))
+        print(json.dumps(rows_summary(sweep), indent=2, allow_nan=False))
     else:
-        print(rows_table(sweep.rows))
+        print(rows_table(sweep))
     return 0

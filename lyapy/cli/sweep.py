@@ -15,8 +15,8 @@ from .run_options import add_run_options, run_options
 from .signals import interruptions
 
 if TYPE_CHECKING:
-    from ..sweeps.attempt import Outcome
     from ..sweeps.result import Sweep
+    from ..sweeps.task import Outcome
 
 __all__ = ["add_arguments", "run"]
 
@@ -82,7 +82,7 @@ def _sweeps(
     """Yield the sweep, or with --follow one after each new file."""
     from ..sweeps.names import shard_of_array
     from ..sweeps.sweep import sweep
-    from ..sweeps.watching import watch
+    from ..sweeps.watch import watch
 
     shard = arguments.shard
     options = {
@@ -109,7 +109,7 @@ def _sweeps(
 @contextmanager
 def _executor(arguments: argparse.Namespace) -> Iterator[tuple[bool, Executor | None]]:
     """Yield whether this process is the one that has the sweep, and its workers if named."""
-    from ..sweeps.engines import dask_executor, mpi_executor
+    from ..sweeps.workers import dask_executor, mpi_executor
 
     if arguments.mpi:
         with mpi_executor() as ranks:

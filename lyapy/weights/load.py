@@ -12,10 +12,11 @@ from ..errors import WeightsError
 from ..networks.closed_loop import ClosedLoop
 from ..networks.network import Network
 from .formats import Contents, read_contents
-from .frameworks import find_layers, refusals_name
+from .formats.refusal import weights_errors
+from .frameworks import find_layers, find_readouts
 from .frameworks.cell import build_cell
 from .frameworks.layer import Hints, Layer, Stacks
-from .frameworks.readout import find_readout
+from .frameworks.readout import choose_readout
 
 __all__ = ["load", "load_closed_loop", "network_from_contents", "recurrent_names"]
 
@@ -101,8 +102,17 @@ def load_closed_loop(
     """
     path, contents = fspath(path), read_contents(path)
     network = network_from_contents(path, contents, hints)
-    used = recurrent_names(find_layers(path, contents, hints))
-    return ClosedLoop(network, *find_readout(path, contents.arrays, used, network, readout))
+    stacks = find_layers(path, contents, hints)
+    prefixes = _choose(path, contents.arrays, stacks, hints.prefix)
+    readouts = find_readouts(path, contents, hints, prefixes)
+    sizes = network.input_size, network.cells[-1].output_size
+    with weights_errors(path, "cannot be closed"):
+        chosen, assumed = choose_readout(
+            contents, readouts, recurrent_names(stacks), sizes, readout
+        )
+        loop = ClosedLoop(network, chosen.matrix, chosen.bias)
+    loop.assumptions += tuple(assumed)
+    return loop
 
 
 def network_from_contents(path: str, contents: Contents, hints: Hints) -> Network:
@@ -117,7 +127,7 @@ def network_from_contents(path: str, contents: Contents, hints: Hints) -> Networ
         stack = stack[: hints.layers]
     cells: list[Cell] = []
     for number, layer in enumerate(stack):
-        with refusals_name(path, f"layer {number} cannot be built", "export it again"):
+        with weights_errors(path, f"layer {number} cannot be built", "export it again"):
             cell, assumed = build_cell(replace(layer, number=number), hints)
         cells.append(cell)
         assumptions += assumed
@@ -190,7 +200,7 @@ def _choose(
 
 def recurrent_names(stacks: Stacks) -> set[str]:
     """Return the names of the tensors that layers are made of."""
-    return {name for stack in stacks.values() for layer in stack for name in layer.names.values()}
+    return {name for stack in stacks.values() for layer in stack for name in layer.tensors}
 
 
 def _listed(arrays: Mapping[str, Array]) -> str:

@@ -22,8 +22,11 @@ BAD_INPUTS = {
     "missing weights": (["info", "none.pt"], "none.pt: does not exist"),
     "a folder": (["info", "."], ".: is a directory"),
     "an empty file": (["info", "empty.pt"], "empty.pt: is empty"),
-    "text named .pt": (["info", "text.pt"], "text.pt: is no weights file despite its name"),
-    "a result": (["info", "result.h5"], "result.h5: is a result of lyapy, not weights; lyapy show"),
+    "text named .pt": (["info", "text.pt"], "text.pt: is not a weights file despite its name"),
+    "a result": (
+        ["info", "result.h5"],
+        "result.h5: is a result of lyapy, not weights; show it with lyapy show",
+    ),
     "a web page": (["info", "page.pt"], "page.pt: is a web page"),
     "unknown names": (["info", "unknown.npz"], "unknown.npz: no recurrent layer .*a_tensor"),
     "NaN weights": (["info", "nan.npz"], "nan.npz: gru.weight_hh_l0 holds 75 values"),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import lyapy
-from lyapy.sweeps.engines import check_ranks, dask_executor
+from lyapy.sweeps.workers import check_ranks, dask_executor
 from tests.support.made_weights import GRU
 
 pytestmark = pytest.mark.cluster
@@ -80,7 +80,7 @@ def test_ranks_that_do_not_know_of_one_another_are_refused(folder):
     command = [sys.executable, "-m", "lyapy", *WORDS, "--mpi"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 2
-    assert done.stderr.startswith("lyapy: error: SLURM_NTASKS is 3, but MPI knows of one rank")
+    assert done.stderr.startswith("lyapy: error: SLURM_NTASKS is 3, but MPI has one rank")
     assert not (folder / "sweep.h5").exists()
 
 

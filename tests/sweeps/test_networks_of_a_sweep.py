@@ -60,10 +60,10 @@ def test_a_file_whose_name_looks_like_a_pattern_is_itself(folder):
     assert expand(["run[1].npz"]) == ["run[1].npz"]
 
 
-def test_a_pattern_without_files_and_two_members_of_one_name_are_refused():
+def test_a_pattern_without_files_and_two_networks_of_one_name_are_refused():
     with pytest.raises(FileNotFoundError, match=r"none\*\.pt: matches no file"):
         expand(["none*.pt"])
-    with pytest.raises(ValueError, match=r"a\.pt: would be the member 'a', as is a\.npz"):
+    with pytest.raises(ValueError, match=r"a\.pt: would be the network 'a', as is a\.npz"):
         named(["a.npz", "a.pt"])
 
 

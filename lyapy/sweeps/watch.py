@@ -1,18 +1,18 @@
-"""The sweep of a training that is still running: each checkpoint as it appears."""
+"""The sweep of a training that is still running: each new weights file as it appears."""
 
 from __future__ import annotations
 
 import glob
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from .attempt import Outcome
 from .result import Sweep
 from .sweep import sweep
+from .task import Outcome
 
 __all__ = ["watch"]
 
@@ -30,14 +30,14 @@ def watch(
 ) -> Iterator[Sweep]:
     """Compute the spectrum of each new weights file as it appears, and yield the sweep so far.
 
-    A file is taken when it has not changed between two looks. Each needs a name of its own, as
-    ``epoch3.pt``: one that is written again, as ``last.pt``, becomes a row that says so.
+    A file is taken when it has not changed between two looks. Each needs a separate name, as
+    ``epoch3.pt``; for one that is written again, as ``last.pt``, the row says so.
 
     Parameters
     ----------
     networks : str, path, or sequence of them
-        A folder, of which all weights files are meant, or patterns. Networks are named by their
-        paths below the folder, or below what stands before the first wildcard.
+        Folders, which are searched for weights files, or patterns. Networks are named by their
+        paths below the folder, or below the path before the first wildcard.
     inputs : str, path or array, optional
         As for `sweep`.
     every : float
@@ -45,7 +45,7 @@ def watch(
     idle : float, optional
         Seconds without a new file after which to end; by default it never does.
     report : callable, optional
-        Called with the `Outcome` of each new member.
+        Called with the `Outcome` of each new network.
     **options
         As for `sweep`.
 
@@ -63,7 +63,7 @@ def watch(
     sources = [os.path.abspath(fspath(source)) for source in given]
     if not every > 0.0:
         raise ValueError(f"every is {every!r}; it must be a positive number of seconds")
-    base = os.path.commonpath([_fixed_part(source) for source in sources])
+    base = os.path.commonpath([_fixed_folder(source) for source in sources])
     seen: dict[str, tuple[int, int]] = {}
     taken: dict[str, str] = {}
     latest = time.monotonic()
@@ -71,9 +71,14 @@ def watch(
         found = {path: state for s in sources for path, state in _look(s, options)}
         settled = {_name(path, base): path for path in found if seen.get(path) == found[path]}
         new = settled.keys() - taken.keys()
+
+        def report_new(outcome: Outcome, new: set[str] = new) -> None:
+            if report is not None and outcome.name in new:
+                report(outcome)
+
         if new:
             taken |= settled
-            yield sweep(taken, inputs, **options, report=_of(new, report))
+            yield sweep(taken, inputs, **options, report=report_new)
             latest = time.monotonic()
         elif found != seen:
             latest = time.monotonic()
@@ -81,16 +86,8 @@ def watch(
         time.sleep(every)
 
 
-def _of(
-    names: Set[str], report: Callable[[Outcome], None] | None
-) -> Callable[[Outcome], None] | None:
-    if report is None:
-        return None
-    return lambda outcome: report(outcome) if outcome.name in names else None
-
-
-def _fixed_part(source: str) -> str:
-    """Return the folder that a source stands for, or that all its matches lie in."""
+def _fixed_folder(source: str) -> str:
+    """Return the folder of a source, or the one that holds all its matches."""
     if os.path.isdir(source) or not glob.has_magic(source):
         return source if os.path.isdir(source) else os.path.dirname(source)
     parts = Path(source).parts
@@ -99,14 +96,14 @@ def _fixed_part(source: str) -> str:
 
 
 def _look(source: str, options: dict[str, Any]) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield the weights files that are there, each with what changes when it is written."""
+    """Yield the weights files, each with a state that changes when it is written."""
     results = os.path.realpath(options.get("checkpoint", "sweep.h5"))
     folder = os.path.isdir(source)
     pattern = os.path.join(glob.escape(source), "**", "*") if folder else source
     for path in sorted(glob.glob(pattern, recursive=True)):
         if folder and Path(path).suffix.lower() not in WEIGHTS:
             continue
-        # our own results may lie beside the weights
+        # the results may lie next to the weights
         if os.path.realpath(path).startswith(results) or not os.path.isfile(path):
             continue
         found = os.stat(path)
