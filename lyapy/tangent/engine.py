@@ -54,8 +54,7 @@ class Engine(NamedTuple):
         if partial or not block.has_log_abs_det or not self.checked:
             return leading
         trailing = self.tangent(block.inverse_program, vectors) if block.inverse else None
-        invert, log_abs_det = block.inverse_coefficients, block.log_abs_det
-        return FullTangent(leading, trailing, invert, log_abs_det, vectors)
+        return FullTangent(block, leading, trailing)
 
 
 def choose_engine(backend: str, blas_threads: int = 1) -> Engine:

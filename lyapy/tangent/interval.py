@@ -6,13 +6,15 @@ next interval follows from the last spread per step; one that overshoots is thro
 repeated from its saved frame, like a rejected step of an ODE solver.
 
 The functions are plain number code: the compiled engine and the GPU compile this same text.
+There ``rate`` is the spread per step, ``remaining`` are the steps to the end of the tile,
+``largest`` and ``smallest`` are max and min log R_ii, ``dual`` is |R⁻ᵀ b|_i or the largest of them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,7 +23,6 @@ from ..arrays import UNIT_ROUNDOFF
 T = TypeVar("T")
 
 __all__ = [
-    "Accepted",
     "Control",
     "accept_interval",
     "block_spread_limit",
@@ -106,15 +107,7 @@ def make_control(
 
 
 def next_interval(rate: float, remaining: int, limit: float) -> int:
-    """Return the steps of the next interval, so that those remaining are cut evenly.
-
-    Parameters
-    ----------
-    rate : float
-        Spread per step.
-    remaining : int
-        Steps to the end of the tile.
-    """
+    """Return the steps of the next interval, so that those remaining are cut evenly."""
     steps = remaining
     if rate * remaining > SAFETY * limit:
         steps = max(1, int(SAFETY * limit / rate))
@@ -171,13 +164,6 @@ def disturbed_spread(spread: float, largest: float, dual: float) -> float:
     Rounding u exp(largest) in the image puts u exp(largest) |R⁻ᵀ b|_i on log R_ii, with b a
     random vector. Where R_jk ≫ R_jj, k > j, this is far more than u exp(spread), and can hide
     how small the smallest R_ii are.
-
-    Parameters
-    ----------
-    largest : float
-        max log R_ii.
-    dual : float
-        max |R⁻ᵀ b|_i.
     """
     if not 0.0 < dual < math.inf:
         return spread
@@ -185,15 +171,7 @@ def disturbed_spread(spread: float, largest: float, dual: float) -> float:
 
 
 def interval_spread(largest: float, smallest: float, dual: float, limit: float) -> float:
-    """Return the spread of an interval, of which the acceptance and the next interval follow.
-
-    Parameters
-    ----------
-    largest, smallest : float
-        max log R_ii and min log R_ii.
-    dual : float
-        max |R⁻ᵀ b|_i.
-    """
+    """Return the spread of an interval, of which the acceptance and the next interval follow."""
     return disturbed_spread(effective_spread(largest, smallest, limit), largest, dual)
 
 
@@ -212,15 +190,7 @@ def repeated_steps(steps: int, spread: float, limit: float, fixed: int) -> int:
 
 
 def image_noise(log_r: float, largest: float, dual: float) -> float:
-    """Return the rounding of a vector's image, relative to the image, over the roundoff.
-
-    Parameters
-    ----------
-    largest : float
-        max log R_ii.
-    dual : float
-        (R⁻ᵀ b)_i, which measures where R is worse conditioned than its diagonal shows.
-    """
+    """Return the rounding of a vector's image, relative to the image, over the roundoff."""
     return max(exponential(largest - log_r), exponential(largest) * abs(dual))
 
 
@@ -234,14 +204,7 @@ def exponential(x: float) -> float:
 def counted_growth(log_r: float, scale: float, limit: float, floor: float) -> float:
     """Return log R_ii, or where rounding hides it its upper bound, log(R_ii + D u exp(scale)).
 
-    Parameters
-    ----------
-    scale : float
-        Logarithm of the scale of the rounding in R_ii.
-    limit : float
-        Largest scale − log R_ii at which R_ii is not hidden.
-    floor : float
-        log(D u).
+    It is hidden where scale − log R_ii exceeds ``limit``; ``floor`` is log(D u).
     """
     if not scale - log_r > limit:
         return log_r
@@ -249,28 +212,20 @@ def counted_growth(log_r: float, scale: float, limit: float, floor: float) -> fl
     return max(log_r, bottom) + math.log1p(math.exp(-abs(log_r - bottom)))
 
 
-class Accepted(NamedTuple, Generic[T]):
-    """An accepted interval: the result of its attempt, spread, steps, and attempts rejected."""
-
-    result: T
-    spread: float
-    steps: int
-    rejections: int
-
-
 def accept_interval(
     attempt: Callable[[int], tuple[T, float]], rate: float, remaining: int, control: Control
-) -> Accepted[T]:
+) -> tuple[T, float, int, int]:
     """Try intervals, each shorter than the one before, until one is accepted.
 
     Parameters
     ----------
     attempt : callable
         From a number of steps to the result of an interval of so many, and its spread.
-    rate : float
-        Spread per step.
-    remaining : int
-        Steps to the end of the tile.
+
+    Returns
+    -------
+    tuple
+        Of the accepted attempt: result, spread, steps; and how many were rejected before.
     """
     steps = first_steps(rate, remaining, control.limit, control.fixed)
     rejections = 0
@@ -278,6 +233,6 @@ def accept_interval(
         result, spread = attempt(steps)
         shorter = repeated_steps(steps, spread, control.limit, control.fixed)
         if not shorter:
-            return Accepted(result, spread, steps, rejections)
+            return result, spread, steps, rejections
         rejections += 1
         steps = shorter

@@ -179,20 +179,10 @@ class Carry:
         rejections: int,
         control: Control,
     ) -> Array:
-        """Take over an ordinary interval, once accepted, and return its growth (rows,).
+        """Take over an accepted ordinary interval, and return its growth (rows,).
 
-        Parameters
-        ----------
-        frame : array (rows, D)
-        log_r, duals : array (rows,)
-            log R_ii and R⁻ᵀ b.
-        spread : float
-            From which the next interval follows.
-
-        Returns
-        -------
-        array (rows,)
-            log R_ii, or where rounding hides it its upper bound.
+        Given are its frame (rows, D), log R_ii and R⁻ᵀ b (rows,), the spread from which the next
+        interval follows, its steps, and the attempts rejected before.
         """
         state, rows, top = self.state, len(frame), float(log_r.max())
         state.frame[:rows] = frame
@@ -207,17 +197,9 @@ class Carry:
     def take_graded_step(
         self, program: Program, coefficients: Array, rows: int, spread: float, control: Control
     ) -> Array:
-        """Take a graded step with the first ``rows`` of the frame and return its growth.
+        """Take a graded step with the first ``rows`` of the frame, and return its growth (rows,).
 
-        Parameters
-        ----------
-        spread : float
-            From which the next interval follows.
-
-        Returns
-        -------
-        array (rows,)
-            As `absorb` does; all NaN if a norm overflowed.
+        It is all NaN if a norm overflowed. The next interval follows from ``spread``.
         """
         state, statistics = self.state, self.statistics
         tilt = state.tilt[:rows, :, :rows]

@@ -13,7 +13,6 @@ in one frame, and then in graded steps: R can be worse conditioned than its diag
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ import numpy as np
 
 from ..arrays import UNIT_ROUNDOFF, Array
 from ..networks.apply import orthonormalize
+from ..networks.blocks import DiagonalBlock
 from .interval import SAFETY, Control
 from .reference import Tangent
 from .state import UNKNOWN_RATE, Carry
@@ -92,12 +92,8 @@ class _Span(NamedTuple):
         return _Span(self.coefficients[:end], *rest)
 
 
-class _Advance(NamedTuple):
-    """Result of one way: both ends, or one frame, and the growth (tiles, D)."""
-
-    front: Carry
-    back: Carry | None
-    growth: Array
+# carries of both ends, or of one frame, and the growth (tiles, D)
+Advance = tuple[Carry, Carry | None, Array]
 
 
 class FullTangent(Tangent):
@@ -105,29 +101,17 @@ class FullTangent(Tangent):
 
     Parameters
     ----------
+    block : DiagonalBlock
     leading, trailing : Tangent
         Under J, and under J⁻ᵀ; None where that is not cheap or safe.
-    invert : callable
-        From the coefficients (T, C) of J to those of J⁻ᵀ, not finite where J has no inverse.
-    log_abs_det : callable
-        From the coefficients (T, C) to log|det J| (T,).
-    size : int
-        D.
     """
 
-    def __init__(
-        self,
-        leading: Tangent,
-        trailing: Tangent | None,
-        invert: Callable[[Array], Array],
-        log_abs_det: Callable[[Array], Array],
-        size: int,
-    ) -> None:
-        super().__init__(leading.program, size)
+    def __init__(self, block: DiagonalBlock, leading: Tangent, trailing: Tangent | None) -> None:
+        super().__init__(block.program, block.program.state_size)
+        self.block = block
         self.leading = leading
         self.trailing = trailing
-        self.invert = invert
-        self.log_abs_det = log_abs_det
+        size = self.vectors
         halves = trailing is not None and size >= SMALL
         rates = [UNKNOWN_RATE, UNKNOWN_RATE]
         self.way = Way(size // 2 if halves else size, rates, trailing is not None)
@@ -149,7 +133,8 @@ class FullTangent(Tangent):
     ) -> Array:
         """Move the frame through a chunk of time, as `Tangent.advance` says."""
         starts = np.concatenate([[0], ends[:-1]])
-        self.logs = self.log_abs_det(coefficients)
+        self.logs = self.block.log_abs_det(coefficients)
+        assert self.logs is not None
         expected = np.add.reduceat(self.logs, starts)
         growth = np.empty((len(ends), self.vectors))
         done = 0
@@ -157,18 +142,11 @@ class FullTangent(Tangent):
             last = min(done + self.way.ahead(), len(ends))
             last = done + int(np.searchsorted(-alive[done:last], -alive[done], side="right"))
             first = starts[done]
-            tiles = self._advance_tiles(
-                _Span(
-                    coefficients[first : ends[last - 1]],
-                    ends[done:last] - first,
-                    alive[done:last],
-                    expected[done:last],
-                ),
-                carry,
-                control,
-            )
-            growth[done : done + len(tiles)] = tiles
-            done += len(tiles)
+            steps, tiles = slice(first, ends[last - 1]), slice(done, last)
+            span = _Span(coefficients[steps], ends[tiles] - first, alive[tiles], expected[tiles])
+            found = self._advance_tiles(span, carry, control)
+            growth[done : done + len(found)] = found
+            done += len(found)
         return growth
 
     def _advance_tiles(self, span: _Span, carry: Carry, control: Control) -> Array:
@@ -204,12 +182,12 @@ class FullTangent(Tangent):
                 self._cut(best_split(rates, control.limit, control.tile), carry)
         return growth
 
-    def _attempt(self, span: _Span, carry: Carry, control: Control) -> _Advance | None:
+    def _attempt(self, span: _Span, carry: Carry, control: Control) -> Advance | None:
         if self.way.split < self.vectors:
             return self._both_ends(span, carry, control)
         return self._one_frame(span, carry, control)
 
-    def _repeat(self, span: _Span, carry: Carry, control: Control) -> _Advance:
+    def _repeat(self, span: _Span, carry: Carry, control: Control) -> Advance:
         """Repeat a tile on which the way so far fails: in one frame, or in graded steps."""
         if self.way.split < self.vectors:
             self._cut(self.vectors, carry)
@@ -219,7 +197,7 @@ class FullTangent(Tangent):
         self.way.graded = True
         return self._one_frame(span, carry, control)
 
-    def _count_agreeing(self, span: _Span, found: _Advance | None, control: Control) -> int:
+    def _count_agreeing(self, span: _Span, found: Advance | None, control: Control) -> int:
         """Return how many tiles from the first one on agree with the determinant."""
         if found is None:
             return 0
@@ -227,20 +205,20 @@ class FullTangent(Tangent):
         admitted = math.exp(control.limit) * UNIT_ROUNDOFF * steps * math.sqrt(self.vectors)
         # a dead direction makes both sides −∞
         known = np.isfinite(span.expected)
-        difference = np.abs(found.growth.sum(axis=1) - np.where(known, span.expected, 0.0))
+        difference = np.abs(found[2].sum(axis=1) - np.where(known, span.expected, 0.0))
         agrees = ~known | (difference <= admitted) | self.way.graded
         return len(agrees) if agrees.all() else int(agrees.argmin())
 
-    def _one_frame(self, span: _Span, carry: Carry, control: Control) -> _Advance:
+    def _one_frame(self, span: _Span, carry: Carry, control: Control) -> Advance:
         frame = carry.fork(self.way.rates[0])
         control = control._replace(graded=self.way.graded and control.fixed <= 1)
         growth = self.leading.advance(span.coefficients, span.ends, span.alive, frame, control)
-        return _Advance(frame, None, growth)
+        return frame, None, growth
 
-    def _both_ends(self, span: _Span, carry: Carry, control: Control) -> _Advance | None:
+    def _both_ends(self, span: _Span, carry: Carry, control: Control) -> Advance | None:
         """Advance both ends, the trailing one from its last row upwards; None if impossible."""
         assert self.trailing is not None
-        inverse = self.invert(span.coefficients)
+        inverse = self.block.inverse_coefficients(span.coefficients)
         if not np.isfinite(inverse).all():
             return None
         p, ends = self.way.split, span.ends
@@ -256,7 +234,7 @@ class FullTangent(Tangent):
         growth[:, p:] = -self.trailing.advance(inverse, ends, rows, back, control)[:, ::-1]
         if max(end.statistics.largest_spread for end in (front, back)) > control.alone:
             return None
-        return _Advance(front, back, growth)
+        return front, back, growth
 
     def _cut(self, split: int, carry: Carry) -> None:
         """Cut the frame elsewhere from now on.

@@ -1,6 +1,7 @@
 """A tangent with scripted growth that records its calls, and full spectra of it."""
 
 from collections import namedtuple
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def run(tangent, tiles, carry=None, alive=None, first=0, control=CONTROL):
 
 def one_frame(scripted, D=4, **options):
     logs = options.pop("logs", lambda c: growth_of(c[:, 0], D).sum(axis=1) / TILE)
-    return FullTangent(scripted, None, lambda c: c, logs, D)
+    return FullTangent(block_of(D, logs), scripted, None)
 
 
 def both_ends(front, back, D=40, logs=None, invert=lambda c: c):
@@ -78,4 +79,9 @@ def both_ends(front, back, D=40, logs=None, invert=lambda c: c):
     logs = logs or (
         lambda c: (growth_of(c[:, 0], p).sum(axis=1) - growth_of(c[:, 0], D - p).sum(axis=1)) / TILE
     )
-    return FullTangent(front, back, invert, logs, D)
+    return FullTangent(block_of(D, logs, invert), front, back)
+
+
+def block_of(D, logs, invert=None):
+    program = SimpleNamespace(state_size=D)
+    return SimpleNamespace(program=program, log_abs_det=logs, inverse_coefficients=invert)
