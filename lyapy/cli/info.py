@@ -72,8 +72,8 @@ def _print_candidates(path: str, stacks: Stacks) -> None:
 def _print_network(path: str, network: Network) -> None:
     print(path)
     for number, cell in enumerate(network.cells):
-        blocks = ", ".join(f"{name} ({size})" for name, size in cell.blocks.items())
-        print(f"  layer {number}: {cell.name}, {cell.input_size} inputs, state {blocks}")
+        variables = ", ".join(f"{name} ({size})" for name, size in cell.variables.items())
+        print(f"  layer {number}: {cell.name}, {cell.input_size} inputs, state {variables}")
     print(f"  input size m: {network.input_size}" + ("" if network.input_size else " (autonomous)"))
     print(f"  state dimension D, the number of exponents: {network.state_size}")
     print(f"  SHA-256 of the weights: {network.digest()}")
