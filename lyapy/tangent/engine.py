@@ -40,7 +40,7 @@ class Engine(NamedTuple):
     devices: tuple[Device, ...] = ()
 
     def settings(self) -> dict[str, str]:
-        """Return what a result reports of the engine: its name, the cards, and the ways chosen."""
+        """Return the settings that a result reports: the name, the cards, and their choices."""
         cards = ", ".join(sorted({device.name for device in self.devices}))
         found = {"gpu": cards, "gpu_choices": str(CHOICES)} if cards else {}
         return {"backend": self.name} | found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,15 +66,15 @@ class FrameState:
 
 @dataclass
 class Statistics:
-    """What was counted.
+    """Counts and errors since the transient.
 
     Attributes
     ----------
     error : array (k,)
         Sum over the intervals of the estimated rounding error of log R_ii, u exp(spread).
     exchange, turnover : array (k, samples)
-        Sample of the error of the growth in graded steps, with what tilted directions exchange;
-        and the sum of the squares of the errors of single steps, of which it is the sum.
+        Sample of the error of the growth in graded steps, with the growth that tilted directions
+        exchange; and the sum of the squares of the errors of single steps, of which it is the sum.
     intervals, trailing_intervals, rejections : int
         Accepted intervals of the (leading) frame and of a trailing one, and rejected ones.
     largest_spread : float
@@ -145,22 +145,18 @@ class Carry:
         return Carry(replace(self.state, rate=rate, split=k, **copied), Statistics.begin(k))
 
     def reset_statistics(self) -> None:
-        """Forget what was counted, not how to go on."""
+        """Begin to count again."""
         self.statistics = Statistics.begin(len(self.state.frame))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of all fields, of state and statistics, by their names."""
-        return {
-            field.name: _copy(getattr(part, field.name))
-            for part in (self.state, self.statistics)
-            for field in fields(part)
-        }
+        values = vars(self.state) | vars(self.statistics)
+        return {name: _copy(value) for name, value in values.items()}
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Put copies of ``values`` into the fields of their names."""
-        for part in (self.state, self.statistics):
-            for name in {field.name for field in fields(part)} & set(values):
-                setattr(part, name, _copy(values[name]))
+        for fields in (vars(self.state), vars(self.statistics)):
+            fields.update({name: _copy(values[name]) for name in fields.keys() & values.keys()})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Carry:
