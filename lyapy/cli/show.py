@@ -19,7 +19,7 @@ EXAMPLE = "lyapy show run.h5 --json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, lyapy sweep or lyapy merge")
-    parser.add_argument("--member", metavar="NAME", help="of a merged file, in place of its index")
+    parser.add_argument("--network", metavar="NAME", help="of a merged file, in place of its index")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="all numbers and settings, as JSON")
     csv = "of a merged file: all columns and exponents, as CSV"
@@ -40,15 +40,15 @@ def run(arguments: argparse.Namespace) -> int:
             return _show_unfinished(unfinished, arguments)
     from ..sweeps.merged_file import is_merged, read_network
 
-    if arguments.member is None and is_merged(arguments.run):
+    if arguments.network is None and is_merged(arguments.run):
         return _show_rows(arguments)
     if arguments.csv or arguments.metric:
         raise ValueError(f"{arguments.run}: is no merged file; --csv and --metric need one")
     from ..spectra.spectrum import Spectrum
     from ..spectra.text import spectrum_summary, spectrum_table
 
-    if arguments.member is not None:
-        spectrum = read_network(arguments.run, arguments.member)
+    if arguments.network is not None:
+        spectrum = read_network(arguments.run, arguments.network)
     else:
         spectrum = Spectrum.load(arguments.run)
     if arguments.json:

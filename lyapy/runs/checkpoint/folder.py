@@ -1,15 +1,16 @@
 """The folder of an unfinished run: write-once segments, and a state that is replaced.
 
-``RUN.parts/`` holds ``segment-N.h5``, the rows of the history and the records that were complete
-at checkpoint N and not before; ``state-N.h5``, all else that is needed to go on, and the digests
-of all segments up to it; and ``lock``. Every file is sealed, and put in place whole. The last two
-states are kept: where the newest is damaged, the one before it is used.
+``RUN.checkpoints/`` holds ``segment-N.h5``, the rows of the history and the records that became
+complete between checkpoints N - 1 and N; ``state-N.h5``, everything else that the run needs to
+continue, with the digests of all segments so far; and ``lock``. Every file is sealed, and put in
+place whole. The last two states are kept: if the newest is damaged, the one before it is used.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,31 +24,31 @@ from ...storage.trees import read_tree, write_tree
 from ..result import Layout
 
 __all__ = [
-    "Saved",
+    "Checkpoint",
     "Segment",
-    "check_segments",
+    "checkpoint_folder",
     "newest_state",
-    "parts_folder",
+    "open_segments",
+    "read_checkpoint",
     "read_history",
-    "read_saved",
     "remove",
-    "verify_parts",
-    "write_parts",
+    "verify",
+    "write_checkpoint",
 ]
 
 FORMAT = "lyapy checkpoint"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 STATES_KEPT = 2
 NAME = re.compile(r"(state|segment)-(\d{6,})\.h5")
 
 
 class Segment(NamedTuple):
-    """Rows of one trajectory that go into a segment.
+    """Rows of one trajectory in a segment.
 
     Attributes
     ----------
     first : int
-        Row of the history with which it begins.
+        First row of the history.
     history : array (rows, K)
     records : dict
         Name to (first row, array (rows, ...)).
@@ -58,7 +59,7 @@ class Segment(NamedTuple):
     records: dict[str, tuple[int, Array]]
 
 
-class Saved(NamedTuple):
+class Checkpoint(NamedTuple):
     """A checkpoint.
 
     Attributes
@@ -66,12 +67,12 @@ class Saved(NamedTuple):
     number : int
     date : str
     settings : dict
-        Of the run; with ``seconds`` that were spent on it.
+        Of the run, with the ``seconds`` spent on it.
     layout : Layout
     trajectories : dict
-        Number to what `Trajectory.save` returned.
+        Number to the dict that `Trajectory.save` returned.
     segments : dict
-        File name to digest, in their order.
+        File name to digest, in order.
     """
 
     number: int
@@ -82,18 +83,17 @@ class Saved(NamedTuple):
     segments: dict[str, str]
 
 
-def parts_folder(path: str | PathLike[str]) -> Path:
+def checkpoint_folder(path: str | PathLike[str]) -> Path:
     """Return the folder of the unfinished run whose result goes to ``path``."""
-    path = Path(path)
-    return path.with_name(f"{path.name}.parts")
+    return Path(f"{Path(path)}.checkpoints")
 
 
-def write_parts(folder: Path, saved: Saved, segment: dict[int, Segment]) -> Saved:
+def write_checkpoint(folder: Path, saved: Checkpoint, rows: dict[int, Segment]) -> Checkpoint:
     """Write a checkpoint: first the segment, if there are new rows, then the state.
 
     Returns
     -------
-    Saved
+    Checkpoint
         With the digest of the new segment.
 
     Raises
@@ -101,28 +101,28 @@ def write_parts(folder: Path, saved: Saved, segment: dict[int, Segment]) -> Save
     OSError
         If a file cannot be written; the checkpoint before is whole.
     """
-    filled = {b: s for b, s in segment.items() if len(s.history) or s.records}
+    filled = {b: s for b, s in rows.items() if len(s.history) or s.records}
     if filled:
         name = f"segment-{saved.number:06}.h5"
         digest = write_sealed(folder / name, lambda f, _: _fill_segment(f, filled), overwrite=True)
         saved = saved._replace(segments={**saved.segments, name: digest})
-    state = folder / f"state-{saved.number:06}.h5"
+    state = _state(folder, saved.number)
     write_sealed(state, lambda file, _: _fill_state(file, saved), overwrite=True)
-    for number in sorted(_numbers(folder, "state"))[:-STATES_KEPT]:
-        (folder / f"state-{number:06}.h5").unlink(missing_ok=True)
+    for number in _states(folder)[STATES_KEPT:]:
+        _state(folder, number).unlink(missing_ok=True)
     return saved
 
 
-def _fill_segment(file: h5py.File, segment: dict[int, Segment]) -> None:
+def _fill_segment(file: h5py.File, rows: dict[int, Segment]) -> None:
     file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION)
-    for b, (first, history, records) in segment.items():
+    for b, (first, history, records) in rows.items():
         group = file.create_group(str(b))
         group.create_dataset("history", data=history).attrs["first_row"] = first
         for name, (row, array) in records.items():
             group.create_dataset(f"records/{name}", data=array).attrs["first_row"] = row
 
 
-def _fill_state(file: h5py.File, saved: Saved) -> None:
+def _fill_state(file: h5py.File, saved: Checkpoint) -> None:
     file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION)
     file.attrs.update(number=saved.number, date=saved.date)
     write_tree(file.create_group("settings"), saved.settings)
@@ -135,16 +135,8 @@ def _fill_state(file: h5py.File, saved: Saved) -> None:
     write_tree(file.create_group("trajectories"), trajectories)
 
 
-def read_state(path: Path) -> Saved:
-    """Read a state.
-
-    Raises
-    ------
-    DamagedError
-        If it is not what was written.
-    ValueError
-        If another version of lyapy wrote it in another format.
-    """
+def _read_state(path: Path) -> Checkpoint:
+    """Return the checkpoint of a state; raise ValueError if it is damaged or of another format."""
     content, _ = read_sealed(path)
     with h5py.File(content, "r") as file:
         version = int(file.attrs.get("format_version", 0))
@@ -152,10 +144,10 @@ def read_state(path: Path) -> Saved:
             raise ValueError(
                 f"{path}: has format {file.attrs.get('format')!r}, version {version}; this lyapy "
                 f"continues {FORMAT!r}, version {FORMAT_VERSION}: finish the run with the lyapy "
-                "that began it, or begin anew with overwrite=True (--overwrite)"
+                "that began it, or start again with overwrite=True (--overwrite)"
             )
         names, digests = (file[f"segments/{n}"].asstr()[()] for n in ("names", "sha256"))
-        return Saved(
+        return Checkpoint(
             number=int(file.attrs["number"]),
             date=str(file.attrs["date"]),
             settings=read_tree(file["settings"]),
@@ -165,8 +157,8 @@ def read_state(path: Path) -> Saved:
         )
 
 
-def read_saved(folder: Path) -> tuple[Saved | None, list[str]]:
-    """Return the newest checkpoint that is whole, and what was found to be damaged.
+def read_checkpoint(folder: Path) -> tuple[Checkpoint | None, dict[int, Array], list[str]]:
+    """Return the newest checkpoint that is whole, its history, and the damage found.
 
     Raises
     ------
@@ -174,34 +166,58 @@ def read_saved(folder: Path) -> tuple[Saved | None, list[str]]:
         If there are states, and none can be used.
     """
     damaged: list[str] = []
-    for number in sorted(_numbers(folder, "state"), reverse=True):
+    for number in _states(folder):
         try:
-            saved = read_state(folder / f"state-{number:06}.h5")
-            check_segments(folder, saved)
+            saved = _read_state(_state(folder, number))
+            return saved, read_history(folder, saved), damaged
         except FileNotFoundError as error:
             damaged.append(f"{error.filename}: is missing")
         except DamagedError as error:
             damaged.append(str(error))
-        else:
-            return saved, damaged
     if damaged:
         raise DamagedError(
-            f"{'; '.join(damaged)}; no checkpoint is whole: begin anew with overwrite=True "
+            f"{'; '.join(damaged)}; no checkpoint is whole: start again with overwrite=True "
             "(--overwrite)"
         )
-    return None, damaged
+    return None, {}, damaged
 
 
-def newest_state(folder: Path) -> Saved | None:
+def newest_state(folder: Path) -> Checkpoint | None:
     """Return the newest state that is whole, its segments unread; None if there is none."""
-    for number in sorted(_numbers(folder, "state"), reverse=True):
-        with contextlib.suppress(OSError, DamagedError):
-            return read_state(folder / f"state-{number:06}.h5")
+    for number in _states(folder):
+        with suppress(OSError, DamagedError):
+            return _read_state(_state(folder, number))
     return None
 
 
-def verify_parts(folder: Path) -> dict[str, str]:
-    """Return for each state and segment, by name, what is wrong with it; nothing if it is whole."""
+def open_segments(folder: Path, saved: Checkpoint) -> Iterator[h5py.File]:
+    """Yield each segment of a checkpoint, open for reading.
+
+    Raises
+    ------
+    DamagedError
+        If one is not the segment that was written.
+    FileNotFoundError
+        If one is missing.
+    """
+    for name, digest in saved.segments.items():
+        if check_seal(folder / name) != digest:
+            raise DamagedError(f"{folder / name}: is not the segment that the state names")
+        with open(folder / name, "rb") as raw, h5py.File(raw, "r") as file:
+            yield file
+
+
+def read_history(folder: Path, saved: Checkpoint) -> dict[int, Array]:
+    """Return the complete rows of the history (rows, K) of each trajectory."""
+    rows: dict[int, list[Array]] = {}
+    for segment in open_segments(folder, saved):
+        for b, group in segment.items():
+            rows.setdefault(int(b), []).append(group["history"][()])
+    return {b: np.concatenate(found) for b, found in rows.items()}
+
+
+def verify(folder: Path) -> dict[str, str]:
+    """Return the damage to each state and segment by name, empty if it is whole."""
     found = {}
     for path in sorted(p for p in folder.iterdir() if NAME.fullmatch(p.name)):
         found[path.name] = ""
@@ -210,42 +226,28 @@ def verify_parts(folder: Path) -> dict[str, str]:
         except (OSError, DamagedError) as error:
             found[path.name] = str(error)
     saved = newest_state(folder)
-    if saved is not None:
-        missing = saved.segments.keys() - found.keys()
-        found |= {name: f"{folder / name}: is missing" for name in missing}
-    return found
+    missing = saved.segments.keys() - found.keys() if saved else ()
+    return found | {name: f"{folder / name}: is missing" for name in missing}
 
 
-def check_segments(folder: Path, saved: Saved) -> None:
-    """Raise `DamagedError` unless all segments of a checkpoint are those that were written."""
-    for name, digest in saved.segments.items():
-        if check_seal(folder / name) != digest:
-            raise DamagedError(f"{folder / name}: is not the segment that the state names")
-
-
-def read_history(folder: Path, saved: Saved) -> dict[int, Array]:
-    """Return the complete rows of the history (rows, K) of each trajectory."""
-    pieces: dict[int, list[Array]] = {}
-    for name in saved.segments:
-        with open(folder / name, "rb") as raw, h5py.File(raw, "r") as file:
-            for b, group in file.items():
-                pieces.setdefault(int(b), []).append(group["history"][()])
-    return {b: np.concatenate(found) for b, found in pieces.items()}
-
-
-def remove(folder: Path, keep: Saved | None = None) -> None:
-    """Remove the parts in ``folder``, but for those that ``keep`` needs."""
+def remove(folder: Path, keep: Checkpoint | None = None) -> None:
+    """Remove the files in ``folder``, except those that ``keep`` needs."""
     needed = set()
     if keep is not None:
-        needed = {*keep.segments, *(f"state-{keep.number - i:06}.h5" for i in range(STATES_KEPT))}
+        states = (_state(folder, keep.number - i).name for i in range(STATES_KEPT))
+        needed = {*keep.segments, *states}
     for path in folder.iterdir() if folder.exists() else ():
         ours = NAME.fullmatch(path.name) or path.name.startswith(".lyapy-")
         if ours and path.name not in needed:
             path.unlink()
 
 
-def _numbers(folder: Path, kind: str) -> list[int]:
-    if not folder.exists():
-        return []
-    found = (NAME.fullmatch(path.name) for path in folder.iterdir())
-    return [int(match[2]) for match in found if match and match[1] == kind]
+def _state(folder: Path, number: int) -> Path:
+    return folder / f"state-{number:06}.h5"
+
+
+def _states(folder: Path) -> list[int]:
+    """Return the numbers of the states in a folder, the newest first."""
+    names = (path.name for path in folder.iterdir()) if folder.exists() else ()
+    found = (NAME.fullmatch(name) for name in names)
+    return sorted((int(m[2]) for m in found if m and m[1] == "state"), reverse=True)
