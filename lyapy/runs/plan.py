@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from ..arrays import Array, array_digest, check_size
 from ..cells.base import TILE
 from ..networks.blocks import diagonal_blocks
+from ..networks.drive import check_inputs
 from ..networks.network import Network
 from ..spectra.spectrum import Spectrum
 from ..tangent.engine import Engine, fitted_engine
@@ -24,7 +25,7 @@ from .options import Compute, Keep, Method, settings_of
 from .provenance import describe_origin
 from .result import Layout, collect, make_layout
 from .schedule import Schedule, make_recording, make_schedule
-from .start import Start, check_frame, check_inputs, check_start, check_time_step
+from .start import Start, check_frame, check_start, check_time_step
 from .threads import run_trajectories, side_by_side
 from .trajectory import Trajectory, TrajectoryResult
 from .until import Until, check_until, run_until
