@@ -13,7 +13,7 @@ import numpy as np
 from ..arrays import Array
 from ..cells import Cell
 from ..cells.base import Step, Vectors, as_matrix, as_vector
-from ..runs.start import check_inputs
+from .drive import check_inputs
 from .forward import forward_chunk
 from .network import Network
 from .program import parse_program

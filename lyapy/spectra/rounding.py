@@ -1,4 +1,4 @@
-"""Warnings of what rounding does to a spectrum."""
+"""Warnings of rounding errors in a spectrum."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["warn_of_rounding"]
 
 
 def warn_of_rounding(spectrum: Spectrum, control: Control, *, whole_stack: bool) -> None:
-    """Warn, with the numbers, where exponents are less exact than the tolerance says.
+    """Warn, with the numbers, if exponents are less exact than the tolerance.
 
     Parameters
     ----------
@@ -29,14 +29,14 @@ def warn_of_rounding(spectrum: Spectrum, control: Control, *, whole_stack: bool)
             stacklevel=3,
         )
     spread = float(spectrum.largest_spread.max())
-    # an error that is small and told beside the exponent needs no warning
+    # a small error, reported next to the exponent, needs no warning
     if not spectrum.bounded.any() and not (control.fixed and spread > control.limit):
         return
     found, remedy = "the Jacobians are too graded for float64", ""
     if control.fixed > 1:
         found = f"interval={control.fixed} is too long"
         remedy = "; use interval='auto'"
-        # beyond, the spread seen is the rounding's, and says nothing of what would be short enough
+        # a larger spread is one of rounding, and does not show which interval would be short enough
         if spread < 1.5 * control.limit:
             steps = max(1, math.floor(control.fixed * control.limit / spread))
             remedy += f", or at most {steps}"
@@ -44,9 +44,9 @@ def warn_of_rounding(spectrum: Spectrum, control: Control, *, whole_stack: bool)
         found += (
             f": R_ii spread by {spread:.1f} nats in one interval, {control.limit:.1f} are allowed"
         )
-    # where all growth underflowed, nothing is known of its error
+    # if all growth underflowed, its error is not known
     sound = not np.isnan(spectrum.numerical_error).any()
-    known = f"; of {len(spectrum.exponents)} exponents {_what_is_known(spectrum)}" if sound else ""
+    known = f"; of {len(spectrum.exponents)} exponents {_describe(spectrum)}" if sound else ""
     warnings.warn(
         f"{found}{known}{remedy}",
         RuntimeWarning,
@@ -54,11 +54,11 @@ def warn_of_rounding(spectrum: Spectrum, control: Control, *, whole_stack: bool)
     )
 
 
-def _what_is_known(spectrum: Spectrum) -> str:
+def _describe(spectrum: Spectrum) -> str:
     bounded = int(np.count_nonzero(spectrum.bounded))
     rounded = ~spectrum.resolved & ~spectrum.bounded
-    told = [f"{bounded} are upper bounds (Spectrum.bounded)"] if bounded else []
+    known = [f"{bounded} are upper bounds (Spectrum.bounded)"] if bounded else []
     if rounded.any():
         error = f"up to {spectrum.rounding_error[rounded].max():.1g} nats per step"
-        told.append(f"{np.count_nonzero(rounded)} have a rounding error of {error}")
-    return " and ".join(told) or "none has a rounding error beyond the tolerance"
+        known.append(f"{np.count_nonzero(rounded)} have a rounding error of {error}")
+    return " and ".join(known) or "none has a rounding error beyond the tolerance"

@@ -114,15 +114,8 @@ class Checkpointer:
     def publish(self, b: int, trajectory: Trajectory, last: bool = False) -> None:
         """Hand over the state of trajectory ``b``, unless that was done a moment ago.
 
-        Parameters
-        ----------
-        last : bool
-            Hand it over in any case.
-
-        Raises
-        ------
-        CheckpointError
-            If an earlier checkpoint could not be written.
+        The ``last`` one is handed over in any case. Raises CheckpointError if an earlier
+        checkpoint could not be written.
         """
         moment = time.monotonic()
         much = trajectory.recorder.nbytes > RECORDER_BYTES
