@@ -14,10 +14,11 @@ import numpy as np
 
 from ...arrays import Array
 from ...networks.apply import orthonormalize
-from ...tangent.checks import SAMPLED, describe_overflow
 from ...tangent.gpu.device import Device
 from ...tangent.gpu.precision import Precision
 from ...tangent.gpu.tangent import Tile, make_tangent
+from ...tangent.norm_bounds import SAMPLED
+from ...tangent.overflow import describe_overflow
 from ...tangent.state import Carry
 from ..block import Final, Follower, living
 
@@ -57,11 +58,11 @@ class BatchBlock:
         self.followers = followers
         self.device = device
         self.bounds = followers[0].bounds
-        self.block = block = followers[0].part
+        self.block = block = followers[0].block
         self.schedule = followers[0].schedule
         self.roundoff = precision.roundoff
         self.repeated = 0
-        B, k = len(followers), len(followers[0].carry.frame)
+        B, k = len(followers), len(followers[0].carry.state.frame)
         self.growth = np.zeros((B, self.schedule.rows, k))
         self.determinants = np.zeros((B, 3))
         self.alive = np.array([follower.alive for follower in followers])
@@ -75,9 +76,9 @@ class BatchBlock:
             follower.growth, follower.determinants = self.growth[b], self.determinants[b]
             self._read(b)
         # those that have taken graded steps, which the host does
-        self._graded = {b for b, follower in enumerate(followers) if follower.carry.tilt.size}
+        self._graded = {b for b, follower in enumerate(followers) if follower.carry.state.tilt.size}
         frames = np.stack([_in_one(follower.carry) for follower in followers])
-        rates = np.array([follower.carry.rate for follower in followers])
+        rates = np.array([follower.carry.state.rate for follower in followers])
         control = self.schedule.control
         self.tangent = make_tangent(block, frames, rates, device, precision, control)
         if not (orthonormal or block.decoupled):
@@ -85,19 +86,17 @@ class BatchBlock:
 
     def _read(self, b: int) -> None:
         """Take the statistics of a trajectory from its carry."""
-        carry = self.followers[b].carry
+        found = _fields(self.followers[b].carry)
         for name, values in (self.vectors | self.numbers).items():
-            values[b] = getattr(carry, name)
+            values[b] = found[name]
 
     def _write(self, b: int, rate: float) -> None:
         """Put the statistics of a trajectory into its carry."""
         follower = self.followers[b]
-        follower.alive, follower.carry.rate = int(self.alive[b]), rate
-        for name, values in self.vectors.items():
-            getattr(follower.carry, name)[:] = values[b]
-        for name, numbers in self.numbers.items():
-            kind = type(getattr(follower.carry, name))
-            setattr(follower.carry, name, kind(numbers[b]))
+        follower.alive, kinds = int(self.alive[b]), _fields(follower.carry)
+        numbers = {n: type(kinds[n])(values[b]) for n, values in self.numbers.items()}
+        vectors = {n: values[b] for n, values in self.vectors.items()}
+        follower.carry.update(vectors | numbers | {"rate": rate})
 
     def advance(self, coefficients: Array, start: int) -> Array:
         """Move all frames through a chunk of coefficients (T, B, C); return growth (tiles, B, k).
@@ -150,8 +149,8 @@ class BatchBlock:
         for b in self._graded:
             # a frame can be tilted so far that another graded step has to follow
             carry = self.followers[b].carry
-            carry.since[:] = self.vectors["since"][b]
-            skip[b] = carry.tilted(self.schedule.control)
+            carry.update({"since": self.vectors["since"][b]})
+            skip[b] = carry.state.tilted(self.schedule.control)
         found = self.tangent.advance(coefficients, alive, skip)
         failed = found.failed | self._disagrees(found, expected, len(coefficients))
         self._take(found, ~failed, np.arange(found.growth.shape[1]) < alive[:, None])
@@ -167,7 +166,7 @@ class BatchBlock:
             follower = self.followers[b]
             follower.turn(self.tangent.host_frames(b, before))
             self._read(b)
-            growth[b] = self._repeat(b, coefficients[:, b], follower.carry.frame, alive[b])
+            growth[b] = self._repeat(b, coefficients[:, b], follower.carry.state.frame, alive[b])
 
     def _disagrees(self, found: Tile, expected: Array | None, steps: int) -> Array:
         """Return which of the trajectories (B,) disagree with log|det J| over the tile."""
@@ -195,15 +194,15 @@ class BatchBlock:
         self.repeated += 1
         follower, control = self.followers[b], self.schedule.control
         self._write(b, float(self.tangent.rates[b]))
-        follower.carry.frame = frame.copy()
+        follower.carry.update({"frame": frame})
         values = self.device.to_host(coefficients).astype(np.float64)
         ends, rows = np.array([len(values)]), np.array([alive])
         # what overflows is found by the caller
         with np.errstate(over="ignore", invalid="ignore"):
             growth = follower.tangent.advance(values, ends, rows, follower.carry, control)
         self._read(b)
-        self.tangent.set_frames(b, follower.carry.frame)
-        if follower.carry.tilt.size:
+        self.tangent.set_frames(b, follower.carry.state.frame)
+        if follower.carry.state.tilt.size:
             self._graded.add(b)
         return growth[0]
 
@@ -235,7 +234,7 @@ class BatchBlock:
         frames, rates = self.tangent.host_frames(), self.tangent.rates.tolist()
         for b, (follower, frame) in enumerate(zip(self.followers, frames, strict=True)):
             self._write(b, rates[b])
-            follower.carry.frame = frame
+            follower.carry.state.frame = frame
 
     def finals(self) -> list[Final]:
         """Return the last frames, orthonormalized on the device, after `fetch`."""
@@ -244,13 +243,18 @@ class BatchBlock:
         each = zip(self.followers, self.tangent.host_frames(), errors.tolist(), strict=True)
         return [
             # dead directions may depend on others
-            Final(x if np.isfinite(x).all() else orthonormalize(f.carry.frame)[0], error)
+            Final(x if np.isfinite(x).all() else orthonormalize(f.carry.state.frame)[0], error)
             for f, x, error in each
         ]
 
 
+def _fields(carry: Carry) -> dict[str, Any]:
+    return vars(carry.state) | vars(carry.statistics)
+
+
 def _in_one(carry: Carry) -> Array:
     """Return the frame, orthonormalized again where an engine followed it from both ends."""
-    if carry.split < len(carry.frame):
-        carry.frame, carry.split = orthonormalize(carry.frame)[0], len(carry.frame)
-    return carry.frame
+    state = carry.state
+    if state.split < len(state.frame):
+        state.frame, state.split = orthonormalize(state.frame)[0], len(state.frame)
+    return state.frame

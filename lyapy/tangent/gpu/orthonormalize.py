@@ -12,17 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...arrays import Array
-from ..interval import (
-    Control,
-    counted_growth,
-    disturbed_spread,
-    dual_sign,
-    effective_spread,
-    image_noise,
-    next_interval,
-    next_rate,
-    shortened,
-)
+from .. import interval
+from ..interval import Control
 from .device import Device, Kernel
 from .plain_functions import HELPERS, cuda_functions
 from .precision import Precision
@@ -36,6 +27,13 @@ THREADS = 256
 GROUP = 8
 # adders of a row's norm
 ADDERS = 32
+
+# each after those that it calls
+FUNCTIONS = (
+    *("effective_spread", "disturbed_spread", "interval_spread", "next_interval", "first_steps"),
+    *("shortened", "repeated_steps", "next_rate", "dual_sign", "exponential", "image_noise"),
+    "counted_growth",
+)
 
 # `rows` holds m rows of n + 1 entries, the last one b's. `scratch` holds what `scratch` says.
 TEXT = """
@@ -135,8 +133,7 @@ __device__ Extremes orthonormalize(
 __device__ double spread_of(Extremes found)
 {
     const double largest = log(found.largest), smallest = log(found.smallest);
-    const double spread = disturbed_spread(
-        effective_spread(largest, smallest, LIMIT), largest, found.dual);
+    const double spread = interval_spread(largest, smallest, found.dual, LIMIT);
     // NaN and infinity have made it infinite
     return greater_of(spread, greater_of(fabs(largest), fabs(smallest)) * LIMIT / LOG_RANGE);
 }
@@ -238,16 +235,7 @@ def library(control: Control, precision: Precision, state_size: int) -> str:
         "FLOOR": repr(float(np.log(state_size * precision.roundoff))),
     }
     given = "".join(f"#define {name} {value}\n" for name, value in values.items())
-    functions = cuda_functions(
-        effective_spread,
-        disturbed_spread,
-        next_interval,
-        next_rate,
-        shortened,
-        dual_sign,
-        counted_growth,
-        image_noise,
-    )
+    functions = cuda_functions(*(getattr(interval, name) for name in FUNCTIONS))
     return precision.prelude + given + HELPERS + functions + TEXT
 
 

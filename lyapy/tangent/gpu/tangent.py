@@ -8,10 +8,10 @@ import numpy as np
 
 from ...arrays import Array
 from ...networks.blocks import DiagonalBlock
-from ..interval import Control, next_interval, next_rate, shortened
+from ..interval import Control, accept_interval, next_rate
 from ..state import UNKNOWN_RATE
 from .device import Device
-from .orthonormalize import Orthonormalizer
+from .orthonormalize import Orthonormal, Orthonormalizer
 from .precision import Precision
 from .step import BatchStep, row_width
 from .whole_tile import WholeTile, fits
@@ -148,21 +148,21 @@ class BatchTangent:
         sums = self.device.to_device(np.zeros((B, 3, rows)))
         start = intervals = rejections = 0
         widest = np.zeros(B)
+
+        def attempt(steps: int) -> tuple[tuple[Any, Orthonormal, Array], float]:
+            image = frame
+            for t in range(start, start + steps):
+                image = self._step(coefficients[t], image)
+            counted = self._qr(image, sums)
+            spread = self.device.to_host(counted.state)[:, 3]
+            return (image, counted, spread), float(spread[~failed].max())
+
         while rows and start < total and not failed.all():
-            left = total - start
-            steps = control.fixed or next_interval(self._rate, left, control.limit)
-            steps = min(steps, left)
-            while True:
-                image = frame
-                for t in range(start, start + steps):
-                    image = self._step(coefficients[t], image)
-                counted, state = self._qr(image, sums)
-                spread = self.device.to_host(state)[:, 3]
-                worst = float(spread[~failed].max())
-                if worst <= control.limit or steps == 1 or control.fixed:
-                    break
-                rejections += 1
-                steps = shortened(steps, worst, control.limit)
+            found, worst, steps, rejected = accept_interval(
+                attempt, self._rate, total - start, control
+            )
+            image, counted, spread = found
+            rejections += rejected
             failed |= ~np.isfinite(spread)
             if steps == 1 and control.fixed <= 1:
                 failed |= spread > control.limit
@@ -171,14 +171,14 @@ class BatchTangent:
             worst = float(spread[~failed].max())
             widest = np.where(failed, widest, np.maximum(widest, spread))
             self._rate = next_rate(self._rate, worst, steps)
-            frame, sums, start, intervals = image, counted, start + steps, intervals + 1
+            frame, sums, start, intervals = image, counted.sums, start + steps, intervals + 1
         kept = self.frames[:, rows:]
         if rows:
             self.frames = np.concatenate([frame, kept], axis=1) if rows < k else frame
-        found = np.zeros((B, 3, k))
-        found[:, 0] = -np.inf
-        found[:, :, :rows] = self.device.to_host(sums)
-        growth, error, noise = np.moveaxis(found, 1, 0)
+        added = np.zeros((B, 3, k))
+        added[:, 0] = -np.inf
+        added[:, :, :rows] = self.device.to_host(sums)
+        growth, error, noise = np.moveaxis(added, 1, 0)
         counts = np.full(B, intervals), np.full(B, rejections)
         return Tile(growth, error, noise, *counts, widest, failed)
 

@@ -49,7 +49,7 @@ extern "C" __global__ void whole_tile(const real* coefficients, const real* fram
     // what a thread stores it loads again itself; so no barrier is needed between
     while (rows > 0 && start < steps && !failed) {{
         const long long left = steps - start;
-        long long taken = lesser_of(FIXED > 0 ? FIXED : next_interval(rate, left, LIMIT), left);
+        long long taken = first_steps(rate, left, LIMIT, FIXED);
         double spread;
         Extremes found;
         while (true) {{
@@ -68,9 +68,10 @@ extern "C" __global__ void whole_tile(const real* coefficients, const real* fram
                 frame[i * ROW + D] = dual_sign(i);
             found = orthonormalize(frame, rows, D, ROW, norms, matrix, {{0.0, 1.0 / 0.0, 0.0}});
             spread = spread_of(found);
-            if (spread <= LIMIT || taken == 1 || FIXED > 0) break;
+            const long long shorter = repeated_steps(taken, spread, LIMIT, FIXED);
+            if (!shorter) break;
             rejections++;
-            taken = shortened(taken, spread, LIMIT);
+            taken = shorter;
         }}
         failed = !(spread < 1.0 / 0.0) || (taken == 1 && FIXED <= 1 && spread > LIMIT);
         if (failed) break;

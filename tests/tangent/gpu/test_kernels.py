@@ -11,7 +11,7 @@ from lyapy.networks.network import Network
 from lyapy.tangent import interval
 from lyapy.tangent.gpu.device import COMPILER, EXACT
 from lyapy.tangent.gpu.fused_forward import FusedForward
-from lyapy.tangent.gpu.orthonormalize import Orthonormalizer
+from lyapy.tangent.gpu.orthonormalize import FUNCTIONS, Orthonormalizer
 from lyapy.tangent.gpu.plain_functions import HELPERS, cuda_functions
 from lyapy.tangent.gpu.precision import PRECISIONS
 from lyapy.tangent.gpu.step import BatchStep
@@ -123,8 +123,8 @@ def test_orthonormalization(k, D, precision, shared):
         np.testing.assert_allclose(counted[b, 2], noise, rtol=0.1)
         wanted = sums[b, 1] + u * counted[b, 2]
         np.testing.assert_allclose(counted[b, 1], wanted, rtol=1e-12)
-        wanted = interval.effective_spread(log_r.max(), log_r.min(), control.limit)
-        wanted = interval.disturbed_spread(wanted, log_r.max(), np.abs(duals).max())
+        extremes = log_r.max(), log_r.min(), np.abs(duals).max()
+        wanted = interval.interval_spread(*extremes, control.limit)
         wanted = max(wanted, np.abs(log_r).max() * control.limit / arithmetic.log_range)
         np.testing.assert_allclose(state[b, 3], wanted, rtol=1e-2, atol=atol)
 
@@ -156,34 +156,35 @@ def test_rows_that_vanish_or_overflow_make_the_spread_infinite(value):
     assert device.to_host(state)[0, 3] == np.inf
 
 
-NUMBERS = [0.0, 1e-3, 0.7, 1.0, 4.0, 12.0, 17.9, 27.0, 40.0, 301.0, np.inf, np.nan]
+NUMBERS = [0.0, 1e-3, 0.7, 1.0, 4.0, 12.0, 17.9, 27.0, 40.0, 301.0, 800.0, np.inf, np.nan]
+FINITE = NUMBERS[1:10]
 ARGUMENTS = {
-    interval.effective_spread: [(x, -y, 18.0) for x in NUMBERS for y in NUMBERS],
-    interval.disturbed_spread: [(9.0, x, y) for x in NUMBERS[:9] for y in NUMBERS],
-    interval.next_interval: [(x, n, 18.0) for x in NUMBERS[:10] for n in (1, 2, 7, 64)],
-    interval.next_rate: [(x, y, n) for x in NUMBERS[:9] for y in NUMBERS[:9] for n in (1, 5)],
-    interval.shortened: [(n, x, 18.0) for x in NUMBERS[1:] for n in (2, 3, 64)],
-    interval.dual_sign: [(n,) for n in range(40)],
-    interval.counted_growth: [(-x, 1.0, 18.0, -30.0) for x in NUMBERS[:10]],
-    interval.image_noise: [(-x, 1.0, y) for x in NUMBERS[:9] for y in (-3.0, 5.0)],
+    "interval_spread": [(x, -y, z, 18.0) for x in NUMBERS for y in NUMBERS for z in NUMBERS],
+    "first_steps": [(x, n, 18.0, f) for x in FINITE for n in (1, 7, 64) for f in (0, 1, 9)],
+    "repeated_steps": [(n, x, 18.0, f) for x in NUMBERS for n in (1, 2, 64) for f in (0, 3)],
+    "next_rate": [(x, y, n) for x in FINITE for y in FINITE for n in (1, 5)],
+    "dual_sign": [(n,) for n in range(40)],
+    "counted_growth": [(-x, 1.0, 18.0, -30.0) for x in FINITE],
+    "image_noise": [(-x, y, z) for x in NUMBERS[:11] for y in FINITE for z in (-3.0, 5.0)],
 }
 
 
-@pytest.mark.parametrize("function", ARGUMENTS, ids=lambda function: function.__name__)
-def test_the_functions_of_the_interval_are_the_same_on_the_device(function):
-    cases = ARGUMENTS[function]
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_the_functions_of_the_interval_are_the_same_on_the_device(name):
+    cases = ARGUMENTS[name]
     kinds = [type(one) for one in cases[0]]
     given = ", ".join(
         f"({'long long' if kind is int else 'double'})x[{len(kinds)} * i + {j}]"
         for j, kind in enumerate(kinds)
     )
-    text = f"""{DOUBLE.prelude}{HELPERS}{cuda_functions(function)}
+    functions = cuda_functions(*(getattr(interval, one) for one in FUNCTIONS))
+    text = f"""{DOUBLE.prelude}{HELPERS}{functions}
     extern "C" __global__ void call(const double* x, double* y, long long count)
-    {{ for (long long i = 0; i < count; i++) y[i] = {function.__name__}({given}); }}
+    {{ for (long long i = 0; i < count; i++) y[i] = {name}({given}); }}
     """
-    found = np.zeros(len(cases))
+    found, function = np.zeros(len(cases)), getattr(interval, name)
     stand_in_kernels.run(text, "call", 1, 1, [np.array(cases, float), found, len(cases)], 0)
-    np.testing.assert_array_equal(found, [function(*one) for one in cases])
+    np.testing.assert_allclose(found, [function(*one) for one in cases], rtol=1e-15)
 
 
 @pytest.mark.parametrize("text", ["for i in x: pass", "return max(x)", "return x ** 2", "x += 1"])
