@@ -29,8 +29,8 @@ class ClosedLoop(Network):
 
     It is autonomous: perturbations of the state move its input too, while the spectrum of the
     network alone, driven by a given sequence, is the conditional one. Where the last layer's
-    output is no block of its state, as that of a linear state space, the next input is: the
-    state then has m dimensions more, behind those of the layers.
+    output is no variable of its state, as that of a linear state space, the loop's state also
+    holds the next input, m numbers after those of the layers.
 
     Parameters
     ----------
@@ -43,13 +43,13 @@ class ClosedLoop(Network):
     Attributes
     ----------
     open_loop : Network
-        The network given.
+        The network, driven by inputs.
 
     Raises
     ------
     ValueError
-        If a shape does not fit, or if a layer (a `Map`) does not say how its input moves its
-        state.
+        If a shape does not fit, or if the program of a layer (a `Map`) does not contain the
+        deviation of its input.
 
     Examples
     --------
@@ -85,7 +85,7 @@ class ClosedLoop(Network):
         Returns
         -------
         array (1 or B, D)
-            To begin with as ``initial_state``.
+            To be given as ``initial_state``.
 
         Raises
         ------
@@ -100,16 +100,16 @@ class ClosedLoop(Network):
         if self.state_size == network.state_size:
             return state
         y, (R, c) = x[-1:], self._readout
-        for cell, part in zip(network.cells, network.split_state(state), strict=True):
-            y = cell.outputs(part[None], cell.drive(y))
+        for cell, own in zip(network.cells, network.split_state(state), strict=True):
+            y = cell.outputs(own[None], cell.drive(y))
         return np.concatenate([state, y[0] @ R.T + c], axis=1)
 
 
 class _Loop(Cell):
     """A stack with its read-out as one cell, composed of the layers' own programs and steps.
 
-    The layers' names get their number: ``h`` is ``h_0``, ``h_1`` … here. ``i`` is the input; it
-    is a state variable where the last layer's output is none, `held` until the next step.
+    The names of layer l end with its number: its ``h`` is ``h_l`` here. ``i`` is the input; it
+    is a state variable, `held` until the next step, where the last layer's output is none.
     """
 
     name = "closed-loop"
@@ -163,7 +163,7 @@ class _Loop(Cell):
         return {"R": self.readout[0], **_numbered(cell.matrices() for cell in self.cells)}
 
     def dead_directions(self, coefficients: Mapping[str, Array]) -> int:
-        # an input that follows from the new state alone
+        # those of an input that is a function of the new state alone
         return self.lost
 
     def fingerprint(self) -> tuple[Array, ...]:
