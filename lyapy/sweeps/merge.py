@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import LockedError
 from ..networks.network import Network
-from ..runs.checkpoint.parts import parts_folder
+from ..runs.checkpoint.folder import checkpoint_folder
 from ..spectra.spectrum import Spectrum
 from ..storage import lock
 from ..storage.sealed import check_seal
@@ -24,7 +24,7 @@ from .result import Sweep
 __all__ = ["base_folder", "find_runs", "merge_networks", "row_of_run", "runs_folder"]
 
 SECONDS_BETWEEN_TRIES = 0.2
-PARTS, FAILED = (path(Path("run.h5")).suffix for path in (parts_folder, failure_file))
+CHECKPOINTS, FAILED = (path(Path("run.h5")).suffix for path in (checkpoint_folder, failure_file))
 
 
 def base_folder(sources: Sequence[str | PathLike[str]]) -> Path:
@@ -45,7 +45,7 @@ def find_runs(sources: Sequence[str | PathLike[str]]) -> dict[str, Path]:
         if root.is_dir():
             inside = set(_runs_in(root))
         else:
-            traces = (root, parts_folder(root), failure_file(root))
+            traces = (root, checkpoint_folder(root), failure_file(root))
             inside = {root} if any(path.exists() for path in traces) else set()
         if not inside:
             problem = "holds no run file" if root.is_dir() else "does not exist"
@@ -67,7 +67,7 @@ def row_of_run(name: str, run: str | PathLike[str], weights: str = "") -> Row:
         digest = check_seal(run)
         return row_of(name, Spectrum.load(run), digest)
     except FileNotFoundError:
-        return row_without(name, *_why_missing(parts_folder(run)), weights)
+        return row_without(name, *_why_missing(checkpoint_folder(run)), weights)
     except (ValueError, OSError) as error:
         return row_without(name, "damaged", str(error), weights)
 
@@ -125,10 +125,10 @@ def _why_missing(parts: Path) -> tuple[str, str]:
 
 def _runs_in(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
-        if path.is_dir() and path.suffix != PARTS:
+        if path.is_dir() and path.suffix != CHECKPOINTS:
             yield from _runs_in(path)
             continue
-        if path.suffix in (PARTS, FAILED):
+        if path.suffix in (CHECKPOINTS, FAILED):
             path = path.with_suffix("")
         if path.suffix == ".h5":
             yield path

@@ -25,7 +25,7 @@ from .merged_file import is_merged
 from .metadata import metadata_of
 from .names import Shard, named_networks, parse_shard, run_file
 from .result import Sweep
-from .task import Outcome, Task
+from .task import Outcome, Task, check_readout
 from .workers import compute_in, compute_in_processes
 
 __all__ = ["sweep"]
@@ -162,10 +162,7 @@ def _shard(shard: str | tuple[int, int] | None) -> Shard:
 def _check_loop(
     networks: Mapping[str, str | Network], closed_loop: bool, readout: str | None
 ) -> None:
-    if readout is not None and not closed_loop:
-        raise ValueError(
-            f"readout is {readout!r}, for an open loop; add closed_loop=True (--closed-loop)"
-        )
+    check_readout(readout, closed_loop)
     made = [name for name, network in networks.items() if isinstance(network, Network)]
     if closed_loop and made:
         raise ValueError(

@@ -19,7 +19,16 @@ from ..storage.atomic import write_whole
 from ..weights.frameworks.layer import Hints
 from .names import failure_file
 
-__all__ = ["ENDING", "Outcome", "Task", "attempt", "compute", "give_up"]
+__all__ = [
+    "ENDING",
+    "Outcome",
+    "Task",
+    "attempt",
+    "check_readout",
+    "compute",
+    "give_up",
+    "spectrum_of",
+]
 
 # signals that end a worker; a terminal's SIGINT reaches every process of the sweep
 ENDING = (signal.SIGTERM, signal.SIGUSR1)
@@ -69,7 +78,7 @@ def compute(task: Task) -> Outcome:
     """Compute a network in a worker, or continue it, or find it finished."""
     try:
         with _ending_signals():
-            return attempt(task.name, task.run, lambda: _spectrum(task))
+            return attempt(task.name, task.run, lambda: spectrum_of(task))
     except KeyboardInterrupt as stop:
         message = str(stop) if isinstance(stop, Interrupted) else "interrupted before it began"
         return Outcome(task.name, "interrupted", message)
@@ -102,17 +111,44 @@ def give_up(name: str, run: Path, reason: str) -> Outcome:
     return Outcome(name, "failed", reason)
 
 
-def _spectrum(task: Task) -> Spectrum:
-    from ..runs.inputs import read_inputs_for
-    from ..runs.lyapunov import lyapunov_spectrum
+def check_readout(readout: str | None, closed_loop: bool) -> None:
+    """Raise ValueError if a read-out is named without a loop to close."""
+    if readout is not None and not closed_loop:
+        raise ValueError(
+            f"readout is {readout!r}, for an open loop; add closed_loop=True (--closed-loop)"
+        )
 
+
+def spectrum_of(task: Task) -> Spectrum:
+    """Compute a task's spectrum into its run file, or continue, or read it if it is finished.
+
+    Raises
+    ------
+    ValueError
+        If inputs are missing, or an option has no use.
+    Exception
+        As `lyapunov_spectrum` and `load`.
+    """
+    check_readout(task.readout, task.closed_loop)
+    if task.vocabulary is not None and task.inputs is None:
+        raise ValueError("--vocabulary: is given without a text; add --inputs FILE.txt")
     network, weights = _network(task)
     inputs = states = None
     if task.inputs is not None:
+        from ..runs.inputs import read_inputs_for
+
         reads = network.open_loop if isinstance(network, ClosedLoop) else network
         inputs = read_inputs_for(reads, task.inputs, weights, task.vocabulary)
+    elif network.input_size:
+        raise ValueError(
+            f"inputs are missing, but {weights or 'the network'} reads {network.input_size} at "
+            "every step; give a file of them (--inputs)"
+        )
     if isinstance(network, ClosedLoop) and inputs is not None:
         inputs, states = None, network.warm_up(inputs)
+    # last, as it takes a second and bad input should be refused at once
+    from ..runs.lyapunov import lyapunov_spectrum
+
     return lyapunov_spectrum(
         network, inputs, initial_state=states, checkpoint=task.run, **task.options
     )

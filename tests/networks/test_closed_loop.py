@@ -269,7 +269,7 @@ def test_one_switch_closes_the_loop(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("change", "arguments", "message"),
     [
-        ({}, ["--readout", "head"], "--readout: is given for an open loop; add --closed-loop"),
+        ({}, ["--readout", "head"], "readout is 'head', for an open loop; add .*--closed-loop"),
         ({}, ["--closed-loop", "--readout", "tail"], "no read-out whose name begins with 'tail'"),
         ({"head.weight": np.ones((3, 4))}, ["--closed-loop"], "no read-out leads from the 4"),
         ({"tail.weight": np.ones((2, 4))}, ["--closed-loop"], "2 read-outs.*head.weight, tail"),

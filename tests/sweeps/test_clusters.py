@@ -106,7 +106,7 @@ def cluster():
 def kill_a_worker(folder, killed):
     """Kill the process that computes a member, once that has a checkpoint."""
     while not killed:
-        for lock in folder.glob("sweep.h5.runs/*.parts/lock"):
+        for lock in folder.glob("sweep.h5.runs/*.checkpoints/lock"):
             if len(list(lock.parent.iterdir())) > 2 and lock.stat().st_size:
                 killed.append(json.loads(lock.read_text())["process"])
                 os.kill(killed[0], signal.SIGKILL)

@@ -56,7 +56,7 @@ def columns(path="all.h5"):
 
 def test_a_merged_file_holds_what_the_run_files_hold(capsys):
     assert main(["merge", "runs", "-o", "all.h5"]) == 0
-    assert capsys.readouterr().out == "4 of 4 members merged, written to all.h5\n"
+    assert capsys.readouterr().out == "4 of 4 networks merged, written to all.h5\n"
     found = columns()
     assert found["name"] == NAMES
     assert found["k"] == [5, 5, 5, 4]
@@ -103,13 +103,13 @@ def test_the_order_and_the_time_do_not_change_the_bytes(folder):
 def test_missing_unfinished_failed_and_damaged_members_are_named(folder, capsys):
     for name in ("e.npz", "f.npz", "g.npz"):
         shutil.copy("weights/a.npz", f"weights/{name}")
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     (folder / "runs/f.h5.failed").write_text("weights/f.npz: is broken; export it again\n")
     (folder / "runs/b.h5").write_bytes((folder / "runs/b.h5").read_bytes()[:4000])
     expect = ["--expect", "weights/**/*.npz"]
     assert main(["merge", "runs", "-o", "all.h5", *expect]) == 1
     out, err = capsys.readouterr()
-    assert out == "3 of 7 members merged, written to all.h5\n"
+    assert out == "3 of 7 networks merged, written to all.h5\n"
     told = err.splitlines()
     assert [line.split(":")[1].split()[0] for line in told] == ["b", "e", "f", "g"]
     assert told[0].startswith("lyapy: b (weights/b.npz): damaged: ")
@@ -126,7 +126,7 @@ def test_missing_unfinished_failed_and_damaged_members_are_named(folder, capsys)
 
 
 def test_without_expectations_traces_of_members_are_found(folder, capsys):
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     (folder / "runs/c/f.h5.failed").write_text("is broken\n")
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
     assert columns()["name"] == ["a", "b", "c/a", "c/f", "e", "small"]
@@ -173,7 +173,7 @@ def test_nothing_to_merge_is_refused(folder, capsys):
 
 
 def test_show_lists_the_members(folder, capsys):
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
     capsys.readouterr()
     assert main(["show", "all.h5"]) == 0
@@ -192,19 +192,19 @@ def test_show_lists_the_members(folder, capsys):
 
 
 def test_show_a_member_as_its_run_file(folder, capsys):
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
     for more in ([], ["--json"]):
         capsys.readouterr()
         assert main(["show", "runs/c/a.h5", *more]) == 0
         expected = capsys.readouterr().out
-        assert main(["show", "all.h5", "--member", "c/a", *more]) == 0
+        assert main(["show", "all.h5", "--network", "c/a", *more]) == 0
         assert capsys.readouterr().out == expected
-    assert main(["show", "all.h5", "--member", "x"]) == 2
+    assert main(["show", "all.h5", "--network", "x"]) == 2
     assert "all.h5: has no network 'x'" in capsys.readouterr().err
-    assert main(["show", "all.h5", "--member", "e"]) == 2
+    assert main(["show", "all.h5", "--network", "e"]) == 2
     assert "all.h5: e is unfinished" in capsys.readouterr().err
-    assert main(["show", "runs/b.h5", "--member", "b"]) == 2
+    assert main(["show", "runs/b.h5", "--network", "b"]) == 2
     assert "runs/b.h5: is no merged file" in capsys.readouterr().err
 
 
@@ -223,7 +223,7 @@ def test_the_layout_in_the_docs_is_that_of_the_file():
 def test_the_reader_in_the_docs_reads_it(folder, capsys):
     docs = (Path(__file__).parents[2] / "docs/file_formats.md").read_text(encoding="utf-8")
     reader = docs.split("## Merged files")[1].split("```python\n")[1].split("```")[0]
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
     capsys.readouterr()
     exec(reader, {})

@@ -102,7 +102,7 @@ def test_rows_saved_alone_come_back_and_say_that_the_runs_are_not_there(folder, 
     assert again.rows[0].metadata == found.rows[1].metadata
     with pytest.raises(FileExistsError):
         found.save("few.h5")
-    assert main(["show", "few.h5", "--member", "net001"]) == 2
+    assert main(["show", "few.h5", "--network", "net001"]) == 2
     assert "few.h5: has only the row of net001, without its run" in capsys.readouterr().err
 
 

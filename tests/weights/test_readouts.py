@@ -122,7 +122,7 @@ def keras(tmp_path, monkeypatch, *others, head=None):
     arrays = {"rnn/gru_cell/kernel": np.ones((M, 3 * N)), "head/kernel": R.T, "head/bias": C}
     arrays |= {"rnn/gru_cell/recurrent_kernel": np.ones((N, 3 * N))}
     contents = Contents(arrays, {"model_config": json.dumps(model)})
-    monkeypatch.setattr("lyapy.weights.load.read_contents", lambda path: contents)
+    monkeypatch.setattr("lyapy.weights.source.read_contents", lambda path: contents)
     return load_closed_loop("a.keras", Hints())
 
 
