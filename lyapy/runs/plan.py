@@ -16,11 +16,11 @@ from ..networks.blocks import diagonal_blocks
 from ..networks.drive import check_inputs
 from ..networks.network import Network
 from ..spectra.spectrum import Spectrum
-from ..tangent.checks import NormBounds
 from ..tangent.engine import Engine, fitted_engine
 from ..tangent.gpu.precision import PRECISIONS, Precision
 from ..tangent.initial_frames import initial_frames
 from ..tangent.interval import make_control
+from ..tangent.norm_bounds import NormBounds
 from .gpu.devices import run_batches
 from .options import Compute, Keep, Method, settings_of
 from .provenance import describe_origin
@@ -63,7 +63,7 @@ class Plan:
     @property
     def layout(self) -> Layout:
         """The shapes of the run's arrays."""
-        blocks = [each.part for each in self.bounds]
+        blocks = [each.block for each in self.bounds]
         return make_layout(blocks, self.schedule, len(self.start.states), self.k)
 
     def lasting(self, schedule: Schedule) -> Plan:
@@ -76,7 +76,7 @@ class Plan:
         """Return trajectory ``b`` at its beginning."""
         frames = [self.frame]
         if isinstance(self.frame, str):
-            blocks = [each.part for each in self.bounds]
+            blocks = [each.block for each in self.bounds]
             frames = initial_frames(blocks, self.k, self.frame, [self.seed, b, 1])
         return Trajectory(
             self.network,

@@ -69,7 +69,7 @@ def collect(
     carries = [[block.carry for block in found] for _, found in results]
 
     def counts(name: str) -> Array:
-        return np.array([[getattr(carry, name) for carry in row] for row in carries])
+        return np.array([[getattr(carry.statistics, name) for carry in row] for row in carries])
 
     return Spectrum(
         growth=np.stack(
@@ -84,8 +84,10 @@ def collect(
         trailing_intervals=counts("trailing_intervals"),
         rejections=counts("rejections"),
         largest_spread=counts("largest_spread"),
-        split=counts("split"),
-        numerical_error=np.stack([np.hstack([c.numerical_error for c in row]) for row in carries])
+        split=np.array([[carry.state.split for carry in row] for row in carries]),
+        numerical_error=np.stack(
+            [np.hstack([carry.statistics.numerical_error for carry in row]) for row in carries]
+        )
         / layout.row_ends[-1],
         norm_excess=counts("norm_excess"),
         frame_error=counts("frame_error"),
@@ -97,8 +99,8 @@ def collect(
 def _join_frames(layout: Layout, carries: list[Carry]) -> Array:
     rows = []
     for start, carry in zip(layout.starts, carries, strict=True):
-        k, D = carry.frame.shape
+        k, D = carry.state.frame.shape
         placed = np.zeros((k, layout.state_size))
-        placed[:, start : start + D] = carry.frame
+        placed[:, start : start + D] = carry.state.frame
         rows.append(placed)
     return np.concatenate(rows)

@@ -130,7 +130,7 @@ def test_autonomous_network():
 
 
 def test_a_cell_is_no_list_of_cells():
-    with pytest.raises(TypeError, match="cells is a GRU; give a list of cells"):
+    with pytest.raises(TypeError, match="cells is a GRU; give a list, even of one cell"):
         lyapy.Network(DRIVEN.cells[0])
 
 

@@ -70,11 +70,10 @@ def _so_far(folder: Path, saved: Checkpoint) -> Spectrum | None:
 
 def _result(saved: Checkpoint, b: int, history: Array) -> TrajectoryResult:
     found = saved.trajectories[b]
-    parts = [found["parts"][str(i)] for i in range(len(saved.layout.starts))]
+    parts = [found["blocks"][str(i)] for i in range(len(saved.layout.starts))]
     widths = np.cumsum([len(part["carry"]["frame"]) for part in parts])[:-1]
     results = []
     for part, growth in zip(parts, np.split(history, widths, axis=1), strict=True):
-        carry = Carry(part["carry"]["frame"])
-        vars(carry).update(part["carry"])
+        carry = Carry.from_dict(part["carry"])
         results.append(BlockResult(growth, carry, part["determinants"]))
     return TrajectoryResult(found["state"], results)
