@@ -7,8 +7,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from ..runs.options import Compute
-from .load_options import add_overwrite
-from .run_options import add_options, given_options
+from .arguments import add_options, add_overwrite, given_options
 
 __all__ = ["add_arguments", "run"]
 
@@ -82,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _is_own(run_file: Path, digest: str) -> bool:
-    """Whether an earlier demo wrote the file, so that this one may replace it."""
+    """Return whether an earlier demo wrote the file, so that this one may replace it."""
     from ..spectra.spectrum import Spectrum
 
     try:

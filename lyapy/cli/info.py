@@ -1,11 +1,11 @@
-"""``lyapy info``: what a weights file holds, as lyapy understands it, and what a machine has."""
+"""``lyapy info``: the networks in a weights file, or the versions and processors of a machine."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING
 
-from .load_options import add_weights, hints_of
+from .arguments import add_weights, given_hints
 
 if TYPE_CHECKING:
     from ..networks.network import Network
@@ -13,30 +13,32 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-SUMMARY = "print layers and sizes of a weights file and what was assumed, or what a machine has"
+SUMMARY = "print layers, sizes and assumptions of a weights file, or describe the machine"
 EXAMPLE = "lyapy info model.pt"
 OTHERS_SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_weights(parser, optional=True)
+    add_weights(parser, "?")
     machine = "print versions, CPU and GPU instead"
     parser.add_argument("--system", action="store_true", help=machine)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what a network is, or which there are to choose from, or what the machine has."""
+    """Print a network, or the candidates in a file with several, or the machine."""
     if arguments.system:
         return _print_system()
     if arguments.weights is None:
         raise ValueError("WEIGHTS is missing; give a weights file, or --system")
-    from ..weights.formats import read_contents
     from ..weights.frameworks import find_layers
+    from ..weights.frameworks.layer import Hints
     from ..weights.load import network_from_contents, recurrent_names
+    from ..weights.parameters import OPTIMIZER
+    from ..weights.source import read_source
 
-    path, hints = arguments.weights, hints_of(arguments)
-    contents = read_contents(path)
+    path, contents = read_source(arguments.weights)
+    hints = Hints(**given_hints(arguments))
     stacks = find_layers(path, contents, hints)
     if len(stacks) > 1 and arguments.prefix is None:
         _print_candidates(path, stacks)
@@ -48,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"  not recurrent: {name} {tuple(contents.arrays[name].shape)}")
     if len(others) > OTHERS_SHOWN:
         print(f"  not recurrent: {len(others) - OTHERS_SHOWN} more")
+    if OPTIMIZER in contents.metadata:
+        print(f"  not recurrent: {contents.metadata[OPTIMIZER]} {OPTIMIZER}")
     return 0
 
 
@@ -72,8 +76,8 @@ def _print_candidates(path: str, stacks: Stacks) -> None:
 def _print_network(path: str, network: Network) -> None:
     print(path)
     for number, cell in enumerate(network.cells):
-        blocks = ", ".join(f"{name} ({size})" for name, size in cell.blocks.items())
-        print(f"  layer {number}: {cell.name}, {cell.input_size} inputs, state {blocks}")
+        variables = ", ".join(f"{name} ({size})" for name, size in cell.variables.items())
+        print(f"  layer {number}: {cell.name}, {cell.input_size} inputs, state {variables}")
     print(f"  input size m: {network.input_size}" + ("" if network.input_size else " (autonomous)"))
     print(f"  state dimension D, the number of exponents: {network.state_size}")
     print(f"  SHA-256 of the weights: {network.digest()}")

@@ -19,14 +19,14 @@ EXAMPLE = "lyapy show run.h5 --json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, lyapy sweep or lyapy merge")
-    parser.add_argument("--member", metavar="NAME", help="of a merged file, in place of its index")
+    parser.add_argument("--network", metavar="NAME", help="one network of a merged file")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="all numbers and settings, as JSON")
     csv = "of a merged file: all columns and exponents, as CSV"
     form.add_argument("--csv", action="store_true", help=csv)
-    metric = "of a merged file: how this column goes with the spectra"
+    metric = "of a merged file: how this column is related to the spectra"
     form.add_argument("--metric", metavar="COLUMN", help=metric)
-    groups = "with --metric: column of what is left out together in regressions, as a training"
+    groups = "with --metric: column of groups to leave out together in regressions"
     parser.add_argument("--groups", metavar="COLUMN", help=groups)
 
 
@@ -38,17 +38,17 @@ def run(arguments: argparse.Namespace) -> int:
         unfinished = read_unfinished(arguments.run)
         if unfinished is not None:
             return _show_unfinished(unfinished, arguments)
-    from ..sweeps.merged_file import is_merged, read_member
+    from ..sweeps.merged_file import is_merged, read_network
 
-    if arguments.member is None and is_merged(arguments.run):
+    if arguments.network is None and is_merged(arguments.run):
         return _show_rows(arguments)
     if arguments.csv or arguments.metric:
         raise ValueError(f"{arguments.run}: is no merged file; --csv and --metric need one")
     from ..spectra.spectrum import Spectrum
     from ..spectra.text import spectrum_summary, spectrum_table
 
-    if arguments.member is not None:
-        spectrum = read_member(arguments.run, arguments.member)
+    if arguments.network is not None:
+        spectrum = read_network(arguments.run, arguments.network)
     else:
         spectrum = Spectrum.load(arguments.run)
     if arguments.json:
@@ -63,15 +63,15 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
 
     spectrum = found.spectrum
     if arguments.json:
-        told = {
+        summary = {
             "unfinished": True,
             "steps_done": found.steps,
             "steps_wanted": found.total,
             "checkpoint": found.date,
             "computed_by": found.holder,
         }
-        told |= spectrum_summary(spectrum) if spectrum is not None else {}
-        print(json.dumps(told, indent=2, allow_nan=False))
+        summary |= spectrum_summary(spectrum) if spectrum is not None else {}
+        print(json.dumps(summary, indent=2, allow_nan=False))
         return 0
     percent = 100.0 * found.steps / found.total if found.total else 0.0
     at = f"{found.steps} of {found.total} steps ({percent:.0f} %), checkpoint of {found.date}"
@@ -85,20 +85,16 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
 
 
 def _show_rows(arguments: argparse.Namespace) -> int:
-    from ..sweeps.merged_table import rows_summary, rows_table
     from ..sweeps.result import Sweep
+    from ..sweeps.text import csv_text, metric_table, rows_summary, rows_table
 
     sweep = Sweep.load(arguments.run)
     if arguments.metric is not None:
-        from ..sweeps.metric_table import metric_table
-
         print(metric_table(sweep, arguments.metric, arguments.groups))
     elif arguments.csv:
-        from ..sweeps.export import csv_text
-
         print(csv_text(sweep), end="")
     elif arguments.json:
-        print(json.dumps(rows_summary(sweep.rows), indent=2, allow_nan=False))
+        print(json.dumps(rows_summary(sweep), indent=2, allow_nan=False))
     else:
-        print(rows_table(sweep.rows))
+        print(rows_table(sweep))
     return 0

@@ -1,34 +1,33 @@
 """The merged file: the spectra of many networks as plain HDF5, one row for each.
 
-Root attributes: ``format``, ``format_version``. The group ``index`` has a dataset (members,) for
-each of `lyapy.sweeps.columns.COLUMNS`; next to them stand those of
-`lyapy.sweeps.columns.SPECTRA`, of shape
-(members, k), where rows with fewer exponents end in NaN. Rows are sorted by name. The group
-``metadata``, if there is any, has a dataset (members,) for each of the user's own columns. The
-group ``runs`` has, for each row with a result, a group named after the row's number with all that
-its run file holds.
+Root attributes: ``format``, ``format_version``. There is a dataset (network,) for each of
+`COLUMNS` and one (network, exponent) for each of `SPECTRA`, where shorter rows end in NaN or
+False. Rows are sorted by name. The group ``metadata``, if any, has a dataset (network,) for each
+of the user's columns. The group ``runs`` has, for each row with a result, a group named by the
+row's number with the contents of its run file.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import h5py
 import numpy as np
 
-from ..arrays import Array
+from ..spectra.file import copy_run
 from ..spectra.spectrum import Spectrum
+from ..storage.datasets import read_dataset, write_dataset
 from ..storage.sealed import write_sealed
 from ..storage.trees import legible
-from .columns import COLUMNS, SPECTRA, Column, Row
-from .metadata import read_metadata, write_metadata
+from .columns import COLUMNS, SPECTRA, Row, column_of
 
-__all__ = ["is_merged", "read_member", "read_rows", "write_merged"]
+__all__ = ["is_merged", "read_network", "read_rows", "write_merged"]
 
 FORMAT = "lyapy spectra"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def write_merged(
@@ -47,28 +46,25 @@ def write_merged(
     rows : sequence of Row
         With names that differ.
     runs : mapping
-        Name of a member to its run file, which is copied; members may be left out.
+        Names of networks to the run files to copy.
     path : str or path
     overwrite : bool
-        Whether a file that exists is replaced.
+        Replace a file that exists.
 
     Raises
     ------
-    FileExistsError
-        If the file exists and ``overwrite`` is False.
     OSError
-        If it cannot be written, or a run file not be read.
+        If it exists and ``overwrite`` is False, cannot be written, or a run file not be read.
     """
     ordered = sorted(rows, key=lambda row: row.name)
 
     def fill(file: h5py.File, check: Callable[[], None]) -> None:
         file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION)
-        _write_index(file, ordered)
-        write_metadata(file, [row.metadata for row in ordered])
+        _write_rows(file, ordered)
         copies = file.create_group("runs")
         for number, row in enumerate(ordered):
             if row.name in runs:
-                _copy(runs[row.name], copies, str(number))
+                copy_run(runs[row.name], copies, str(number))
                 check()
 
     write_sealed(path, fill, overwrite=overwrite)
@@ -77,63 +73,48 @@ def write_merged(
 def read_rows(path: str | PathLike[str]) -> list[Row]:
     """Read the rows that `write_merged` wrote.
 
-    Raises
-    ------
-    ValueError
-        If the file is not one, or was written by a newer lyapy.
-    OSError
-        If the file cannot be opened.
+    Raises ValueError if the file is no merged file, is damaged, or has another format version.
     """
     with open(path, "rb") as raw:
-        if not _tells_so(raw):
+        if not _has_format(raw):
             raise ValueError(f"{path}: is no merged file; give one that lyapy merge wrote")
         try:
             with h5py.File(raw, "r") as file:
                 return _rows_in(file, path)
         except (OSError, RuntimeError, KeyError) as error:
-            raise ValueError(f"{path}: is damaged ({error}); merge the run files anew") from error
+            raise ValueError(f"{path}: is damaged ({error}); merge the run files again") from error
 
 
-def read_member(path: str | PathLike[str], name: str) -> Spectrum:
-    """Read the spectrum of one member.
+def read_network(path: str | PathLike[str], name: str) -> Spectrum:
+    """Read the spectrum of one network.
 
-    Raises
-    ------
-    ValueError
-        If the file is not one that `write_merged` wrote, or has no result of this name, or
-        only its row.
-    OSError
-        If the file cannot be opened.
+    Raises ValueError if the file is no merged file, or has no result of this name, or only its row.
     """
     for number, row in enumerate(read_rows(path)):
-        if row.name == name and row.has_result:
-            return _read_run(path, name, f"runs/{number}")
-        if row.name == name:
+        if row.name == name and not row.has_result:
             raise ValueError(f"{path}: {name} is {row.columns['status']}: {row.columns['advice']}")
-    raise ValueError(f"{path}: has no member {name!r}; lyapy show {path} lists them")
-
-
-def _read_run(path: str | PathLike[str], name: str, group: str) -> Spectrum:
-    with open(path, "rb") as raw, h5py.File(raw, "r") as file:
-        is_there = group in file
-    if not is_there:
-        raise ValueError(
-            f"{path}: has only the row of {name}, without its run; give the file that it was saved "
-            "from, or its run file"
-        )
-    return Spectrum.load(path, group=group)
+        if row.name == name:
+            with open(path, "rb") as raw, h5py.File(raw, "r") as file:
+                is_there = f"runs/{number}" in file
+            if is_there:
+                return Spectrum.load(path, group=f"runs/{number}")
+            raise ValueError(
+                f"{path}: has only the row of {name}, without its run; give the file that it was "
+                "saved from, or its run file"
+            )
+    raise ValueError(f"{path}: has no network {name!r}; lyapy show {path} lists them")
 
 
 def is_merged(path: str | PathLike[str]) -> bool:
-    """Return whether a file is there and tells that it is a merged one."""
+    """Return whether there is a file with the format of a merged one."""
     try:
         with open(path, "rb") as raw:
-            return _tells_so(raw)
+            return _has_format(raw)
     except OSError:
         return False
 
 
-def _tells_so(raw: BinaryIO) -> bool:
+def _has_format(raw: BinaryIO) -> bool:
     try:
         with h5py.File(raw, "r") as file:
             return bool(file.attrs.get("format") == FORMAT)
@@ -143,65 +124,41 @@ def _tells_so(raw: BinaryIO) -> bool:
 
 def _rows_in(file: h5py.File, path: str | PathLike[str]) -> list[Row]:
     version = int(file.attrs["format_version"])
-    if version > FORMAT_VERSION:
+    if version != FORMAT_VERSION:
+        remedy = "install a newer lyapy" if version > FORMAT_VERSION else "merge the runs again"
         raise ValueError(
-            f"{path}: has format version {version}, this lyapy reads up to {FORMAT_VERSION}; "
-            "install a newer lyapy"
+            f"{path}: has format version {version}, this lyapy reads {FORMAT_VERSION}; {remedy}"
         )
-    columns = {name: _read(file["index"][name]) for name in COLUMNS}
-    spectra = {name: file[name][()] for name in SPECTRA}
-    metadata = read_metadata(file, len(columns["k"]))
+    columns = {name: read_dataset(file[name]).tolist() for name in COLUMNS}
+    spectra = {name: read_dataset(file[name]) for name in SPECTRA}
+    own = file.get("metadata", {})
+    metadata = {name: read_dataset(own[name]).tolist() for name in own}
     return [
         Row(
             {name: values[number] for name, values in columns.items()},
             {name: values[number, :k] for name, values in spectra.items()},
-            metadata[number],
+            {name: values[number] for name, values in metadata.items()},
         )
         for number, k in enumerate(columns["k"])
     ]
 
 
-def _write_index(file: h5py.File, rows: list[Row]) -> None:
-    times = sorted({str(row.columns["time"]) for row in rows if row.has_result})
-    index = file.create_group("index")
-    for name, column in COLUMNS.items():
-        values = _column([row.columns[name] for row in rows], column)
-        _write(index, name, values, column, times, "members")
-    for name, column in SPECTRA.items():
-        _write(file, name, _padded(rows, name), column, times, "members, k")
-
-
-def _column(values: list[Any], column: Column) -> Array:
-    if isinstance(column.missing, str):
-        return np.array([legible(text) for text in values], dtype=h5py.string_dtype())
-    return np.array(values, dtype=type(column.missing))
-
-
-def _padded(rows: list[Row], name: str) -> Array:
-    longest = max((len(row.spectra[name]) for row in rows), default=0)
-    table = np.full((len(rows), longest), SPECTRA[name].missing)
-    for line, row in zip(table, rows, strict=True):
-        line[: len(row.spectra[name])] = row.spectra[name]
-    return table
-
-
-def _write(
-    group: h5py.Group, name: str, values: Array, column: Column, times: list[str], axes: str
-) -> None:
-    # text of any length cannot have a checksum
-    options = {} if isinstance(column.missing, str) or not values.size else {"fletcher32": True}
-    dataset = group.create_dataset(name, data=values, **options)
-    dataset.attrs["units"] = column.units.format(time=" or ".join(times) or "step")
-    dataset.attrs["axes"] = axes
-    dataset.attrs["description"] = column.description
-
-
-def _read(dataset: h5py.Dataset) -> list[Any]:
-    found = dataset.asstr() if h5py.check_string_dtype(dataset.dtype) else dataset
-    values: list[Any] = found[()].tolist()
-    return values
-
-
-def _copy(run: str | PathLike[str], group: h5py.Group, name: str) -> None:
-    with open(run, "rb") as raw, h5py.File(raw, "r") as source:
-        source.copy(source["/"], group, name=name)
+def _write_rows(file: h5py.File, rows: Sequence[Row]) -> None:
+    time = " or ".join(sorted({row.columns["time"] for row in rows if row.has_result})) or "step"
+    longest = max((row.columns["k"] for row in rows), default=0)
+    for name, quantity in (COLUMNS | SPECTRA).items():
+        if name in COLUMNS:
+            values = np.array([row.columns[name] for row in rows], dtype=type(quantity.missing))
+            if isinstance(quantity.missing, str):
+                values = np.array([legible(row.columns[name]) for row in rows], dtype=object)
+        else:
+            values = np.full((len(rows), longest), quantity.missing)
+            for line, row in zip(values, rows, strict=True):
+                line[: len(row.spectra[name])] = row.spectra[name]
+        axes, units = ("network", *quantity.axes), quantity.units.format(time=time)
+        write_dataset(file, name, values, axes, units, quantity.text)
+    names = sorted(set().union(*(row.metadata for row in rows)))
+    group = file.create_group("metadata") if names else file
+    for name in names:
+        values = column_of([row.metadata.get(name, math.nan) for row in rows])
+        write_dataset(group, name, values, ("network",), "", "Given by the user", scales=file)

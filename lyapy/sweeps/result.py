@@ -9,20 +9,18 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from .columns import COLUMNS, Row
+from .columns import COLUMNS, Row, column_of
 from .merged_file import read_rows, write_merged
-from .resampling import common_positions, resample
 
-__all__ = ["Sweep"]
+__all__ = ["Sweep", "common_positions", "resample"]
 
 
 class Sweep:
-    """Spectra of many networks, one row for each.
+    """Spectra of many networks, one row for each, sorted by name.
 
-    Parameters
+    Attributes
     ----------
-    rows : sequence of Row
-        Sorted by name.
+    rows : list of Row
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
@@ -32,29 +30,15 @@ class Sweep:
     def load(cls, path: str | PathLike[str]) -> Sweep:
         """Read a merged file, of `sweep` or of ``lyapy merge``.
 
-        Raises
-        ------
-        ValueError
-            If the file is not one.
-        OSError
-            If it cannot be opened.
+        Raises ValueError if the file is no merged file.
         """
         return cls(read_rows(path))
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the rows alone, without the runs they came from: a small file to pass on.
+        """Write the rows to a merged file without their runs: a small file to pass on.
 
-        Parameters
-        ----------
-        path : str or path
-            A merged file (HDF5), for `load` and ``lyapy show`` and ``lyapy plot``.
-        overwrite : bool
-            Replace a file that exists.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written, or exists and ``overwrite`` is False.
+        `load`, ``lyapy show`` and ``lyapy plot`` read it. Raises OSError if it cannot be written,
+        or exists and ``overwrite`` is False.
         """
         write_merged(self.rows, {}, path, overwrite=overwrite)
 
@@ -65,6 +49,12 @@ class Sweep:
         return f"Sweep({sum(row.has_result for row in self.rows)} spectra of {len(self)} networks)"
 
     @property
+    def units(self) -> str:
+        """Units of the exponents."""
+        times = sorted({str(row.columns["time"]) for row in self.rows if row.has_result})
+        return f"nats per {' or '.join(times)}"
+
+    @property
     def metadata_names(self) -> list[str]:
         """Names of the user's columns."""
         return sorted(set().union(*(row.metadata for row in self.rows)))
@@ -72,10 +62,7 @@ class Sweep:
     def where(self, **metadata: Any) -> Sweep:
         """Return the rows whose metadata have these values.
 
-        Raises
-        ------
-        ValueError
-            If there is no such column.
+        Raises ValueError if there is no such column.
         """
         for name in metadata:
             if name not in self.metadata_names:
@@ -87,43 +74,33 @@ class Sweep:
     def columns(self, *, spectra: bool = False) -> dict[str, Array]:
         """Return the table as named arrays (N,), for ``pandas.DataFrame(sweep.columns())``.
 
-        Parameters
-        ----------
-        spectra : bool
-            With ``exponent_1`` … ``exponent_k``, NaN where a network has fewer.
-
-        Returns
-        -------
-        dict
-            Name, metadata and then the index; see docs/file_formats.md.
+        The name, metadata, and the other columns in docs/file_formats.md; with ``spectra`` also
+        ``exponent_1`` … ``exponent_k``, NaN where a network has fewer.
         """
-        table: dict[str, Array] = {"name": np.array([row.name for row in self.rows])}
-        for name in self.metadata_names:
-            table[name] = self.column(name)
-        for name in COLUMNS:
-            table[name] = self.column(name)
+        names = ["name", *self.metadata_names, *COLUMNS]
+        table: dict[str, Array] = {name: self.column(name) for name in names}
         if spectra:
-            for i, values in enumerate(self.exponents.T, 1):
-                table[f"exponent_{i}"] = values
+            table |= {f"exponent_{i}": values for i, values in enumerate(self.exponents.T, 1)}
         return table
 
     def column(self, name: str) -> Array:
-        """Return one column (N,), of the index or of the metadata.
+        """Return one column (N,), of the results or of the metadata.
 
-        Raises
-        ------
-        ValueError
-            If there is none of this name.
+        Raises ValueError if there is none of this name.
         """
         if name in COLUMNS:
             return np.array([row.columns[name] for row in self.rows])
         if name not in self.metadata_names:
             known = ", ".join([*self.metadata_names, *COLUMNS])
             raise ValueError(f"{name!r} is no column; there are {known}")
-        values = [row.metadata.get(name, np.nan) for row in self.rows]
-        if any(isinstance(value, str) for value in values):
-            return np.array(["" if value != value else str(value) for value in values])
-        return np.array(values)
+        return column_of([row.metadata.get(name, np.nan) for row in self.rows])
+
+    def numbers(self, name: str) -> Array:
+        """Return a column (N,) of numbers; raise ValueError if there is none, or it is text."""
+        column = self.column(name)
+        if column.dtype.kind not in "fiu":
+            raise ValueError(f"{name}: is a column of text; give one of numbers")
+        return column.astype(np.float64)
 
     @property
     def exponents(self) -> Array:
@@ -137,8 +114,8 @@ class Sweep:
     def resampled(self, length: int) -> Array:
         """Return spectra of networks of any size at the same positions (N, length).
 
-        See `lyapy.sweeps.resampling.resample`; NaN for rows without a result. Where only
-        leading exponents are known, positions end where the shortest part of a spectrum does.
+        See `resample`; NaN for rows without a result. Where only leading exponents are known,
+        positions end with the shortest spectrum.
         """
         finished = [row for row in self.rows if row.has_result]
         table = np.full((len(self), length), np.nan)
@@ -153,17 +130,47 @@ class Sweep:
         return table
 
     def features(self) -> dict[str, Array]:
-        """Return numbers (N,) that sum up each spectrum, NaN for rows without a result.
+        """Return numbers (N,) that summarize each spectrum, NaN for rows without a result.
 
-        Returns
-        -------
-        dict
-            ``largest``, ``mean``, ``positive`` (the number of positive exponents),
-            ``kaplan_yorke_dimension`` and ``entropy_rate``.
+        They are ``largest``, ``mean``, ``kaplan_yorke_dimension``, ``entropy_rate`` and
+        ``positive``, the number of positive exponents.
         """
         names = ("largest", "mean", "kaplan_yorke_dimension", "entropy_rate")
-        found = {name: self.column(name).astype(np.float64) for name in names}
+        found = {name: self.numbers(name) for name in names}
         exponents = self.exponents
         positive = np.count_nonzero(exponents > 0.0, axis=1).astype(np.float64)
         positive[np.isnan(exponents).all(axis=1)] = np.nan
         return found | {"positive": positive}
+
+
+def common_positions(counts: Sequence[int], state_sizes: Sequence[int], length: int) -> Array:
+    """Return positions (length,) that all spectra reach.
+
+    They are the midpoints of equal intervals from 0, the largest exponent, to the smallest share
+    k/D of the ``counts`` k of the ``state_sizes`` D; 1 for whole spectra.
+    """
+    shares = [k / D for k, D in zip(counts, state_sizes, strict=True)]
+    return min(shares) * (np.arange(length) + 0.5) / length
+
+
+def resample(exponents: Array, state_size: int, positions: Array) -> Array:
+    """Return a spectrum at positions (n,) between 0 and 1, linear between its exponents.
+
+    The i-th of D exponents has the position (i − 1/2)/D; before the first and after the last the
+    spectrum is constant. Where exponents are dead, it is −∞.
+
+    Parameters
+    ----------
+    exponents : array (k,), descending
+    state_size : int
+        D.
+    positions : array (n,)
+    """
+    alive = int(np.count_nonzero(np.isfinite(exponents)))
+    if not alive:
+        return np.full(len(positions), -np.inf)
+    places = (np.arange(alive) + 0.5) / state_size
+    found: Array = np.interp(positions, places, exponents[:alive])
+    if alive < len(exponents):
+        found[positions > alive / state_size] = -np.inf
+    return found

@@ -34,7 +34,7 @@ BAD_INPUTS = {
     "wrong shapes": (["info", "shape.npz"], r"shape.npz: gru.weight_ih_l0 has shape \(7, 3\)"),
     "no nonlinearity": (["info", "vanilla.npz"], "vanilla.npz: .*nonlinearity="),
     "a wrong hint": (["info", "gru.npz", "--cell", "gnu"], "cell is 'gnu'; it must be one of"),
-    "no inputs": (["spectrum", "gru.npz"], "--inputs: is missing, but gru.npz reads 3 inputs"),
+    "no inputs": (["spectrum", "gru.npz"], "inputs are missing, but gru.npz reads 3 at"),
     "no steps": (["spectrum", "vanilla.npz", "--nonlinearity", "relu"], "steps is missing"),
     "missing inputs": (["--inputs", "none.npy"], "none.npy: does not exist; check the path"),
     "inputs of wrong width": (["--inputs", "wide.npy"], "wide.npy: has width 4"),
@@ -68,7 +68,7 @@ BAD_INPUTS = {
 
 
 @pytest.mark.parametrize("name", BAD_INPUTS)
-def test_bad_input_is_told_in_one_line(folder, capsys, name):
+def test_bad_input_is_reported_in_one_line(folder, capsys, name):
     (folder / "empty.pt").touch()
     (folder / "result.h5").write_bytes(b"lyapy-sealed 1 ")
     (folder / "page.pt").write_text("<!DOCTYPE html><html>sign in</html>")
@@ -109,14 +109,14 @@ def test_bad_input_is_told_in_one_line(folder, capsys, name):
 )
 def test_an_output_is_refused_before_the_work(folder, capsys, monkeypatch, output, expected):
     (folder / "run.h5").write_bytes(b"precious")
-    monkeypatch.setattr("lyapy.cli.spectrum.load_network", lambda arguments: pytest.fail("worked"))
+    monkeypatch.setattr("lyapy.weights.load.load", lambda *a, **b: pytest.fail("worked"))
     words = ["spectrum", "gru.npz", "--inputs", "drive.npy", "-o", output]
     assert main(words) == 2
     assert re.match(expected, capsys.readouterr().err.removeprefix("lyapy: error: "))
     assert (folder / "run.h5").read_bytes() == b"precious"
 
 
-def test_a_divergence_is_told_and_writes_nothing(folder, capsys):
+def test_a_divergence_is_reported_and_writes_nothing(folder, capsys):
     np.savez("vanilla.npz", **VANILLA | {"weight_hh_l0": 1e3 * np.eye(4)})
     words = ["vanilla.npz", "--nonlinearity", "identity", "--steps", "500"]
     assert main(["spectrum", *words, *RUN]) == 2
@@ -124,7 +124,7 @@ def test_a_divergence_is_told_and_writes_nothing(folder, capsys):
     assert not (folder / "run.h5").exists()
 
 
-def test_a_missing_backend_is_told(capsys, monkeypatch):
+def test_a_missing_backend_is_reported(capsys, monkeypatch):
     monkeypatch.setattr("lyapy.tangent.gpu.device.find_spec", lambda name: None)
     words = ["gru.npz", "--inputs", "drive.npy", "-o", "run.h5", "--backend", "cupy"]
     assert main(["spectrum", *words]) == 2

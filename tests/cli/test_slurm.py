@@ -52,7 +52,7 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """Return a folder with weights, inputs, and what uninterrupted runs give."""
+    """Return a folder with weights, inputs, and results of uninterrupted runs."""
     folder = tmp_path_factory.mktemp("work")
     rng = np.random.default_rng(1)
     np.save(folder / "drive.npy", rng.normal(size=(STEPS, M)))
@@ -85,7 +85,7 @@ def jobs(cluster, work):
         return cluster.submit(*words, folder=work)
 
     script = SCRIPTS / "spectrum.sh"
-    # Slurm looks every 30 s, and tells half a minute too early rather than late: after 20 to 50 s
+    # Slurm looks every 30 s, and signals rather too early than too late: after 20 to 50 s
     limits = ["--array=1-2", "--time=1", "--signal=B:USR1@10", "--cpus-per-task=1"]
     found = {"limited": submit(*limits, script, *LONG, *WORDS, "-o", "limited", "--shard", "auto")}
     one = [LONG[0], *WORDS]
@@ -112,13 +112,13 @@ def jobs(cluster, work):
 
 def wait_for_checkpoint(run):
     deadline = time.monotonic() + 60.0
-    while not list(run.with_name(f"{run.name}.parts").glob("state-*")):
+    while not list(run.with_name(f"{run.name}.checkpoints").glob("state-*")):
         assert time.monotonic() < deadline, f"{run} has no checkpoint after a minute"
         time.sleep(0.2)
 
 
 def contents(path):
-    """Return what was computed, byte for byte: all but settings, which hold the date."""
+    """Return the bytes of all results: everything but settings, which hold the date."""
     found = {}
 
     def visit(name, item):
@@ -136,10 +136,10 @@ def check_requeued(cluster, work, job, run, expected):
     log = (work / f"spectrum-{facts['JobId']}.log").read_text()
     # a signal in the last moments starts it once more, to find itself finished
     assert int(facts["Restarts"]) >= 1, log
-    told = re.search(r"checkpoint (\d+) is kept(?:.|\n)*?continues from checkpoint (\d+)", log)
-    assert told and told[1] == told[2], log
+    numbers = re.search(r"checkpoint (\d+) is kept(?:.|\n)*?continues from checkpoint (\d+)", log)
+    assert numbers and numbers[1] == numbers[2], log
     assert contents(work / run) == contents(work / expected)
-    assert not (work / f"{run}.parts").exists()
+    assert not (work / f"{run}.checkpoints").exists()
 
 
 def test_a_preempted_job_gives_what_an_uninterrupted_run_gives(cluster, work, jobs):
@@ -193,7 +193,7 @@ def test_a_sweep_as_a_job_array_is_complete_when_its_last_task_ends(cluster, wor
 def test_the_merge_waits_for_the_array_and_names_what_is_missing(cluster, work, jobs):
     cluster.wait_for(jobs["merge"], "FAILED", seconds=WAIT)
     log = (work / f"merge-{jobs['merge']}.log").read_text()
-    assert "4 of 5 members merged, written to all.h5" in log
+    assert "4 of 5 networks merged, written to all.h5" in log
     assert "epoch3 (weights/epoch3.npz): failed: weights/epoch3.npz:" in log
     with h5py.File(work / "all.h5") as file:
         assert file["k"][()].tolist() == [5, 5, 5, 0, 5]
@@ -201,4 +201,4 @@ def test_the_merge_waits_for_the_array_and_names_what_is_missing(cluster, work, 
 
 def test_a_dependency_waits_for_jobs_that_were_requeued(cluster, work, jobs):
     cluster.wait_for(jobs["all"], "COMPLETED", seconds=WAIT)
-    assert "3 of 3 members merged" in (work / f"merge-{jobs['all']}.log").read_text()
+    assert "3 of 3 networks merged" in (work / f"merge-{jobs['all']}.log").read_text()

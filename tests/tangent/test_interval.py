@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import lyapy
-from lyapy.arrays import UNIT_ROUNDOFF
 from lyapy.tangent.interval import (
     block_spread_limit,
     disturbed_spread,
@@ -17,8 +16,7 @@ from lyapy.tangent.interval import (
     next_rate,
     shortened,
 )
-from lyapy.tangent.split import best_split
-from lyapy.tangent.state import Carry
+from lyapy.tangent.two_ended import best_split
 
 
 def test_the_limit_is_the_spread_of_the_tolerance():
@@ -142,20 +140,3 @@ def test_a_mild_network_takes_neither_graded_nor_short_steps(backend):
     spectrum = lyapy.lyapunov_spectrum(network, inputs, backend=backend)
     assert spectrum.intervals.max() < 640 / 3
     assert spectrum.rejections.max() < 40
-
-
-def test_what_an_interval_leaves_behind():
-    carry = Carry(np.eye(4))
-    log_r, scale = np.array([0.0, -10.0, -25.0, -3.0]), np.array([0.0, 0.0, 0.0, -np.inf])
-    growth = carry.count(log_r, scale, 5.0, 2, make_control("auto", 1e-8, 64))
-    noise = UNIT_ROUNDOFF * np.exp([0.0, 10.0, 25.0, -np.inf])
-    np.testing.assert_allclose(carry.error, noise, rtol=1e-12)
-    # what rounding hides is its upper bound
-    hidden = math.log(math.exp(-25.0) + 4 * UNIT_ROUNDOFF)
-    np.testing.assert_allclose(growth, [0.0, -10.0, hidden, -3.0], rtol=1e-12)
-    assert (carry.largest_spread, carry.intervals, carry.rate) == (25.0, 1, 20.0)
-    end = Carry(np.eye(4)[:2])
-    end.error[:], end.rejections, end.largest_spread = 1.0, 3, 7.0
-    carry.add(end, slice(2, None))
-    np.testing.assert_allclose(carry.error, noise + np.array([0.0, 0.0, 1.0, 1.0]), rtol=1e-12)
-    assert (carry.rejections, carry.largest_spread) == (3, 25.0)

@@ -14,14 +14,15 @@ import numpy as np
 
 from ...arrays import Array
 from ...networks.apply import orthonormalize
-from ...tangent.checks import SAMPLED, describe_overflow
 from ...tangent.gpu.decoupled import BatchDecoupled
 from ...tangent.gpu.device import Device
 from ...tangent.gpu.precision import Precision
 from ...tangent.gpu.tangent import BatchTangent
 from ...tangent.gpu.tile import Tile
+from ...tangent.norm_bounds import SAMPLED
+from ...tangent.overflow import describe_overflow
 from ...tangent.state import Carry
-from ..block import Follower
+from ..block import Follower, living
 
 __all__ = ["BatchPart", "PartChunk"]
 
@@ -63,14 +64,14 @@ class BatchPart:
         self.followers = followers
         self.device = device
         self.bounds = followers[0].bounds
-        self.part = followers[0].part
+        self.part = followers[0].block
         self.schedule = followers[0].schedule
         self.roundoff = precision.roundoff
         frames = np.stack([_in_one(follower.carry) for follower in followers])
         control = self.schedule.control
         kind = BatchDecoupled if self.part.decoupled else BatchTangent
         self.tangent = kind(self.part.program, frames, device, precision, control)
-        self.tangent.rate = max(follower.carry.rate for follower in followers)
+        self.tangent.rate = max(follower.carry.state.rate for follower in followers)
         self.repeated = 0
 
     def advance(self, coefficients: Array, start: int) -> PartChunk:
@@ -84,7 +85,7 @@ class BatchPart:
         to_host, ends = self.device.to_host, self.schedule.tile_ends(len(coefficients))
         starts, before = np.concatenate([[0], ends[:-1]]), self.tangent.frames
         dead = to_host(self.part.dead_directions(coefficients))
-        alive = [f.living(dead[:, b], ends) for b, f in enumerate(self.followers)]
+        alive = [self._living(f, dead[:, b], starts) for b, f in enumerate(self.followers)]
         logs = self.part.log_abs_det(coefficients) if self.followers[0].full else None
         logs = None if logs is None else to_host(logs).astype(np.float64)
         expected = None if logs is None else np.add.reduceat(logs, starts, axis=0)
@@ -109,6 +110,13 @@ class BatchPart:
             raise FloatingPointError(describe_overflow(program, values, frame, start, control), b)
         return PartChunk(growth, excess, logs)
 
+    def _living(self, follower: Follower, dead: Array, starts: Array) -> Array:
+        if self.part.decoupled:
+            return np.full(len(starts), follower.alive)
+        rows = living(dead, starts, follower.alive, self.part.program.state_size)
+        follower.alive = int(rows[-1])
+        return rows
+
     def _excess(self, coefficients: Array, growth: Array) -> Array:
         """Return by how much the growth (B, k) over a tile passes its bounds (B,)."""
         largest = self.device.to_host(np.max(np.abs(coefficients), axis=0)).astype(np.float64)
@@ -125,7 +133,7 @@ class BatchPart:
             return growth
         before, control = self.tangent.frames, self.schedule.control
         # after graded steps a frame can be tilted so far that another one has to follow
-        tilted = np.array([follower.carry.tilted(control) for follower in self.followers])
+        tilted = np.array([follower.carry.state.tilted(control) for follower in self.followers])
         found = self.tangent.advance(coefficients, rows, (alive < rows) | tilted)
         failed = found.failed | self._disagrees(found, expected, len(coefficients))
         growth[:, :rows] = found.growth
@@ -142,7 +150,7 @@ class BatchPart:
         for b in np.flatnonzero(lost.any(axis=1)).tolist():
             follower = self.followers[b]
             follower.turn(self.device.to_host(before[b]).astype(np.float64))
-            frame = follower.carry.frame
+            frame = follower.carry.state.frame
             growth[b] = self._repeat(b, coefficients[:, b], frame, alive[b : b + 1])
 
     def _disagrees(self, found: Tile, expected: Array | None, steps: int) -> Array:
@@ -157,28 +165,26 @@ class BatchPart:
 
     def _take(self, b: int, found: Tile) -> None:
         carry, rows = self.followers[b].carry, found.growth.shape[1]
-        carry.error[:rows] += found.error[b]
-        carry.noise[:rows] = found.noise[b]
-        carry.since[:rows] += found.growth[b]
-        carry.intervals += found.intervals
-        carry.rejections += found.rejections
-        carry.largest_spread = max(carry.largest_spread, float(found.spread[b]))
-        carry.rate = self.tangent.rate
+        carry.statistics.error[:rows] += found.error[b]
+        carry.state.noise[:rows] = found.noise[b]
+        carry.state.since[:rows] += found.growth[b]
+        carry.statistics.count(found.intervals, found.rejections, float(found.spread[b]))
+        carry.state.rate = self.tangent.rate
 
     def _repeat(self, b: int, coefficients: Array, frame: Array, alive: Array) -> Array:
         """Repeat a tile of one trajectory on the host, and return its growth (k,)."""
         self.repeated += 1
         follower, to_host = self.followers[b], self.device.to_host
         carry, ends = follower.carry, np.array([len(coefficients)])
-        carry.frame = frame.copy()
+        carry.state.frame = frame.copy()
         values = to_host(coefficients).astype(np.float64)
         control = self.schedule.control
         # what overflows is found by the caller
         with np.errstate(over="ignore", invalid="ignore"):
             (growth,) = follower.tangent.advance(values, ends, alive, carry, control)
-        carry.rate = self.tangent.rate
+        carry.state.rate = self.tangent.rate
         frames = self.tangent.frames.copy()
-        frames[b] = self.device.to_device(carry.frame.astype(frames.dtype))
+        frames[b] = self.device.to_device(carry.state.frame.astype(frames.dtype))
         self.tangent.frames = frames
         result: Array = growth
         return result
@@ -187,11 +193,12 @@ class BatchPart:
         """Bring the frames to the host, for the bookkeeping there."""
         frames = self.device.to_host(self.tangent.frames).astype(np.float64)
         for follower, frame in zip(self.followers, frames, strict=True):
-            follower.carry.frame = frame
+            follower.carry.state.frame = frame
 
 
 def _in_one(carry: Carry) -> Array:
     """Return the frame, orthonormalized anew where an engine followed it from both ends."""
-    if carry.split < len(carry.frame):
-        carry.frame, carry.split = orthonormalize(carry.frame)[0], len(carry.frame)
-    return carry.frame
+    state = carry.state
+    if state.split < len(state.frame):
+        state.frame, state.split = orthonormalize(state.frame)[0], len(state.frame)
+    return state.frame

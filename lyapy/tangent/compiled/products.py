@@ -1,7 +1,7 @@
 """Matrix products put together of tiles, and the packing of their right-hand sides.
 
-A packed matrix lies in panels of `PANEL` columns, one behind the other and the last one filled
-up with zeros: each panel is read from its beginning to its end.
+A packed matrix lies in panels of `PANEL` columns, concatenated, and the last one filled up with
+zeros: each panel is read from its beginning to its end.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def multiply(
     rest = columns - whole
     if rest == 0:
         return
-    # the last columns are computed on the side: beside them may lie another block
+    # the last columns are computed in the scratch: next to them another block may lie
     near = scratch + 8 * ROWS * PANEL
     factors = near + 8 * ROWS * PANEL
     if scale != 0:

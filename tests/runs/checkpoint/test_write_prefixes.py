@@ -8,7 +8,7 @@ import pytest
 import lyapy
 from lyapy.runs import schedule
 from lyapy.runs.checkpoint import checkpointer
-from lyapy.runs.checkpoint.parts import newest_state, parts_folder
+from lyapy.runs.checkpoint.folder import checkpoint_folder, newest_state
 from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk, datasets
 from tests.support.watched_files import watched
 
@@ -30,7 +30,7 @@ def compute(path, every=300.0):
 
 
 class Disk:
-    """What a disk holds after some changes, and after a loss of power on top of them.
+    """The files on a disk after some changes, and after a loss of power.
 
     A file is [content, content when it was last synced]; a folder is None.
     """
@@ -41,11 +41,11 @@ class Disk:
         self.descriptors = {}
 
     def apply(self, name, result, *arguments):
-        """Take one change, as `watched` tells it."""
+        """Take one change, as `watched` reports it."""
         getattr(self, f"_{name}")(result, *arguments)
 
     def contents(self, loss):
-        """Return what is left: all, what was written to disk, or that under names on disk."""
+        """Return the files left: all, their synced content, or that under synced names."""
         names = self.synced if loss == "names" else self.names
         return {
             name: file and file[loss != "nothing"]
@@ -105,14 +105,14 @@ class Disk:
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
     """Return the changes of a run, with the checkpoints that were acknowledged among them."""
-    log, write = [], checkpointer.write_parts
+    log, write = [], checkpointer.write_checkpoint
 
-    def write_parts(folder, saved, segment):
+    def write_checkpoint(folder, saved, segment):
         found = write(folder, saved, segment)
         log.append(("acknowledged", found.number))
         return found
 
-    monkeypatch.setattr(checkpointer, "write_parts", write_parts)
+    monkeypatch.setattr(checkpointer, "write_checkpoint", write_checkpoint)
     checkpoint_every_chunk(monkeypatch)
     root = tmp_path / "first"
     root.mkdir()
@@ -128,7 +128,7 @@ def recorded(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("loss", ["nothing", "data", "names"])
 def test_every_prefix_of_the_writes_is_continued(loss, recorded, tmp_path):
-    """After a kill nothing is lost; after a power cut what was not synced, or its name."""
+    """After a kill nothing is lost; after a power cut unsynced content, or unsynced names."""
     first, log = recorded
     wanted, disk = datasets(first / "run.h5"), Disk(first)
     tried, acknowledged, before = 0, 0, None
@@ -150,7 +150,7 @@ def test_every_prefix_of_the_writes_is_continued(loss, recorded, tmp_path):
         if acknowledged == "all":
             assert datasets(path) == wanted
         elif acknowledged and not path.exists():
-            assert newest_state(parts_folder(path)).number >= acknowledged
+            assert newest_state(checkpoint_folder(path)).number >= acknowledged
         compute(path)
         assert datasets(path) == wanted
         assert os.listdir(root) == ["run.h5"]

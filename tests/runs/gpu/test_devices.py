@@ -10,7 +10,6 @@ import pytest
 import lyapy
 from lyapy import lyapunov_spectrum
 from lyapy.errors import Interrupted
-from lyapy.runs import block as follower
 from lyapy.runs import schedule
 from lyapy.runs.gpu import batch
 from lyapy.runs.gpu import devices as running
@@ -148,7 +147,7 @@ def test_a_run_with_other_choices_is_told(devices, monkeypatch, tmp_path):
     monkeypatch.setattr(batch.Batch, "advance", interrupted)
     with pytest.raises(Interrupted):
         lyapunov_spectrum(NETWORK, DRIVE, **options)
-    monkeypatch.setattr(follower, "CHOICES", CHOICES._replace(longest_panel=7))
+    monkeypatch.setattr(engines, "CHOICES", CHOICES._replace(longest_panel=7))
     with pytest.raises(ValueError, match="gpu_choices is 'shared_vectors "):
         lyapunov_spectrum(NETWORK, DRIVE, require_identical=True, **options)
     with pytest.warns(RuntimeWarning, match="gpu_choices is 'shared_vectors "):

@@ -5,7 +5,7 @@ the processor's speed at the sizes of recurrent networks: a BLAS packs its opera
 call, while here a weight is packed once for millions of steps.
 
 Every number of a result is one chain of operations whose order depends on the inner
-dimension alone. So a row does not depend on the rows that are computed beside it.
+dimension alone. So a row does not depend on the rows that are computed with it.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ VECTORS = 2
 # rows and columns of a product's tile: as many sums as the registers hold
 ROWS = 8 if _WIDE or not _X86 else 6
 PANEL = VECTORS * LANES
-# columns of a tile of inner products, beside four rows
+# columns of a tile of inner products, for four rows
 DOT_COLUMNS = 4 if _WIDE or not _X86 else 2
 
 NUMBER, WORD, _INDEX = ir.DoubleType(), ir.IntType(64), ir.IntType(32)

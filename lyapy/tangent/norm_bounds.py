@@ -1,0 +1,192 @@
+"""Bounds on growth by norms, and the error of a frame, which every run checks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..arrays import Array
+from ..cells.sparse import Sparse
+from ..networks.apply import tangent_step
+from ..networks.program import Assignment, Coefficient, Columns, Program, Term
+
+if TYPE_CHECKING:
+    from ..networks.blocks import DiagonalBlock
+
+__all__ = ["NormBounds", "frame_error", "log_norm_bound"]
+
+# ‖M‖ ≤ ‖(MᵀM)^16‖_F^(1/32), which is too large by n^(1/64) at most
+SQUARINGS = 4
+# for larger matrices the squares would cost more than many a run
+SQUARED = 256
+# one tile in so many is compared with the norms, which then costs next to nothing
+SAMPLED = 32
+# norms below it, whose squares leave float64's range, count as this
+LEAST_NORM = 1e-150
+
+
+class NormBounds:
+    """Bounds on the growth of every deviation vector, by the norms of J and of J⁻ᵀ.
+
+    Over a step 1 / ‖J⁻¹‖ ≤ R_ii ≤ ‖J‖. The lower bound is known where J⁻ᵀ is.
+
+    Parameters
+    ----------
+    block : DiagonalBlock
+    """
+
+    def __init__(self, block: DiagonalBlock) -> None:
+        self.block = block
+
+    def excess(self, coefficients: Array, ends: Array, growth: Array, first: int = 0) -> float:
+        """Return by how much growth passes the bounds at most, in nats per step.
+
+        To save time only some of the tiles are checked, and the bounds of a tile are those of the
+        largest coefficients in it.
+
+        Parameters
+        ----------
+        coefficients : array (T, C)
+        ends : array (tiles,)
+        growth : array (tiles, k)
+        first : int
+            Number of the first tile; those whose number is a multiple of `SAMPLED` are checked.
+
+        Returns
+        -------
+        float
+            Negative where all growth lies inside; −∞ where there is no bound or no growth.
+        """
+        worst = -np.inf
+        starts = np.concatenate([[0], ends[:-1]])
+        for tile in range(-first % SAMPLED, len(ends), SAMPLED):
+            steps = slice(starts[tile], ends[tile])
+            lower, upper = self._bounds(coefficients[steps])
+            rates = growth[tile] / (ends[tile] - starts[tile])
+            alive = np.where(np.isfinite(rates), rates, np.inf)
+            worst = max(worst, rates.max() - upper, lower - alive.min())
+        return float(worst)
+
+    def _bounds(self, coefficients: Array) -> tuple[float, float]:
+        """Return bounds on the growth of a step, lower and upper, that hold for some of them."""
+        largest = np.abs(coefficients).max(axis=0, keepdims=True)
+        upper = log_norm_bound(self.block.program, largest, self._norms)[0]
+        if self.block.inverse is None:
+            return -np.inf, upper
+        inverse = np.abs(self.block.inverse_coefficients(coefficients)).max(axis=0, keepdims=True)
+        return -log_norm_bound(self.block.inverse_program, inverse, self._inverse_norms)[0], upper
+
+    @cached_property
+    def _norms(self) -> dict[int, float]:
+        return _matrix_norms(self.block.program)
+
+    @cached_property
+    def _inverse_norms(self) -> dict[int, float]:
+        return _matrix_norms(self.block.inverse_program)
+
+
+def log_norm_bound(
+    program: Program, coefficients: Array, norms: dict[int, float] | None = None
+) -> Array:
+    """Return the logarithm of an upper bound of ‖J‖ for coefficients (T, C), for each step.
+
+    The norms of the blocks of J are bounded by the triangle inequality over the program's
+    terms, ‖diag(l) M diag(r)‖ ≤ max|l| ‖M‖ max|r|, and ‖J‖ by the Frobenius norm of these
+    norms.
+
+    Parameters
+    ----------
+    norms : dict, optional
+        Norms of the program's constant matrices, by ``id``.
+    """
+    norms = _matrix_norms(program) if norms is None else norms
+    small = _norm_program(program)
+    terms = [term for assignment in program.assignments for term in assignment.terms]
+    with np.errstate(over="ignore", invalid="ignore"):
+        factors = [_term_norm(term, coefficients, norms) for term in terms]
+        values = np.stack(factors, axis=1) if factors else np.zeros((len(coefficients), 0))
+        found = tangent_step(small, values, np.eye(small.state_size))
+        squares = np.sum(np.square(found), axis=(1, 2))
+    # NaN bounds nothing
+    norm = np.where(np.isnan(squares), np.inf, np.sqrt(squares))
+    return np.asarray(np.log(np.maximum(norm, LEAST_NORM)))
+
+
+def _norm_program(program: Program) -> Program:
+    """Return a program of one column for each block, whose coefficients are the terms' norms."""
+    state = {t.source for a in program.assignments for t in a.terms if not t.new}
+    targets = {a.target for a in program.assignments}
+    state |= {target for target in targets if target.start < program.state_size}
+    auxiliary = targets - state
+    places = {old: Columns(i, 1) for i, old in enumerate([*sorted(state), *sorted(auxiliary)])}
+    numbers = itertools.count()
+    assignments = tuple(
+        Assignment(
+            places[target],
+            tuple(
+                Term(places[term.source], term.new, None, Coefficient(next(numbers), 1), None)
+                for term in terms
+            ),
+        )
+        for target, terms in program.assignments
+    )
+    return Program(assignments, len(state), len(places), ())
+
+
+def _term_norm(term: Term, coefficients: Array, norms: dict[int, float]) -> Array:
+    factor = np.ones(len(coefficients))
+    for scale in (term.left, term.right):
+        if scale is not None:
+            factor *= np.abs(coefficients[:, scale.entries]).max(axis=1)
+    if isinstance(term.matrix, Coefficient):
+        given = np.linalg.norm(coefficients[:, term.matrix.entries], axis=1)
+        factor *= np.maximum(given, LEAST_NORM)
+    elif term.matrix is not None:
+        factor *= norms[id(term.matrix)]
+    return factor
+
+
+def _matrix_norms(program: Program) -> dict[int, float]:
+    terms = [term for assignment in program.assignments for term in assignment.terms]
+    matrices = [t.matrix for t in terms if not isinstance(t.matrix, Coefficient | None)]
+    return {id(matrix): _norm_bound(matrix) for matrix in matrices}
+
+
+def _norm_bound(matrix: Array | Sparse) -> float:
+    """Return an upper bound of the largest singular value, for the cost of a few products."""
+    if isinstance(matrix, Sparse):
+        return _sparse_norm_bound(matrix)
+    scale = float(np.linalg.norm(matrix))
+    if not scale:
+        return 0.0
+    if min(matrix.shape) > SQUARED:
+        rows, columns = (np.linalg.norm(matrix, order) for order in (np.inf, 1))
+        return min(scale, math.sqrt(rows * columns))
+    power = matrix / scale
+    power = power @ power.T if len(power) < len(power.T) else power.T @ power
+    log, weight = 0.0, 0.5
+    for _ in range(SQUARINGS):
+        size = np.linalg.norm(power)
+        log += weight * np.log(size)
+        power = (power / size) @ (power / size)
+        weight /= 2.0
+    return float(scale * np.exp(log + weight * np.log(np.linalg.norm(power))))
+
+
+def _sparse_norm_bound(matrix: Sparse) -> float:
+    """Return √(‖M‖₁ ‖M‖_∞)."""
+    rows, columns = map(int, matrix.shape)
+    sizes = np.abs(matrix.values)
+    row_of = np.repeat(np.arange(rows), np.diff(matrix.starts))
+    row_sums = np.bincount(row_of, sizes, rows)
+    column_sums = np.bincount(matrix.columns, sizes, columns)
+    return math.sqrt(row_sums.max(initial=0.0) * column_sums.max(initial=0.0))
+
+
+def frame_error(frame: Array) -> float:
+    """Return the largest entry of |Q Qᵀ − 1| for a frame Q (k, D)."""
+    return float(np.abs(frame @ frame.T - np.eye(len(frame))).max(initial=0.0))
