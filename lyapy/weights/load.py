@@ -116,7 +116,7 @@ def load_closed_loop(source: Any, hints: Hints, readout: str | None = None) -> C
             contents, readouts, recurrent_names(stacks), sizes, readout
         )
         assumed += origins(contents, chosen.names)
-        loop = ClosedLoop(network, chosen.matrix, chosen.bias)
+        loop = ClosedLoop(network, chosen.matrix, chosen.bias, chosen.activation)
     loop.assumptions += tuple(assumed)
     return loop
 

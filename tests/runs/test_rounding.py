@@ -50,7 +50,7 @@ def test_errors_reported_next_to_the_exponents_need_no_warning():
 
 
 def test_a_fixed_interval_in_which_everything_underflows(tmp_path, capsys, monkeypatch):
-    """The remedy is another interval, the exit code warns a batch script, and no number is made up."""
+    """The remedy is another interval, and the exit code warns a batch script."""
     monkeypatch.chdir(tmp_path)
     network = lyapy.random_network("lstm", 8, 3, bias=0.3, seed=1)
     (tmp_path / "net.h5").write_bytes(canonical_bytes(network))

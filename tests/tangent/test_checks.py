@@ -159,7 +159,7 @@ def faulty(monkeypatch, fault):
 def test_growth_above_the_norm_is_found(monkeypatch):
     status = faulty(monkeypatch, lambda growth, carry: growth + 64 * 5.0).status
     assert status.code == "failed check"
-    assert "growth passes the bounds by the norms" in status.advice
+    assert "growth exceeds its bounds by the norms" in status.advice
 
 
 def test_growth_below_the_norm_of_the_inverse_is_found():
