@@ -18,13 +18,8 @@ import h5py
 from .atomic import placed_whole
 
 __all__ = [
-    "SIGNATURE",
-    "USER_BLOCK",
-    "DamagedError",
-    "check_seal",
-    "read_sealed",
-    "write_sealed",
-]
+    "SIGNATURE", "USER_BLOCK", "DamagedError", "check_seal", "read_sealed", "write_sealed"
+]  # fmt: skip
 
 USER_BLOCK = 512
 FIRST_WORD = b"lyapy-sealed "

@@ -58,17 +58,7 @@ class Engine(NamedTuple):
 
 
 def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
-    """Return the engine of ``backend``; "auto" is the compiled one.
-
-    Raises
-    ------
-    ValueError
-        If there is no such backend.
-    ModuleNotFoundError
-        If the backend is not installed.
-    DeviceError
-        If there is no GPU for it.
-    """
+    """Return the engine of ``backend``; "auto" is the compiled one."""
     if backend in ("auto", "numba"):
         from . import compiled
 
@@ -83,12 +73,7 @@ def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
 
 
 def fitted_engine(backend: str, blas_threads: int, network: Network, factors: bool) -> Engine:
-    """Return the engine of ``backend`` for a network.
-
-    Parameters
-    ----------
-    factors : bool
-        Whether the R factors are recorded.
+    """Return the engine of ``backend`` for a network, which keeps R factors where asked to.
 
     Raises
     ------

@@ -12,7 +12,6 @@ import h5py
 import numpy as np
 import pytest
 
-from lyapy.errors import WeightsError
 from lyapy.weights.formats import hdf5_walks, read_arrays, read_contents
 from tests.support.weights_files import refused, zipped
 
@@ -240,11 +239,3 @@ def test_a_tree_below_itself(tmp_path):
     # its first child, after a key
     content[top + 32 : top + 40] = struct.pack("<Q", top)
     refused(path, content, "damaged tree of links")
-
-
-def test_truncated(tmp_path):
-    content = written(holding(np.arange(1000.0)))
-    for size in range(8, len(content), 97):
-        (tmp_path / "a.h5").write_bytes(content[:size])
-        with pytest.raises(WeightsError):
-            read_arrays(tmp_path / "a.h5")
