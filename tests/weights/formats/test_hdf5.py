@@ -94,7 +94,7 @@ def bomb_in_a_chunk(file):
     packed.id.write_direct_chunk((0,), zlib.compress(bytes(400 << 20)))
 
 
-# how a file is filled, and what is said of it; some point to pipes in the test of events
+# a function that fills a file, and the finding; some point to pipes in test_audit
 HOSTILE = {
     "soft": (holding(h5py.SoftLink("/elsewhere")), "'a' as a link to another place"),
     "external": (holding(h5py.ExternalLink("other.h5", "/a")), "'a' as a link to another place"),
