@@ -37,35 +37,21 @@ PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {"int": (int, "N"), "floa
 
 
 class Option(NamedTuple):
-    """Describes a field of the options.
+    """Describes a field of the options, for the docstring and the command line."""
 
-    Attributes
-    ----------
-    text : str
-        The first sentence is also the command line's help; it begins with a verb if it can be
-        refused.
-    unset : str
-        Meaning of the default None.
-    kind : str
-        Type of the values in a docstring.
-    choices : tuple of str
-        Names that a value may be.
-    parse, metavar
-        For a word of the command line: its parser, and its placeholder in the help.
-    stored : {"run", "place", ""}
-        In a result's settings: ``"run"`` makes another run if it differs, ``"place"`` may change
-        the last bits. Nothing else is stored.
-    by_output : bool
-        Set by whoever names the output: a command or a sweep, for each run.
-    """
-
+    # its first sentence is the command line's help; begins with a verb if it can be refused
     text: str
+    # meaning of the default None
     unset: str = ""
+    # type of the values, if the annotation does not show it
     kind: str = ""
     choices: tuple[str, ...] = ()
+    # from a word of the command line, and the word's placeholder
     parse: Callable[[str], Any] | None = None
     metavar: str | None = None
+    # in a result's settings: "run" makes another run, "place" may change the last bits
     stored: Literal["run", "place", ""] = "run"
+    # set by whoever names the output, a command or a sweep
     by_output: bool = False
 
     @property
@@ -298,10 +284,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def with_options(function: F) -> F:
-    """Show all options in the signature of a function that takes ``**options``.
-
-    In its docstring they replace the word OPTIONS.
-    """
+    """Show all options in the signature, and for OPTIONS in the docstring, of a function."""
     signature = inspect.signature(function)
     given = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     plain = [
@@ -321,37 +304,24 @@ def with_options(function: F) -> F:
 def take_options(
     function: Callable[..., Any], options: Mapping[str, Any], **given: Any
 ) -> tuple[Method, Compute, Keep]:
-    """Return the three objects, with the plain keywords ``options`` put into them.
+    """Return the objects ``given`` by the names of `KINDS`, with plain keywords put into them.
 
-    Parameters
-    ----------
-    function
-        Decorated by `with_options`.
-    options : mapping
-    **given : Method, Compute or Keep, or None
-        By the names of `KINDS`.
-
-    Raises
-    ------
-    TypeError
-        If a keyword is unknown, or an object sets the option too.
+    Raises TypeError if a keyword is unknown, or if an object sets the option too.
     """
     refuse_unknown(function.__name__, options, inspect.signature(function).parameters)
-    kind: type[Any]
     found: list[Any] = []
+    kind: type[Any]
     for name, kind in KINDS.items():
-        whole: Any = kind() if given[name] is None else given[name]
+        whole = kind() if given[name] is None else given[name]
         if not isinstance(whole, kind):
-            raise TypeError(
-                f"{name} is a {type(whole).__name__}; it must be a lyapy.{kind.__name__}"
-            )
-        plain = {f.name: options[f.name] for f in fields(kind) if f.name in options}
-        for f in fields(kind):
-            if f.name in plain and getattr(whole, f.name) is not f.default:
-                raise TypeError(f"{f.name} is given twice, in {name} too; give it once")
-        found.append(replace(whole, **plain))
-    method, compute, keep = found
-    return method, compute, keep
+            found_type = type(whole).__name__
+            raise TypeError(f"{name} is a {found_type}; it must be a lyapy.{kind.__name__}")
+        plain = {each.name: each.default for each in fields(kind) if each.name in options}
+        for key, default in plain.items():
+            if getattr(whole, key) is not default:
+                raise TypeError(f"{key} is given twice, in {name} too; give it once")
+        found.append(replace(whole, **{key: options[key] for key in plain}))
+    return found[0], found[1], found[2]
 
 
 def refuse_unknown(function: str, given: Iterable[str], known: Iterable[str]) -> None:

@@ -19,27 +19,18 @@ __all__ = ["Layout", "collect", "make_layout"]
 
 
 class Layout(NamedTuple):
-    """The shapes of a run's arrays.
-
-    Attributes
-    ----------
-    trajectories, state_size, transient : int
-    row_ends : array (rows,)
-        Counted steps at which the rows of the history end.
-    starts : list of int
-        Of the diagonal blocks, in the state.
-    record_steps : array (rows,)
-        Counted steps at which the rows of the records end.
-    record_shapes : dict
-        Name of a record to the shape of one row.
-    """
+    """The shapes of a run's arrays."""
 
     trajectories: int
     state_size: int
     transient: int
+    # counted steps at which the rows of the history end
     row_ends: Array
+    # of the diagonal blocks, in the state
     starts: list[int]
+    # counted steps at which the rows of the records end
     record_steps: Array
+    # name of a record to the shape of one row
     record_shapes: dict[str, tuple[int, ...]]
 
     @property

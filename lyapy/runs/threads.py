@@ -36,11 +36,6 @@ def run_trajectories(
         Trajectories, and steps of each.
     checkpointer : Checkpointer, optional
         Restores and saves each trajectory.
-
-    Raises
-    ------
-    FloatingPointError
-        If a trajectory diverges; names it.
     """
     display = Progress(count * steps, progress)
 

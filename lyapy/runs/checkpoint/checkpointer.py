@@ -42,16 +42,11 @@ class Checkpointer:
     folder : Path
         Whose lock is held.
     saved : Checkpoint
-        To continue from; number 0 without trajectories at the beginning.
+        To continue from; later the last one written.
     history : dict
         Complete rows of each trajectory in ``saved``.
     every : float
         Seconds between two checkpoints.
-
-    Attributes
-    ----------
-    saved : Checkpoint
-        The last one written.
     """
 
     def __init__(

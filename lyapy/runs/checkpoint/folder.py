@@ -51,23 +51,16 @@ class Segment(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint.
-
-    Attributes
-    ----------
-    settings : dict
-        Of the run, with the ``seconds`` spent on it.
-    trajectories : dict
-        Number to the dict that `Trajectory.save` returned.
-    segments : dict
-        File name to digest, in order.
-    """
+    """A checkpoint."""
 
     number: int
     date: str
+    # of the run, with the seconds spent on it
     settings: dict[str, Any]
     layout: Layout
+    # number to the dict that Trajectory.save returned
     trajectories: dict[int, dict[str, Any]]
+    # file name to digest, in order
     segments: dict[str, str]
 
 

@@ -32,16 +32,8 @@ log = logging.getLogger("lyapy")
 def run_checkpointed(plan: Plan, keep: Keep) -> Spectrum:
     """Compute a spectrum into its run file, or continue, or read it if it is finished.
 
-    Raises
-    ------
-    ValueError
-        If the file is another run's, or checkpoints are damaged beyond use.
-    LockedError
-        If another process is computing it.
-    CheckpointError
-        If a checkpoint or the result cannot be written.
-    Interrupted
-        If the run is interrupted; it can be continued.
+    Raises ValueError for another run's file or unusable checkpoints, LockedError if another
+    process is computing the run, CheckpointError if a file cannot be written, and Interrupted.
     """
     folder = checkpoint_folder(keep.path)
     _refuse_old(keep)
