@@ -45,15 +45,10 @@ class Final(NamedTuple):
 
 
 def living(dead: Array, starts: Array, alive: Any, state_size: int) -> Array:
-    """Return the directions (tiles, ...) that are not dead in each tile; a dead one stays so.
+    """Return how many directions (tiles, ...) are alive in each tile; a dead one stays dead.
 
-    Parameters
-    ----------
-    dead : array (T, ...)
-        Dead directions of each step.
-    starts : array (tiles,)
-    alive : int or array (...)
-        Living directions before the first step.
+    Given are the dead directions of each step (T, ...), the starts of the tiles, and the living
+    directions (...) before.
     """
     most = np.maximum.accumulate(np.maximum.reduceat(dead, starts, axis=0), axis=0)
     return np.asarray(np.minimum(state_size - most, alive))
@@ -140,15 +135,7 @@ class Follower:
         logs: Array | None,
         coefficients: Array,
     ) -> None:
-        """Count the growth (tiles, k) of a chunk that begins at step ``start``.
-
-        Parameters
-        ----------
-        excess : float
-            Of the growth above its bounds, as `NormBounds.excess` returns it.
-        ends, logs, coefficients
-            As for `compare`.
-        """
+        """Count the growth (tiles, k) of a chunk that begins at step ``start``; see `compare`."""
         counted, statistics = start - self.schedule.transient, self.carry.statistics
         if counted < 0:
             self.carry.reset_statistics()
@@ -165,20 +152,9 @@ class Follower:
     ) -> None:
         """Add a chunk to both sides of the sum rule.
 
-        Without a closed form only the first tile is compared, by LU of the dense Jacobians, and
-        only where that is asked for.
-
-        Parameters
-        ----------
-        coefficients : array (T, C)
-            Of the first tile at least.
-        ends : array (tiles,)
-        tiles : array (tiles, k)
-            Growth.
-        logs : array (T,), optional
-            log|det J|, where it has a closed form.
-        first : bool
-            Whether the first tile of the chunk is the first of the run that counts.
+        Its growth is ``tiles`` (tiles, k), its log|det J| ``logs`` (T,). Where they have no closed
+        form, only the first tile that counts is compared, by LU of the dense Jacobians, and only
+        where that is asked for.
         """
         if logs is None and first and self.by_lu:
             program, identity = self.block.program, np.eye(self.block.program.state_size)
@@ -224,13 +200,7 @@ class Follower:
         return sure & (np.arange(len(sure)) < self.alive)
 
     def result(self, final: Final | None = None) -> BlockResult:
-        """Return the result, with the frame orthonormal to working precision.
-
-        Parameters
-        ----------
-        final : Final, optional
-            Of the last frame, where a device has computed it.
-        """
+        """Return the result, with the frame orthonormal; ``final`` where a device computed it."""
         frame = self.carry.state.frame
         if final is None:
             final = Final(orthonormalize(frame)[0], frame_error(frame[self.sure_rows()]))

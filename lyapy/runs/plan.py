@@ -77,7 +77,8 @@ class Plan:
         frames = [self.frame]
         if isinstance(self.frame, str):
             blocks = [each.block for each in self.bounds]
-            frames = initial_frames(blocks, self.k, self.frame, [self.seed, b, 1])
+            on_host = not self.engine.devices
+            frames = initial_frames(blocks, self.k, self.frame, [self.seed, b, 1], on_host)
         return Trajectory(
             self.network,
             self.bounds,
@@ -97,6 +98,7 @@ class Plan:
         run: Callable[..., list[TrajectoryResult]] = run_trajectories
         if self.engine.devices:
             run = partial(run_batches, devices=self.engine.devices, precision=self.precision)
+            run = partial(run, orthonormal=not isinstance(self.frame, str))
         return run(
             begin,
             len(self.start.states),

@@ -99,15 +99,7 @@ class Trajectory:
         return stop - start
 
     def finish(self, stop: int, states: Array, tiles: Sequence[Array]) -> None:
-        """Take over a chunk that ends at step ``stop``.
-
-        Parameters
-        ----------
-        states : array (T, D)
-            After each step.
-        tiles : sequence of array (tiles, k)
-            Growth, for each block.
-        """
+        """Take over a chunk: step at its end, states (T, D), growth (tiles, k) of each block."""
         if self.schedule.recording.kinds:
             if self.position >= self.schedule.transient:
                 self.recorder.add(states, tiles)
@@ -131,13 +123,9 @@ class Trajectory:
         }
 
     def restore(self, saved: dict[str, Any], history: Array) -> None:
-        """Go on from what `save` returned; the rest of the run is the same bit for bit.
+        """Go on from a result of `save`, and the rows (rows, K) of the history that were complete.
 
-        Parameters
-        ----------
-        saved : dict
-        history : array (rows, K)
-            The rows that were complete.
+        The rest of the run is the same bit for bit.
         """
         self.position = saved["position"]
         self.state = saved["state"]
@@ -158,10 +146,7 @@ class Trajectory:
     def result(self, finals: Sequence[Final] | None = None) -> TrajectoryResult:
         """Return the result; the trajectory is finished, but can be extended.
 
-        Parameters
-        ----------
-        finals : sequence of Final, optional
-            Of the last frame of each block, where a device has computed it.
+        Given are the final frames of the blocks where a device has computed them.
         """
         each: Sequence[Final | None] = finals or [None] * len(self.followers)
         pairs = zip(self.followers, each, strict=True)

@@ -10,7 +10,6 @@ from ..networks.blocks import DiagonalBlock
 from ..networks.forward import LayerForward, layer_forward
 from ..networks.network import Network
 from ..networks.program import Program
-from .gpu.choices import CHOICES
 from .gpu.device import Device, find_devices
 from .reference import ArrayTangent, DecoupledTangent, FactorTangent, Tangent
 from .two_ended import FullTangent
@@ -40,10 +39,9 @@ class Engine(NamedTuple):
     devices: tuple[Device, ...] = ()
 
     def settings(self) -> dict[str, str]:
-        """Return the settings that a result reports: the name, the cards, and their choices."""
+        """Return the settings that a result reports: the name, and the cards."""
         cards = ", ".join(sorted({device.name for device in self.devices}))
-        found = {"gpu": cards, "gpu_choices": str(CHOICES)} if cards else {}
-        return {"backend": self.name} | found
+        return {"backend": self.name} | ({"gpu": cards} if cards else {})
 
     def tangent_of(self, block: DiagonalBlock, vectors: int) -> Tangent:
         """Return the deviation vectors of a block, checked by the determinant where it is known."""
@@ -58,17 +56,7 @@ class Engine(NamedTuple):
 
 
 def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
-    """Return the engine of ``backend``; "auto" is the compiled one.
-
-    Raises
-    ------
-    ValueError
-        If there is no such backend.
-    ModuleNotFoundError
-        If the backend is not installed.
-    DeviceError
-        If there is no GPU for it.
-    """
+    """Return the engine of ``backend``; "auto" is the compiled one."""
     if backend in ("auto", "numba"):
         from . import compiled
 
@@ -83,12 +71,7 @@ def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
 
 
 def fitted_engine(backend: str, blas_threads: int, network: Network, factors: bool) -> Engine:
-    """Return the engine of ``backend`` for a network.
-
-    Parameters
-    ----------
-    factors : bool
-        Whether the R factors are recorded.
+    """Return the engine of ``backend`` for a network, which keeps R factors where asked to.
 
     Raises
     ------

@@ -13,9 +13,11 @@ __all__ = ["initial_frames", "turned"]
 
 
 def initial_frames(
-    blocks: Sequence[DiagonalBlock], k: int, kind: str, seed: list[int]
+    blocks: Sequence[DiagonalBlock], k: int, kind: str, seed: list[int], orthonormal: bool = True
 ) -> list[Array]:
     """Return the initial frame of each block, with all rows that can be among the k leading.
+
+    Random ones are normal numbers, and orthonormal unless a GPU is to make them so.
 
     Units that do not read one another keep their directions, so that the identity stays exact;
     a random frame would turn to these directions, and rounding would turn it away again.
@@ -28,7 +30,8 @@ def initial_frames(
             frames.append(np.eye(D)[:rows])
         else:
             vectors = rng.normal(size=(D, rows))
-            frames.append(np.ascontiguousarray(np.linalg.qr(vectors)[0].T))
+            vectors = np.linalg.qr(vectors)[0] if orthonormal else vectors
+            frames.append(np.ascontiguousarray(vectors.T))
     return frames
 
 

@@ -71,6 +71,17 @@ class NormBounds:
             worst = max(worst, rates.max() - upper, lower - alive.min())
         return float(worst)
 
+    def excess_of_steps(self, coefficients: Array, rates: Array) -> Array:
+        """Return by how much growth per step (B, k) passes its upper bounds at most (B,).
+
+        Parameters
+        ----------
+        coefficients : array (B, C)
+            The largest over the steps.
+        """
+        upper = log_norm_bound(self.block.program, coefficients, self._norms)
+        return np.asarray(rates.max(axis=1) - upper)
+
     def _bounds(self, coefficients: Array) -> tuple[float, float]:
         """Return bounds on the growth of a step, lower and upper, that hold for some of them."""
         largest = np.abs(coefficients).max(axis=0, keepdims=True)

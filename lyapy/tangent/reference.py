@@ -28,9 +28,12 @@ class Tangent:
     ----------
     logs : array (T,) or None
         log|det J| of each step of the last chunk, where `advance` computes it.
+    factor : array or None
+        R, or log R_ii, since the last call of `take_factor`, where it is kept.
     """
 
     logs: Array | None = None
+    factor: Array | None = None
 
     def __init__(self, program: Program, vectors: int) -> None:
         self.program = program
@@ -64,11 +67,12 @@ class Tangent:
         raise NotImplementedError
 
     def save(self) -> dict[str, Any]:
-        """Return a copy of all that decides how to go on, but for the carry."""
-        return {}
+        """Return a copy of all that decides how to go on, except the carry."""
+        return {} if self.factor is None else {"factor": self.factor.copy()}
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Go on from what `save` returned."""
+        """Go on from a result of `save`."""
+        self.factor = saved["factor"].copy() if "factor" in saved else None
 
 
 class ArrayTangent(Tangent):
@@ -131,20 +135,12 @@ class FactorTangent(ArrayTangent):
 
     def __init__(self, program: Program, vectors: int) -> None:
         super().__init__(program, vectors)
-        self._product: Array = np.eye(vectors)
+        self.factor: Array = np.eye(vectors)
 
     def take_factor(self) -> Array:
         """Return R of all steps since the last call."""
-        found, self._product = self._product, np.eye(self.vectors)
+        found, self.factor = self.factor, np.eye(self.vectors)
         return found
-
-    def save(self) -> dict[str, Any]:
-        """Return R so far."""
-        return {"product": self._product.copy()}
-
-    def restore(self, saved: dict[str, Any]) -> None:
-        """Go on from what `save` returned."""
-        self._product = saved["product"].copy()
 
     def _interval(
         self, coefficients: Array, rows: int, carry: Carry, control: Control
@@ -153,9 +149,9 @@ class FactorTangent(ArrayTangent):
         growth, steps = super()._interval(coefficients, rows, carry, control)
         for t in range(steps):
             image = tangent_step(self.program, coefficients[t], image)
-        factor = np.zeros_like(self._product)
+        factor = np.zeros_like(self.factor)
         factor[:rows, :rows] = np.triu(carry.state.frame[:rows] @ image.T)
-        self._product = factor @ self._product
+        self.factor = factor @ self.factor
         return growth, steps
 
 
@@ -169,7 +165,7 @@ class DecoupledTangent(Tangent):
 
     def __init__(self, program: Program, vectors: int) -> None:
         super().__init__(program, vectors)
-        self._log_r: Array = np.zeros(vectors)
+        self.factor: Array = np.zeros(vectors)
 
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
@@ -191,18 +187,10 @@ class DecoupledTangent(Tangent):
             carry.statistics.count(1, 0, 0.0)
             start = end
         carry.state.frame = frame
-        self._log_r += growth.sum(axis=0)
+        self.factor += growth.sum(axis=0)
         return growth
 
     def take_factor(self) -> Array:
         """Return R of all steps since the last call."""
-        found, self._log_r = np.diag(np.exp(self._log_r)), np.zeros(self.vectors)
+        found, self.factor = np.diag(np.exp(self.factor)), np.zeros(self.vectors)
         return found
-
-    def save(self) -> dict[str, Any]:
-        """Return log R_ii so far."""
-        return {"log_r": self._log_r.copy()}
-
-    def restore(self, saved: dict[str, Any]) -> None:
-        """Go on from what `save` returned."""
-        self._log_r = saved["log_r"].copy()

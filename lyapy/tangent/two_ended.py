@@ -51,7 +51,7 @@ class Way:
     rates : list of float
         Expected spread per step, of the leading frame and of the trailing one.
     two_ended : bool
-        Whether a frame may be followed from both ends.
+        Whether the frame may be split.
     graded : bool
         Whether all steps are graded ones, until the way is reconsidered.
     tiles : int
@@ -121,7 +121,7 @@ class FullTangent(Tangent):
         return asdict(self.way)
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Go on as what `save` returned would have."""
+        """Go on from a result of `save`."""
         self.way = Way(**saved | {"rates": list(saved["rates"])})
         self.way.two_ended &= self.trailing is not None
         if not self.way.two_ended and self.way.split < self.vectors:
@@ -150,10 +150,10 @@ class FullTangent(Tangent):
         return growth
 
     def _advance_tiles(self, span: _Span, carry: Carry, control: Control) -> Array:
-        """Advance by the tiles of ``span`` that go one way, the cheapest; return their growth.
+        """Advance by the tiles of ``span`` that go the cheapest way; return their growth.
 
-        How far is found by going all the way and looking back, which is cheap where little
-        goes wrong: what follows a tile that fails is thrown away.
+        All are tried together, which is cheap where few fail: tiles after one that fails are
+        thrown away.
         """
         if span.alive[0] < self.vectors:
             self._cut(self.vectors, carry)
@@ -252,7 +252,7 @@ class FullTangent(Tangent):
 
 
 def best_split(rates: Array, limit: float, tile: int) -> int:
-    """Return the rows of the leading frame that make the reorthonormalizations cheapest.
+    """Return the rows of the leading frame, 1 to D, that make the reorthonormalizations cheapest.
 
     Parameters
     ----------
@@ -262,11 +262,6 @@ def best_split(rates: Array, limit: float, tile: int) -> int:
         Largest spread of one interval.
     tile : int
         Longest interval.
-
-    Returns
-    -------
-    int
-        From 1 to D; D stands for one frame.
     """
     D = len(rates)
     tail = rates[::-1]

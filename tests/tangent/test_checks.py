@@ -1,4 +1,4 @@
-"""What every run checks of itself: each check passes sound runs, and fails where it must."""
+"""Checks of every run: each passes sound runs, and fails where it must."""
 
 from dataclasses import replace
 
@@ -11,7 +11,13 @@ from lyapy.cells import Reservoir
 from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent import engine as engines
-from lyapy.tangent.norm_bounds import SAMPLED, NormBounds, frame_error, log_norm_bound
+from lyapy.tangent.norm_bounds import (
+    SAMPLED,
+    NormBounds,
+    _norm_bound,
+    frame_error,
+    log_norm_bound,
+)
 from lyapy.tangent.reference import ArrayTangent
 from tests.conftest import mixed_stack, orbit_jacobians
 from tests.support.made_spectra import made
@@ -54,25 +60,11 @@ def test_norms_of_a_whole_stack_are_bounded():
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 5), (40, 7), (7, 40)])
 def test_the_bound_of_a_weight_is_close(shape):
-    from lyapy.tangent.norm_bounds import _norm_bound
-
     matrix = np.random.default_rng(4).normal(size=shape)
     exact = np.linalg.norm(matrix, 2)
     assert exact * (1 - 1e-14) <= _norm_bound(matrix) <= 1.01 * exact
     assert _norm_bound(0.0 * matrix) == 0.0
     assert _norm_bound(np.eye(3)) == pytest.approx(3 ** (1 / 64))
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (30, 30), (5, 60)])
-def test_the_bound_of_a_sparse_weight_holds(shape):
-    from lyapy.cells.sparse import as_weight
-    from lyapy.tangent.norm_bounds import _norm_bound
-
-    for density in (0.0, 0.1, 1.0):
-        matrix = scipy.sparse.random_array(shape, density=density, rng=1)
-        bound = _norm_bound(as_weight(matrix, "U", shape))
-        exact = np.linalg.norm(matrix.toarray(), 2)
-        assert exact * (1 - 1e-14) <= bound <= 2.0 * exact
 
 
 def test_a_sparse_network_keeps_within_its_bounds(backend):
@@ -91,16 +83,6 @@ def test_jacobians_beyond_the_range_of_squares_are_bounded():
     np.testing.assert_allclose(upper[3], np.log(3.0))
     assert upper[2] == np.inf
     assert np.all(upper[:2] >= -460.0) and np.all(upper[:2] <= -345.0)
-
-
-def test_the_bound_of_a_large_weight_holds_and_takes_no_squares():
-    from lyapy.tangent.norm_bounds import _norm_bound
-
-    matrix = np.random.default_rng(0).normal(size=(300, 280))
-    exact = np.linalg.norm(matrix, 2)
-    # squares would be as tight as for small weights
-    assert 2.0 * exact <= _norm_bound(matrix) <= np.sqrt(280) * exact
-    assert _norm_bound(np.eye(300)) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -217,7 +199,7 @@ def test_the_error_of_a_frame():
 
 
 def test_rows_that_are_not_resolved_do_not_spoil_the_frame():
-    """A fixed interval that is too long leaves rows of noise, which `resolved` tells already."""
+    """A fixed interval that is too long leaves rows of noise, which `resolved` shows already."""
     network = lyapy.random_network("vanilla", 24, 3, gain=1.5, bias=0.5, seed=1)
     inputs, _ = driven(network, 1000)
     with pytest.warns(RuntimeWarning, match="interval=10 is too long"):

@@ -266,4 +266,4 @@ def test_the_path_may_be_text_and_is_remembered(write):
     path = write(layer("lstm", 3, 2))
     network = lyapy.load(str(path))
     assert network.origin == str(path)
-    assert repr(network) == "Network([LSTM(inputs=2, state=6)])"
+    assert repr(network) == "Network([LSTM(inputs=2, units=3)])"

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import NamedTuple
 
 import numpy as np
 
 from ...arrays import UNIT_ROUNDOFF, Array
-from ..interval import (
-    Control,
-    block_spread_limit,
-    counted_growth,
-    disturbed_spread,
-    dual_sign,
-    effective_spread,
-    exponential,
-    first_steps,
-    image_noise,
-    interval_spread,
-    next_interval,
-    next_rate,
-    repeated_steps,
-    shortened,
-)
+from .. import interval
+from ..interval import Control
 from .jit import compiled, inlined
 from .plan import Plan
 from .qr import orthonormalize
@@ -31,21 +18,7 @@ from .step import Memory, step
 
 __all__ = ["Reached", "Sums", "advance_frame"]
 
-for _function in (
-    block_spread_limit,
-    counted_growth,
-    disturbed_spread,
-    dual_sign,
-    effective_spread,
-    exponential,
-    first_steps,
-    image_noise,
-    interval_spread,
-    next_interval,
-    next_rate,
-    repeated_steps,
-    shortened,
-):
+for _function in filter(inspect.isfunction, vars(interval).values()):
     inlined(_function)
 
 
@@ -88,9 +61,9 @@ def _count(
     top, floor = log_r.max(), math.log(columns * UNIT_ROUNDOFF)
     for i in range(len(log_r)):
         sums.since[i] += log_r[i]
-        sums.noise[i] = image_noise(log_r[i], top, dual[i])
+        sums.noise[i] = interval.image_noise(log_r[i], top, dual[i])
         sums.error[i] += UNIT_ROUNDOFF * sums.noise[i]
-        growth[i] += counted_growth(log_r[i], top, control.limit + control.slack, floor)
+        growth[i] += interval.counted_growth(log_r[i], top, control.limit + control.slack, floor)
 
 
 @compiled
@@ -113,7 +86,7 @@ def advance_frame(
     far or overflows.
     """
     at, limit, fixed = 0, control.limit, control.fixed
-    caution = block_spread_limit(limit)
+    caution = interval.block_spread_limit(limit)
     intervals, rejections, largest = 0, 0, 0.0
     logs, duals = np.empty(memory.frames.shape[1]), np.empty(memory.frames.shape[1])
     for tile in range(len(ends)):
@@ -121,17 +94,19 @@ def advance_frame(
         vectors = alive[tile]
         log_r, dual = logs[:vectors], duals[:vectors]
         while start < end and vectors > 0:
-            steps = first_steps(rate, end - start, limit, fixed)
+            steps = interval.first_steps(rate, end - start, limit, fixed)
             while True:
                 image = _image(plan, coefficients[start : start + steps], at, vectors, memory)
                 frame = memory.frames[image]
                 for i in range(vectors):
-                    dual[i] = dual_sign(i)
+                    dual[i] = interval.dual_sign(i)
                 orthonormalize(
                     frame, vectors, columns, memory.projections, log_r, dual, caution, plan.blas
                 )
-                spread = interval_spread(log_r.max(), log_r.min(), np.abs(dual).max(), limit)
-                shorter = repeated_steps(steps, spread, limit, fixed)
+                spread = interval.interval_spread(
+                    log_r.max(), log_r.min(), np.abs(dual).max(), limit
+                )
+                shorter = interval.repeated_steps(steps, spread, limit, fixed)
                 if shorter == 0:
                     break
                 rejections += 1
@@ -140,7 +115,7 @@ def advance_frame(
             if not log_r.max() < math.inf or alone:
                 return Reached(at, start, rate, intervals, rejections, largest)
             _count(log_r, dual, control, columns, sums, growth[tile])
-            rate = next_rate(rate, spread, steps)
+            rate = interval.next_rate(rate, spread, steps)
             largest = max(largest, spread)
             intervals += 1
             at = image

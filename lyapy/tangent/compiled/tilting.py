@@ -32,21 +32,14 @@ def _carry(
     ----------
     upper : array (k, k)
         R.
-    frame, image : array (k, D)
-        The new frame, and the image from which it is made.
-    in_image, in_frame : array (k, D)
-        Sizes of the rounding in both.
-    tilt : array (k, samples, k)
+    frame, image, in_image, in_frame : array (k, D)
+        The new frame, the image from which it is made, and sizes of the rounding in both.
     noise : array (2, rows, samples, D)
         Of unit variance. Vectors from ``rows`` on are left out.
-    largest : float
-        Bound on the results.
     wrong : array (rows, samples, D)
         Workspace of the caller: Numba would free an array made here before BLAS has read it.
-    errors : array (k, samples)
-        Of log R_ii.
-    carried : array (k, samples, k)
-        The new tilt; zero on entry.
+    errors, carried : array (k, samples), array (k, samples, k)
+        Of log R_ii, and the new tilt, which is zero on entry; up to ``largest``.
     """
     k, D = image.shape
     rows, samples = noise.shape[1:3]

@@ -13,7 +13,7 @@ from typing import IO, Any
 from .elements import DTYPES, itemsize
 from .refusal import CONVERT, RefusedError
 
-__all__ = ["STATE_DICT", "Object", "Storage", "Tensor", "load_pickle"]
+__all__ = ["STATE_DICT", "Encoded", "NumpyArray", "Object", "Storage", "Tensor", "load_pickle"]
 
 STATE_DICT = "write torch.save(model.state_dict(), file) of dense tensors, or use safetensors"
 
@@ -86,59 +86,83 @@ class Global:
         return self.name
 
 
+@dataclass(slots=True)
+class NumpyArray:
+    """An array of NumPy's, as declared and not yet checked; ``content`` may be text of Latin-1."""
+
+    state: Any = None
+
+    def parts(self) -> tuple[tuple[int, ...], str, bool, Any]:
+        """Return shape, dtype, whether it is in Fortran's order, and content."""
+        match self.state:
+            case (_, tuple(shape), NumpyType(str(name), str(order)), fortran, content):
+                return shape, order.replace("|", "") + name, bool(fortran), content
+        raise RefusedError("is an array of NumPy that is not of plain numbers", CONVERT)
+
+
+@dataclass(slots=True)
+class NumpyType:
+    """A dtype of NumPy's, by its name without the byte order."""
+
+    name: str
+    order: str = "="
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Bytes that the pickle holds as text."""
+
+    text: str
+
+
 class Object:
     """An inert stand-in for an object of the unknown class ``name``."""
 
-    __slots__ = ("entries", "items", "name", "state", "unsaved")
+    __slots__ = ("attributes", "entries", "is_built", "items", "name", "unsaved")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.state: Any = None
+        self.is_built = False
+        self.attributes: dict[Any, Any] = {}
         self.entries: dict[Any, Any] = {}
         self.items: list[Any] = []
         self.unsaved: frozenset[str] = frozenset()
 
+    def __str__(self) -> str:
+        return self.name
+
     def build(self, state: Any) -> None:
         """Take the state that the pickle gives it, once."""
-        if self.state is not None:
+        if self.is_built:
             raise RefusedError(f"sets the state of {self.name!r} twice in its pickle", CONVERT)
-        self.state = state
+        self.is_built = True
+        # those in __slots__ stand second
+        found = state[0] if isinstance(state, tuple) and state else state
+        self.attributes = found if isinstance(found, dict) else {}
         unsaved = self.attributes.get("_non_persistent_buffers_set")
         if isinstance(unsaved, list):
             self.unsaved = frozenset(key for key in unsaved if isinstance(key, str))
             # so that a short pickle cannot have a long list read many times
             unsaved.clear()
 
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def attributes(self) -> dict[Any, Any]:
-        """The attributes in its state, without those in ``__slots__``, which stand second."""
-        state = self.state
-        if isinstance(state, tuple) and state:
-            state = state[0]
-        return state if isinstance(state, dict) else {}
-
     @property
     def nonlinearity(self) -> str | None:
         """The nonlinearity of a ``torch.nn.RNN``, a class derived from it, or an ``RNNCell``."""
         mode, named = self.attributes.get("mode"), self.attributes.get("nonlinearity")
         if mode in ("RNN_TANH", "RNN_RELU"):
-            return {"RNN_TANH": "tanh", "RNN_RELU": "relu"}[mode]
+            return str(mode).removeprefix("RNN_").lower()
         if self.name == "torch.nn.modules.rnn.RNNCell" and named in ("tanh", "relu"):
             return str(named)
         return None
 
     def children(self) -> Iterator[tuple[Any, Any]]:
         """Yield the entries of a module's ``state_dict``, or the items of a dict or list."""
-        attributes = self.attributes
-        if not isinstance(attributes.get("_modules"), dict):
+        if not isinstance(self.attributes.get("_modules"), dict):
             yield from self.entries.items()
             yield from enumerate(self.items)
             return
         for kind in ("_parameters", "_buffers", "_modules"):
-            found = attributes.get(kind)
+            found = self.attributes.get(kind)
             for key, value in found.items() if isinstance(found, dict) else ():
                 yield key, None if kind == "_buffers" and key in self.unsaved else value
 
@@ -170,10 +194,6 @@ def _tensor(
 
 def _tensor_v3(*args: Any) -> Tensor:
     return _tensor(*args[:6], *args[7:], dtype=_DTYPES[args[6].name])
-
-
-def _subclass(function: Any, _: Any, args: Any, __: Any) -> Any:
-    return _call(function, args)
 
 
 def _first(first: Any, *_: Any) -> Any:
@@ -209,7 +229,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v3": _tensor_v3,
     "torch._utils._rebuild_parameter": _first,
     "torch._utils._rebuild_parameter_with_state": _first,
-    "torch._tensor._rebuild_from_type_v2": _subclass,
+    "torch._tensor._rebuild_from_type_v2": lambda function, _, args, __: _call(function, args),
     "torch.Size": _first,
     "builtins.set": _first,
     "collections.OrderedDict": _dict,
@@ -217,8 +237,10 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "collections.Counter": _dict,
     "torch.device": lambda *_: None,
     "builtins.complex": lambda *_: None,
-    "_codecs.encode": lambda *_: None,
-    "numpy.dtype": lambda *_: None,
+    "_codecs.encode": lambda text, *_: Encoded(text) if isinstance(text, str) else None,
+    "numpy.dtype": lambda name, *_: NumpyType(str(name)),
+    "numpy._core.multiarray._reconstruct": lambda *_: NumpyArray(),
+    "numpy.ndarray": lambda *_: None,
     "numpy._core.multiarray.scalar": lambda *_: None,
 }
 _SILENT = ["torch.Tensor", "torch.nn.parameter.Parameter"]
@@ -298,6 +320,11 @@ class _Machine:
         # dtype; neither holds weights
         if isinstance(target, Object):
             target.build(state)
+        elif isinstance(target, NumpyArray):
+            target.state = state
+        elif isinstance(target, NumpyType):
+            # version, byte order, then what records have
+            target.order = str(state[1]) if isinstance(state, tuple) and len(state) > 2 else ""
         elif not isinstance(target, dict | None):
             raise RefusedError("sets attributes in its pickle", STATE_DICT)
         self.push(target)
