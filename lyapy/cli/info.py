@@ -9,7 +9,8 @@ from .arguments import add_weights, given_hints
 
 if TYPE_CHECKING:
     from ..networks.network import Network
-    from ..weights.frameworks.layer import Stacks
+    from ..weights.formats import Contents
+    from ..weights.frameworks.layer import Hints, Stacks
 
 __all__ = ["add_arguments", "run"]
 
@@ -43,7 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
     if len(stacks) > 1 and arguments.prefix is None:
         _print_candidates(path, stacks)
     else:
-        _print_network(path, network_from_contents(path, contents, hints))
+        network = network_from_contents(path, contents, hints)
+        _print_network(path, network)
+        if network.input_size:
+            _print_loop(path, contents, hints, network)
     used = recurrent_names(stacks)
     others = [name for name in contents.arrays if name not in used]
     for name in others[:OTHERS_SHOWN]:
@@ -61,6 +65,19 @@ def _print_system() -> int:
     for name, found in describe_system().items():
         print(f"{name}: {found}")
     return 0
+
+
+def _print_loop(path: str, contents: Contents, hints: Hints, network: Network) -> None:
+    from ..errors import WeightsError
+    from ..weights.load import closed_loop_from_contents
+
+    try:
+        loop = closed_loop_from_contents(path, contents, hints)
+    except WeightsError as error:
+        print(f"  closed loop: {error.what}")
+        return
+    for assumption in loop.assumptions[len(network.assumptions) :]:
+        print(f"  closed loop: {assumption}")
 
 
 def _print_candidates(path: str, stacks: Stacks) -> None:
