@@ -16,7 +16,7 @@ from ...arrays import Array
 from ...cells.base import Step, Vectors
 from ...networks.forward import layer_forward
 from .device import Device, Kernel
-from .kernel_text import BLOCK, Place, Written, elementwise_kernel, grid_for, loops
+from .kernel_text import BLOCK, Place, Written, grid_for, grid_kernel, loops, over_all
 from .precision import Precision
 from .trace import Matrix, NotTraceableError, Tape, Traced
 
@@ -188,9 +188,8 @@ def _plan(
     for results, ready in stages:
         kernel = None
         if results:
-            parameters = [*declared, "long long t"]
-            text = elementwise_kernel("stage", parameters, before, tape, places, results)
-            kernel = compiled(text, "stage")
+            body = [*before, *loops(tape, places, results, over_all)]
+            kernel = compiled(grid_kernel("stage", [*declared, "long long t"], body), "stage")
         kernels.append((kernel, ready, max((result.size for result in results), default=0)))
     return _Plan(kernels, products, constants, written, None)
 
@@ -207,17 +206,17 @@ def _whole_text(
 
     Each block reads the weights, which pays where launches are waited for.
     """
-    lines = [f"    {line}" for line in before]
+    lines = list(before)
     for results, ready in stages:
         if results:
-            lines += [*loops(tape, places, results, _over_block), "    __syncthreads();"]
+            lines += [*loops(tape, places, results, _over_block), "__syncthreads();"]
         for j in ready:
             lines += _product_text(j, products[j], places["state"].stride)
         if ready:
-            lines.append("    __syncthreads();")
+            lines.append("__syncthreads();")
     matrices = [f"const real* w{j}" for j in range(len(products))]
     head = ",\n    ".join([*declared, *matrices, "long long steps", "long long count"])
-    body = "\n".join(f"    {line}" for line in lines)
+    body = "\n".join(f"        {line}" for line in lines)
     return f"""extern "C" __global__ void pass(
     {head})
 {{
@@ -231,20 +230,19 @@ def _whole_text(
 
 
 def _over_block(size: int) -> list[str]:
-    return [f"    for (long long j = thread; j < {size}; j += threads) {{"]
+    return [f"for (long long j = thread; j < {size}; j += threads) {{"]
 
 
 def _product_text(j: int, product: _Product, D: int) -> list[str]:
     columns, size, rows, _ = product
     vector = f"x{j} + b * {size}" if columns is None else f"state + b * {D} + {columns.start}"
     return [
-        f"    for (long long r = thread; r < {rows}; r += threads) {{",
-        f"        const real* vector = {vector};",
-        "        real sum = 0;",
-        f"        for (long long c = 0; c < {size}; c++)",
-        f"            sum += vector[c] * w{j}[c * {rows} + r];",
-        f"        p{j}[b * {rows} + r] = sum;",
-        "    }",
+        f"for (long long r = thread; r < {rows}; r += threads) {{",
+        f"    const real* vector = {vector};",
+        "    real sum = 0;",
+        f"    for (long long c = 0; c < {size}; c++) sum += vector[c] * w{j}[c * {rows} + r];",
+        f"    p{j}[b * {rows} + r] = sum;",
+        "}",
     ]
 
 
