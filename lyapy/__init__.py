@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .networks.network import Network
     from .networks.random import random_network
     from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians
+    from .runs.options import Compute, Keep, Method
     from .runs.two_trajectories import largest_exponent
     from .spectra.spectrum import Spectrum
     from .sweeps.result import Sweep
@@ -26,10 +27,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ClosedLoop": "networks.closed_loop",
+    "Compute": "runs.options",
     "GRU": "cells",
     "GRUResetBefore": "cells",
+    "Keep": "runs.options",
     "LSTM": "cells",
     "Map": "cells.own_map",
+    "Method": "runs.options",
     "ProjectedLSTM": "cells",
     "Vanilla": "cells",
     "WeightsError": "errors",
@@ -50,8 +54,11 @@ __all__ = [
     "GRU",
     "LSTM",
     "ClosedLoop",
+    "Compute",
     "GRUResetBefore",
+    "Keep",
     "Map",
+    "Method",
     "Network",
     "ProjectedLSTM",
     "Spectrum",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .load_options import add_engine, add_weights, load_network
+from ..runs.options import Compute
+from .load_options import add_weights, load_network
+from .run_options import add_options, given_options
 
 if TYPE_CHECKING:
     from ..networks.network import Network
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_weights(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of states and inputs (0)")
-    add_engine(parser)
+    add_options(parser, Compute, "engine")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     difference = jacobian_difference(network, arguments.seed)
     sound = _judge("largest relative difference", difference, JACOBIAN_ALLOWED)
     print(f"sum rule, mean log|det J| against the sum of exponents, over {STEPS} steps:")
-    residual = sum_rule_residual(network, arguments.seed, arguments.backend, arguments.threads)
+    residual = sum_rule_residual(network, arguments.seed, given_options(arguments, Compute))
     if math.isnan(residual):
         print("  does not apply: directions are dead, or too contracted for float64")
     else:
@@ -77,7 +79,7 @@ def jacobian_difference(network: Network, seed: int) -> float:
     return worst
 
 
-def sum_rule_residual(network: Network, seed: int, backend: str, threads: int | None) -> float:
+def sum_rule_residual(network: Network, seed: int, engine: dict[str, Any]) -> float:
     """Return the residual of the sum rule on a short run with random inputs."""
     import numpy as np
 
@@ -87,12 +89,6 @@ def sum_rule_residual(network: Network, seed: int, backend: str, threads: int | 
     if network.input_size:
         drive = np.random.default_rng(seed).normal(size=(TRANSIENT + STEPS, network.input_size))
     spectrum = lyapunov_spectrum(
-        network,
-        drive,
-        steps=STEPS,
-        transient=TRANSIENT,
-        seed=seed,
-        backend=backend,
-        threads=threads,
+        network, drive, steps=STEPS, transient=TRANSIENT, seed=seed, **engine
     )
     return spectrum.sum_rule_residual

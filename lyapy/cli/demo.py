@@ -6,7 +6,9 @@ import argparse
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from .load_options import add_engine, add_overwrite
+from ..runs.options import Compute
+from .load_options import add_overwrite
+from .run_options import add_options, given_options
 
 __all__ = ["add_arguments", "run"]
 
@@ -29,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", default=".", metavar="FOLDER",
         help="for spectrum.h5 and spectrum.png, made if missing (this folder)",
     )  # fmt: skip
-    add_engine(parser)
+    add_options(parser, Compute, "engine")
     add_overwrite(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -69,10 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
         network,
         passages[:, :length],
         transient=TRANSIENT,
-        backend=arguments.backend,
-        threads=arguments.threads,
-        blas_threads=arguments.blas_threads,
         progress=not arguments.quiet,
+        **given_options(arguments, Compute),
     )
     spectrum.save(run_file, overwrite=overwrite)
     print(spectrum_table(spectrum))
@@ -83,10 +83,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _is_own(run_file: Path, digest: str) -> bool:
     """Whether an earlier demo wrote the file, so that this one may replace it."""
-    from ..spectra.file import read_spectrum
+    from ..spectra.spectrum import Spectrum
 
     try:
-        found = read_spectrum(run_file).settings
+        found = Spectrum.load(run_file).settings
     except (OSError, ValueError):
         return False
     return found.get("network_sha256") == digest and found.get("transient") == TRANSIENT

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     if len(stacks) > 1 and arguments.prefix is None:
         _print_candidates(path, stacks)
     else:
-        _print_network(path, network_from_contents(path, contents, hints, arguments.prefix))
+        _print_network(path, network_from_contents(path, contents, hints))
     used = recurrent_names(stacks)
     others = [name for name in contents.arrays if name not in used]
     for name in others[:OTHERS_SHOWN]:
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_system() -> int:
-    from ..runs.system import describe_system
+    from ..runs.provenance import describe_system
 
     for name, found in describe_system().items():
         print(f"{name}: {found}")

@@ -13,15 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_closed_loop",
-    "add_engine",
     "add_overwrite",
     "add_weights",
     "hints_of",
     "load_closed_loop",
     "load_network",
 ]
-
-BACKENDS = ("auto", "numba", "numpy", "cupy")
 
 
 def add_weights(
@@ -64,14 +61,14 @@ def load_network(arguments: argparse.Namespace) -> Network:
     from ..weights.load import network_from_contents
 
     path = arguments.weights
-    return network_from_contents(path, read_contents(path), hints_of(arguments), arguments.prefix)
+    return network_from_contents(path, read_contents(path), hints_of(arguments))
 
 
 def load_closed_loop(arguments: argparse.Namespace) -> ClosedLoop:
     """Load the network that the arguments name, with its read-out in the file fed back."""
-    from ..weights.closing import load_closed_loop as load
+    from ..weights.load import load_closed_loop as load
 
-    return load(arguments.weights, hints_of(arguments), arguments.prefix, arguments.readout)
+    return load(arguments.weights, hints_of(arguments), arguments.readout)
 
 
 def add_closed_loop(parser: argparse.ArgumentParser) -> None:
@@ -81,24 +78,6 @@ def add_closed_loop(parser: argparse.ArgumentParser) -> None:
     add("--closed-loop", action="store_true", help=fed_back)
     begins = "matrix of the read-out, or how its name begins (the only one that fits)"
     add("--readout", metavar="NAME", help=begins)
-
-
-def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that choose the engine and its threads."""
-    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="engine (auto)")
-    parser.add_argument(
-        "--threads",
-        type=int,
-        metavar="N",
-        help="trajectories computed at a time (all CPUs, or as fit on a GPU)",
-    )
-    parser.add_argument(
-        "--blas-threads",
-        type=int,
-        default=1,
-        metavar="N",
-        help="threads inside each product, for one trajectory of a large network (1)",
-    )
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

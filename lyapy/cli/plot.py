@@ -46,13 +46,13 @@ def run(arguments: argparse.Namespace) -> int:
             overwrite=arguments.overwrite,
         )
     else:
-        from ..spectra.file import read_spectrum
         from ..spectra.plots import plot_summary
+        from ..spectra.spectrum import Spectrum
 
         if arguments.over or arguments.metric or arguments.map:
             raise ValueError(
                 f"{arguments.run}: is no merged file; --over, --metric and --map need one"
             )
-        plot_summary(read_spectrum(arguments.run), output, overwrite=arguments.overwrite)
+        plot_summary(Spectrum.load(arguments.run), output, overwrite=arguments.overwrite)
     print(f"written to {output}")
     return 0

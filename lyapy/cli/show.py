@@ -44,13 +44,13 @@ def run(arguments: argparse.Namespace) -> int:
         return _show_rows(arguments)
     if arguments.csv or arguments.metric:
         raise ValueError(f"{arguments.run}: is no merged file; --csv and --metric need one")
-    from ..spectra.file import read_spectrum
+    from ..spectra.spectrum import Spectrum
     from ..spectra.text import spectrum_summary, spectrum_table
 
     if arguments.member is not None:
         spectrum = read_member(arguments.run, arguments.member)
     else:
-        spectrum = read_spectrum(arguments.run)
+        spectrum = Spectrum.load(arguments.run)
     if arguments.json:
         print(json.dumps(spectrum_summary(spectrum), indent=2, allow_nan=False))
     else:

@@ -31,19 +31,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _verify_whole(path: str) -> int:
-    from ..spectra.file import read_spectrum
-    from ..storage.sealed import check_seal, has_seal
+    from ..spectra.spectrum import Spectrum
+    from ..storage.sealed import check_seal
     from ..sweeps.merged_file import is_merged, read_rows
 
     try:
-        merged = is_merged(path)
-        held = read_rows(path) if merged else read_spectrum(path)
-        digest = check_seal(path) if merged or has_seal(path) else None
+        read_rows(path) if is_merged(path) else Spectrum.load(path)
+        digest = check_seal(path)
     except ValueError as error:
         print(f"{error}: DAMAGED")
         return 1
-    if digest is None:
-        print(f"{path}: holds {held!r}; it has no seal, only the checksums of its datasets")
-    else:
-        print(f"{path}: whole, SHA-256 {digest}")
+    print(f"{path}: whole, SHA-256 {digest}")
     return 0

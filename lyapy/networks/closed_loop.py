@@ -69,8 +69,8 @@ class ClosedLoop(Network):
         origin = f"{network.origin}, closed loop" if network.origin else "closed loop"
         super().__init__([cell], origin=origin, assumptions=network.assumptions)
 
-    def blocks(self) -> Iterator[tuple[str, int]]:
-        yield from self.open_loop.blocks()
+    def state_layout(self) -> Iterator[tuple[str, int]]:
+        yield from self.open_loop.state_layout()
         if self.state_size > self.open_loop.state_size:
             yield "input", self.open_loop.input_size
 

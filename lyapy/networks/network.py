@@ -73,7 +73,7 @@ class Network:
         ends = np.cumsum([cell.state_size for cell in self.cells])[:-1].tolist()
         return list(np.split(state, ends, axis=-1))
 
-    def blocks(self) -> Iterator[tuple[str, int]]:
+    def state_layout(self) -> Iterator[tuple[str, int]]:
         """Yield name and size of the blocks of the state, in order: ``("0.h", 64)`` and so on."""
         for layer, cell in enumerate(self.cells):
             for name, size in cell.blocks.items():

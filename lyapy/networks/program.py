@@ -16,7 +16,7 @@ from ..cells.sparse import Sparse
 
 __all__ = [
     "Assignment",
-    "Block",
+    "Columns",
     "Program",
     "Term",
     "Text",
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 
-class Block(NamedTuple):
+class Columns(NamedTuple):
     """Columns ``start : start + size`` of the frame; auxiliary ones lie behind the state."""
 
     start: int
@@ -57,7 +57,7 @@ class Term(NamedTuple):
     this step.
     """
 
-    source: Block
+    source: Columns
     new: bool
     matrix: Array | Sparse | Coefficient | None
     left: Coefficient | None
@@ -67,7 +67,7 @@ class Term(NamedTuple):
 class Assignment(NamedTuple):
     """``target = sum of terms``."""
 
-    target: Block
+    target: Columns
     terms: tuple[Term, ...]
 
 
@@ -164,7 +164,7 @@ def stack_programs(cells: Sequence[Cell]) -> Program:
     """
     state_size = sum(cell.state_size for cell in cells)
     start, width = 0, state_size
-    below: Block | None = None
+    below: Columns | None = None
     assignments: list[Assignment] = []
     coefficients: list[dict[str, Coefficient]] = []
     entries = 0
@@ -205,7 +205,7 @@ def single_program(text: Text, entries: int = 0) -> Program:
 
 def _needed(assignments: Sequence[Assignment], state_size: int) -> tuple[Assignment, ...]:
     """Leave out auxiliary blocks that nothing reads, as the output of the last layer."""
-    read: set[Block] = set()
+    read: set[Columns] = set()
     kept: list[Assignment] = []
     for assignment in reversed(assignments):
         if assignment.target.start < state_size or assignment.target in read:
@@ -214,22 +214,22 @@ def _needed(assignments: Sequence[Assignment], state_size: int) -> tuple[Assignm
     return tuple(reversed(kept))
 
 
-def _place_blocks(text: Text, start: int, auxiliary_start: int) -> dict[str, Block]:
-    blocks: dict[str, Block] = {}
+def _place_blocks(text: Text, start: int, auxiliary_start: int) -> dict[str, Columns]:
+    blocks: dict[str, Columns] = {}
     for name, size in text.blocks.items():
-        blocks[name] = Block(start, size)
+        blocks[name] = Columns(start, size)
         start += size
     for name, size in text.auxiliary.items():
-        blocks[name] = Block(auxiliary_start, size)
+        blocks[name] = Columns(auxiliary_start, size)
         auxiliary_start += size
     return blocks
 
 
 def _place_terms(
     text: Text,
-    blocks: dict[str, Block],
+    blocks: dict[str, Columns],
     coefficients: dict[str, Coefficient],
-    below: Block | None,
+    below: Columns | None,
 ) -> list[Assignment]:
     def coefficient_of(name: str | None) -> Coefficient | None:
         return None if name is None else _look_up(name, coefficients, text)
@@ -253,7 +253,9 @@ def _place_terms(
     return assignments
 
 
-def _place_coefficients(text: Text, blocks: dict[str, Block], start: int) -> dict[str, Coefficient]:
+def _place_coefficients(
+    text: Text, blocks: dict[str, Columns], start: int
+) -> dict[str, Coefficient]:
     sizes: dict[str, int] = {}
     for target, terms in parse_program(text.program):
         rows = _look_up(_block_name(target), blocks, text).size

@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, machine, digests."""
+"""Where a result comes from: network, versions, machine; and what a machine offers."""
 
 from __future__ import annotations
 
@@ -11,35 +11,50 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..networks.network import Network
+from ..tangent.gpu.device import describe_devices
+from .threads import default_threads
 
-__all__ = ["describe_origin"]
+__all__ = ["describe_origin", "describe_system", "now"]
 
 PACKAGES = ("lyapy", "numpy", "scipy", "numba", "h5py")
 
 
 def describe_origin(network: Network) -> dict[str, Any]:
-    """Return what a result file tells of the network, the program and the machine."""
+    """Return the settings that describe the network, the program and the machine."""
     return {
         "network": repr(network),
         "network_origin": network.origin,
         "network_sha256": network.digest(),
         "assumptions": list(network.assumptions),
-        "versions": installed_versions() | {"python": platform.python_version()},
+        "versions": _versions() | {"python": platform.python_version()},
         "machine": f"{platform.system()} {platform.machine()}",
-        "processor": processor(),
+        "processor": _processor(),
         "command": shlex.join(sys.argv),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "date": now(),
     }
 
 
-def installed_versions() -> dict[str, str]:
-    """Return the versions of the packages that numbers depend on."""
+def describe_system() -> dict[str, str]:
+    """Return what `lyapy info --system` prints, by name."""
+    return {
+        "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "packages": ", ".join(f"{name} {found}" for name, found in _versions().items()),
+        "CPU": f"{_processor()}, {default_threads()} trajectories at the same time",
+        "GPU": describe_devices(),
+    }
+
+
+def now() -> str:
+    """Return the date and time in UTC, as files state it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _versions() -> dict[str, str]:
     return {name: _version(name) for name in PACKAGES}
 
 
 @cache
-def processor() -> str:
-    """Return the processor's name."""
+def _processor() -> str:
     # the compiled engine and BLAS choose their instructions by it
     from llvmlite.binding import get_host_cpu_name
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays import Array
 from ..tangent.factors import FactorTangent
 from .block import Follower
-from .recording import Recording
+from .schedule import Recording
 
 __all__ = ["Recorder"]
 

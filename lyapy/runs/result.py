@@ -1,33 +1,88 @@
-"""From the results of the trajectories to one spectrum."""
+"""The spectrum that the results of all trajectories make, and the shapes of its arrays."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
+from ..networks.blocks import DiagonalBlock
 from ..spectra.spectrum import Spectrum
 from ..tangent.state import Carry
-from .checkpoint.shapes import Layout
+from .schedule import Schedule
 from .trajectory import TrajectoryResult
 
-__all__ = ["collect"]
+__all__ = ["Layout", "collect", "make_layout"]
+
+
+class Layout(NamedTuple):
+    """The shapes of a run's arrays.
+
+    Attributes
+    ----------
+    trajectories, state_size, transient : int
+    row_ends : array (rows,)
+        Counted steps at which the rows of the history end.
+    starts : list of int
+        Of the diagonal blocks, in the state.
+    record_steps : array (rows,)
+        Counted steps at which the rows of the records end.
+    record_shapes : dict
+        Name of a record to the shape of one row.
+    """
+
+    trajectories: int
+    state_size: int
+    transient: int
+    row_ends: Array
+    starts: list[int]
+    record_steps: Array
+    record_shapes: dict[str, tuple[int, ...]]
+
+    @property
+    def record_bytes(self) -> int:
+        """Bytes of all records, in segments and once more in the run file."""
+        per_row = sum(math.prod(shape) for shape in self.record_shapes.values())
+        return 2 * 8 * per_row * len(self.record_steps) * self.trajectories
+
+
+def make_layout(
+    blocks: Sequence[DiagonalBlock], schedule: Schedule, trajectories: int, k: int
+) -> Layout:
+    """Return the layout of a run with up to k deviation vectors in each block."""
+    sizes = [block.program.state_size for block in blocks]
+    vectors = [block.vectors(k) for block in blocks]
+    pairs = list(enumerate(zip(vectors, sizes, strict=True)))
+    shapes: dict[str, tuple[int, ...]] = {"growth": (sum(vectors),), "states": (sum(sizes),)}
+    for i, (rows, D) in pairs:
+        shapes |= {f"frames/{i}": (rows, D), f"factors/{i}": (rows, rows)}
+    kinds = schedule.recording.kinds
+    return Layout(
+        trajectories,
+        sum(sizes),
+        schedule.transient,
+        schedule.row_ends(),
+        [block.start for block in blocks],
+        schedule.recording.row_ends(schedule.steps),
+        {name: shape for name, shape in shapes.items() if name.partition("/")[0] in kinds},
+    )
 
 
 def collect(
     results: Sequence[TrajectoryResult], layout: Layout, settings: dict[str, Any]
 ) -> Spectrum:
-    """Join the trajectories, and the parts behind one another."""
-    carries = [[part.carry for part in found] for _, found in results]
+    """Return the spectrum of all trajectories, their blocks concatenated."""
+    carries = [[block.carry for block in found] for _, found in results]
 
     def counts(name: str) -> Array:
         return np.array([[getattr(carry, name) for carry in row] for row in carries])
 
     return Spectrum(
         growth=np.stack(
-            [np.concatenate([p.growth for p in found], axis=1) for _, found in results]
+            [np.concatenate([block.growth for block in found], axis=1) for _, found in results]
         ),
         growth_steps=layout.row_ends,
         state_size=layout.state_size,
@@ -43,7 +98,7 @@ def collect(
         / layout.row_ends[-1],
         norm_excess=counts("norm_excess"),
         frame_error=counts("frame_error"),
-        determinants=np.array([[part.determinants for part in found] for _, found in results]),
+        determinants=np.array([[block.determinants for block in found] for _, found in results]),
         settings=settings,
     )
 

@@ -1,4 +1,4 @@
-"""How the steps of a trajectory are cut: tiles, chunks, rows of the history."""
+"""How a trajectory is cut in time: tiles, chunks, rows of the history, rows of the records."""
 
 from __future__ import annotations
 
@@ -10,14 +10,76 @@ import numpy as np
 from ..arrays import Array
 from ..networks.network import Network
 from ..tangent.interval import Control
-from .recording import Recording
+from .options import Keep
 
-__all__ = ["Schedule", "make_schedule"]
+__all__ = ["Recording", "Schedule", "make_recording", "make_schedule"]
 
 HISTORY_ROWS = 1024
 # so many that calls into compiled code are few, so few that they stay in a cache
 CHUNK_BYTES = 1024 * 1024
 CHUNK_TILES = 64
+
+
+class Recording(NamedTuple):
+    """What is recorded, and how often.
+
+    Attributes
+    ----------
+    kinds : tuple of str
+        As `Keep.kinds`; empty if the history suffices.
+    every : int
+        Counted steps from one row to the next.
+    tile : int
+        Steps after which a reorthonormalization takes place in any case; divides ``every``.
+    """
+
+    kinds: tuple[str, ...]
+    every: int
+    tile: int
+
+    @property
+    def needs_frames(self) -> bool:
+        """Whether the frames at the ends of the rows are needed."""
+        return bool({"frames", "factors"} & set(self.kinds))
+
+    def row_ends(self, steps: int) -> Array:
+        """Return the counted steps at which the rows end."""
+        rows = -(-steps // self.every) if self.kinds else 0
+        return np.minimum(np.arange(1, rows + 1) * self.every, steps)
+
+    def chunk(self, longest: int) -> int:
+        """Return the steps of a chunk, up to ``longest``, that ends wherever a row does."""
+        if not self.needs_frames:
+            return longest
+        tiles = self.every // self.tile
+        return self.tile * max(c for c in range(1, longest // self.tile + 1) if tiles % c == 0)
+
+
+def make_recording(keep: Keep, control: Control) -> Recording:
+    """Return the recording that the options ask for, with the intervals of ``control``.
+
+    Raises
+    ------
+    ValueError
+        If the rows do not fit the interval, or there is no file for them.
+    """
+    kinds, every = keep.kinds, keep.record_every
+    unit, tile = control.fixed or 1, control.tile
+    if every is None:
+        kinds, every = () if kinds == ("growth",) else kinds, tile
+    whole = isinstance(every, (int, np.integer)) and not isinstance(every, bool)
+    step = unit if whole and every <= tile else tile
+    if not whole or every < 1 or every % step:
+        raise ValueError(
+            f"record_every is {every!r}; it must be a whole number of steps"
+            + (f", up to {tile} a multiple of interval={unit}" if unit > 1 else f" up to {tile}")
+            + f", or a multiple of {tile}"
+        )
+    if kinds and keep.checkpoint is None:
+        raise ValueError(
+            f"record is {', '.join(kinds)}, which needs a file to go to; give checkpoint=FILE"
+        )
+    return Recording(kinds, int(every), min(int(every), tile))
 
 
 class Schedule(NamedTuple):
@@ -44,7 +106,7 @@ class Schedule(NamedTuple):
 
     @property
     def total(self) -> int:
-        """Steps in all."""
+        """All steps, the transient included."""
         return self.transient + self.steps
 
     @property
@@ -69,12 +131,12 @@ class Schedule(NamedTuple):
         return self._replace(steps=steps, tiles_per_row=-(-tiles // HISTORY_ROWS))
 
     def tile_ends(self, steps: int) -> Array:
-        """Return the steps of a chunk of so many at which its tiles end."""
+        """Return the steps at which the tiles of a chunk of ``steps`` end."""
         tile = self.control.tile
         return np.minimum(np.arange(tile, steps + tile, tile), steps)
 
     def chunks(self, position: int) -> Iterator[tuple[int, int]]:
-        """Yield the chunks from ``position`` on, whole tiles, of the transient and after it."""
+        """Yield the chunks from ``position`` on; none spans the end of the transient."""
         for first, last in ((0, self.transient), (self.transient, self.total)):
             for start in range(max(first, position), last, self.chunk):
                 yield start, min(start + self.chunk, last)

@@ -1,4 +1,4 @@
-"""Checks of the arguments of a run: each error names the argument, the finding and the remedy."""
+"""Checks of inputs, states and frames: each error names the argument, the finding, the remedy."""
 
 from __future__ import annotations
 
@@ -10,13 +10,7 @@ import numpy as np
 from ..arrays import Array, check_size
 from ..networks.network import Network
 
-__all__ = [
-    "Start",
-    "check_frame",
-    "check_inputs",
-    "check_start",
-    "check_time_step",
-]
+__all__ = ["Start", "check_frame", "check_inputs", "check_start", "check_time_step"]
 
 # far below 1, the largest angle at which a given frame would lose a direction
 RANK_TOLERANCE = 1e-10
@@ -29,8 +23,15 @@ class Start(NamedTuple):
     states: Array
 
 
-def check_inputs(network: Network, inputs: Any, transient: int, steps: int | None) -> Array:
+def check_inputs(
+    network: Network, inputs: Any, transient: int, steps: int | None, stacklevel: int = 3
+) -> Array:
     """Return the inputs as (1 or B, transient + steps, m) in float64.
+
+    Parameters
+    ----------
+    stacklevel : int
+        Of a warning, seen from here.
 
     Raises
     ------
@@ -43,8 +44,10 @@ def check_inputs(network: Network, inputs: Any, transient: int, steps: int | Non
         check_size("steps", steps, 1)
     if inputs is None:
         if m:
-            what = f"inputs is None, but the network reads {m} inputs at every step"
-            raise ValueError(f"{what}; give an array (T, {m}) or (B, T, {m})")
+            raise ValueError(
+                f"inputs is None, but the network reads {m} inputs at every step; give an array "
+                f"(T, {m}) or (B, T, {m})"
+            )
         if steps is None:
             raise ValueError("steps is missing; a network without inputs needs a number, or until")
         return np.zeros((1, transient + steps, 0))
@@ -73,20 +76,16 @@ def check_inputs(network: Network, inputs: Any, transient: int, steps: int | Non
             f"inputs has {available} steps, too few for transient={transient} and {counted}; "
             "give longer inputs, or less to do"
         )
-    _warn_of_order(array)
-    return array if steps is None else array[:, :wanted]
-
-
-def _warn_of_order(inputs: Array) -> None:
-    """Warn of more trajectories than steps, as a batch in PyTorch's own order (T, B, m) has."""
-    B, T, _ = inputs.shape
+    B, T, _ = array.shape
+    # as a batch in PyTorch's default order (T, B, m) has
     if B > T:
         warnings.warn(
-            f"inputs has shape {inputs.shape}, which is {B} trajectories of {T} steps, (B, T, m); "
+            f"inputs has shape {array.shape}, which is {B} trajectories of {T} steps, (B, T, m); "
             "if it is (T, B, m), PyTorch's order without batch_first, give inputs.swapaxes(0, 1)",
             RuntimeWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
+    return array if steps is None else array[:, :wanted]
 
 
 def check_start(
@@ -94,9 +93,8 @@ def check_start(
 ) -> Start:
     """Return inputs and initial states of all trajectories.
 
-    Driven trajectories with inputs of their own start at zero. Where only the state can
-    tell trajectories apart, or nothing moves it from zero, it is drawn from a normal
-    distribution.
+    The state is zero by default if each trajectory has separate inputs. If trajectories share
+    them, or nothing moves the state from zero, it is drawn from a normal distribution.
     """
     D = network.state_size
     if trajectories is not None:
@@ -125,8 +123,8 @@ def check_start(
     return Start(inputs, np.broadcast_to(states, (B, D)).copy())
 
 
-def check_frame(frame: Any, k: int | None, state_size: int) -> tuple[int, Array | None]:
-    """Return k and the given frame with orthonormal rows; None where frame is a name.
+def check_frame(frame: Any, k: int | None, state_size: int) -> tuple[int, str | Array]:
+    """Return k, and the name of the frame or its rows orthonormalized.
 
     Raises
     ------
@@ -134,11 +132,9 @@ def check_frame(frame: Any, k: int | None, state_size: int) -> tuple[int, Array 
         If k or the frame does not fit.
     """
     if isinstance(frame, str):
-        if frame not in ("random", "identity"):
-            raise ValueError(f"frame is {frame!r}; it must be 'random', 'identity' or an array")
         k = state_size if k is None else k
         check_size("k", k, 1, state_size, f"the state has {state_size} dimensions")
-        return k, None
+        return k, frame
     rows = _real("frame", frame)
     if rows.ndim != 2 or rows.shape[1] != state_size or not 1 <= len(rows) <= state_size:
         raise ValueError(f"frame has shape {rows.shape}; it must be (k, {state_size})")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,16 +12,16 @@ from ..arrays import check_size
 from ..networks.network import Network
 from ..spectra.spectrum import Spectrum
 from ..spectra.status import target_reached
-from .recording import Recording
-from .schedule import Schedule
+from .schedule import Recording, Schedule
 from .trajectory import Trajectory, TrajectoryResult
 
 if TYPE_CHECKING:
     from .checkpoint.checkpointer import Checkpointer
+    from .plan import Plan
 
 __all__ = ["Until", "check_until", "run_until"]
 
-# the shortest run that is looked at, in steps
+# the shortest run whose errors are computed, in steps
 SHORTEST = 1024
 
 
@@ -31,11 +32,10 @@ class Until(NamedTuple):
     most: int
 
     def lengths(self, chunk: int) -> Iterator[int]:
-        """Yield the counted steps after which the errors are looked at.
+        """Yield the counted steps after which the errors are compared with the target.
 
-        They double, so that the errors are looked at a few times only: who looks often stops at
-        errors that are small by chance. All but the last end with a chunk of time, so that a
-        run of so many steps from the beginning is cut in the same way.
+        They double: frequent comparisons would stop at an error that is small by chance. All but
+        the last end with a chunk, so that a run of so many steps is cut in the same way.
         """
         steps = chunk * -(-SHORTEST // chunk)
         while steps < self.most:
@@ -47,12 +47,12 @@ class Until(NamedTuple):
 def check_until(
     until: Any, max_steps: int, steps: int | None, network: Network, recording: Recording
 ) -> Until | None:
-    """Return the target, or None where the number of steps is given.
+    """Return the target, or None if the number of steps is given.
 
     Raises
     ------
     ValueError
-        If the target is no positive number, or goes with none of the other arguments.
+        If the target is no positive number, or another argument contradicts it.
     """
     if until is None:
         return None
@@ -67,63 +67,50 @@ def check_until(
     if network.input_size:
         raise ValueError(
             f"until is {until:g}, but the network reads {network.input_size} inputs at every "
-            "step, which end; give all of them, and see Spectrum.standard_error"
+            "step, which end; give all of them, and read Spectrum.standard_error"
         )
     if recording.kinds:
         raise ValueError(
-            f"record is {', '.join(recording.kinds)} and until is {until:g}; how many rows there "
-            "will be must be known: record a run of so many steps once until has found them"
+            f"record is {', '.join(recording.kinds)} and until is {until:g}, but the number of "
+            "rows must be known; record a run of as many steps as until has found"
         )
     return Until(float(until), int(max_steps))
 
 
-def run_until(
-    goal: Until,
-    schedule: Schedule,
-    begin: Callable[[int, Schedule], Trajectory],
-    run_all: Callable[..., list[TrajectoryResult]],
-    finish: Callable[[list[TrajectoryResult], Schedule], Spectrum],
-    checkpointer: Checkpointer | None = None,
-) -> Spectrum:
+def run_until(plan: Plan, goal: Until, checkpointer: Checkpointer | None) -> Spectrum:
     """Return the spectrum of the first run that reaches the target, or of the longest.
 
-    The trajectories go on from one length to the next. What they come to is that of a run of
-    so many steps from the beginning, to the last bit.
+    The trajectories continue from one length to the next. The result is that of a run of so many
+    steps from the beginning, to the last bit.
 
     Parameters
     ----------
-    schedule : Schedule
-        Of the longest run, in rows of one tile, until it is known how many there are.
-    begin
-        From the number of a trajectory, and how it is cut, to its beginning.
-    run_all
-        Runs the trajectories, which its argument returns by number, to their end.
-    finish
-        From the results, and how they are cut, to the spectrum.
-    checkpointer : Checkpointer, optional
-        Puts the trajectories where they were left, and takes what they come to.
+    plan : Plan
+        Of the longest run, with rows of one tile, as the number of tiles is not known.
     """
-    trajectories: dict[int, Trajectory] = {}
-    left = checkpointer.position if checkpointer else 0
-    for steps in goal.lengths(schedule.chunk):
-        fine = schedule._replace(steps=steps)
-        if fine.total < left:
-            # whoever went on had not found the target reached
+    begun: dict[int, Trajectory] = {}
+    position = checkpointer.position if checkpointer else 0
+    for steps in goal.lengths(plan.schedule.chunk):
+        fine = plan.lasting(plan.schedule._replace(steps=steps))
+        # an earlier process went on from here, as the target was not reached
+        if fine.schedule.total < position:
             continue
-
-        def go_on(b: int, fine: Schedule = fine) -> Trajectory:
-            if b in trajectories:
-                trajectories[b].extend(fine)
-            else:
-                trajectories[b] = begin(b, fine)
-            return trajectories[b]
-
-        results = run_all(go_on, steps=fine.total, checkpointer=checkpointer)
-        coarse = schedule.shortened(steps)
-        spectrum = finish([_merge_rows(result, coarse) for result in results], coarse)
+        results = fine.run(partial(_extended, fine, begun), checkpointer)
+        coarse = plan.lasting(plan.schedule.shortened(steps))
+        merged = [_merge_rows(result, coarse.schedule) for result in results]
+        spectrum = coarse.finish(merged, checkpointer)
         if target_reached(spectrum, goal.target):
             break
     return spectrum
+
+
+def _extended(plan: Plan, begun: dict[int, Trajectory], b: int) -> Trajectory:
+    """Return trajectory ``b``, begun earlier or now, on its way to the end of the plan."""
+    if b in begun:
+        begun[b].extend(plan.schedule)
+    else:
+        begun[b] = plan.begin(b)
+    return begun[b]
 
 
 def _merge_rows(result: TrajectoryResult, schedule: Schedule) -> TrajectoryResult:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
-
-if TYPE_CHECKING:
-    from .spectrum import Spectrum
 
 __all__ = [
     "Measure",
     "entropy_rate",
     "kaplan_yorke_dimension",
     "kaplan_yorke_slopes",
-    "measures_of",
     "participation_ratio",
 ]
 
@@ -122,42 +118,3 @@ def participation_ratio(frame: Array) -> Array:
     """
     squares = np.square(frame)
     return np.asarray(np.sum(squares, axis=-1) ** 2 / np.sum(squares**2, axis=-1))
-
-
-def measures_of(spectrum: Spectrum) -> dict[str, Measure]:
-    """Return the numbers derived from a spectrum with their standard errors.
-
-    A measure changes by a weighted sum of small changes of the exponents; its error is that of
-    this sum, so that errors of different exponents may cancel.
-
-    Parameters
-    ----------
-    spectrum : Spectrum
-
-    Returns
-    -------
-    dict
-        ``mean``, ``kaplan_yorke_dimension``, ``entropy_rate`` and ``sum_rule_residual``.
-    """
-    exponents = spectrum.exponents
-    k, positive = len(exponents), np.count_nonzero(exponents > 0.0)
-    dimension, residual = spectrum.kaplan_yorke_dimension, spectrum.sum_rule_residual
-
-    def measure(value: float, slopes: Array, otherwise: str) -> Measure:
-        """Return the measure that changes by ``slopes`` with the leading exponents."""
-        if not math.isfinite(value):
-            return Measure(value, math.nan, otherwise)
-        used = np.flatnonzero(slopes)
-        error = 0.0
-        if len(used):
-            series = spectrum.growth[:, :, spectrum.order[used]] @ slopes[used]
-            error = float(spectrum.uncertainty_of(series[:, :, None]).standard_error[0])
-        sure = not spectrum.bounded[: len(slopes)].any()
-        return Measure(value, error, "computed" if sure else "upper bound")
-
-    return {
-        "mean": measure(spectrum.mean, np.full(k, 1.0 / k), "dead"),
-        "kaplan_yorke_dimension": measure(dimension, kaplan_yorke_slopes(exponents), "not reached"),
-        "entropy_rate": measure(spectrum.entropy_rate, np.ones(positive), "not reached"),
-        "sum_rule_residual": measure(residual, np.zeros(0), "does not apply"),
-    }

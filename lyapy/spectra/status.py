@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
 from ..tangent.state import RESOLVED
-
-if TYPE_CHECKING:
-    from .spectrum import Spectrum
+from .exponents import Exponents
 
 __all__ = ["Status", "status_of", "target_reached"]
 
@@ -48,12 +46,12 @@ class Status(NamedTuple):
     advice: str
 
 
-def status_of(spectrum: Spectrum) -> Status:
+def status_of(spectrum: Exponents) -> Status:
     """Return whether a spectrum can be relied on.
 
     Parameters
     ----------
-    spectrum : Spectrum
+    spectrum : Exponents
 
     Returns
     -------
@@ -78,14 +76,14 @@ def status_of(spectrum: Spectrum) -> Status:
     return Status(told[0][0], " ".join(advice for _, advice in told))
 
 
-def target_reached(spectrum: Spectrum, target: float) -> bool:
+def target_reached(spectrum: Exponents, target: float) -> bool:
     """Return whether all standard errors are known, to be relied on, and within the target."""
     living = np.isfinite(spectrum.exponents)
     error = spectrum.standard_error[living]
     return not living.any() or bool(np.all(error <= target) and not _short(spectrum, living))
 
 
-def _failed(spectrum: Spectrum) -> str:
+def _failed(spectrum: Exponents) -> str:
     tolerance = spectrum.settings["tolerance"]
     checks = (
         (
@@ -117,13 +115,13 @@ def _failed(spectrum: Spectrum) -> str:
     return f"The run contradicts itself: {'; '.join(failed)}. Do not use it. {remedy}"
 
 
-def _interrupted(spectrum: Spectrum) -> str:
+def _interrupted(spectrum: Exponents) -> str:
     if not spectrum.settings.get("interrupted"):
         return ""
     return f"The run was interrupted after {spectrum.steps} counted steps: run it again to go on."
 
 
-def _unresolved(spectrum: Spectrum) -> str:
+def _unresolved(spectrum: Exponents) -> str:
     missing = int(np.count_nonzero(spectrum.bounded))
     if not missing:
         return ""
@@ -135,7 +133,7 @@ def _unresolved(spectrum: Spectrum) -> str:
     )
 
 
-def _not_converged(spectrum: Spectrum) -> str:
+def _not_converged(spectrum: Exponents) -> str:
     living = np.isfinite(spectrum.exponents)
     if not living.any():
         return ""
@@ -169,7 +167,7 @@ def _not_converged(spectrum: Spectrum) -> str:
     return ""
 
 
-def _short(spectrum: Spectrum, living: Array) -> str:
+def _short(spectrum: Exponents, living: Array) -> str:
     longest = float(spectrum.uncertainty.correlation_time[living].max())
     # half a row stands for growth without correlation between rows
     seen = longest - 0.5 * int(spectrum.growth_steps[0])
@@ -182,11 +180,11 @@ def _short(spectrum: Spectrum, living: Array) -> str:
     )
 
 
-def _steps_for(spectrum: Spectrum, factor: float) -> str:
+def _steps_for(spectrum: Exponents, factor: float) -> str:
     return f"{spectrum.steps * factor**2:.1g}"
 
 
-def _drifts(spectrum: Spectrum, living: Array) -> Array:
+def _drifts(spectrum: Exponents, living: Array) -> Array:
     """Return for each living exponent whether its growth drifts (Geweke 1992)."""
     ends = spectrum.growth_steps
     quarter, half = np.searchsorted(ends, (0.25 * ends[-1], 0.5 * ends[-1]))

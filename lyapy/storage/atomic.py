@@ -1,4 +1,4 @@
-"""An output file: refused before the work if it cannot be written, and put in place whole."""
+"""Output files that are refused before the work if they cannot be written, and placed whole."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
     FileExistsError
         If the file exists and ``overwrite`` is False.
     OSError
-        If it is no regular file, or its folder is missing or cannot be written.
+        If it is not a regular file, or its folder is missing or cannot be written.
     """
     target = _check_target(path, overwrite)
     _check_folder(path, target.parent)
@@ -44,32 +44,19 @@ def _check_target(path: str | PathLike[str], overwrite: bool) -> Path:
 
 
 def _check_folder(path: str | PathLike[str], folder: Path) -> None:
-    """Try to create a file, where possible one without a name: a kill leaves nothing behind."""
+    # where possible by a file without a name, of which a kill leaves nothing behind
     try:
         os.close(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600))
     except OSError as error:
         if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
             raise _unwritable(path, folder, error) from None
-        descriptor, temporary = _create_beside(path, folder / "_")
+        descriptor, temporary = _create_temporary(path, folder)
         os.close(descriptor)
         temporary.unlink()
 
 
 def write_whole(path: str | PathLike[str], data: bytes | memoryview, *, overwrite: bool) -> None:
-    """Write a file so that it is never half-written.
-
-    Parameters
-    ----------
-    path : str or path
-    data : bytes
-    overwrite : bool
-        Whether a file that exists is replaced; it stays whole until the new one is.
-
-    Raises
-    ------
-    OSError
-        As `check_output`, or if the disk is full.
-    """
+    """Write a file that is never half-written; raises as `placed_whole`."""
     with placed_whole(path, overwrite=overwrite) as file:
         file.write(data)
 
@@ -78,22 +65,18 @@ def write_whole(path: str | PathLike[str], data: bytes | memoryview, *, overwrit
 def placed_whole(
     path: str | PathLike[str], *, overwrite: bool, scratch: Path | None = None
 ) -> Iterator[BinaryIO]:
-    """Yield a temporary file, synced and put in the place of ``path`` if all goes well.
+    """Yield a temporary file that is synced and renamed to ``path`` if all goes well.
 
-    Parameters
-    ----------
-    path : str or path
-    overwrite : bool
-    scratch : Path, optional
-        Folder of the temporary file, on the same disk; that of ``path`` by default.
+    A file that exists stays whole until then. The temporary file stands in ``scratch``, a folder
+    on the same disk, by default that of ``path``.
 
     Raises
     ------
     OSError
-        As `write_whole`.
+        As `check_output`, or if the disk is full.
     """
     target = _check_target(path, overwrite)
-    descriptor, temporary = _create_beside(path, scratch / "_" if scratch else target)
+    descriptor, temporary = _create_temporary(path, scratch or target.parent)
     try:
         with open(descriptor, "w+b") as file:
             yield file
@@ -107,8 +90,10 @@ def placed_whole(
     except FileExistsError:
         raise _exists(path) from None
     except OSError as error:
-        what = f"{path}: could not be written ({error.strerror})"
-        raise OSError(error.errno, f"{what}; free some space or choose another folder") from error
+        finding = f"{path}: could not be written ({error.strerror})"
+        raise OSError(
+            error.errno, f"{finding}; free some space or choose another folder"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -119,12 +104,12 @@ def _exists(path: str | PathLike[str]) -> FileExistsError:
     )
 
 
-def _create_beside(path: str | PathLike[str], target: Path) -> tuple[int, Path]:
-    temporary = target.with_name(f".lyapy-{secrets.token_hex(8)}.part")
+def _create_temporary(path: str | PathLike[str], folder: Path) -> tuple[int, Path]:
+    temporary = folder / f".lyapy-{secrets.token_hex(8)}.part"
     try:
         return os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666), temporary
     except OSError as error:
-        raise _unwritable(path, target.parent, error) from None
+        raise _unwritable(path, folder, error) from None
 
 
 def _unwritable(path: str | PathLike[str], folder: Path, error: OSError) -> OSError:
@@ -134,7 +119,7 @@ def _unwritable(path: str | PathLike[str], folder: Path, error: OSError) -> OSEr
 
 
 def _place_new(temporary: Path, target: Path) -> None:
-    """Put the file in place unless there is one by now."""
+    """Rename a file unless the target exists by now."""
     try:
         os.link(temporary, target)
     except FileExistsError:

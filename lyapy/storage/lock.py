@@ -1,4 +1,4 @@
-"""One writer: a lock on a file of its own, which the system drops when its process ends."""
+"""One writer: a lock on a separate file, which the system drops when its process ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["held", "holder"]
 
 NAME = "lock"
 PATIENCE = 5
-# what flock says on file systems that have none
+# errors of flock on file systems that lack it
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -27,7 +27,7 @@ UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 def held(folder: Path, run: str) -> Iterator[None]:
     """Hold the lock of ``folder``, which is created, and removed at the end if it is empty.
 
-    `fcntl`'s other locks vanish when HDF5 closes any descriptor of a file; `flock` on a file
+    The other locks of `fcntl` vanish when HDF5 closes any descriptor of a file; `flock` on a file
     that nothing else opens does not.
 
     Raises
@@ -43,14 +43,14 @@ def held(folder: Path, run: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # what fails here must not hide how the run ended; the lock itself goes with the descriptor
+        # an error here must not hide how the run ended; closing the descriptor drops the lock
         with suppress(OSError):
             _leave(folder, descriptor)
         os.close(descriptor)
 
 
 def _leave(folder: Path, descriptor: int) -> None:
-    # only while it is held: a name given free first could be another process's by now
+    # before the lock is dropped: after it the name could be another process's
     if os.listdir(folder) == [NAME]:
         (folder / NAME).unlink()
         folder.rmdir()
@@ -59,16 +59,16 @@ def _leave(folder: Path, descriptor: int) -> None:
 
 
 def holder(folder: Path) -> str | None:
-    """Return host and process that hold the lock, None if nobody does."""
+    """Return the process and host that hold the lock, None if nobody does."""
+    path = folder / NAME
     try:
-        descriptor = os.open(folder / NAME, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
-        gone = error.errno in UNSUPPORTED and _is_stale(folder / NAME)
-        return None if gone else _read(folder / NAME) or "another process"
+        return None if error.errno in UNSUPPORTED and _is_stale(path) else _shown(path)
     else:
         return None
     finally:
@@ -79,7 +79,7 @@ def _acquire(folder: Path, run: str) -> int:
     path = folder / NAME
     while True:
         folder.mkdir(exist_ok=True)
-        # else the checkpoints would be lost with the folder's name in a power cut
+        # or a power cut could lose the folder's name, and the checkpoints in it
         sync_folder(folder.parent)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -88,42 +88,28 @@ def _acquire(folder: Path, run: str) -> int:
             continue
         try:
             _flock(descriptor, path, run)
-            if not _is_still(descriptor, path):
-                os.close(descriptor)
-                continue
-            _sign(descriptor, path, run)
+            if _names(path, descriptor):
+                _sign(descriptor, path, run)
+                return descriptor
         except BaseException:
             os.close(descriptor)
             raise
-        return descriptor
-
-
-def _sign(descriptor: int, path: Path, run: str) -> None:
-    try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(_me()).encode())
-    except OSError as error:
-        raise CheckpointError(
-            f"{run}: {path} could not be written ({error.strerror}); free some space and run the "
-            "command again, or choose another folder"
-        ) from None
+        os.close(descriptor)
 
 
 def _flock(descriptor: int, path: Path, run: str) -> None:
     try:
-        _flock_patiently(descriptor)
+        return _flock_patiently(descriptor)
+    except (BlockingIOError, PermissionError):
+        remedy = "wait for its end, or give another output"
     except OSError as error:
-        if error.errno in UNSUPPORTED:
-            # the content of the file is all there is: whoever is not known to be dead holds it
-            if _is_stale(path):
-                return
-            remedy = f"if it has ended, delete {path} and run the command again"
-        elif error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            remedy = "wait for its end, or give another output"
-        else:
+        if error.errno not in UNSUPPORTED:
             raise
-        who = _read(path) or "another process"
-        raise LockedError(f"{run}: is being computed by {who}; {remedy}") from None
+        # only the file's content is known: its process holds the lock unless it is surely gone
+        if _is_stale(path):
+            return None
+        remedy = f"if it has ended, delete {path} and run the command again"
+    raise LockedError(f"{run}: is being computed by {_shown(path)}; {remedy}")
 
 
 def _flock_patiently(descriptor: int) -> None:
@@ -135,41 +121,51 @@ def _flock_patiently(descriptor: int) -> None:
     return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _is_still(descriptor: int, path: Path) -> bool:
-    """Return whether the descriptor is that of the file that has the name now."""
+def _names(path: Path, descriptor: int) -> bool:
+    """Return whether the open file still has its name."""
     try:
-        found = os.stat(path)
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
     except FileNotFoundError:
         return False
-    mine = os.fstat(descriptor)
-    return (found.st_ino, found.st_dev) == (mine.st_ino, mine.st_dev)
 
 
-def _me() -> dict[str, str | int]:
-    return {"host": platform.node(), "process": os.getpid()}
+def _sign(descriptor: int, path: Path, run: str) -> None:
+    me = {"host": platform.node(), "process": os.getpid()}
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(me).encode())
+    except OSError as error:
+        raise CheckpointError(
+            f"{run}: {path} could not be written ({error.strerror}); free some space and run the "
+            "command again, or choose another folder"
+        ) from None
 
 
-def _read(path: Path) -> str | None:
+def _owner(path: Path) -> tuple[str, int] | None:
+    """Return host and process that signed the file."""
     try:
         found = json.loads(path.read_text())
-        return f"process {int(found['process'])} on {found['host']}"
+        return str(found["host"]), int(found["process"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
+def _shown(path: Path) -> str:
+    owner = _owner(path)
+    return f"process {owner[1]} on {owner[0]}" if owner else "another process"
+
+
 def _is_stale(path: Path) -> bool:
-    """Return whether nobody stands in the file, or a process of this host that has ended."""
-    try:
-        found = json.loads(path.read_text())
-        host, process = found["host"], int(found["process"])
-    except (OSError, ValueError, KeyError, TypeError):
+    """Return whether nobody has signed the file, or a process of this host that has ended."""
+    owner = _owner(path)
+    if owner is None or owner == (platform.node(), os.getpid()):
         return True
-    if host != platform.node():
+    if owner[0] != platform.node():
         return False
     try:
-        os.kill(process, 0)
+        os.kill(owner[1], 0)
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False
-    return process == os.getpid()
+        pass
+    return False

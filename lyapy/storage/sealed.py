@@ -1,8 +1,7 @@
-"""Sealed files: plain HDF5 behind a line that tells its length and SHA-256.
+"""Sealed files: plain HDF5 after a line with its length and SHA-256.
 
-The line stands in HDF5's user block, which HDF5 readers skip. HDF5 itself shows flipped bits to
-nobody, and crashes when it meets a full disk; so it writes through `_Shield`, which keeps errors
-from it.
+The line stands in HDF5's user block, which HDF5 readers skip. HDF5 itself reports no flipped bits,
+and crashes on a full disk; so it writes through `_Shield`, which keeps errors from it.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ __all__ = [
     "USER_BLOCK",
     "DamagedError",
     "check_seal",
-    "has_seal",
     "read_sealed",
     "write_sealed",
 ]
@@ -35,7 +33,7 @@ PIECE = 1 << 22
 
 
 class DamagedError(ValueError):
-    """A file that is not what was written: truncated, or with flipped bits."""
+    """A file that was truncated, or has flipped bits."""
 
 
 def write_sealed(
@@ -45,27 +43,16 @@ def write_sealed(
     overwrite: bool,
     scratch: Path | None = None,
 ) -> str:
-    """Write a sealed file, in place whole or not at all.
+    """Write a sealed file, in place whole or not at all, and return its digest.
 
     Parameters
     ----------
     path : str or path
     fill
-        Called with the HDF5 file, which it fills, and with a function that raises OSError if
-        something could not be written, to be called now and then where there is much.
-    overwrite : bool
-    scratch : Path, optional
-        Folder for the file until it is whole, on the same disk; that of ``path`` by default.
-
-    Returns
-    -------
-    str
-        The digest, as `check_seal` returns it.
-
-    Raises
-    ------
-    OSError
-        As `lyapy.storage.atomic.write_whole`.
+        Fills the HDF5 file, its first argument. Where there is much, it calls its second now and
+        then, which raises OSError if something could not be written.
+    overwrite, scratch
+        As for `lyapy.storage.atomic.placed_whole`, which also says what is raised.
     """
     with placed_whole(path, overwrite=overwrite, scratch=scratch) as raw:
         shield = _Shield(raw)
@@ -82,27 +69,19 @@ def write_sealed(
 
 
 def read_sealed(path: str | PathLike[str]) -> tuple[io.BytesIO, str]:
-    """Return a sealed file whole, for h5py to open, and its digest.
-
-    Raises
-    ------
-    DamagedError
-        If the seal does not fit.
-    OSError
-        If the file cannot be read.
-    """
+    """Return a sealed file whole, for h5py to open, and its digest; raises as `check_seal`."""
     with open(path, "rb") as raw:
         content = io.BytesIO(raw.read())
     return content, _check(path, content)
 
 
 def check_seal(path: str | PathLike[str]) -> str:
-    """Return the SHA-256 of what follows the seal, read piece by piece.
+    """Return the SHA-256 of all after the seal, read piece by piece.
 
     Raises
     ------
     DamagedError
-        If it is not what the seal tells.
+        If the seal has another.
     OSError
         If the file cannot be read.
     """
@@ -110,19 +89,13 @@ def check_seal(path: str | PathLike[str]) -> str:
         return _check(path, raw)
 
 
-def has_seal(path: str | PathLike[str]) -> bool:
-    """Return whether a file should have a seal: whether HDF5 does not begin with its first byte."""
-    with open(path, "rb") as raw:
-        return raw.read(len(SIGNATURE)) != SIGNATURE
-
-
 def _check(path: str | PathLike[str], raw: BinaryIO | io.BytesIO) -> str:
     raw.seek(0)
     line = raw.read(USER_BLOCK)
     digest, length = _digest(raw)
     if line != _line(digest, length):
-        what = "is truncated or has flipped bits" if line[:1] == FIRST_WORD[:1] else "has no seal"
-        raise DamagedError(f"{path}: {what}: its first line does not tell its length and SHA-256")
+        finding = "is truncated or has flipped bits" if line[:1] == b"l" else "has no seal"
+        raise DamagedError(f"{path}: {finding}: its first line has another length or SHA-256")
     return digest
 
 
@@ -131,19 +104,18 @@ def _line(digest: str, length: int) -> bytes:
 
 
 def _digest(raw: BinaryIO | io.BytesIO) -> tuple[str, int]:
-    """Return SHA-256 and length of what follows the user block."""
+    """Return SHA-256 and length of all after the user block."""
     raw.seek(USER_BLOCK)
-    hasher, length = hashlib.sha256(), 0
+    hasher = hashlib.sha256()
     while piece := raw.read(PIECE):
         hasher.update(piece)
-        length += len(piece)
-    return hasher.hexdigest(), length
+    return hasher.hexdigest(), raw.tell() - USER_BLOCK
 
 
 class _Shield(io.RawIOBase):
-    """A file that takes everything, and tells afterwards what could not be written.
+    """A file that accepts every write, and reports the first error afterwards.
 
-    Errors on the way would end h5py's ``close`` in a crash.
+    An error while h5py closes a file would crash the process.
     """
 
     def __init__(self, raw: BinaryIO) -> None:
@@ -151,7 +123,7 @@ class _Shield(io.RawIOBase):
         self.error: OSError | None = None
 
     def check(self) -> None:
-        """Raise the first error there was."""
+        """Raise the first error."""
         if self.error is not None:
             raise self.error
 

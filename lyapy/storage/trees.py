@@ -11,7 +11,7 @@ __all__ = ["legible", "read_tree", "write_tree"]
 
 
 def write_tree(group: h5py.Group, tree: dict[str, Any]) -> None:
-    """Write a nested dict of None, numbers, text, lists of them and arrays into a group."""
+    """Write a nested dict of None, numbers, text, lists of them and arrays to a group."""
     for name, value in tree.items():
         if isinstance(value, dict):
             write_tree(group.create_group(name), value)
@@ -22,11 +22,16 @@ def write_tree(group: h5py.Group, tree: dict[str, Any]) -> None:
 
 
 def read_tree(group: h5py.Group) -> dict[str, Any]:
-    """Return what `write_tree` wrote."""
+    """Return the dict that `write_tree` wrote."""
     tree = {name: _decode(value) for name, value in group.attrs.items()}
     for name, item in group.items():
         tree[name] = read_tree(item) if isinstance(item, h5py.Group) else item[()]
     return tree
+
+
+def legible(text: str) -> str:
+    """Return text as UTF-8, which HDF5 requires; file names may hold other bytes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _encode(value: Any) -> Any:
@@ -41,14 +46,7 @@ def _encode(value: Any) -> Any:
     return value
 
 
-def legible(text: str) -> str:
-    """Return text that HDF5 takes, which must be UTF-8; file names need not be."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _decode(value: Any) -> Any:
     if isinstance(value, h5py.Empty):
         return None
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return value.item() if isinstance(value, np.generic) else value
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

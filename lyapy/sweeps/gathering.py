@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..runs.checkpoint.parts import parts_folder
-from ..spectra.file import read_spectrum
+from ..spectra.spectrum import Spectrum
 from ..storage import lock
 from ..storage.sealed import check_seal
 from .columns import Row, row_of, row_without
@@ -70,7 +70,7 @@ def row_of_run(name: str, run: str | PathLike[str], weights: str = "") -> Row:
         return row_without(name, "failed", told, weights)
     try:
         digest = check_seal(run)
-        return row_of(name, read_spectrum(run), digest)
+        return row_of(name, Spectrum.load(run), digest)
     except FileNotFoundError:
         return row_without(name, *_why_not(parts_folder(run)), weights)
     except (ValueError, OSError) as error:

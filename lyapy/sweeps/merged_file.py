@@ -19,7 +19,6 @@ import h5py
 import numpy as np
 
 from ..arrays import Array
-from ..spectra.file import read_spectrum
 from ..spectra.spectrum import Spectrum
 from ..storage.sealed import write_sealed
 from ..storage.trees import legible
@@ -122,7 +121,7 @@ def _read_run(path: str | PathLike[str], name: str, group: str) -> Spectrum:
             f"{path}: has only the row of {name}, without its run; give the file that it was saved "
             "from, or its run file"
         )
-    return read_spectrum(path, group=group)
+    return Spectrum.load(path, group=group)
 
 
 def is_merged(path: str | PathLike[str]) -> bool:

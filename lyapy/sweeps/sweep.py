@@ -13,6 +13,7 @@ from ..arrays import check_size
 from ..errors import CheckpointError, Interrupted, describe
 from ..networks.network import Network
 from ..runs.lyapunov import lyapunov_spectrum
+from ..runs.options import ALL, refuse_unknown
 from ..runs.threads import default_threads
 from ..storage.atomic import check_output
 from .asked import as_file, members_of, metadata_of, shard_of
@@ -26,8 +27,8 @@ from .task import Task, compute
 
 __all__ = ["sweep"]
 
-# what each member has of its own
-RESERVED = ("checkpoint", "inputs", "max_steps", "network", "overwrite", "progress", "until")
+# set by the sweep for each network
+RESERVED = {"inputs", "keep", "max_steps", "network", "progress", "until"}
 
 
 def sweep(
@@ -217,7 +218,5 @@ def _check_loop(
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    known = set(inspect.signature(lyapunov_spectrum).parameters) - set(RESERVED)
-    for name in options:
-        if name not in known:
-            raise TypeError(f"{name} is no argument of sweep; those of spectra are {sorted(known)}")
+    own = RESERVED | {name for name, option in ALL.items() if option.by_output}
+    refuse_unknown("sweep", options, set(inspect.signature(lyapunov_spectrum).parameters) - own)

@@ -47,7 +47,7 @@ class Task(NamedTuple):
     closed_loop : bool
         Whether the read-out is fed back, and inputs only warm up.
     readout : str or None
-        Which one, see `lyapy.weights.closing.load_closed_loop`.
+        Which one, see `lyapy.weights.load.load_closed_loop`.
     """
 
     name: str
@@ -90,8 +90,7 @@ def _spectrum(task: Task) -> Spectrum:
 
 def _network(task: Task) -> tuple[Network, str | None]:
     """Return the network and its weights file."""
-    from ..weights.closing import load_closed_loop
-    from ..weights.load import load
+    from ..weights.load import load, load_closed_loop
 
     if isinstance(task.network, Network):
         return task.network, None
@@ -100,9 +99,8 @@ def _network(task: Task) -> tuple[Network, str | None]:
     if os.getcwd() != task.folder:
         weights = os.path.join(task.folder, task.network)
     if task.closed_loop:
-        told = dict(task.load_options)
-        prefix = told.pop("prefix", None)
-        network: Network = load_closed_loop(weights, Hints(**told), prefix, task.readout)
+        hints = Hints(**task.load_options)
+        network: Network = load_closed_loop(weights, hints, task.readout)
         network.origin = f"{task.network}, closed loop"
     else:
         network = load(weights, **task.load_options)

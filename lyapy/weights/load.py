@@ -1,4 +1,4 @@
-"""From a weights file to a network."""
+"""From a weights file to a network, or to the closed loop of a network and its read-out."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from os import PathLike, fspath
 from ..arrays import Array, check_size
 from ..cells import Cell
 from ..errors import WeightsError
+from ..networks.closed_loop import ClosedLoop
 from ..networks.network import Network
 from .formats import Contents, read_contents
+from .formats.refusal import weights_errors
 from .frameworks import find_layers
-from .frameworks.building import build_cell, check_hints
+from .frameworks.cell import build_cell
 from .frameworks.layer import Hints, Layer, Stacks
+from .frameworks.readout import find_readout
 
-__all__ = ["load", "network_from_arrays", "network_from_contents", "recurrent_names"]
+__all__ = ["load", "load_closed_loop", "network_from_contents", "recurrent_names"]
 
-DIRECTIONS = ("forward", "backward")
 NAMES_SHOWN = 12
 
 
@@ -42,28 +44,26 @@ def load(
     ----------
     path : str or path
         ``.pt``, ``.pth``, ``.safetensors``, ``.npz``, Keras's ``.h5`` and ``.keras``, ``.onnx``,
-        Flax's ``.msgpack``, Equinox's ``.eqx``; what counts is the content.
+        Flax's ``.msgpack``, Equinox's ``.eqx``; recognised by content, not by name.
     cell : str, optional
-        The cell's name, where shapes leave it open: ``"gru-reset-before"`` for a GRU with its
-        reset gate before the product. Of cells that no framework has, the arrays must have the
+        Name of the cell, where shapes leave it open: ``"gru-reset-before"`` for a GRU with its
+        reset gate before the product. For cells that no framework has, the arrays must have the
         names of the cell's arguments.
     nonlinearity : {"tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2"}
-        Of vanilla cells, where the file does not tell; of others, where it is not tanh.
+        Of vanilla cells, if the file does not say; of other cells, if it is not tanh.
     layers : int, optional
         Number of layers to take, from the first; all by default.
     prefix : str or sequence of str, optional
-        Which tensors, by what stands before ``weight_ih_l0``, where the file holds several
-        recurrent networks; several prefixes are stacked in their order. For Keras, the name
-        of a layer.
+        Which network, by the part of its tensors' names before ``weight_ih_l0``, if the file
+        holds several; several prefixes are stacked in their order. For Keras, the name of a layer.
     gate_nonlinearity : {"sigmoid", "hard-sigmoid", "hard-sigmoid-keras2"}, optional
-        Of gates, which Keras's files of weights alone do not tell.
+        Of gates, which Keras's files of weights alone do not say.
     direction : {"forward", "backward"}, optional
-        Of bidirectional layers; forward by default. The inputs of a backward layer must be
-        given in reverse.
+        Of bidirectional layers; forward by default. Give the inputs of a backward layer in reverse.
     layout : {"equinox", "haiku", "tensorflow1"}, optional
-        The framework, where names and shapes do not tell it.
+        The framework, if names and shapes do not show it.
     forget_bias : float, optional
-        What TensorFlow 1 and Haiku add to the forget gate as they run; 1 by default.
+        Bias that TensorFlow 1 and Haiku add to the forget gate at run time; 1 by default.
 
     Returns
     -------
@@ -76,24 +76,40 @@ def load(
     ValueError
         If a hint is not one of the choices.
     """
-    hints = Hints(cell, nonlinearity, layers, gate_nonlinearity, direction, layout, forget_bias)
-    return network_from_contents(fspath(path), read_contents(path), hints, prefix)
+    hints = Hints(cell, nonlinearity, layers, prefix, gate_nonlinearity, direction, layout,
+                  forget_bias)  # fmt: skip
+    return network_from_contents(fspath(path), read_contents(path), hints)
 
 
-def network_from_arrays(
-    path: str, arrays: Mapping[str, Array], hints: Hints, prefix: str | Sequence[str] | None = None
-) -> Network:
-    """Build a network of named arrays; ``path`` is for messages. See `load`."""
-    return network_from_contents(path, Contents(dict(arrays), {}), hints, prefix)
+def load_closed_loop(
+    path: str | PathLike[str], hints: Hints, readout: str | None = None
+) -> ClosedLoop:
+    """Read a network and its linear read-out, and feed the read-out back as the input.
+
+    Parameters
+    ----------
+    path : str or path
+        As for `load`.
+    hints : Hints
+        The options of `load`.
+    readout : str, optional
+        The read-out's matrix, or the beginning of its name, if several fit.
+
+    Raises
+    ------
+    WeightsError
+        As `load`, or if the file holds no read-out that fits, or several.
+    """
+    path, contents = fspath(path), read_contents(path)
+    network = network_from_contents(path, contents, hints)
+    used = recurrent_names(find_layers(path, contents, hints))
+    return ClosedLoop(network, *find_readout(path, contents.arrays, used, network, readout))
 
 
-def network_from_contents(
-    path: str, contents: Contents, hints: Hints, prefix: str | Sequence[str] | None = None
-) -> Network:
-    """Build a network of a file's contents; ``path`` is for messages. See `load`."""
-    check_hints(hints)
+def network_from_contents(path: str, contents: Contents, hints: Hints) -> Network:
+    """Build a network from a file's contents; ``path`` is for errors. See `load`."""
     stacks = find_layers(path, contents, hints)
-    chosen = _choose(path, contents.arrays, stacks, prefix)
+    chosen = _choose(path, contents.arrays, stacks, hints.prefix)
     layers = [layer for name in chosen for layer in stacks[name]]
     stack, assumptions = _in_direction(path, layers, hints)
     bidirectional = bool(assumptions)
@@ -102,13 +118,8 @@ def network_from_contents(
         stack = stack[: hints.layers]
     cells: list[Cell] = []
     for number, layer in enumerate(stack):
-        try:
-            cell, assumed = build_cell(path, replace(layer, number=number), hints)
-        except WeightsError:
-            raise
-        except (ValueError, TypeError, KeyError) as error:
-            what = f"layer {number} cannot be built ({error})"
-            raise WeightsError(path, what, "export it anew") from error
+        with weights_errors(path, f"layer {number} cannot be built", "export it again"):
+            cell, assumed = build_cell(replace(layer, number=number), hints)
         cells.append(cell)
         assumptions += assumed
     try:
@@ -123,10 +134,8 @@ def network_from_contents(
 
 
 def _in_direction(path: str, stack: Sequence[Layer], hints: Hints) -> tuple[list[Layer], list[str]]:
-    """Return the layers of one direction, and what is to be said of it."""
+    """Return the layers of one direction, and the assumptions made."""
     direction = hints.direction or "forward"
-    if direction not in DIRECTIONS:
-        raise ValueError(f"direction is {direction!r}; it must be one of {', '.join(DIRECTIONS)}")
     taken = [layer for layer in stack if layer.direction == direction]
     others = [layer for layer in stack if layer.direction != direction]
     if not taken and hints.direction is None:
@@ -136,21 +145,18 @@ def _in_direction(path: str, stack: Sequence[Layer], hints: Hints) -> tuple[list
         )
     if not taken:
         raise ValueError(f"direction is {direction!r}, but all layers are {others[0].direction}")
-    said = [
+    assumed = [
         f"{layer.names.get('U', 'a layer')} is the other direction of a bidirectional layer: "
         "left out"
         for layer in others
     ]
     if direction == "backward":
-        said.append("the layer reads its input backwards: give the inputs in reverse")
-    return taken, said
+        assumed.append("the layer reads its input backwards: give the inputs in reverse")
+    return taken, assumed
 
 
 def _choose(
-    path: str,
-    arrays: Mapping[str, Array],
-    stacks: Stacks,
-    prefix: str | Sequence[str] | None,
+    path: str, arrays: Mapping[str, Array], stacks: Stacks, prefix: str | Sequence[str] | None
 ) -> list[str]:
     """Return the prefixes asked for, or the only one there is."""
     if not stacks:
@@ -170,14 +176,11 @@ def _choose(
                 "pick one with prefix= (--prefix)",
             )
         return list(stacks)
-    wanted = [prefix] if isinstance(prefix, str) else list(prefix)
     chosen = []
-    for name in wanted:
-        matching = (
-            [name]
-            if name in stacks
-            else [p for p in stacks if p.rstrip("._/") == name.rstrip("._/")]
-        )
+    for name in [prefix] if isinstance(prefix, str) else prefix:
+        matching = [p for p in stacks if p.rstrip("._/") == name.rstrip("._/")]
+        if name in stacks:
+            matching = [name]
         if len(matching) != 1:
             raise WeightsError(
                 path, f"no recurrent layer has the prefix {name!r}", f"found are {_quoted(stacks)}"

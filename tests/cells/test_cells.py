@@ -14,8 +14,9 @@ from lyapy.cells.base import Cell, determinant, log_abs_product
 from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent.engine import choose_engine
+from lyapy.weights.formats import Contents
 from lyapy.weights.frameworks.layer import Hints
-from lyapy.weights.load import network_from_arrays
+from lyapy.weights.load import network_from_contents
 from tests.conftest import DERIVED, difference_jacobian
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "torch_cells.npz"
@@ -60,7 +61,7 @@ def test_torch_computes_the_same(case, backend):
         arrays = {n[len(case) + 1 :]: archive[n] for n in archive.files if n.startswith(case + "/")}
     weights = {n[8:]: a for n, a in arrays.items() if n.startswith("weights/")}
     nonlinearity = case[4:8] if case.startswith("rnn") else None
-    network = network_from_arrays(case, weights, Hints(nonlinearity=nonlinearity))
+    network = network_from_contents(case, Contents(weights, {}), Hints(nonlinearity=nonlinearity))
     inputs, state = arrays["inputs"], arrays["initial_state"]
     states = forward_chunk(network, inputs, state, choose_engine(backend).run_layer).states
     np.testing.assert_allclose(states, arrays["states"], rtol=1e-13, atol=1e-15)

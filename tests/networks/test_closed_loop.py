@@ -68,7 +68,7 @@ def test_states_and_jacobian(kinds, backend):
     np.testing.assert_allclose(lyapy.jacobian(loop, state), wanted, atol=1e-10)
     held = loop.open_loop.cells[-1].output_columns is None
     assert loop.state_size == loop.open_loop.state_size + 2 * held
-    assert list(loop.blocks()) == [*loop.open_loop.blocks(), *[("input", 2)] * held]
+    assert list(loop.state_layout()) == [*loop.open_loop.state_layout(), *[("input", 2)] * held]
 
 
 def test_spectrum(backend):

@@ -193,7 +193,7 @@ def test_output_that_is_not_the_first_block():
 
 def test_layers_keep_their_order():
     network = mixed_stack(("gru", "lstm", "vanilla"))
-    assert list(network.blocks()) == [("0.h", 4), ("1.h", 3), ("1.c", 3), ("2.h", 2)]
+    assert list(network.state_layout()) == [("0.h", 4), ("1.h", 3), ("1.c", 3), ("2.h", 2)]
     parts = network.split_state(np.arange(12.0))
     assert [list(part) for part in parts] == [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9], [10, 11]]
     several = network.split_state(np.zeros((5, 12)))

@@ -134,7 +134,7 @@ def test_arguments_that_do_not_go_together(tmp_path):
         lyapunov_spectrum(network, until=0.1, max_steps=0)
     with pytest.raises(ValueError, match="the network reads 2 inputs at every step, which end"):
         lyapunov_spectrum(driven, np.zeros((100, 2)), until=0.1)
-    with pytest.raises(ValueError, match=r"record is states and until is 0\.1; how many rows"):
+    with pytest.raises(ValueError, match=r"record is states and until is 0\.1, but the number"):
         lyapunov_spectrum(network, until=0.1, checkpoint=tmp_path / "run.h5", record="states")
 
 

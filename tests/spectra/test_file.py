@@ -3,13 +3,15 @@
 import errno
 import os
 from dataclasses import fields, replace
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-import lyapy
-from lyapy.spectra.file import DERIVED, MEASURES, STORED, read_spectrum, write_spectrum
+from lyapy import Spectrum
+from lyapy.spectra.exponents import QUANTITIES
+from lyapy.spectra.file import STORED, write_spectrum
 from lyapy.storage.atomic import check_output, write_whole
 from tests.support.made_spectra import computed, made
 
@@ -32,7 +34,6 @@ def assert_same(found, expected):
         one, other = getattr(found, name), getattr(expected, name)
         np.testing.assert_array_equal(one, other, strict=True)
     assert found.settings == expected.settings
-    assert (found.state_size, found.transient) == (expected.state_size, expected.transient)
 
 
 @pytest.fixture
@@ -41,14 +42,13 @@ def path(tmp_path):
 
 
 def test_every_field_is_stored():
-    others = {"state_size", "transient", "settings"}
-    assert {field.name for field in fields(lyapy.Spectrum)} == set(STORED) | others
+    assert {field.name for field in fields(Spectrum)} == {*STORED, "settings"}
 
 
 def test_save_and_load_lose_nothing(path):
     spectrum = computed()
     spectrum.save(path)
-    found = lyapy.Spectrum.load(path)
+    found = Spectrum.load(path)
     assert_same(found, spectrum)
     np.testing.assert_array_equal(found.exponents, spectrum.exponents)
     np.testing.assert_array_equal(found.standard_error, spectrum.standard_error)
@@ -57,7 +57,7 @@ def test_save_and_load_lose_nothing(path):
 def test_dead_directions_and_nan_are_kept(path):
     spectrum = made([0.1, -1.0, -np.inf], trajectories=1, rows=2)
     write_spectrum(spectrum, path)
-    found = read_spectrum(path)
+    found = Spectrum.load(path)
     assert_same(found, spectrum)
     assert np.isneginf(found.exponents[2])
     assert np.isnan(found.standard_error).all()
@@ -65,7 +65,7 @@ def test_dead_directions_and_nan_are_kept(path):
 
 def test_settings_keep_types(path):
     write_spectrum(replace(computed(), settings=ODD_SETTINGS | {"k": 2, "tolerance": 1e-8}), path)
-    found = read_spectrum(path).settings
+    found = Spectrum.load(path).settings
     for name, value in ODD_SETTINGS.items():
         assert found[name] == value
         assert type(found[name]) is type(value)
@@ -73,13 +73,13 @@ def test_settings_keep_types(path):
 
 def test_a_number_beyond_64_bits_is_kept_as_text(path):
     write_spectrum(replace(computed(), settings=computed().settings | {"seed": 2**80}), path)
-    assert read_spectrum(path).settings["seed"] == str(2**80)
+    assert Spectrum.load(path).settings["seed"] == str(2**80)
 
 
 def test_a_command_that_is_not_utf8_is_written_legibly(path):
     settings = computed().settings | {"command": "lyapy caf\udce9"}
     write_spectrum(replace(computed(), settings=settings), path)
-    assert read_spectrum(path).settings["command"] == r"lyapy caf\udce9"
+    assert Spectrum.load(path).settings["command"] == r"lyapy caf\udce9"
 
 
 def test_layout_explains_itself(path):
@@ -87,15 +87,18 @@ def test_layout_explains_itself(path):
     write_spectrum(spectrum, path)
     with h5py.File(path) as file:
         assert file.attrs["format"] == "lyapy spectrum"
-        assert file.attrs["format_version"] == 2
-        for name, field in (STORED | DERIVED).items():
-            assert file[name].attrs["units"] == field.units
-            assert file[name].attrs["description"] == field.description
-            assert len(file[name].attrs["axes"].split(", ")) == file[name].ndim
-        np.testing.assert_array_equal(file["exponents"], spectrum.exponents)
-        np.testing.assert_array_equal(file["resolved"], spectrum.resolved)
-        for name in MEASURES:
-            assert file["measures"].attrs[name] == getattr(spectrum, name)
+        assert file.attrs["format_version"] == 3
+        assert (file.attrs["status"], file.attrs["advice"]) == spectrum.status
+        for name, quantity in QUANTITIES.items():
+            assert file[name].attrs["units"] == quantity.units.format(time="step")
+            assert file[name].attrs["description"] == quantity.text
+            assert tuple(axis[0].name[1:] for axis in file[name].dims) == quantity.axes
+            if hasattr(spectrum, name):
+                np.testing.assert_array_equal(file[name], getattr(spectrum, name))
+        for name, measure in spectrum.measures().items():
+            if f"{name}_error" in file:
+                assert file[f"{name}_error"][()] == measure.standard_error
+        assert file["largest_error"][()] == spectrum.standard_error[0]
         assert file["settings"].attrs["network_sha256"] == spectrum.settings["network_sha256"]
         assert "numpy" in file["settings/versions"].attrs
 
@@ -113,7 +116,7 @@ def test_an_existing_file_is_refused_and_kept(path):
         write_spectrum(computed(), path)
     assert path.read_bytes() == b"precious"
     write_spectrum(computed(), path, overwrite=True)
-    assert_same(read_spectrum(path), computed())
+    assert_same(Spectrum.load(path), computed())
     assert os.listdir(path.parent) == ["run.h5"]
 
 
@@ -208,25 +211,26 @@ def flatten_frame(file):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda file: file.attrs.__setitem__("format_version", 3), "format version 3.*newer lyapy"),
+        (lambda file: file.attrs.__setitem__("format_version", 4), "version 4.*newer lyapy"),
+        (lambda file: file.attrs.__setitem__("format_version", 2), "version 2.*compute it again"),
         (lambda file: file.attrs.__setitem__("format", "other"), "without format='lyapy spectrum'"),
-        (lambda file: file.attrs.__delitem__("state_size"), "is damaged"),
+        (lambda file: file.attrs.__delitem__("format_version"), "is damaged"),
         (drop_growth, "the dataset growth is missing"),
-        (cut_state, "axis B has 1 entries in final_state, 3 in growth"),
+        (cut_state, "axis trajectory has 1 entries in final_state, 3 in growth"),
         (flatten_frame, "final_frame has shape"),
     ],
 )
 def test_a_damaged_file_is_told(path, change, words):
     damage(path, change)
     with pytest.raises(ValueError, match=rf"run\.h5: .*{words}"):
-        read_spectrum(path)
+        Spectrum.load(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no spectrum at all", b"\x89HDF\r\n\x1a\n" + bytes(99)])
 def test_another_file_is_told(path, content):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"run\.h5: (is not an HDF5 file|is damaged).*; give"):
-        read_spectrum(path)
+        Spectrum.load(path)
 
 
 def test_a_flipped_bit_is_found(path):
@@ -237,9 +241,31 @@ def test_a_flipped_bit_is_found(path):
     content[start + 5] ^= 1
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"run\.h5: is damaged"):
-        read_spectrum(path)
+        Spectrum.load(path)
 
 
 def test_a_missing_file_is_the_systems_error(path):
     with pytest.raises(FileNotFoundError):
-        read_spectrum(path)
+        Spectrum.load(path)
+
+
+def table(rows):
+    """Return a table of datasets for docs/file_formats.md."""
+    lines = ["| dataset | axes | units | meaning |", "|---|---|---|---|"]
+    for name, (axes, units, text) in rows:
+        cells = [f"`{name}`", ", ".join(axes), units.format(time="step"), text]
+        lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_the_docs_describe_every_dataset(is_stored):
+    docs = (Path(__file__).parents[2] / "docs/file_formats.md").read_text(encoding="utf-8")
+    rows = [(name, q[:3]) for name, q in QUANTITIES.items() if q.stored == is_stored]
+    assert table(rows) in docs
+
+
+def test_fields_are_described_in_the_docstring():
+    for name, quantity in STORED.items():
+        assert f"    {name} : " in Spectrum.__doc__
+        assert quantity.text[:60] in Spectrum.__doc__

@@ -8,11 +8,11 @@ import pytest
 import scipy.sparse
 
 from lyapy.cells.sparse import as_weight
-from lyapy.networks.program import Assignment, Block, Coefficient, Program, Term
+from lyapy.networks.program import Assignment, Coefficient, Columns, Program, Term
 from lyapy.tangent.checks import NormBounds, _norm_bound, describe_overflow, log_norm_bound
 from lyapy.tangent.interval import make_control
 
-STATE = Block(0, 2)
+STATE = Columns(0, 2)
 # a map of two units that scale their own direction, and that of its inverse
 SCALING = Program(
     (Assignment(STATE, (Term(STATE, False, None, Coefficient(0, 2), None),)),), 2, 2, ({},)
@@ -49,7 +49,7 @@ def test_growth_passes_the_tighter_bound():
 
 def test_norms_of_blocks_are_joined():
     rng = np.random.default_rng(1)
-    h, c, a = Block(0, 2), Block(2, 3), Block(5, 4)
+    h, c, a = Columns(0, 2), Columns(2, 3), Columns(5, 4)
     A, B, P = rng.normal(size=(4, 2)), rng.normal(size=(4, 3)), rng.normal(size=(3, 2))
     r, f, whole = Coefficient(0, 3), Coefficient(3, 3), Coefficient(6, 8)
     program = Program(

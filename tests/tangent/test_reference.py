@@ -9,7 +9,7 @@ import scipy.sparse
 from lyapy.arrays import UNIT_ROUNDOFF
 from lyapy.cells.sparse import as_weight
 from lyapy.networks.apply import absolute, orthonormalize, orthonormalize_with, tangent_step
-from lyapy.networks.program import Assignment, Block, Coefficient, Program, Term
+from lyapy.networks.program import Assignment, Coefficient, Columns, Program, Term
 from lyapy.tangent import reference as array
 from lyapy.tangent.decoupled import DecoupledTangent
 from lyapy.tangent.factors import FactorTangent
@@ -27,14 +27,14 @@ def as_sparse(matrix):
 
 def map_of(D):
     """Return the program of a map whose Jacobian is the coefficients."""
-    state = Block(0, D)
+    state = Columns(0, D)
     term = Term(state, False, Coefficient(0, D * D), None, None)
     return Program((Assignment(state, (term,)),), D, D, ({},))
 
 
 def scaling(D):
     """Return the program of units that scale their own direction by their coefficient."""
-    state = Block(0, D)
+    state = Columns(0, D)
     term = Term(state, False, None, Coefficient(0, D), None)
     return Program((Assignment(state, (term,)),), D, D, ({},))
 
@@ -90,7 +90,7 @@ def test_many_steps_at_once():
 
 
 def test_the_bound_of_a_program_has_its_absolute_weights():
-    state, dense = Block(0, 2), np.array([[-1.0, 2.0], [3.0, -4.0]])
+    state, dense = Columns(0, 2), np.array([[-1.0, 2.0], [3.0, -4.0]])
     given, factor = Coefficient(0, 4), Coefficient(4, 2)
     terms = [Term(state, False, m, None, factor) for m in (dense, as_sparse(dense), None, given)]
     bound = absolute(Program((Assignment(state, tuple(terms)),), 2, 2, ({},)))

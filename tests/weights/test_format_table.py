@@ -13,8 +13,9 @@ import pytest
 import lyapy
 from lyapy import Network, WeightsError
 from lyapy.cells.activations import kind_of
+from lyapy.weights.formats import Contents
 from lyapy.weights.frameworks.layer import Hints
-from lyapy.weights.load import network_from_arrays
+from lyapy.weights.load import network_from_contents
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -120,7 +121,7 @@ def in_npz():
         head = f"{case}/weights/"
         weights = {n.removeprefix(head): a for n, a in arrays.items() if n.startswith(head)}
         hints = Hints(nonlinearity=case.split("_")[1] if case.startswith("rnn") else None)
-        found |= columns(network_from_arrays(case, weights, hints))
+        found |= columns(network_from_contents(case, Contents(weights, {}), hints))
     return found
 
 

@@ -230,7 +230,7 @@ def spoiled(value):
         (changed(weight_hh=np.ones(12)), r"weight_hh_l0 has shape \(12,\); it must be a matrix"),
         (changed(weight_hh=np.ones((0, 0))), r"weight_hh_l0 has shape \(0, 0\)"),
         (changed(weight_ih=np.ones((9, 2))), r"weight_ih_l0 has shape \(9, 2\); .*\(12, any\)"),
-        (changed(bias_ih=np.ones(3)), r"bias_ih_l0 has shape \(3,\); it must be \(12\)"),
+        (changed(bias_ih=np.ones(3)), r"bias_ih_l0 has shape \(3,\); it must be \(12,\)"),
         (changed(bias_hh=np.ones((12, 1))), r"bias_hh_l0 has shape \(12, 1\)"),
         (
             changed(weight_hr=np.ones((2, 4))),

@@ -31,14 +31,11 @@ INSTRUMENTED = [
 ]
 with atheris.instrument_imports(include=INSTRUMENTED):
     import lyapy.weights.formats.hdf5
-    import lyapy.weights.formats.keras_archive
     import lyapy.weights.formats.msgpack_file
-    import lyapy.weights.formats.npy_sequence
-    import lyapy.weights.formats.npz
+    import lyapy.weights.formats.npy
     import lyapy.weights.formats.onnx_file
     import lyapy.weights.formats.safetensors_file
-    import lyapy.weights.formats.torch_legacy
-    import lyapy.weights.formats.torch_zip
+    import lyapy.weights.formats.torch_file
     import lyapy.weights.frameworks
     import lyapy.weights.load
     from lyapy import WeightsError

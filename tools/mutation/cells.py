@@ -101,7 +101,7 @@ CELL_MODULES = {
         " and not engines and not sigmoid-relu and not sigmoid-hard",
     ),
     "networks/closed_loop": readable("networks/test_closed_loop", "not flow and not switch"),
-    "weights/frameworks/building": readable(
+    "weights/frameworks/cell": readable(
         "weights/test_load weights/frameworks/test_keras_layout "
         "weights/frameworks/test_onnx weights/frameworks/test_named "
         "weights/frameworks/test_keras_files",

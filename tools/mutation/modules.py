@@ -62,6 +62,7 @@ MODULES = {
     ),
     "tangent/graded/step": Tests("tests/tangent/graded/test_step.py"),
     "tangent/graded/householder": Tests("tests/tangent/graded/test_householder.py"),
+    "tangent/lowering": Tests("tests/tangent/test_lowering.py -k 'lstm or gru or share'"),
     "tangent/interval": Tests(f"tests/tangent/test_interval.py {READABLE}"),
     "tangent/split": Tests(
         "tests/tangent/test_split.py tests/tangent/test_interval.py -k 'cut or cheaper'"

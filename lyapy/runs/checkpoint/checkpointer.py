@@ -13,8 +13,9 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import CheckpointError
+from ..provenance import now
 from ..trajectory import Trajectory
-from .parts import Saved, Segment, now, read_history, write_parts
+from .parts import Saved, Segment, read_history, write_parts
 
 __all__ = ["Checkpointer", "finished"]
 

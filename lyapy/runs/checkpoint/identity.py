@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..options import stored
+
 __all__ = ["differing", "is_environment"]
 
 # what may change the last bits, not what is computed
-ENVIRONMENT = (
-    *("versions", "machine", "processor", "threads", "blas_threads"),
-    *("gpu", "gpu_choices"),
-)
+PLACE = stored("place") | {"versions", "machine", "processor", "gpu", "gpu_choices"}
 # what tells of a run and is no part of it
 IGNORED = (
     "assumptions",
@@ -51,7 +50,7 @@ def differing(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, str]:
 
 def is_environment(key: str) -> bool:
     """Return whether a key of `differing` tells where a run takes place."""
-    return key.partition(".")[0] in ENVIRONMENT
+    return key.partition(".")[0] in PLACE
 
 
 def _flat(settings: dict[str, Any], before: str = "") -> dict[str, Any]:

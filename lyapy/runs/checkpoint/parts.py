@@ -9,7 +9,6 @@ states are kept: where the newest is damaged, the one before it is used.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import re
 from os import PathLike
 from pathlib import Path
@@ -21,14 +20,13 @@ import numpy as np
 from ...arrays import Array
 from ...storage.sealed import DamagedError, check_seal, read_sealed, write_sealed
 from ...storage.trees import read_tree, write_tree
-from .shapes import Layout
+from ..result import Layout
 
 __all__ = [
     "Saved",
     "Segment",
     "check_segments",
     "newest_state",
-    "now",
     "parts_folder",
     "read_history",
     "read_saved",
@@ -244,11 +242,6 @@ def remove(folder: Path, keep: Saved | None = None) -> None:
         ours = NAME.fullmatch(path.name) or path.name.startswith(".lyapy-")
         if ours and path.name not in needed:
             path.unlink()
-
-
-def now() -> str:
-    """Return date and time, as files tell it."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _numbers(folder: Path, kind: str) -> list[int]:

@@ -13,8 +13,8 @@ import numpy as np
 
 from ...arrays import Array
 from ...storage.sealed import DamagedError, check_seal
+from ..result import Layout
 from .parts import Saved
-from .shapes import Layout
 
 __all__ = ["Records", "records_of"]
 

@@ -3,110 +3,39 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...errors import CheckpointError, Interrupted
-from ...spectra.file import check_run_output, read_spectrum
+from ...spectra.file import check_run_output
 from ...spectra.spectrum import Spectrum
 from ...storage import lock
-from ..recording import Recording
+from ..options import Keep
+from ..plan import Plan
+from ..provenance import now
+from ..result import Layout
 from .checkpointer import Checkpointer
 from .ending import write_result
 from .identity import differing, is_environment
-from .parts import Saved, newest_state, now, parts_folder, read_saved, remove
+from .parts import Saved, newest_state, parts_folder, read_saved, remove
 from .records import records_of
-from .shapes import Layout
 
-__all__ = ["RunFile", "check_run_file", "run_checkpointed"]
+__all__ = ["run_checkpointed"]
 
 log = logging.getLogger("lyapy")
 
 
-class RunFile(NamedTuple):
-    """Where a run is kept, and what may happen to what is there.
-
-    Attributes
-    ----------
-    path : Path
-        Of the result; the parts of an unfinished run lie in a folder beside it.
-    shown : str
-        The path as it was given.
-    every : float
-        Seconds between two checkpoints.
-    overwrite : bool
-        Replace a finished run, another run, or another file.
-    require_identical : bool
-        Refuse to continue with other versions, threads or on another machine.
-    any_backend : bool
-        Continue what another backend began.
-    """
-
-    path: Path
-    shown: str
-    every: float
-    overwrite: bool
-    require_identical: bool
-    any_backend: bool = False
-
-
-def check_run_file(
-    path: str | PathLike[str] | None,
-    every: float,
-    overwrite: bool,
-    require_identical: bool,
-    recording: Recording,
-    any_backend: bool = False,
-) -> RunFile | None:
-    """Return where the run is kept, None if nowhere.
+def run_checkpointed(plan: Plan, run: Keep) -> Spectrum:
+    """Compute a spectrum into its run file, or continue, or read it if it is finished.
 
     Raises
     ------
     ValueError
-        If ``every`` is no time, or records are to be kept nowhere.
-    """
-    if not 0.0 < every < float("inf"):
-        raise ValueError(f"checkpoint_every is {every!r}; it must be a positive number of seconds")
-    if path is None:
-        if recording.kinds:
-            raise ValueError(
-                f"record is {', '.join(recording.kinds)}, which goes to a file on the way; give "
-                "checkpoint=FILE"
-            )
-        return None
-    # as its target, of which a link elsewhere would have other parts
-    target = Path(os.path.realpath(path))
-    return RunFile(target, os.fspath(path), every, overwrite, require_identical, any_backend)
-
-
-def run_checkpointed(
-    run: RunFile,
-    settings: dict[str, Any],
-    layout: Layout,
-    compute: Callable[[Checkpointer], Spectrum],
-) -> Spectrum:
-    """Compute a spectrum into its run file, or continue, or read it where it is finished.
-
-    Parameters
-    ----------
-    run : RunFile
-    settings : dict
-        What is asked for, and where it runs.
-    layout : Layout
-        Of the run's arrays.
-    compute
-        The rest of the computation, which the checkpointer is given to.
-
-    Raises
-    ------
-    ValueError
-        If the file is another run's, or parts of the run are damaged beyond use.
+        If the file is another run's, or checkpoints are damaged beyond use.
     LockedError
         If another process is computing it.
     CheckpointError
@@ -114,6 +43,7 @@ def run_checkpointed(
     Interrupted
         If the run is interrupted; it can be continued.
     """
+    settings, layout = plan.settings, plan.layout
     folder = parts_folder(run.path)
     found = _find_finished(run, settings)
     if found is not None:
@@ -131,10 +61,10 @@ def run_checkpointed(
             return found
         saved, changes = _saved_or_new(run, folder, settings, layout)
         remove(folder, keep=saved)
-        checkpointer = Checkpointer(folder, saved, run.every)
+        checkpointer = Checkpointer(folder, saved, run.checkpoint_every)
         with _interruptible(run, checkpointer):
             with checkpointer:
-                spectrum = compute(checkpointer)
+                spectrum = plan.spectrum(checkpointer)
             if changes:
                 spectrum.settings["environment_changes"] = changes
             records = records_of(folder, checkpointer.saved, layout)
@@ -144,7 +74,7 @@ def run_checkpointed(
 
 
 @contextmanager
-def _interruptible(run: RunFile, checkpointer: Checkpointer) -> Iterator[None]:
+def _interruptible(run: Keep, checkpointer: Checkpointer) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
@@ -162,7 +92,7 @@ def _remove_own(folder: Path, settings: dict[str, Any]) -> None:
         remove(folder)
 
 
-def _find_finished(run: RunFile, settings: dict[str, Any]) -> Spectrum | None:
+def _find_finished(run: Keep, settings: dict[str, Any]) -> Spectrum | None:
     """Return the finished run, None where it is still to be computed.
 
     Raises
@@ -173,7 +103,7 @@ def _find_finished(run: RunFile, settings: dict[str, Any]) -> Spectrum | None:
     check_run_output(run.shown, overwrite=run.overwrite)
     if not run.path.exists() or run.overwrite:
         return None
-    spectrum = read_spectrum(run.path)
+    spectrum = Spectrum.load(run.path)
     changes = _refuse_others(run, spectrum.settings, settings)
     log.info("%s: finished already, on %s", run.shown, spectrum.settings.get("date"))
     for change in changes:
@@ -182,7 +112,7 @@ def _find_finished(run: RunFile, settings: dict[str, Any]) -> Spectrum | None:
 
 
 def _saved_or_new(
-    run: RunFile, folder: Path, settings: dict[str, Any], layout: Layout
+    run: Keep, folder: Path, settings: dict[str, Any], layout: Layout
 ) -> tuple[Saved, list[str]]:
     """Return the checkpoint to continue from, and what has changed about the machine since."""
     new = Saved(0, now(), settings, layout, {}, {})
@@ -210,7 +140,7 @@ def _saved_or_new(
     return saved._replace(settings=kept), changes
 
 
-def _refuse_others(run: RunFile, found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+def _refuse_others(run: Keep, found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """Return what differs about the machine; raise ValueError if more differs."""
     different = differing(found, wanted)
     of_place = {key for key in different if is_environment(key)}
@@ -233,7 +163,7 @@ def _refuse_others(run: RunFile, found: dict[str, Any], wanted: dict[str, Any]) 
     return where
 
 
-def _check_space(run: RunFile, layout: Layout, folder: Path) -> None:
+def _check_space(run: Keep, layout: Layout, folder: Path) -> None:
     """Raise CheckpointError if the disk has no room for the records still to be written."""
     free = shutil.disk_usage(run.path.parent).free
     needed = layout.record_bytes - sum(path.stat().st_size for path in folder.glob("segment-*"))

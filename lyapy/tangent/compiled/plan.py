@@ -1,14 +1,16 @@
-"""A network's linear program as flat tables that compiled code can follow."""
+"""The products of a tangent step as flat tables that compiled code can follow."""
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
 from ...arrays import Array
 from ...cells.sparse import Sparse
-from ...networks.program import Assignment, Coefficient, Program, Term
+from ...networks.program import Coefficient, Program
+from ..lowering import Lowered, Product, Sum, lower
 from .products import aligned, pack, packed_size
 from .simd.vectors import PANEL
 
@@ -40,7 +42,7 @@ NONE = -1
 
 
 class Plan(NamedTuple):
-    """Tables of a linear program.
+    """Tables of the products of a program.
 
     Attributes
     ----------
@@ -50,11 +52,9 @@ class Plan(NamedTuple):
     terms : array of TERM
         Those of the merged products, between ``first`` and ``last`` of their instruction.
     weights : array
-        The transposes of all constant matrices, one behind the other: packed, or row-major
-        for BLAS.
+        The transposes of all dense matrices, concatenated: packed, or row-major for BLAS.
     sparse_values, sparse_columns, sparse_starts : array
-        The sparse matrices one behind the other, row by row; ``matrix`` is the place of the
-        first row's start.
+        The sparse matrices, concatenated; ``matrix`` is the place of the first row's start.
     merged_size : int
         Numbers in the largest given matrix, or panel of a merged one or a sparse one's source.
     blas : bool
@@ -72,115 +72,98 @@ class Plan(NamedTuple):
 
 
 def make_plan(program: Program, blas: bool) -> Plan:
-    """Turn each assignment into one product for each of its sources.
+    """Tabulate the products of a program.
 
-    Terms with the same source are merged into one matrix; a term alone is scaled after its
-    product. Diagonal terms are added as the products are written, one with each.
+    Merged terms are built into one matrix; a term alone is scaled after its product. Diagonal
+    terms are added as the products are written, one with each.
     """
-    weights = _Weights(blas)
+    lowered = lower(program)
+    dense, sparse = dict[int, Array](), dict[int, Sparse]()
+    for number, matrix in enumerate(lowered.matrices):
+        if isinstance(matrix, Sparse):
+            sparse[number] = matrix
+        else:
+            dense[number] = np.ravel(matrix.T) if blas else pack(matrix.T)
+    starts = _places({n: len(packed) for n, packed in dense.items()})
+    starts |= _places({n: len(matrix.starts) for n, matrix in sparse.items()})
     terms: list[tuple[int, int, int]] = []
-    rows = [row for a in program.assignments for row in _instructions(a, weights, terms)]
+    rows = [
+        row for each in lowered.sums for row in _instructions(each, lowered, starts, terms, blas)
+    ]
     table = np.array(
         [tuple(r.get(n, NONE) for n in INSTRUCTION.names or ()) for r in rows], INSTRUCTION
     )
     whole = (GIVEN, MERGED) if blas else (GIVEN,)
     sizes = [packed_size(row["columns"], row["rows"]) for row in rows if row["op"] in whole]
     sizes += [PANEL * row["columns"] for row in rows if row["op"] in (MERGED, SPARSE)]
-    largest = max(sizes, default=0)
-    sparse = weights.joined_sparse()
-    return Plan(table, np.array(terms, TERM), weights.joined(), *sparse, largest, blas)
+    weights = aligned(sum(map(len, dense.values())))
+    np.concatenate([np.zeros(0), *dense.values()], out=weights)
+    joined = _concatenate(list(sparse.values()))
+    return Plan(table, np.array(terms, TERM), weights, *joined, max(sizes, default=0), blas)
 
 
-class _Weights:
-    """Collects constant matrices, each once."""
+def _places(sizes: dict[int, int]) -> dict[int, int]:
+    """Return where each of some arrays begins when they are concatenated."""
+    return dict(zip(sizes, accumulate(sizes.values(), initial=0), strict=False))
 
-    def __init__(self, blas: bool) -> None:
-        self.blas = blas
-        self.arrays: list[Array] = []
-        self.sparse: list[Sparse] = []
-        self.starts: dict[int, int] = {}
-        self.size = self.rows = 0
 
-    def place(self, matrix: Array) -> int:
-        if id(matrix) not in self.starts:
-            self.starts[id(matrix)] = self.size
-            self.arrays.append(np.ravel(matrix.T) if self.blas else pack(matrix.T))
-            self.size += self.arrays[-1].size
-        return self.starts[id(matrix)]
-
-    def place_sparse(self, matrix: Sparse) -> int:
-        if id(matrix) not in self.starts:
-            self.starts[id(matrix)] = self.rows
-            self.sparse.append(matrix)
-            self.rows += len(matrix.starts)
-        return self.starts[id(matrix)]
-
-    def joined_sparse(self) -> tuple[Array, Array, Array]:
-        ends = np.cumsum([0, *(len(s.values) for s in self.sparse)])
-        starts = [s.starts + end for s, end in zip(self.sparse, ends, strict=False)]
-        return (
-            np.concatenate([np.zeros(0), *(s.values for s in self.sparse)]),
-            np.concatenate([np.zeros(0, np.int64), *(s.columns for s in self.sparse)]),
-            np.concatenate([np.zeros(0, np.int64), *starts]),
-        )
-
-    def joined(self) -> Array:
-        memory = aligned(self.size)
-        np.concatenate([np.zeros(0), *self.arrays], out=memory)
-        return memory
+def _concatenate(sparse: list[Sparse]) -> tuple[Array, Array, Array]:
+    ends = accumulate((len(matrix.values) for matrix in sparse), initial=0)
+    starts = [matrix.starts + end for matrix, end in zip(sparse, ends, strict=False)]
+    return (
+        np.concatenate([np.zeros(0), *(matrix.values for matrix in sparse)]),
+        np.concatenate([np.zeros(0, np.int64), *(matrix.columns for matrix in sparse)]),
+        np.concatenate([np.zeros(0, np.int64), *starts]),
+    )
 
 
 def _instructions(
-    assignment: Assignment, weights: _Weights, terms: list[tuple[int, int, int]]
+    each: Sum,
+    lowered: Lowered,
+    starts: dict[int, int],
+    terms: list[tuple[int, int, int]],
+    blas: bool,
 ) -> list[dict[str, int]]:
-    target = assignment.target
-    diagonal = [t for t in assignment.terms if t.matrix is None]
-    groups: dict[object, list[Term]] = {}
-    for term in assignment.terms:
-        if term.matrix is not None:
-            alone = id(term) if isinstance(term.matrix, Sparse) else None
-            groups.setdefault((term.source, term.new, alone), []).append(term)
+    diagonal = list(each.diagonal)
     rows: list[dict[str, int]] = []
-
-    def emit(op: int, product: dict[str, int]) -> None:
-        row = {"op": op, "target": target.start, "rows": target.size, "add": int(bool(rows))}
+    # an assignment without any term is a product with nothing
+    for number in range(max(len(each.products), len(each.diagonal), 1)):
+        row = {"op": DIAGONAL, "target": each.target.start, "rows": each.target.size}
+        row["add"] = int(bool(rows))
         if diagonal:
             term = diagonal.pop(0)
             row |= {"left": _start(term.left), "other": term.source.start}
             row |= {"other_new": int(term.new)}
-        rows.append(row | product)
-
-    for group in groups.values():
-        # a BLAS can add, or its result be scaled after it, but not both
-        op, product = _product(group, weights, terms, scalable=not (weights.blas and rows))
-        emit(op, product)
-    while diagonal or not rows:
-        # an assignment without any term is a product with nothing
-        emit(DIAGONAL, {})
+        if number < len(each.products):
+            product = each.products[number]
+            # a BLAS can add, or its result be scaled after it, but not both
+            scalable = not (blas and rows)
+            row |= _product(product, lowered.is_sparse(product), starts, terms, scalable)
+        rows.append(row)
     return rows
 
 
 def _product(
-    group: list[Term], weights: _Weights, terms: list[tuple[int, int, int]], scalable: bool
-) -> tuple[int, dict[str, int]]:
-    """Return how the terms of one source become one product."""
-    source, new, matrix, left, right = group[0]
+    product: Product,
+    sparse: bool,
+    starts: dict[int, int],
+    terms: list[tuple[int, int, int]],
+    scalable: bool,
+) -> dict[str, int]:
+    source, new, summands = product
+    matrix, left, right = summands[0]
     row = {"source": source.start, "columns": source.size, "new": int(new)}
-    if isinstance(matrix, Sparse):
-        place, scale, first = weights.place_sparse(matrix), _start(left), _start(right)
-        return SPARSE, row | {"matrix": place, "scale": scale, "first": first}
-    if len(group) == 1 and right is None and (scalable or left is None):
-        row["scale"] = _start(left)
+    if sparse or (len(summands) == 1 and right is None and (scalable or left is None)):
+        row |= {"scale": _start(left), "first": _start(right)}
         if isinstance(matrix, Coefficient):
-            return GIVEN, row | {"matrix": matrix.start}
-        assert matrix is not None
-        return PRODUCT, row | {"matrix": weights.place(matrix)}
+            return row | {"op": GIVEN, "matrix": matrix.start}
+        return row | {"op": SPARSE if sparse else PRODUCT, "matrix": starts[matrix]}
     first = len(terms)
-    for term in group:
-        if isinstance(term.matrix, Coefficient):
+    for matrix, left, right in summands:
+        if isinstance(matrix, Coefficient):
             raise ValueError("a matrix among the coefficients must be alone with its source")
-        terms.append((weights.place(term.matrix), _start(term.left), _start(term.right)))
-    return MERGED, row | {"first": first, "last": len(terms)}
+        terms.append((starts[matrix], _start(left), _start(right)))
+    return row | {"op": MERGED, "first": first, "last": len(terms)}
 
 
 def _start(coefficient: Coefficient | None) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from ...arrays import Array
 from ...cells import sparse
 from ...cells.sparse import Sparse
-from ...networks.program import Assignment, Block, Coefficient, Program, Term
+from ...networks.program import Assignment, Coefficient, Columns, Program, Term
 from .choices import CHOICES
 from .device import Device, Kernel
 from .kernel_text import BLOCK, grid_for, prelude
@@ -29,7 +29,7 @@ class _Product(NamedTuple):
 
     Attributes
     ----------
-    source : Block
+    source : Columns
     new : bool
     right : Coefficient or None
         Scales the vectors first.
@@ -40,7 +40,7 @@ class _Product(NamedTuple):
         The constant matrices that it reads, transposed.
     """
 
-    source: Block
+    source: Columns
     new: bool
     right: Coefficient | None
     matrix: Array | None
@@ -51,7 +51,7 @@ class _Product(NamedTuple):
 class _Part(NamedTuple):
     """An assignment: its products, and the kernel that adds up; None where there is one product."""
 
-    target: Block
+    target: Columns
     products: tuple[_Product, ...]
     kernel: Kernel | None
 
@@ -108,7 +108,7 @@ class FusedStep:
         (B, k, _), width = frame.shape, self.program.width
         new = np.empty_like(frame, shape=(B, k, width))
         # blocks of frames that products read, in order
-        ordered: dict[tuple[Block, bool], Array] = {}
+        ordered: dict[tuple[Columns, bool], Array] = {}
         for target, products, kernel in self.parts:
             found = []
             for one in products:
@@ -195,7 +195,7 @@ def _part(
     return _Part(target, tuple(products), kernel)
 
 
-def _fits(diagonal: Term, term: Term, target: Block) -> bool:
+def _fits(diagonal: Term, term: Term, target: Columns) -> bool:
     """Whether a diagonal term can stand in the same matrix as another term."""
     same = (diagonal.source, diagonal.new) == (term.source, term.new)
     return same and target.size == diagonal.source.size
@@ -203,7 +203,7 @@ def _fits(diagonal: Term, term: Term, target: Block) -> bool:
 
 def _merged(
     terms: list[Term],
-    target: Block,
+    target: Columns,
     moved: Callable[[Array | Sparse], Array],
     made: Callable[[str, str], Kernel],
 ) -> _Product:
@@ -266,7 +266,7 @@ def diagonal_entry(term: Term, values: str, new: str, old: str) -> str:
 
 
 def _combination(
-    target: Block, scales: list[Coefficient | None], diagonal: list[Term], program: Program
+    target: Columns, scales: list[Coefficient | None], diagonal: list[Term], program: Program
 ) -> str:
     """Return the kernel that adds scaled products and diagonal terms."""
     n, width = target.size, program.width

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ...arrays import UNIT_ROUNDOFF
 from ..interval import LOG_RANGE
 
-__all__ = ["PRECISIONS", "Precision", "choose_precision"]
+__all__ = ["PRECISIONS", "Precision"]
 
 
 class Precision(NamedTuple):
@@ -35,21 +35,3 @@ PRECISIONS = {
     "float64": Precision("float64", UNIT_ROUNDOFF, LOG_RANGE, 1e-8),
     "float32": Precision("float32", 2.0**-24, 40.0, 2.5e-4),
 }
-
-
-def choose_precision(name: str, backend: str) -> Precision:
-    """Return the precision of a name.
-
-    Raises
-    ------
-    ValueError
-        If there is none, or the backend does not compute in it.
-    """
-    if name not in PRECISIONS:
-        raise ValueError(f"precision is {name!r}; it must be one of {', '.join(PRECISIONS)}")
-    if name != "float64" and backend != "cupy":
-        raise ValueError(
-            f"precision is {name!r}, in which backend={backend!r} does not compute; use "
-            "'float64', or backend='cupy'"
-        )
-    return PRECISIONS[name]

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...cells.sparse import Sparse, product
-from ...networks.program import Assignment, Block, Coefficient, Program, Term
+from ...networks.program import Assignment, Coefficient, Columns, Program, Term
 from . import whole_interval
 from .choices import CHOICES
 from .device import Device
@@ -50,7 +50,7 @@ def make_walk(
 class _Group(NamedTuple):
     """Terms that are added into one product: the same source, and constant matrices."""
 
-    source: Block
+    source: Columns
     new: bool
     terms: tuple[Term, ...]
 

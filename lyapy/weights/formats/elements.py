@@ -1,4 +1,4 @@
-"""Bytes of one element type into a flat array."""
+"""Element types by name, and the bytes of one type as a flat array."""
 
 from __future__ import annotations
 
@@ -7,36 +7,25 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BFLOAT16", "Order", "decode", "itemsize"]
+__all__ = ["DTYPES", "Order", "decode", "itemsize"]
 
-BFLOAT16 = "bf16"
 Order = Literal["<", ">"]
+# numpy lacks it
+_BFLOAT16 = "bfloat16"
+DTYPES = frozenset([
+    "float64", "float32", "float16", _BFLOAT16, "bool", "complex64", "complex128",
+    "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8",
+])  # fmt: skip
 
 
-def itemsize(code: str) -> int:
-    """Return the bytes of one element.
-
-    Parameters
-    ----------
-    code
-        A numpy type code such as ``"f4"``, or `BFLOAT16`, which numpy lacks.
-    """
-    return 2 if code == BFLOAT16 else np.dtype(code).itemsize
+def itemsize(dtype: str) -> int:
+    """Return the bytes of one element of a type in `DTYPES`."""
+    return 2 if dtype == _BFLOAT16 else np.dtype(dtype).itemsize
 
 
-def decode(raw: bytes | memoryview, code: str, order: Order = "<") -> NDArray[Any]:
-    """Copy bytes into a flat array in native byte order, bfloat16 as float32.
-
-    Parameters
-    ----------
-    raw
-        A whole number of elements.
-    code
-        A type code as in `itemsize`.
-    order
-        The byte order in `raw`, ``"<"`` or ``">"``.
-    """
-    if code == BFLOAT16:
+def decode(raw: bytes | memoryview, dtype: str, order: Order = "<") -> NDArray[Any]:
+    """Copy whole elements of one byte order to a flat native array, bfloat16 as float32."""
+    if dtype == _BFLOAT16:
         bits = np.frombuffer(raw, order + "u2").astype(np.uint32)
         return (bits << 16).view(np.float32)
-    return np.frombuffer(raw, np.dtype(code).newbyteorder(order)).astype(code)
+    return np.frombuffer(raw, np.dtype(dtype).newbyteorder(order)).astype(dtype)

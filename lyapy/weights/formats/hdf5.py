@@ -1,8 +1,10 @@
-"""HDF5 files such as Keras writes, read without following where they point."""
+"""HDF5 files such as Keras writes, alone or in a ``.keras`` archive; no link is followed."""
 
 from __future__ import annotations
 
+import io
 import os
+import zipfile
 import zlib
 from math import prod
 from typing import Any, BinaryIO
@@ -11,41 +13,29 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapy.weights.formats.bounds import unpacked_limit
-from lyapy.weights.formats.hdf5_walks import refuse_walks
-from lyapy.weights.formats.refusal import CONVERT, RefusedError
+from .contents import Contents, unpacked_limit
+from .hdf5_walks import refuse_walks
+from .refusal import CONVERT, RefusedError
 
-__all__ = ["read"]
+__all__ = ["read", "read_keras"]
 
 _OBJECTS_LIMIT = 100_000
 _DEPTH_LIMIT = 32
 _TEXT_LIMIT = 16 << 20
 _CHUNKS_LIMIT, _CHUNK_SHARE = 1000, 4096
-# Others are loaded as plug-ins from the disk.
+# HDF5 loads others from the disk, as plug-ins
 _DEFLATE = 1
 _FILTERS = {_DEFLATE: "deflate", 2: "shuffle", 3: "fletcher32"}
-# The attributes that layouts read: Keras's configuration and the names that its users gave.
-_ATTRIBUTES = ("model_config", "keras_version", "backend", "name", "lyapy")
+# the attributes that framework layouts read: Keras's configuration, and names given by its users
+_ATTRIBUTES = ("model_config", "keras_version", "name", "lyapy")
+_KERAS_TEXTS = {"config.json": "model_config", "metadata.json": "archive_metadata"}
 
 
-def read(
-    file: BinaryIO, limit: int | None = None
-) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read every dataset by its path, and the attributes that tell of networks.
+def read(file: BinaryIO, limit: int | None = None) -> Contents:
+    """Read every dataset by its path, and the attributes that describe networks.
 
-    Parameters
-    ----------
-    file
-        The file, open for reading.
-    limit
-        How many bytes of arrays it may unpack to, if its own size does not settle it.
-
-    Returns
-    -------
-    arrays
-        By path without the leading slash.
-    metadata
-        Texts by ``path@attribute``; those of the root by the attribute's name.
+    The arrays may take ``limit`` bytes, by default the `unpacked_limit` of the file. Attributes
+    are named ``path@attribute``, those of the root by the attribute alone.
     """
     size = file.seek(0, os.SEEK_END)
     refuse_walks(file, size)
@@ -53,11 +43,24 @@ def read(
     with h5py.File(file, "r") as opened:
         reader = _Reader(size, unpacked_limit(size) if limit is None else limit)
         reader.group(opened["/"], "", 0)
-    return reader.arrays, reader.metadata
+    return Contents(reader.arrays, reader.metadata)
+
+
+def read_keras(archive: zipfile.ZipFile) -> Contents:
+    """Read the weights and the configuration of an archive whose directory was checked."""
+    size = os.fstat(archive.fp.fileno()).st_size  # type: ignore[union-attr]
+    arrays, metadata = read(io.BytesIO(archive.read("model.weights.h5")), unpacked_limit(size))
+    for member, name in _KERAS_TEXTS.items():
+        if member not in archive.namelist():
+            continue
+        if archive.getinfo(member).file_size > _TEXT_LIMIT:
+            raise RefusedError(f"holds {member!r} of more than 16 MiB")
+        metadata[name] = archive.read(member).decode("utf-8")
+    return Contents(arrays, metadata)
 
 
 class _Reader:
-    """Walks a file, counting what it has taken in."""
+    """Walks a file and counts the objects and bytes that it has read."""
 
     def __init__(self, size: int, limit: int) -> None:
         self.size, self.limit = size, limit
@@ -69,7 +72,7 @@ class _Reader:
 
     def group(self, group: Any, path: str, depth: int) -> None:
         if depth > _DEPTH_LIMIT:
-            raise RefusedError(f"nests its groups too deep in {path!r}", CONVERT)
+            raise RefusedError(f"nests its groups too deeply in {path!r}", CONVERT)
         self._attributes(group, path)
         for raw in group.id:
             self.objects += 1
@@ -82,10 +85,10 @@ class _Reader:
         path = f"{path}/{name}" if path else name
         link = group.id.links.get_info(raw)
         if link.type != h5py.h5l.TYPE_HARD:
-            raise RefusedError(f"has {path!r} as a link to elsewhere, not followed", CONVERT)
+            raise RefusedError(f"holds {path!r} as a link to another place, not followed", CONVERT)
         found = h5py.h5o.open(group.id, raw)
         if isinstance(found, h5py.h5g.GroupID):
-            # h5o.get_info would give the address too, and look at all that is in the group
+            # h5o.get_info would give the address too, and visit all that is in the group
             if link.u in self.seen:
                 raise RefusedError(f"has the group {path!r} inside itself or twice", CONVERT)
             self.seen.add(link.u)
@@ -101,8 +104,8 @@ class _Reader:
             if not h5py.h5a.exists(owner.id, name.encode()):
                 continue
             attribute = h5py.h5a.open(owner.id, name.encode())
-            kind, size = attribute.get_type(), attribute.get_storage_size()
-            if kind.get_class() != h5py.h5t.STRING or attribute.shape != ():
+            size = attribute.get_storage_size()
+            if attribute.get_type().get_class() != h5py.h5t.STRING or attribute.shape != ():
                 continue
             if size > _TEXT_LIMIT:
                 raise RefusedError(f"has an attribute {name!r} of {size} bytes", CONVERT)
@@ -112,21 +115,12 @@ class _Reader:
 
     def _dataset(self, dataset: Any, path: str) -> NDArray[Any]:
         _refuse_storage(dataset, path)
-        kind = dataset.get_type()
-        if kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING) or (
-            kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()
-        ):
-            raise RefusedError(
-                f"holds {path!r} of no plain type; objects and records are not read",
-                "write plain arrays of numbers",
-            )
-        if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
-            raise RefusedError(f"holds {path!r} without values", CONVERT)
+        _refuse_type(dataset, path)
         dtype = np.dtype(dataset.dtype)
         declared = int(np.prod([dtype.itemsize, *dataset.shape], dtype=object))
         self.total += declared
         if self.total > self.limit:
-            raise RefusedError(f"of {self.size} bytes declares {dataset.shape} for {path!r}")
+            raise RefusedError(f"has {self.size} bytes and declares {dataset.shape} for {path!r}")
         self._refuse_chunks(dataset, path, dtype, declared)
         array = np.empty(dataset.shape, dtype)
         if declared:
@@ -143,14 +137,14 @@ class _Reader:
                 )
             return
         chunk = int(np.prod([dtype.itemsize, *properties.get_chunk()], dtype=object))
-        # HDF5 holds a chunk packed and unpacked beside the array.
+        # HDF5 holds a chunk compressed and inflated, next to the array
         if self.total + 2 * chunk > self.limit:
-            raise RefusedError(f"of {self.size} bytes declares chunks of {chunk} for {path!r}")
+            raise RefusedError(f"has {self.size} bytes and declares chunks of {chunk} for {path!r}")
         pairs = zip(dataset.shape, properties.get_chunk(), strict=True)
         count = prod(-(-length // step) for length, step in pairs)
-        # HDF5 keeps about 4 KiB of each chunk, written or not.
+        # HDF5 keeps about 4 KiB of each chunk, written or not
         if count > max(_CHUNKS_LIMIT, declared // _CHUNK_SHARE):
-            raise RefusedError(f"cuts {path!r} into {count} chunks", "write it in larger ones")
+            raise RefusedError(f"cuts {path!r} into {count} chunks", "write larger chunks")
         if count != dataset.get_num_chunks():
             raise RefusedError(f"lacks some of the {count} chunks of {path!r}")
         if _DEFLATE in [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]:
@@ -162,28 +156,37 @@ class _Reader:
         dataset.chunk_iter(found.append)
         for info in found:
             if info.size > self.size:
-                raise RefusedError(f"of {self.size} bytes declares {info.size} for {path!r}")
+                finding = f"has {self.size} bytes and declares a chunk of {info.size} for {path!r}"
+                raise RefusedError(finding)
             skipped, packed = dataset.read_direct_chunk(info.chunk_offset)
-            # A checksum of four bytes may have been put before the packing.
+            # a checksum of four bytes may have been added before the compression
             if not skipped and len(zlib.decompressobj().decompress(packed, chunk + 5)) > chunk + 4:
-                raise RefusedError(f"packs more than a chunk of {chunk} bytes in {path!r}")
+                raise RefusedError(f"inflates to more than a chunk of {chunk} bytes in {path!r}")
+
+
+def _refuse_type(dataset: Any, path: str) -> None:
+    kind = dataset.get_type()
+    text = kind.get_class() == h5py.h5t.STRING and not kind.is_variable_str()
+    if not text and kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT):
+        finding = f"holds {path!r} of an unsupported type; objects and records are not read"
+        raise RefusedError(finding, "write plain arrays of numbers")
+    if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
+        raise RefusedError(f"holds {path!r} without values", CONVERT)
 
 
 def _refuse_storage(dataset: Any, path: str) -> None:
     properties = dataset.get_create_plist()
     if properties.get_external_count():
-        raise RefusedError(f"keeps {path!r} in another file, not opened", CONVERT)
+        raise RefusedError(f"keeps {path!r} in another file, which is not opened", CONVERT)
     if properties.get_layout() == h5py.h5d.VIRTUAL:
         raise RefusedError(f"has {path!r} as a virtual dataset of other files", CONVERT)
     seen = set()
     for i in range(properties.get_nfilters()):
         number, _, _, name = properties.get_filter(i)
         if number in seen:
-            raise RefusedError(f"packs {path!r} twice with one filter", CONVERT)
+            raise RefusedError(f"applies one filter twice to {path!r}", CONVERT)
         seen.add(number)
         if number not in _FILTERS:
             shown = name.decode("ascii", "replace") or f"number {number}"
-            raise RefusedError(
-                f"packs {path!r} with the filter {shown}, which is not read",
-                "write it with gzip or unpacked",
-            )
+            finding = f"stores {path!r} with the filter {shown}, which is not read"
+            raise RefusedError(finding, "write it with gzip or uncompressed")

@@ -1,9 +1,9 @@
-"""Structures of HDF5 files that its library walks without end where a file lies.
+"""Structures that HDF5's library would walk without end, refused before it opens the file.
 
-HDF5 2.0 stays for ever at a free space of size 0 in a global heap (``GCOL``, for texts of any
-length), in a list of free blocks of a local heap (``HEAP``, for names) that bites its tail, and
-in a tree (``TREE``, of links or chunks) below itself. What looks like one is looked at here,
-wherever it is; what HDF5 refuses itself may pass.
+HDF5 2.0 never leaves a free space of size 0 in a global heap (``GCOL``, texts of any length), a
+cycle of free blocks in a local heap (``HEAP``, names), or a tree (``TREE``, links or chunks) below
+itself. Whatever looks like one of these is checked, wherever it stands; HDF5 itself refuses the
+rest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from lyapy.weights.formats.refusal import CONVERT, RefusedError
+from .refusal import CONVERT, RefusedError
 
 __all__ = ["refuse_walks"]
 
@@ -28,15 +28,7 @@ _CHILDREN_LIMIT = 64
 
 
 def refuse_walks(file: BinaryIO, size: int) -> None:
-    """Refuse a file in which HDF5 would walk without end.
-
-    Parameters
-    ----------
-    file
-        The file, open for reading.
-    size
-        Its bytes.
-    """
+    """Refuse a file of ``size`` bytes in which HDF5 would walk without end."""
     file.seek(0)
     head = file.read(32)
     old = head[8] < 2
@@ -57,26 +49,30 @@ def _refuse_texts(file: BinaryIO, size: int) -> None:
     for start in starts:
         file.seek(start + 8)
         end = start + int.from_bytes(file.read(8), "little")
-        # Heaps inside others would be walked over and over.
+        # heaps inside others would be walked over and over
         if start < done or not start + _HEADER <= end <= size:
             raise RefusedError("has a damaged heap of texts", CONVERT)
-        heap = file.read(end - start - _HEADER)
-        at, texts = 0, set()
-        while len(heap) - at >= _HEADER:
-            index, _, length = struct.unpack_from("<HH4xQ", heap, at)
-            texts.add(index)
-            at += _HEADER + (length + 7) // 8 * 8 if index else length
-            if at > len(heap) or (not index and length < _HEADER):
-                raise RefusedError("has a damaged heap of texts", CONVERT)
-        # What refers to a text has its length before the heap's place and its number behind it;
-        # HDF5 believes the length.
+        texts = _texts_of(file.read(end - start - _HEADER))
+        # a reference to a text has the length before the heap's place, and the text's number
+        # after it; HDF5 believes the length
         for place in list(_places(file, struct.pack("<Q", start))):
             file.seek(max(place - 4, 0))
             length, _, number = _REFERENCE.unpack(file.read(_REFERENCE.size).ljust(16, b"\0"))
-            # a virtual dataset refers to a heap too, behind the bytes 4 and 3
+            # a virtual dataset refers to a heap too, after the bytes 4 and 3
             if length > size and length >> 16 != _VIRTUAL and number in texts - {0}:
                 raise RefusedError("has a text longer than the file", CONVERT)
         done = end
+
+
+def _texts_of(heap: bytes) -> set[int]:
+    at, texts = 0, set()
+    while len(heap) - at >= _HEADER:
+        index, _, length = struct.unpack_from("<HH4xQ", heap, at)
+        texts.add(index)
+        at += _HEADER + (length + 7) // 8 * 8 if index else length
+        if at > len(heap) or (not index and length < _HEADER):
+            raise RefusedError("has a damaged heap of texts", CONVERT)
+    return texts
 
 
 def _refuse_names(file: BinaryIO, start: int, size: int) -> None:
@@ -108,7 +104,7 @@ def _refuse_trees(file: BinaryIO, places: list[int]) -> None:
         if not level:
             continue
         if kind:
-            raise RefusedError("cuts an array into more than 64 chunks", "write it in larger ones")
+            raise RefusedError("cuts an array into more than 64 chunks", "write larger chunks")
         file.seek(place + _NODE.size)
         numbers = file.read(_HEADER * count)
         for (child,) in struct.iter_unpack("<8xQ", numbers[: len(numbers) // 16 * 16]):

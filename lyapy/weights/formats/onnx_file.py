@@ -10,31 +10,25 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from lyapy.weights.formats.bounds import unpacked_limit
-from lyapy.weights.formats.refusal import ANEW, CONVERT, RefusedError
+from .contents import Contents, unpacked_limit
+from .refusal import CONVERT, RefusedError
 
 __all__ = ["read"]
 
 _RECURRENT = ("RNN", "GRU", "LSTM")
 _DEPTH_LIMIT = 20
 _RANK_LIMIT = 32
-# Of a protobuf message.
+# of a protobuf message
 _SIZE_LIMIT = 2 << 30
 # float, uint8, int8, uint16, int16, int32, int64, bool, float16, double, bfloat16
 _TYPES = {1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 16}
 
 
-def read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Read the constants, and under ``onnx_nodes`` the recurrent nodes as JSON.
-
-    Parameters
-    ----------
-    file
-        The file, open for reading.
-    """
+def read(file: BinaryIO) -> Contents:
+    """Read the constants, and under ``onnx_nodes`` the recurrent nodes as JSON."""
     try:
         import onnx
-        from onnx import helper, numpy_helper
+        from onnx import helper
     except ImportError:
         raise RefusedError(
             "is an ONNX file and needs the package onnx", "pip install 'lyapy[onnx]'"
@@ -58,35 +52,14 @@ def read(file: BinaryIO) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
             if node.op_type == "Identity" and node.input and node.input[0] in tensors:
                 tensors[node.output[0]] = tensors[node.input[0]]
             if node.op_type in _RECURRENT and node.domain in ("", "ai.onnx"):
-                nodes.append(
-                    _node(node, {k: helper.get_attribute_value(a) for k, a in attributes.items()})
-                )
-    arrays: dict[str, NDArray[Any]] = {}
-    # a tensor under several names is decoded once
-    decoded: dict[int, NDArray[Any]] = {}
-    total = 0
-    for name, tensor in tensors.items():
-        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-            raise RefusedError(
-                f"keeps {name!r} in another file, not opened",
-                "save it with its weights inside: torch.onnx.export(..., external_data=False)",
-            )
-        if tensor.data_type not in _TYPES or not name:
-            continue
-        if id(tensor) not in decoded:
-            itemsize = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-            dims = tuple(tensor.dims)
-            total += prod(dims[:_RANK_LIMIT]) * itemsize
-            if min(dims, default=0) < 0 or len(dims) > _RANK_LIMIT or total > unpacked_limit(size):
-                raise RefusedError(f"of {size} bytes declares {dims} for {name!r}", ANEW)
-            decoded[id(tensor)] = numpy_helper.to_array(tensor).copy()
-        arrays[name] = decoded[id(tensor)]
-    return arrays, {"onnx_nodes": json.dumps(nodes)}
+                values = {k: helper.get_attribute_value(a) for k, a in attributes.items()}
+                nodes.append(_node(node, values))
+    return Contents(_arrays(tensors, size), {"onnx_nodes": json.dumps(nodes)})
 
 
 def _graphs(graph: Any, depth: int) -> Iterator[Any]:
     if depth > _DEPTH_LIMIT:
-        raise RefusedError("nests its graphs too deep", CONVERT)
+        raise RefusedError("nests its graphs too deeply", CONVERT)
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
@@ -108,5 +81,31 @@ def _plain(value: Any) -> Any:
         return value.decode("utf-8", "replace")
     if isinstance(value, int | float | str):
         return value
-    # graphs and tensors are none of the attributes that recurrent nodes have
+    # recurrent nodes have no attributes that are graphs or tensors
     return [_plain(v) for v in value] if hasattr(value, "__iter__") else str(type(value))
+
+
+def _arrays(tensors: dict[str, Any], size: int) -> dict[str, NDArray[Any]]:
+    from onnx import TensorProto, helper, numpy_helper
+
+    arrays: dict[str, NDArray[Any]] = {}
+    # a tensor under several names is decoded once
+    decoded: dict[int, NDArray[Any]] = {}
+    total = 0
+    for name, tensor in tensors.items():
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+            raise RefusedError(
+                f"keeps {name!r} in another file, which is not opened",
+                "save it with its weights inside: torch.onnx.export(..., external_data=False)",
+            )
+        if tensor.data_type not in _TYPES or not name:
+            continue
+        if id(tensor) not in decoded:
+            itemsize = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+            dims = tuple(tensor.dims)
+            total += prod(dims[:_RANK_LIMIT]) * itemsize
+            if min(dims, default=0) < 0 or len(dims) > _RANK_LIMIT or total > unpacked_limit(size):
+                raise RefusedError(f"has {size} bytes and declares {dims} for {name!r}")
+            decoded[id(tensor)] = numpy_helper.to_array(tensor).copy()
+        arrays[name] = decoded[id(tensor)]
+    return arrays

@@ -1,25 +1,46 @@
-"""What a reader raises when it will not read a file it has not been told the name of."""
+"""Refusals of a file, raised without its name, and the errors with it."""
 
 from __future__ import annotations
 
-__all__ = ["ANEW", "CONVERT", "RefusedError"]
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
 
-ANEW = "write it or fetch it anew"
+from ...errors import WeightsError
+
+__all__ = ["AGAIN", "CONVERT", "RefusedError", "weights_errors"]
+
+AGAIN = "save it or download it again"
 CONVERT = "convert it to safetensors or npz where it was written"
+_LENGTH = 300
 
 
 class RefusedError(Exception):
-    """The content of a file refused; `read_arrays` adds the file's name.
+    """A finding and its remedy; `weights_errors` adds the file's name."""
 
-    Parameters
-    ----------
-    what
-        What was found.
-    remedy
-        How to mend it.
-    """
-
-    def __init__(self, what: str, remedy: str = ANEW) -> None:
-        self.what = what
+    def __init__(self, finding: str, remedy: str = AGAIN) -> None:
+        self.finding = finding
         self.remedy = remedy
-        super().__init__(what)
+        super().__init__(finding)
+
+
+@contextmanager
+def weights_errors(
+    path: str | PathLike[str], otherwise: str, remedy: str = AGAIN
+) -> Iterator[None]:
+    """Turn a refusal into a `WeightsError` of a file, and with ``otherwise`` any other error.
+
+    A damaged or hostile file can break the code that reads it anywhere.
+    """
+    try:
+        yield
+    except RefusedError as refusal:
+        raise WeightsError(path, _line(refusal.finding), refusal.remedy) from None
+    except Exception as error:
+        finding = _line(f"{otherwise} ({type(error).__name__}: {error})")
+        raise WeightsError(path, finding, remedy) from error
+
+
+def _line(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LENGTH else text[:_LENGTH] + " ..."

@@ -1,4 +1,4 @@
-"""Files of the safetensors package, and the checks that it does not make."""
+"""Files of the safetensors package, with the checks that it does not make."""
 
 from __future__ import annotations
 
@@ -8,27 +8,22 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from lyapy.weights.formats.elements import BFLOAT16, decode
-from lyapy.weights.formats.refusal import CONVERT, RefusedError
+from .contents import Contents
+from .elements import decode
+from .refusal import CONVERT, RefusedError
 
 __all__ = ["read"]
 
 _HEADER_LIMIT = 16 << 20
-_CODES = {
-    "F64": "f8", "F32": "f4", "F16": "f2", "BF16": BFLOAT16, "BOOL": "?", "C64": "c8",
-    "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1",
-    "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1",
+_DTYPES = {
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool",
+    "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "C64": "complex64",
+    "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8",
 }  # fmt: skip
 
 
-def read(file: BinaryIO) -> dict[str, NDArray[Any]]:
-    """Read every tensor.
-
-    Parameters
-    ----------
-    file
-        The file, open for reading.
-    """
+def read(file: BinaryIO) -> Contents:
+    """Read every tensor, in the file's order."""
     try:
         import safetensors
     except ImportError:
@@ -37,29 +32,24 @@ def read(file: BinaryIO) -> dict[str, NDArray[Any]]:
     names = _read_header(data)
     deserialize: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = safetensors.deserialize
     try:
-        tensors = deserialize(data)
+        # the package returns them in another order each time
+        tensors = dict(deserialize(data))
     except safetensors.SafetensorError as error:
         raise RefusedError(f"is a damaged safetensors file ({error})") from None
-    # the package gives them in another order each time
-    found = dict(tensors)
-    return {name: _array(name, **found[name]) for name in names if name in found}
+    return Contents({name: _array(name, **tensors[name]) for name in names if name in tensors}, {})
 
 
 def _array(name: str, shape: list[int], dtype: str, data: bytes) -> NDArray[Any]:
-    if dtype not in _CODES:
-        raise RefusedError(
-            f"holds {name!r} of dtype {dtype}, which is not read", "convert it to F32"
-        )
-    return decode(data, _CODES[dtype]).reshape(shape)
+    if dtype not in _DTYPES:
+        raise RefusedError(f"holds {name!r} of unsupported dtype {dtype}", "convert it to F32")
+    return decode(data, _DTYPES[dtype]).reshape(shape)
 
 
 def _read_header(data: bytes) -> dict[str, Any]:
-    """Return what the header says, by the names of the tensors in the file's order."""
     length = int.from_bytes(data[:8], "little")
     if length > min(_HEADER_LIMIT, len(data) - 8):
-        raise RefusedError(
-            f"has {len(data)} bytes and claims a safetensors header of {length}", CONVERT
-        )
+        finding = f"has {len(data)} bytes and claims a safetensors header of {length}"
+        raise RefusedError(finding, CONVERT)
     header: dict[str, Any] = json.loads(data[8 : 8 + length], object_pairs_hook=_refuse_repeats)
     return header
 

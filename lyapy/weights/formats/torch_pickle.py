@@ -1,31 +1,153 @@
-"""A pickle machine that knows a state dict's opcodes and has nothing that it could run.
+"""PyTorch's pickles, read by a machine that has nothing to run: names and objects stay data.
 
-Python's own would allocate by a lying memo index, and lets a pickle set attributes.
+Python's own would allocate what a lying memo index asks for, and lets a pickle set attributes.
 """
 
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import IO, Any
 
-from lyapy.weights.formats.refusal import RefusedError
-from lyapy.weights.formats.torch_globals import STATE_DICT, STORAGES, Global, call, named, set_items
-from lyapy.weights.formats.torch_objects import Object
-from lyapy.weights.formats.torch_tensor import Storage
+from .elements import DTYPES, itemsize
+from .refusal import CONVERT, RefusedError
 
-__all__ = ["load_pickle"]
+__all__ = ["STATE_DICT", "Object", "Storage", "Tensor", "load_pickle"]
+
+STATE_DICT = "write torch.save(model.state_dict(), file) of dense tensors, or use safetensors"
+
+_STORAGES = {
+    f"torch.{name}Storage": dtype
+    for name, dtype in [
+        ("Double", "float64"), ("Float", "float32"), ("Half", "float16"), ("BFloat16", "bfloat16"),
+        ("Long", "int64"), ("Int", "int32"), ("Short", "int16"), ("Char", "int8"),
+        ("Byte", "uint8"), ("Bool", "bool"), ("ComplexFloat", "complex64"),
+        ("ComplexDouble", "complex128"),
+    ]
+} | {"torch.storage.UntypedStorage": "uint8"}  # fmt: skip
+_DTYPES = {f"torch.{name}": name for name in DTYPES}
+
+# modules that can run something, or reach one that can; no weights file has a use for them
+_PROGRAMS = frozenset([
+    "_ctypes", "_frozen_importlib", "_io", "_operator", "_pickle", "_posixsubprocess", "_socket",
+    "_thread", "asyncio", "bdb", "builtins", "cloudpickle", "codecs", "codeop", "ctypes", "dill",
+    "ftplib", "gc", "imp", "importlib", "inspect", "io", "marshal", "multiprocessing", "nt",
+    "ntpath", "operator", "os", "pdb", "pickle", "pip", "pkgutil", "platform", "posix",
+    "posixpath", "pty", "pydoc", "runpy", "shelve", "shutil", "signal", "smtplib", "socket",
+    "socketserver", "ssl", "subprocess", "sys", "tempfile", "threading", "timeit", "types",
+    "urllib", "urllib2", "venv", "webbrowser", "zipimport",
+])  # fmt: skip
+_HARMLESS = frozenset([
+    "builtins.object", "builtins.str", "builtins.bool", "builtins.tuple", "builtins.bytes",
+    "builtins.bytearray", "builtins.frozenset", "builtins.range", "builtins.slice",
+    "types.SimpleNamespace",
+])  # fmt: skip
+# other names of torch that are unknown here may make tensors, which must not be lost in silence
+_NO_TENSORS = (
+    "torch.nn.", "torch.optim.", "torch._C._nn.", "torch.torch_version.", "torch.amp.",
+    "torch.cuda.amp.", "torch.utils.data.", "torch.distributed.fsdp.", "torch.distributions.",
+)  # fmt: skip
+_TENSORS = ("torch.nn.parameter.", "torch.nn.quantized.")
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A run of ``count`` elements, named ``key`` in the file."""
+
+    key: str
+    count: int
+    dtype: str
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
+        return self.count * itemsize(self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A strided view of a storage, as declared and not yet checked; in elements of ``dtype``."""
+
+    storage: Storage
+    dtype: str
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """The dotted name of something in a Python module, never the thing."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Object:
+    """An inert stand-in for an object of the unknown class ``name``."""
+
+    __slots__ = ("entries", "items", "name", "state", "unsaved")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.state: Any = None
+        self.entries: dict[Any, Any] = {}
+        self.items: list[Any] = []
+        self.unsaved: frozenset[str] = frozenset()
+
+    def build(self, state: Any) -> None:
+        """Take the state that the pickle gives it, once."""
+        if self.state is not None:
+            raise RefusedError(f"sets the state of {self.name!r} twice in its pickle", CONVERT)
+        self.state = state
+        unsaved = self.attributes.get("_non_persistent_buffers_set")
+        if isinstance(unsaved, list):
+            self.unsaved = frozenset(key for key in unsaved if isinstance(key, str))
+            # so that a short pickle cannot have a long list read many times
+            unsaved.clear()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def attributes(self) -> dict[Any, Any]:
+        """The attributes in its state, without those in ``__slots__``, which stand second."""
+        state = self.state
+        if isinstance(state, tuple) and state:
+            state = state[0]
+        return state if isinstance(state, dict) else {}
+
+    @property
+    def nonlinearity(self) -> str | None:
+        """The nonlinearity of a ``torch.nn.RNN``, a class derived from it, or an ``RNNCell``."""
+        mode, named = self.attributes.get("mode"), self.attributes.get("nonlinearity")
+        if mode in ("RNN_TANH", "RNN_RELU"):
+            return {"RNN_TANH": "tanh", "RNN_RELU": "relu"}[mode]
+        if self.name == "torch.nn.modules.rnn.RNNCell" and named in ("tanh", "relu"):
+            return str(named)
+        return None
+
+    def children(self) -> Iterator[tuple[Any, Any]]:
+        """Yield the entries of a module's ``state_dict``, or the items of a dict or list."""
+        attributes = self.attributes
+        if not isinstance(attributes.get("_modules"), dict):
+            yield from self.entries.items()
+            yield from enumerate(self.items)
+            return
+        for kind in ("_parameters", "_buffers", "_modules"):
+            found = attributes.get(kind)
+            for key, value in found.items() if isinstance(found, dict) else ():
+                yield key, None if kind == "_buffers" and key in self.unsaved else value
 
 
 def load_pickle(stream: IO[bytes], storages: dict[str, Storage] | None = None) -> Any:
-    """Load one pickle, its tensors as descriptions, what is no tensor as None or a stand-in.
+    """Load one pickle: tensors as descriptions, other objects as None or a stand-in.
 
-    Parameters
-    ----------
-    stream
-        In memory, so that no read allocates more than there is; left behind the pickle's end.
-    storages
-        Filled with the storages that the pickle names, by key.
+    The stream must be in memory, so that no read allocates more than there is; it is left after
+    the pickle's end. ``storages`` is filled with those that the pickle names, by key.
     """
     machine = _Machine({} if storages is None else storages)
     for opcode, argument, _ in pickletools.genops(stream):
@@ -33,6 +155,95 @@ def load_pickle(stream: IO[bytes], storages: dict[str, Storage] | None = None) -
             raise RefusedError(f"uses the opcode {opcode.name} in its pickle", STATE_DICT)
         _ACTIONS[opcode.name](machine, argument)
     return machine.stack.pop()
+
+
+def _tensor(
+    storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any, dtype: str | None = None
+) -> Tensor:
+    if not (isinstance(storage, Storage) and type(shape) is type(strides) is tuple):
+        raise RefusedError("holds a tensor without storage or shape", STATE_DICT)
+    if any(rest[2:]):
+        finding = "holds a lazily conjugated or negated tensor"
+        raise RefusedError(finding, "save tensor.resolve_conj().resolve_neg()")
+    return Tensor(storage, dtype or storage.dtype, offset, shape, strides)
+
+
+def _tensor_v3(*args: Any) -> Tensor:
+    return _tensor(*args[:6], *args[7:], dtype=_DTYPES[args[6].name])
+
+
+def _subclass(function: Any, _: Any, args: Any, __: Any) -> Any:
+    return _call(function, args)
+
+
+def _first(first: Any, *_: Any) -> Any:
+    return first
+
+
+def _dict(*args: Any) -> dict[Any, Any]:
+    if args and isinstance(args[-1], dict):
+        return args[-1]
+    found: dict[Any, Any] = {}
+    if args and isinstance(args[-1], list):
+        _set_items(found, args[-1])
+        # so that a short pickle cannot copy a long list many times
+        args[-1].clear()
+    return found
+
+
+def _set_items(target: object, pairs: Iterable[Any]) -> None:
+    if isinstance(target, Object):
+        target = target.entries
+    if not isinstance(target, dict):
+        raise RefusedError("sets items of an object that is not a dict in its pickle", STATE_DICT)
+    for key, value in pairs:
+        # the hash of a nested tuple recurses without bound; that of a stand-in is its identity
+        if not isinstance(key, str | int | float | Global | Object | None):
+            raise RefusedError(f"has a dict with a key of type {type(key).__name__}", STATE_DICT)
+        target[key] = value
+
+
+_CALLS: dict[str, Callable[..., Any]] = {
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _tensor_v3,
+    "torch._utils._rebuild_parameter": _first,
+    "torch._utils._rebuild_parameter_with_state": _first,
+    "torch._tensor._rebuild_from_type_v2": _subclass,
+    "torch.Size": _first,
+    "builtins.set": _first,
+    "collections.OrderedDict": _dict,
+    "collections.defaultdict": _dict,
+    "collections.Counter": _dict,
+    "torch.device": lambda *_: None,
+    "builtins.complex": lambda *_: None,
+    "_codecs.encode": lambda *_: None,
+    "numpy.dtype": lambda *_: None,
+    "numpy._core.multiarray.scalar": lambda *_: None,
+}
+_SILENT = ["torch.Tensor", "torch.nn.parameter.Parameter"]
+_SILENT += [f"builtins.{name}" for name in ("dict", "list", "int", "long", "float")]
+_NAMES = frozenset([*_CALLS, *_STORAGES, *_DTYPES, *_SILENT])
+
+
+def _is_refused(name: str) -> bool:
+    top = name.split(".")[0]
+    if name in _NAMES:
+        return False
+    if top == "torch":
+        return not name.startswith(_NO_TENSORS) or name.startswith(_TENSORS)
+    return top in _PROGRAMS and name not in _HARMLESS
+
+
+def _call(function: object, args: Any) -> Any:
+    """Make a tensor or dict by one of the known functions, or a stand-in by an unknown one."""
+    if isinstance(function, Object | Global) and function.name not in _NAMES:
+        return Object(function.name)
+    if not isinstance(function, Global) or function.name not in _CALLS:
+        raise RefusedError("calls an object that is not a function in its pickle", STATE_DICT)
+    if not isinstance(args, tuple) or len(args) > 8:
+        raise RefusedError(f"calls {function.name} with impossible arguments", STATE_DICT)
+    return _CALLS[function.name](*args)
 
 
 class _Machine:
@@ -57,14 +268,14 @@ class _Machine:
         return [self.stack.pop() for _ in range(count)][::-1]
 
     def put(self, items: list[Any]) -> None:
-        set_items(self.stack[-1], zip(items[::2], items[1::2], strict=True))
+        _set_items(self.stack[-1], zip(items[::2], items[1::2], strict=True))
 
     def add(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if isinstance(target, Object):
             target = target.items
         if not isinstance(target, list):
-            raise RefusedError("appends to what is no list in its pickle", STATE_DICT)
+            raise RefusedError("appends to an object that is not a list in its pickle", STATE_DICT)
         target.extend(items)
 
     def fill(self, items: list[Any]) -> None:
@@ -73,15 +284,18 @@ class _Machine:
 
     def name(self, module: object, name: object) -> None:
         if not (isinstance(module, str) and isinstance(name, str)):
-            raise RefusedError("calls for a name that is no text in its pickle", STATE_DICT)
-        self.push(named(_RENAMED.get(module, module), name))
+            raise RefusedError("uses a name that is not text in its pickle", STATE_DICT)
+        found = f"{_RENAMED.get(module, module)}.{name}"
+        if _is_refused(found):
+            raise RefusedError(f"names {found!r} in its pickle, which is not allowed", STATE_DICT)
+        self.push(Global(found))
 
-    def instance(self, function: object, items: list[Any]) -> None:
-        self.push(call(function, tuple(items)))
+    def make(self, items: list[Any]) -> None:
+        self.push(_call(items[0], tuple(items[1:])))
 
     def build(self, target: object, state: object) -> None:
-        # Beside a stand-in's, the state is what torch keeps beside a dict, or a numpy dtype's;
-        # neither holds weights.
+        # except for a stand-in, the state is what torch keeps next to a dict, or that of a numpy
+        # dtype; neither holds weights
         if isinstance(target, Object):
             target.build(state)
         elif not isinstance(target, dict | None):
@@ -91,37 +305,23 @@ class _Machine:
     def inst(self, argument: str) -> None:
         items = self.since_mark()
         self.name(*argument.split(" ", 1))
-        self.instance(self.stack.pop(), items)
-
-    def obj(self, items: list[Any]) -> None:
-        self.instance(items[0], items[1:])
-
-    def with_keywords(self, function: object, args: object, keywords: object) -> None:
-        made = call(function, args)
-        if isinstance(made, Object):
-            made.args = (args, keywords)
-        self.push(made)
+        self.make([self.stack.pop(), *items])
 
     def persistent(self, reference: object) -> None:
-        # The old format adds a module's source to its class.
         match reference:
+            # the old format adds a module's source to its class
             case ("module", Global() as found, _, _):
                 self.push(found)
-            case _:
-                self.storage(reference)
-
-    def storage(self, reference: object) -> None:
-        # The old format adds a view of the storage, None but in the oldest files.
-        if isinstance(reference, tuple) and len(reference) == 6 and reference[5] is None:
-            reference = reference[:5]
-        match reference:
-            case ("storage", Global(name), str(key), _, int(count)) if name in STORAGES:
-                found = Storage(key, count, STORAGES[name])
+            # and a view of the storage, None but in the oldest files
+            case ("storage", Global(name), str(key), _, int(count), *view) if (
+                name in _STORAGES and view in ([], [None])
+            ):
+                storage = Storage(key, count, _STORAGES[name])
+                if self.storages.setdefault(key, storage) != storage:
+                    raise RefusedError("declares one storage in two ways", STATE_DICT)
+                self.push(storage)
             case _:
                 raise RefusedError("refers to data in an unknown way in its pickle", STATE_DICT)
-        if self.storages.setdefault(key, found) != found:
-            raise RefusedError("declares one storage in two ways", STATE_DICT)
-        self.push(found)
 
 
 _RENAMED = {"__builtin__": "builtins", "numpy.core.multiarray": "numpy._core.multiarray"}
@@ -141,20 +341,17 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
     "NEWTRUE": lambda m, a: m.push(True),
     "NEWFALSE": lambda m, a: m.push(False),
     "EMPTY_DICT": lambda m, a: m.push({}),
-    "EMPTY_LIST": lambda m, a: m.push([]),
-    "EMPTY_SET": lambda m, a: m.push([]),
+    **dict.fromkeys(["EMPTY_LIST", "EMPTY_SET"], lambda m, a: m.push([])),
     "EMPTY_TUPLE": lambda m, a: m.push(()),
     "TUPLE1": lambda m, a: m.push(tuple(m.take(1))),
     "TUPLE2": lambda m, a: m.push(tuple(m.take(2))),
     "TUPLE3": lambda m, a: m.push(tuple(m.take(3))),
     "MARK": lambda m, a: m.mark(),
     "TUPLE": lambda m, a: m.push(tuple(m.since_mark())),
-    "LIST": lambda m, a: m.push(m.since_mark()),
+    **dict.fromkeys(["LIST", "FROZENSET"], lambda m, a: m.push(m.since_mark())),
     "DICT": lambda m, a: m.fill(m.since_mark()),
-    "FROZENSET": lambda m, a: m.push(m.since_mark()),
     "APPEND": lambda m, a: m.add(m.take(1)),
-    "APPENDS": lambda m, a: m.add(m.since_mark()),
-    "ADDITEMS": lambda m, a: m.add(m.since_mark()),
+    **dict.fromkeys(["APPENDS", "ADDITEMS"], lambda m, a: m.add(m.since_mark())),
     "SETITEM": lambda m, a: m.put(m.take(2)),
     "SETITEMS": lambda m, a: m.put(m.since_mark()),
     "POP": lambda m, a: m.stack.pop(),
@@ -162,11 +359,10 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
     "DUP": lambda m, a: m.push(m.stack[-1]),
     "GLOBAL": lambda m, a: m.name(*a.split(" ", 1)),
     "STACK_GLOBAL": lambda m, a: m.name(*m.take(2)),
-    "REDUCE": lambda m, a: m.push(call(*m.take(2))),
+    **dict.fromkeys(["REDUCE", "NEWOBJ"], lambda m, a: m.push(_call(*m.take(2)))),
+    "NEWOBJ_EX": lambda m, a: m.push(_call(*m.take(3)[:2])),
     "BUILD": lambda m, a: m.build(*m.take(2)),
-    "NEWOBJ": lambda m, a: m.push(call(*m.take(2))),
-    "NEWOBJ_EX": lambda m, a: m.with_keywords(*m.take(3)),
-    "OBJ": lambda m, a: m.obj(m.since_mark()),
+    "OBJ": lambda m, a: m.make(m.since_mark()),
     "INST": lambda m, a: m.inst(a),
     "BINPERSID": lambda m, a: m.persistent(*m.take(1)),
 }

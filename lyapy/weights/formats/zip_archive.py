@@ -1,4 +1,4 @@
-"""Zip archives whose directory does not promise what the file cannot hold."""
+"""Zip archives whose directory declares no more than the file can hold."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 import zipfile
 from typing import BinaryIO
 
-from lyapy.weights.formats.bounds import unpacked_limit
-from lyapy.weights.formats.refusal import CONVERT, RefusedError
+from .contents import unpacked_limit
+from .refusal import CONVERT, RefusedError
 
 __all__ = ["open_archive"]
 
@@ -15,13 +15,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def open_archive(file: BinaryIO) -> zipfile.ZipFile:
-    """Open an archive and check its directory against the file's size.
-
-    Parameters
-    ----------
-    file
-        The file, open for reading.
-    """
+    """Open an archive and check its directory against the file's size."""
     size = os.fstat(file.fileno()).st_size
     try:
         archive = zipfile.ZipFile(file)
@@ -34,9 +28,9 @@ def open_archive(file: BinaryIO) -> zipfile.ZipFile:
         raise RefusedError("is an encrypted zip archive", "decrypt it")
     for member in members:
         if member.compress_type not in _METHODS:
-            what = f"compresses {member.filename!r} as neither numpy nor Keras does"
-            raise RefusedError(what, "write it anew with deflate or unpacked")
-    # The first sum also bars members that overlap to be read many times.
+            finding = f"compresses {member.filename!r} as neither numpy nor Keras does"
+            raise RefusedError(finding, "write it with deflate or uncompressed")
+    # the first sum also bars members that overlap, so that they are read many times
     packed = sum(member.compress_size for member in members)
     unpacked = sum(member.file_size for member in members)
     if packed > size or unpacked > unpacked_limit(size):

@@ -1,24 +1,35 @@
-"""Layouts: under which names, and with which gates in which order, a framework keeps weights."""
+"""Framework layouts: the names, gate orders and shapes under which frameworks keep weights."""
 
 from __future__ import annotations
 
 from importlib import import_module
+from os import PathLike
 
-from ...errors import WeightsError
 from ..formats import Contents
-from ..formats.refusal import ANEW
+from ..formats.refusal import weights_errors
 from .layer import Hints, Stacks
 from .named import NAMED
 
 __all__ = ["LAYOUTS", "find_layers"]
 
-# Those that are recognised by themselves, and those that only a hint tells.
-RECOGNISED = ("canonical", "onnx", "keras", "flax", "torch")
-LAYOUTS = (*RECOGNISED, "equinox", "haiku", "tensorflow1")
+# Each layout is the module of that name. A file with the mark of the first kind is searched by
+# that layout alone, any other file by all of the second kind; the third kind needs a hint.
+MARK, NAMES, HINT, CELL = "by the file's mark", "by names", "by layout=", "by cell="
+LAYOUTS = {
+    "canonical": MARK,
+    "onnx": MARK,
+    "keras": NAMES,
+    "flax": NAMES,
+    "torch": NAMES,
+    "equinox": HINT,
+    "haiku": HINT,
+    "tensorflow1": HINT,
+    "named": CELL,
+}
 
 
-def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
-    """Return the recurrent layers among all tensors, in stacks by prefix.
+def find_layers(path: str | PathLike[str], contents: Contents, hints: Hints) -> Stacks:
+    """Return the recurrent layers among all tensors, in stacks by prefix; ``path`` is for errors.
 
     Raises
     ------
@@ -27,23 +38,21 @@ def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
     ValueError
         If ``hints.layout`` is not one of `LAYOUTS`.
     """
-    if hints.layout is not None and hints.layout not in LAYOUTS:
-        raise ValueError(f"layout is {hints.layout!r}; it must be one of {', '.join(LAYOUTS)}")
     found: Stacks = {}
     for name in _candidates(hints):
-        try:
-            found |= import_module(f".{name}", __name__).find_layers(path, contents, hints)
-        except WeightsError:
-            raise
-        except Exception as error:  # what a file says of its network may be anything
-            what = f"does not fit the layout {name} ({type(error).__name__}: {error})"
-            raise WeightsError(path, what, ANEW) from error
-        if found and name in ("canonical", "onnx"):
+        with weights_errors(path, f"does not fit the layout {name}"):
+            found |= import_module(f".{name}", __name__).find_layers(contents, hints)
+        if found and LAYOUTS[name] == MARK:
             break
     return found
 
 
-def _candidates(hints: Hints) -> tuple[str, ...]:
+def _candidates(hints: Hints) -> list[str]:
     if hints.layout is not None:
-        return (hints.layout,)
-    return ("canonical", "named") if hints.cell in NAMED else RECOGNISED
+        layouts = [name for name, chosen in LAYOUTS.items() if chosen != CELL]
+        if hints.layout not in layouts:
+            raise ValueError(f"layout is {hints.layout!r}; it must be one of {', '.join(layouts)}")
+        return [hints.layout]
+    if hints.cell in NAMED:
+        return ["canonical", "named"]
+    return [name for name, chosen in LAYOUTS.items() if chosen in (MARK, NAMES)]

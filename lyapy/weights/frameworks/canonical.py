@@ -4,11 +4,11 @@ An HDF5 file whose root has the attribute ``lyapy``, JSON with the fields
 
 - ``format``: ``"lyapy weights"``, and ``version``: 1;
 - ``cells``: for each layer its ``cell``, and the activations and options of a variant;
-- ``origin`` and ``assumptions``: the file that it was made of, and what was assumed.
+- ``origin`` and ``assumptions``: the file that it was made from, and the assumptions made.
 
 Layer l has the datasets ``l/W``, ``l/U``, ``l/b``, and where the cell has them ``l/c`` (a GRU's
 bias inside the reset product), ``l/P`` and ``l/peepholes``; gates are stacked i f g o or r z n.
-Cells that no framework has are kept by the arguments that they are made of, see `named`.
+Cells that no framework has are stored as their constructor's arguments, see `named`.
 """
 
 from __future__ import annotations
@@ -22,30 +22,24 @@ import numpy as np
 from ...arrays import Array
 from ...cells import GRU, OTHERS, PLAIN, VARIANTS, Cell, Vanilla
 from ...cells.activations import NONLINEARITIES
-from ...errors import WeightsError
 from ...networks.network import Network
 from ..formats import Contents
+from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, Stacks
-from .named import named_arrays, named_numbers, put_named
+from .named import named_arrays, named_numbers, put_together
 
 __all__ = ["canonical_bytes", "find_layers"]
 
 FORMAT, VERSION = "lyapy weights", 1
-ROLES = ("W", "U", "b", "c", "P", "peepholes")
 
 
 def canonical_bytes(network: Network) -> bytes:
-    """Return a network's canonical file; of it `lyapy.load` gives back exactly the same.
-
-    Parameters
-    ----------
-    network : Network
-        Of the cells that weights files hold.
+    """Return a network's canonical file, from which `lyapy.load` restores exactly the same network.
 
     Raises
     ------
     ValueError
-        If a cell is of another kind.
+        If a cell is of a kind that weights files do not hold.
     """
     import h5py
 
@@ -100,57 +94,42 @@ def _describe(cell: Cell) -> dict[str, Any]:
     return described
 
 
-def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
-    """Return the layers of a canonical file; none of any other.
-
-    Raises
-    ------
-    WeightsError
-        If the description is damaged or of a later version.
-    """
+def find_layers(contents: Contents, hints: Hints) -> Stacks:
+    """Return the layers of a canonical file; none of any other."""
     text = contents.metadata.get("lyapy")
     if text is None:
         return {}
     try:
         described = json.loads(text)
         cells, version = list(described["cells"]), described["version"]
-        stack = [_layer(path, contents, number, dict(cell)) for number, cell in enumerate(cells)]
+        stack = [_layer(contents, number, dict(cell)) for number, cell in enumerate(cells)]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"has a damaged description of its network ({type(error).__name__}: {error})"
-        raise WeightsError(path, what, "write it anew with lyapy convert") from None
+        raise RefusedError(what, "write it again with lyapy convert") from None
     if version != VERSION:
-        raise WeightsError(
-            path, f"is version {version} of lyapy's weights; {VERSION} is known", "update lyapy"
-        )
-    if stack:
-        stack[0].assumed = [str(line) for line in described.get("assumptions", [])]
-    return {"": stack} if stack else {}
+        what = f"is version {version} of lyapy's weights; {VERSION} is known"
+        raise RefusedError(what, "update lyapy")
+    if not stack:
+        return {}
+    stack[0].assumed = [str(line) for line in described.get("assumptions", [])]
+    return {"": stack}
 
 
-def _layer(path: str, contents: Contents, number: int, cell: dict[str, Any]) -> Layer:
-    if any(cell["cell"] == other.name for other in OTHERS):
-        return _other_layer(path, contents, number, cell)
-    layer = Layer(number, cell=str(cell["cell"]).removesuffix("-variant"))
-    layer.variant = str(cell["cell"]).endswith("-variant")
-    for role in ROLES:
-        name = f"{number}/{role}"
-        if name in contents.arrays:
-            layer.put(role, name, contents.arrays[name])
-    if "b" in layer.arrays and "c" not in layer.arrays:
-        layer.put("c", f"{number}/b", np.full_like(layer.arrays["b"], -0.0))
-    layer.activations = {
-        name: str(cell[name]) for name in ("gate", "nonlinearity", "output") if name in cell
-    }
+def _layer(contents: Contents, number: int, cell: dict[str, Any]) -> Layer:
+    before = f"{number}/"
+    names = {n.removeprefix(before): n for n in contents.arrays if n.startswith(before)}
+    arrays = {role: contents.arrays[name] for role, name in names.items()}
+    kind = cell.pop("cell")
+    if any(kind == other.name for other in OTHERS):
+        return Layer(number, put_together(arrays), names, cell=kind, options=cell)
+    layer = Layer(number, arrays, names, cell=kind.removesuffix("-variant"))
+    layer.variant = kind.endswith("-variant")
+    if "b" in arrays and "c" not in arrays:
+        layer.put("c", names["b"], np.full_like(arrays["b"], -0.0))
+    for name in cell.keys() & {"gate", "nonlinearity", "output"}:
+        layer.activations[name] = str(cell[name])
     if cell.get("coupled"):
         layer.options["coupled"] = True
     if "clip" in cell:
         layer.options["clip"] = float(cell["clip"])
-    return layer
-
-
-def _other_layer(path: str, contents: Contents, number: int, cell: dict[str, Any]) -> Layer:
-    layer, before = Layer(number, cell=cell.pop("cell"), options=cell), f"{number}/"
-    names = {name.removeprefix(before): name for name in contents.arrays if name.startswith(before)}
-    put_named(path, layer, {role: contents.arrays[name] for role, name in names.items()})
-    layer.names = names
     return layer

@@ -3,39 +3,33 @@
 from __future__ import annotations
 
 from ..formats import Contents
+from . import torch
 from .layer import Hints, Stacks
-from .torch import find_layers as find_named
 
 __all__ = ["find_layers"]
 
 FIELDS = ("weight_ih", "weight_hh", "bias", "bias_n")
 
 
-def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
+def find_layers(contents: Contents, hints: Hints) -> Stacks:
     """Return each cell among the leaves as a stack, by the place of its first leaf.
 
-    Cells are recognised by their shapes in a row: (gn, m), (gn, n), then, unless the cell has no
-    biases, (gn,) and for a GRU (n,).
-
-    Raises
-    ------
-    WeightsError
-        If shapes do not fit.
+    A cell is recognised by successive shapes: (gn, m), (gn, n), then, unless it has no biases,
+    (gn,) and for a GRU (n,).
     """
-    names, arrays = list(contents.arrays), list(contents.arrays.values())
-    shapes = [array.shape for array in arrays]
+    leaves = list(contents.arrays.items())
     named = {}
     place = 0
-    while place < len(arrays):
-        count = _cell_leaves(shapes[place : place + 4])
-        for field, array in zip(FIELDS, arrays[place : place + count], strict=False):
-            named[f"{names[place]}.{field}"] = array
+    while place < len(leaves):
+        count = _cell_leaves([array.shape for _, array in leaves[place : place + 4]])
+        for field, (_, array) in zip(FIELDS, leaves[place : place + count], strict=False):
+            named[f"{leaves[place][0]}.{field}"] = array
         place += max(count, 1)
-    return find_named(path, Contents(named, {}), hints)
+    return torch.find_layers(Contents(named, {}), hints)
 
 
 def _cell_leaves(shapes: list[tuple[int, ...]]) -> int:
-    """Return how many of the leaves, from the first, make a cell."""
+    """Return how many of the leaves, from the first, belong to a cell."""
     if len(shapes) < 2 or len(shapes[0]) != 2 or len(shapes[1]) != 2:
         return 0
     (rows, _), (same, n) = shapes[:2]

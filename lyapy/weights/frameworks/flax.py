@@ -7,89 +7,60 @@ stacks i f g o and r z n.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from ...arrays import Array
 from ...cells import GRU
-from ...errors import WeightsError
 from ..formats import Contents
-from .layer import Hints, Layer, Stacks, gate_count, refuse_shape
+from ..formats.refusal import RefusedError
+from .layer import Hints, Layer, Stacks, gate_count, require_shape
 
 __all__ = ["find_layers"]
 
 KERNEL = re.compile(r"(?P<prefix>(?:.*[./])?)(?P<part>h|ho|hn|dense_h)(?P<dot>[./])kernel")
-# letters of the gates, in the order of a layer; nnx writes the keyword ``if`` with a stroke
-GATES = {"ho": "ifgo", "hn": "rzn"}
+# the dense layers of a cell on the side of x, in the order of a layer, by the last on that of h
+SIDES = {"ho": ["ii", "if", "ig", "io"], "hn": ["ir", "iz", "in"], "dense_h": ["dense_i"]}
 
 
-def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
-    """Return each cell as a stack, by what stands before its dense layers.
-
-    Raises
-    ------
-    WeightsError
-        If weights of a cell are missing or do not fit.
-    """
+def find_layers(contents: Contents, hints: Hints) -> Stacks:
+    """Return each cell as a stack, by the prefix of its dense layers."""
     found: Stacks = {}
-    for name in contents.arrays:
-        match = KERNEL.fullmatch(name)
-        if match is None:
-            continue
-        prefix, part, dot = match["prefix"], match["part"], match["dot"]
-        letters = GATES.get(part)
-        sides = {
-            "i": [f"i{g}" for g in letters] if letters else [part.replace("h", "i")],
-            "h": [f"h{g}" for g in letters] if letters else [part],
-        }
-        if part == "dense_h":
-            sides["i"] = ["dense_i"]
-        dense = {
-            side: [_named(contents.arrays, prefix, part, dot) for part in parts]
-            for side, parts in sides.items()
-        }
+    for match in filter(None, map(KERNEL.fullmatch, contents.arrays)):
+        prefix, inputs, dot = match["prefix"], SIDES.get(match["part"], ["i"]), match["dot"]
+
+        def stem(part: str, prefix: str = prefix, dot: str = dot) -> str:
+            # nnx writes the keyword ``if`` with a stroke
+            stroke = f"{prefix}{part}_{dot}"
+            return stroke if f"{stroke}kernel" in contents.arrays else f"{prefix}{part}{dot}"
+
+        dense = {"i": list(map(stem, inputs))}
+        dense["h"] = [stem(re.sub(r"(^|_)i", r"\1h", part)) for part in inputs]
         # an ordinary dense layer called h, or an attention's, is no cell
-        if part == "h" and f"{dense['i'][0]}kernel" not in contents.arrays:
-            continue
-        found[prefix] = [_layer(path, contents.arrays, dense)]
+        if match["part"] != "h" or f"{dense['i'][0]}kernel" in contents.arrays:
+            found[prefix] = [_layer(contents, dense)]
     return found
 
 
-def _named(arrays: Mapping[str, Array], prefix: str, part: str, dot: str) -> str:
-    stroke = f"{prefix}{part}_{dot}"
-    return stroke if f"{stroke}kernel" in arrays else f"{prefix}{part}{dot}"
-
-
-def _layer(path: str, arrays: Mapping[str, Array], dense: Mapping[str, list[str]]) -> Layer:
-    layer = Layer(0)
-    for side, role in (("i", "W"), ("h", "U")):
+def _layer(contents: Contents, dense: dict[str, list[str]]) -> Layer:
+    layer, arrays = Layer(), contents.arrays
+    names = [f"{stem}kernel" for side in "ih" for stem in dense[side]]
+    if missing := [name for name in names if name not in arrays]:
+        what = f"has a cell of Flax without {', '.join(missing)}"
+        raise RefusedError(what, "export the whole tree")
+    biased = any(f"{stem}bias" in arrays for stems in dense.values() for stem in stems)
+    for side, kernel, bias in (("i", "W", "b"), ("h", "U", "c")):
         names = [f"{stem}kernel" for stem in dense[side]]
-        _require(path, arrays, names)
-        for name in names:
-            refuse_shape(path, arrays, name, (None, arrays[names[0]].shape[-1]))
-        layer.put(role, names[0], np.concatenate([arrays[n].T for n in names]))
-    gates = gate_count(path, layer.names["U"], layer.arrays["U"].T.shape)
-    for side, role in (("i", "b"), ("h", "c")):
-        names = [f"{stem}bias" for stem in dense[side]]
-        if not any(name in arrays for name in [f"{s}bias" for d in dense.values() for s in d]):
-            continue
-        n = len(layer.arrays["U"]) // len(names)
-        parts = []
-        for name in names:
-            if name in arrays:
-                refuse_shape(path, arrays, name, (n,))
-            parts.append(arrays[name] if name in arrays else np.zeros(n, np.float32))
-        there = [name for name in names if name in arrays] or [layer.names["U"]]
-        layer.put(role, there[0], np.concatenate(parts))
-    if gates == 3:
+        n = arrays[names[0]].shape[-1]
+        stacked = [require_shape(contents, name, (None, n)).T for name in names]
+        layer.put(kernel, names[0], np.concatenate(stacked))
+        if biased:
+            names = [f"{stem}bias" for stem in dense[side]]
+            there = [name for name in names if name in arrays] or [layer.names[kernel]]
+            vectors = [
+                require_shape(contents, name, (n,)) if name in arrays else np.zeros(n, np.float32)
+                for name in names
+            ]
+            layer.put(bias, there[0], np.concatenate(vectors))
+    if gate_count(layer.names["U"], layer.arrays["U"].T.shape) == 3:
         layer.cell = GRU.name
     return layer
-
-
-def _require(path: str, arrays: Mapping[str, Array], names: Iterable[str]) -> None:
-    missing = [name for name in names if name not in arrays]
-    if missing:
-        raise WeightsError(
-            path, f"has a cell of Flax without {', '.join(missing)}", "export the whole tree"
-        )

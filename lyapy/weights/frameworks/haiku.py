@@ -4,57 +4,43 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...arrays import Array
 from ...cells import GRUResetBefore
 from ..formats import Contents
-from .layer import Hints, Layer, Stacks, refuse_shape, reordered
+from .layer import Hints, Layer, Stacks, reordered, require_shape
 
 __all__ = ["find_layers"]
 
 
-def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
-    """Return each core as a stack, by its module's name.
-
-    Raises
-    ------
-    WeightsError
-        If shapes do not fit.
-    """
-    arrays = contents.arrays
+def find_layers(contents: Contents, hints: Hints) -> Stacks:
+    """Return each core as a stack, by its module's name."""
     forget = 1.0 if hints.forget_bias is None else hints.forget_bias
     found: Stacks = {}
-    for name, array in arrays.items():
-        prefix, _, last = name.replace(".", "/").rpartition("/")
-        stem = name[: len(name) - len(last)]
-        layer = Layer(0)
+    for name, array in contents.arrays.items():
+        module, _, last = name.replace(".", "/").rpartition("/")
+        stem = name.removesuffix(last)
         if last == "w_h":
-            n = array.shape[0]
-            refuse_shape(path, arrays, name, (n, 3 * n))
-            refuse_shape(path, arrays, f"{stem}w_i", (None, 3 * n))
-            refuse_shape(path, arrays, f"{stem}b", (3 * n,))
-            W, U, b = arrays[f"{stem}w_i"].T, array.T, arrays[f"{stem}b"]
-            layer.put("W", f"{stem}w_i", reordered(W, "zra", "rza"))
-            layer.put("U", name, reordered(U, "zra", "rza"))
-            b = reordered(b, "zra", "rza").astype(np.float64)
-            # h′ = (1 − z) h + z a: the other sign of z
-            for stacked in (layer.arrays["W"], layer.arrays["U"], b):
-                stacked[n : 2 * n] *= -1
-            layer.put("b", f"{stem}b", b)
-            layer.put("c", f"{stem}b", np.zeros(3 * n))
-            layer.cell = GRUResetBefore.name
-        elif last == "w" and array.ndim == 2 and prefix.endswith("linear"):
+            found[f"{module}/"] = [_gru(contents, stem)]
+        elif last == "w" and array.ndim == 2 and module.endswith("linear"):
             n, rest = divmod(array.shape[1], 4)
-            if rest or array.shape[0] <= n or f"{stem}b" not in arrays:
-                continue
-            refuse_shape(path, arrays, f"{stem}b", (4 * n,))
-            stacked = reordered(array.T, "igfo", "ifgo")
-            b = reordered(arrays[f"{stem}b"], "igfo", "ifgo").astype(np.float64)
-            b[n : 2 * n] += forget
-            layer.put("W", name, stacked[:, :-n])
-            layer.put("U", name, stacked[:, -n:])
-            layer.put("b", f"{stem}b", b)
-            layer.put("c", f"{stem}b", np.zeros(4 * n))
-            layer.assumed.append(f"{name}: {forget:g} is added to the forget gate")
-        else:
-            continue
-        found[f"{prefix}/"] = [layer]
+            if not rest and array.shape[0] > n and f"{stem}b" in contents.arrays:
+                layer, bias = Layer(), require_shape(contents, f"{stem}b", (4 * n,))
+                layer.put_stacked(name, reordered(array.T, "igfo", "ifgo"), n)
+                layer.put_bias(f"{stem}b", reordered(bias, "igfo", "ifgo"), forget)
+                found[f"{module}/"] = [layer]
     return found
+
+
+def _gru(contents: Contents, stem: str) -> Layer:
+    n, layer = contents.arrays[f"{stem}w_h"].shape[0], Layer(cell=GRUResetBefore.name)
+    # h′ = (1 − z) h + z a: the other sign of z
+    signs = np.repeat([1.0, -1.0, 1.0], n)
+
+    def stacked(name: str, *shape: int | None) -> Array:
+        array = require_shape(contents, f"{stem}{name}", shape).T.astype(np.float64)
+        return (reordered(array, "zra", "rza").T * signs).T
+
+    layer.put("U", f"{stem}w_h", stacked("w_h", n, 3 * n))
+    layer.put("W", f"{stem}w_i", stacked("w_i", None, 3 * n))
+    layer.put_bias(f"{stem}b", stacked("b", 3 * n))
+    return layer

@@ -17,9 +17,9 @@ import numpy as np
 
 from ...arrays import Array
 from ...cells import GRU, GRUResetBefore
-from ...errors import WeightsError
 from ..formats import Contents
-from .layer import Hints, Layer, Stacks, gate_count, refuse_shape, reordered
+from ..formats.refusal import RefusedError
+from .layer import DIRECTIONS, Hints, Layer, Stacks, gate_count, reordered, require_shape
 
 __all__ = ["find_layers"]
 
@@ -27,26 +27,21 @@ NAMED = re.compile(r"(?P<group>.+)/recurrent_kernel(?P<tail>:0)?")
 NUMBERED = re.compile(r"(?P<group>(?:.*/)?(?:cell|cells|[a-z_]*_cell(?:_\d+)?)(?:/[^/]+)*?)/vars/1")
 ACTIVATIONS = {"tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu", "linear": "identity"}
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
+ROLES = ("kernel", "recurrent_kernel", "bias")
 CLASSES = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU")
 
 
-def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
-    """Return each recurrent layer as a stack of its own, by the name its user gave.
-
-    Raises
-    ------
-    WeightsError
-        If weights do not fit together, or have an activation that is not known.
-    """
+def find_layers(contents: Contents, hints: Hints) -> Stacks:
+    """Return each recurrent layer as a separate stack, by the name its user gave."""
     model = _json(contents.metadata.get("model_config"))
     configs, numbered = dict(_configs(model)), _numbered(model)
     version = _version(contents.metadata)
     layers: dict[str, dict[str, Layer]] = {}
     for group, names in _groups(contents.arrays):
         key = _user_name(group, contents.metadata, configs, numbered)
-        layer = _layer(path, contents.arrays, names)
-        layer.direction = _direction(group)
-        _configure(path, layer, configs.get(key), version)
+        layer = _layer(contents, names)
+        layer.direction = DIRECTIONS["/backward_" in f"/{group}"]
+        _configure(layer, configs.get(key), version)
         layers.setdefault(key, {})[group] = layer
     found: Stacks = {}
     for key, groups in layers.items():
@@ -59,54 +54,52 @@ def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
 
 
 def _groups(arrays: Mapping[str, Array]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the path of each recurrent layer and the names of its kernel, recurrent, bias."""
+    """Yield the path of each recurrent layer and the names of its arrays, by their roles."""
     for name in arrays:
-        named, numbered = NAMED.fullmatch(name), NUMBERED.fullmatch(name)
-        if named:
-            group, tail = named["group"], named["tail"] or ""
-            names = [f"{group}/{part}{tail}" for part in ("kernel", "recurrent_kernel", "bias")]
-        elif numbered:
-            group = numbered["group"]
-            names = [f"{group}/vars/{i}" for i in range(3)]
+        if match := NAMED.fullmatch(name):
+            ends = [f"/{role}{match['tail'] or ''}" for role in ROLES]
+        elif match := NUMBERED.fullmatch(name):
+            ends = [f"/vars/{i}" for i in range(3)]
         else:
             continue
-        if names[0] in arrays:
-            roles = zip(("kernel", "recurrent", "bias"), names, strict=True)
-            yield group, {role: n for role, n in roles if n in arrays}
+        names = {role: match["group"] + end for role, end in zip(ROLES, ends, strict=True)}
+        if names["kernel"] in arrays:
+            yield match["group"], {role: n for role, n in names.items() if n in arrays}
 
 
-def _layer(path: str, arrays: Mapping[str, Array], names: Mapping[str, str]) -> Layer:
-    kernel, recurrent = arrays[names["kernel"]], arrays[names["recurrent"]]
-    gates, n = gate_count(path, names["recurrent"], recurrent.shape), recurrent.shape[0]
-    refuse_shape(path, arrays, names["kernel"], (None, gates * n))
-    layer = Layer(0)
-    bias = None
+def _layer(contents: Contents, names: Mapping[str, str]) -> Layer:
+    kernel, recurrent = (contents.arrays[names[role]] for role in ROLES[:2])
+    gates, n = gate_count(names["recurrent_kernel"], recurrent.shape), recurrent.shape[0]
+    rows = gates * n
+    require_shape(contents, names["kernel"], (None, rows))
+    layer = Layer()
+    outer = inner = None
     if "bias" in names:
-        shapes = {1: [(n,)], 3: [(3 * n,), (2, 3 * n), (6 * n,)], 4: [(4 * n,), (8 * n,)]}[gates]
-        refuse_shape(path, arrays, names["bias"], *shapes)
-        bias = arrays[names["bias"]]
+        shapes = {1: [(n,)], 3: [(rows,), (2, rows), (2 * rows,)], 4: [(rows,), (2 * rows,)]}
+        outer = require_shape(contents, names["bias"], *shapes[gates])
+        inner = np.zeros_like(outer)
         if gates == 3:
-            layer.cell = GRUResetBefore.name if bias.shape == (3 * n,) else GRU.name
-    if bias is not None and bias.shape == (2 * gates * n,):
-        layer.activations = {"gate": "sigmoid", "nonlinearity": "tanh"}
-        kernel = _by_gate(kernel, gates, lambda k: k.T.reshape(k.shape, order="F"))
-        recurrent = _by_gate(recurrent, gates, lambda k: k.T)
-        bias = bias.reshape(2, -1)
-    order = {1: "h", 3: "zrh", 4: "ifco"}[gates], {1: "h", 3: "rzh", 4: "ifco"}[gates]
-    layer.put("W", names["kernel"], reordered(kernel.T, *order))
-    layer.put("U", names["recurrent"], reordered(recurrent.T, *order))
-    if bias is not None:
-        outer, inner = bias if bias.ndim == 2 else (bias, np.zeros_like(bias))
-        layer.put("b", names["bias"], reordered(outer, *order))
-        layer.put("c", names["bias"], reordered(inner, *order))
+            layer.cell = GRUResetBefore.name if outer.shape == (rows,) else GRU.name
+        if outer.shape == (2 * rows,):  # cuDNN's layout
+            layer.activations = {"gate": "sigmoid", "nonlinearity": "tanh"}
+            kernel = _by_gate(kernel, gates, lambda k: k.T.reshape(k.shape, order="F"))
+            recurrent = _by_gate(recurrent, gates, lambda k: k.T)
+        if outer.size == 2 * rows:
+            outer, inner = outer.reshape(2, rows)
+    order = {1: ("h", "h"), 3: ("zrh", "rzh"), 4: ("ifco", "ifco")}[gates]
+    stacked = (("W", kernel.T), ("U", recurrent.T), ("b", outer), ("c", inner))
+    for (role, array), name in zip(stacked, (*ROLES, "bias"), strict=True):
+        if array is not None:
+            layer.put(role, names[name], reordered(array, *order))
     return layer
 
 
 def _by_gate(stacked: Array, gates: int, change: Callable[[Array], Array]) -> Array:
-    return np.concatenate([change(part) for part in np.split(stacked, gates, axis=1)], axis=1)
+    return np.concatenate([change(gate) for gate in np.split(stacked, gates, axis=1)], axis=1)
 
 
-def _configure(path: str, layer: Layer, config: Mapping[str, Any] | None, version: str) -> None:
+def _configure(layer: Layer, config: Mapping[str, Any] | None, version: str) -> None:
+    """Take the activations and the place of the reset gate from the model's configuration."""
     gates = len(layer.arrays["U"]) // layer.arrays["U"].shape[1]
     if layer.activations:
         return
@@ -116,32 +109,26 @@ def _configure(path: str, layer: Layer, config: Mapping[str, Any] | None, versio
         layer.open_reset = gates == 3 and layer.cell is None
         return
     if gates == 3 and layer.cell is None:
-        after = config.get("reset_after", False)
-        layer.cell = GRU.name if after else GRUResetBefore.name
-    layer.activations["nonlinearity"] = _activation(path, config, "activation", "tanh", version)
+        layer.cell = GRU.name if config.get("reset_after", False) else GRUResetBefore.name
+    layer.activations["nonlinearity"] = _activation(config, "activation", "tanh", version)
     if gates > 1:
-        layer.activations["gate"] = _activation(
-            path, config, "recurrent_activation", "sigmoid", version
-        )
+        gate = _activation(config, "recurrent_activation", "sigmoid", version)
+        layer.activations["gate"] = gate
     if config.get("go_backwards"):
         layer.assumed.append(f"{config.get('name')} reads its input backwards: reverse the inputs")
 
 
-def _activation(path: str, config: Mapping[str, Any], key: str, default: str, version: str) -> str:
+def _activation(config: Mapping[str, Any], key: str, default: str, version: str) -> str:
     value = config.get(key, default)
-    value = "linear" if value is None else value
     if value == "hard_sigmoid":
-        return (
-            "hard-sigmoid"
-            if version.partition(".")[0].isdigit() and int(version.partition(".")[0]) >= 3
-            else "hard-sigmoid-keras2"
-        )
+        major = version.partition(".")[0]
+        new = major.isdigit() and int(major) >= 3
+        return "hard-sigmoid" if new else "hard-sigmoid-keras2"
+    value = "linear" if value is None else value
     if not isinstance(value, str) or value not in ACTIVATIONS:
-        known = ", ".join([*ACTIVATIONS, "hard_sigmoid"])
-        raise WeightsError(
-            path,
+        raise RefusedError(
             f"the layer {config.get('name')!r} has the {key} {value!r}",
-            f"only {known} are read",
+            f"only {', '.join([*ACTIVATIONS, 'hard_sigmoid'])} are read",
         )
     return ACTIVATIONS[value]
 
@@ -212,8 +199,3 @@ def _numbered(model: Any) -> dict[str, str]:
         names[f"{kind}_{counts[kind]}" if counts[kind] else kind] = str(layer["config"].get("name"))
         counts[kind] += 1
     return names
-
-
-def _direction(group: str) -> str:
-    parts = group.split("/")
-    return "backward" if any(part.startswith("backward_") for part in parts) else "forward"

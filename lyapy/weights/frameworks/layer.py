@@ -1,37 +1,51 @@
-"""What every layout makes of its tensors: layers whose weights have one order and one name each."""
+"""The common form of every framework's recurrent layers, and the user's hints."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ...arrays import Array
-from ...errors import WeightsError
+from ...cells import CELLS
+from ...cells.activations import kind_of
+from ..formats import Contents
+from ..formats.refusal import RefusedError
 
-__all__ = ["Hints", "Layer", "Stacks", "gate_count", "reordered"]
+__all__ = ["Hints", "Layer", "Stacks", "check_shape", "gate_count", "reordered", "require_shape"]
 
+DIRECTIONS = ("forward", "backward")
 Stacks = dict[str, list["Layer"]]
 
 
 @dataclass(frozen=True)
 class Hints:
-    """What the user says where the file does not."""
+    """The user's choices where a file leaves something open; see `lyapy.load`."""
 
     cell: str | None = None
     nonlinearity: str | None = None
     layers: int | None = None
+    prefix: str | Sequence[str] | None = None
     gate_nonlinearity: str | None = None
     direction: str | None = None
     layout: str | None = None
     forget_bias: float | None = None
 
+    def __post_init__(self) -> None:
+        for name, choices in (("cell", tuple(CELLS)), ("direction", DIRECTIONS)):
+            value = getattr(self, name)
+            if value is not None and value not in choices:
+                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+        for name in ("nonlinearity", "gate_nonlinearity"):
+            if getattr(self, name) is not None:
+                kind_of(getattr(self, name), name)
+
 
 @dataclass
 class Layer:
-    """The weights of one layer.
+    """The weights of one layer, and the choices that its file settles.
 
     Attributes
     ----------
@@ -46,22 +60,22 @@ class Layer:
     cell : str, optional
         Name of the cell, where the file settles it.
     activations : dict
-        ``gate``, ``nonlinearity`` and ``output``, as far as the file settles them.
+        ``gate``, ``nonlinearity`` and ``output``, where the file settles them.
     options : dict
         ``coupled`` and ``clip`` of a variant.
     variant : bool
         Whether the cell is a variant even with the usual activations.
     open_gates : str
-        Why the gates' activation has to be asked for; empty where it is the sigmoid or settled.
+        Why the user has to give the gates' activation; empty if it is settled.
     open_reset : bool
-        Whether a GRU's reset gate has to be asked for.
+        Whether the user has to say where a GRU's reset gate is.
     direction : str
         ``"forward"`` or ``"backward"``.
     assumed : list of str
-        What the layout assumed.
+        Assumptions of the layout.
     """
 
-    number: int
+    number: int = 0
     arrays: dict[str, Array] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     cell: str | None = None
@@ -74,36 +88,55 @@ class Layer:
     assumed: list[str] = field(default_factory=list)
 
     def put(self, role: str, name: str, array: Array) -> None:
-        """Set a weight and the name it has in the file."""
+        """Set a weight and its name in the file."""
         self.arrays[role], self.names[role] = array, name
+
+    def put_stacked(self, name: str, stacked: Array, recurrent: int) -> None:
+        """Set W and U from one matrix (gn, m + n) that holds them side by side."""
+        self.put("W", name, stacked[:, :-recurrent])
+        self.put("U", name, stacked[:, -recurrent:])
+
+    def put_bias(self, name: str, bias: Array, forget: float | None = None) -> None:
+        """Set the only bias; an LSTM's framework may add ``forget`` to its forget gate."""
+        bias = bias.astype(np.float64)
+        if forget is not None:
+            n = len(bias) // 4
+            bias[n : 2 * n] += forget
+            self.assumed.append(f"{name}: {forget:g} is added to the forget gate")
+        self.put("b", name, bias)
+        self.put("c", name, np.zeros(len(bias)))
 
 
 def reordered(stacked: Array, found: str, wanted: str) -> Array:
     """Return rows of stacked gates, named in their order by letters, in another order."""
-    parts = np.split(stacked, len(found))
-    return np.concatenate([parts[found.index(gate)] for gate in wanted])
+    gates = np.split(stacked, len(found))
+    return np.concatenate([gates[found.index(gate)] for gate in wanted])
 
 
-def gate_count(path: str, name: str, shape: tuple[int, ...]) -> int:
+def gate_count(name: str, shape: tuple[int, ...]) -> int:
     """Return 1, 3 or 4 for a recurrent matrix (n, gn) that is stored transposed."""
     if len(shape) != 2 or not shape[0] or shape[1] not in {g * shape[0] for g in (1, 3, 4)}:
-        raise WeightsError(
-            path,
+        raise RefusedError(
             f"{name} has shape {tuple(shape)}, which is no recurrent weight",
             "it must be (n, n) for a vanilla cell, (n, 3n) for a GRU, (n, 4n) for an LSTM",
         )
     return shape[1] // shape[0]
 
 
-def refuse_shape(path: str, arrays: Mapping[str, Array], name: str, *shapes: Any) -> None:
-    """Raise unless a tensor is there with one of the shapes; None stands for any length."""
-    if name not in arrays:
-        raise WeightsError(path, f"has part of a recurrent layer, but no {name}", "export it whole")
-    shape = arrays[name].shape
+def require_shape(contents: Contents, name: str, *shapes: Sequence[int | None]) -> Array:
+    """Return a tensor if it has one of the shapes, in which None stands for any length."""
+    if name not in contents.arrays:
+        raise RefusedError(f"has part of a recurrent layer, but no {name}", "export it whole")
+    check_shape(name, contents.arrays[name], *shapes)
+    return contents.arrays[name]
+
+
+def check_shape(name: str, array: Array, *shapes: Sequence[int | None], why: str = "") -> None:
+    """Raise unless an array has one of the shapes, in which None stands for any length."""
     for wanted in shapes:
-        if len(wanted) == len(shape) and all(
-            w is None or w == h for w, h in zip(wanted, shape, strict=True)
+        if len(wanted) == array.ndim and all(
+            w is None or w == h for w, h in zip(wanted, array.shape, strict=True)
         ):
             return
-    shown = " or ".join(str(wanted).replace("None", "any") for wanted in shapes)
-    raise WeightsError(path, f"{name} has shape {shape}", f"it must be {shown}")
+    shown = " or ".join(str(tuple(wanted)).replace("None", "any") for wanted in shapes)
+    raise RefusedError(f"{name} has shape {array.shape}", f"it must be {shown}{why}")

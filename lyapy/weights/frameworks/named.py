@@ -17,74 +17,73 @@ import numpy as np
 
 from ...arrays import Array
 from ...cells import CELLS, OTHERS, PLRNN, VARIANTS, Cell, DiagonalStateSpace, ShallowPLRNN
-from ...errors import WeightsError
 from ..formats import Contents
+from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, Stacks
 
-__all__ = ["NAMED", "build_named", "find_layers", "named_arrays", "named_numbers", "put_named"]
+__all__ = ["NAMED", "build_named", "find_layers", "named_arrays", "named_numbers", "put_together"]
 
 NAMED = {cell.name for cell in (*OTHERS, *VARIANTS)}
 SPARSE, COMPLEX = ("data", "indices", "indptr"), ("real", "imag")
-# the weight of the input, which a file of an autonomous network may lack
+# the input weight, which a file of an autonomous network may lack
 INPUT = {PLRNN.name: "C", ShallowPLRNN.name: "C", DiagonalStateSpace.name: "B"}
 NUMBERS = {"float": float, "bool": bool, "str": str}
 
 
-def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
-    """Return the layers whose arrays have the names of the arguments of the cell asked for.
-
-    Raises
-    ------
-    WeightsError
-        If parts of a sparse or complex array are missing.
-    """
-    assert hints.cell is not None
-    names = "|".join(sorted(_parameters(hints.cell), key=len, reverse=True))
-    parts = "|".join((*SPARSE, *COMPLEX))
-    pattern = re.compile(rf"(.*?[./])??(?:(\d+)[./])?((?:{names})(?:\.(?:{parts}))?)")
+def find_layers(contents: Contents, hints: Hints) -> Stacks:
+    """Return the layers whose arrays have the names of the hinted cell's arguments."""
+    parameters = _parameters(str(hints.cell))
+    names = "|".join(sorted(parameters, key=len, reverse=True))
+    pattern = re.compile(
+        rf"(.*?[./])??(?:(\d+)[./])?((?:{names})(?:\.(?:{'|'.join((*SPARSE, *COMPLEX))}))?)"
+    )
     found: dict[str, dict[int, dict[str, str]]] = {}
-    for name in contents.arrays:
-        match = pattern.fullmatch(name)
-        if match is not None:
-            prefix, number, role = match[1] or "", int(match[2] or 0), match[3]
-            found.setdefault(prefix, {}).setdefault(number, {})[role] = name
+    for match in filter(None, map(pattern.fullmatch, contents.arrays)):
+        layers = found.setdefault(match[1] or "", {})
+        layers.setdefault(int(match[2] or 0), {})[match[3]] = match[0]
+    needed = {n for n, p in parameters.items() if p.default is p.empty}
     stacks: Stacks = {}
-    needed = {n for n, p in _parameters(hints.cell).items() if p.default is p.empty}
     for prefix, layers in found.items():
         if not needed & {role.partition(".")[0] for roles in layers.values() for role in roles}:
             continue
         if sorted(layers) != list(range(len(layers))):
-            what = f"has the layers {sorted(layers)} of {prefix!r}"
-            raise WeightsError(path, what, "number them from 0")
-        stacks[prefix] = []
-        for number in range(len(layers)):
-            layer = Layer(number, cell=hints.cell)
-            put_named(path, layer, {r: contents.arrays[n] for r, n in layers[number].items()})
-            layer.names = layers[number]
-            stacks[prefix].append(layer)
+            raise RefusedError(
+                f"has the layers {sorted(layers)} of {prefix!r}", "number them from 0"
+            )
+        stacks[prefix] = [
+            Layer(
+                number,
+                put_together({role: contents.arrays[n] for role, n in roles.items()}),
+                roles,
+                cell=hints.cell,
+            )
+            for number, roles in sorted(layers.items())
+        ]
     return stacks
 
 
-def put_named(path: str, layer: Layer, arrays: Mapping[str, Array]) -> None:
-    """Give a layer its arguments, sparse and complex ones put together."""
+def put_together(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Return arguments by name, with sparse and complex ones put together from their parts."""
     whole: dict[str, dict[str, Array]] = {}
     for role, array in arrays.items():
         name, _, part = role.partition(".")
         whole.setdefault(name, {})[part] = array
-    for name, parts in whole.items():
-        if set(parts) == {""}:
-            layer.arrays[name] = parts[""]
-        elif set(parts) == set(COMPLEX):
-            layer.arrays[name] = parts["real"] + 1j * parts["imag"]
-        elif set(parts) == set(SPARSE):
-            layer.arrays[name] = _sparse(path, name, *(parts[part] for part in SPARSE))
-        else:
-            what = f"holds {', '.join(f'{name}.{part}' if part else name for part in parts)}"
-            remedy = f"give {name}, or {name}.data, {name}.indices and {name}.indptr, or "
-            raise WeightsError(path, what, f"{remedy}{name}.real and {name}.imag")
+    return {name: _argument_of(name, parts) for name, parts in whole.items()}
 
 
-def _sparse(path: str, name: str, data: Array, indices: Array, starts: Array) -> Any:
+def _argument_of(name: str, parts: Mapping[str, Array]) -> Any:
+    if set(parts) == {""}:
+        return parts[""]
+    if set(parts) == set(COMPLEX):
+        return parts["real"] + 1j * parts["imag"]
+    if set(parts) == set(SPARSE):
+        return _sparse(name, *(parts[part] for part in SPARSE))
+    what = f"holds {', '.join(f'{name}.{part}' if part else name for part in parts)}"
+    remedy = f"give {name}, or {name}.data, {name}.indices and {name}.indptr, or "
+    raise RefusedError(what, f"{remedy}{name}.real and {name}.imag")
+
+
+def _sparse(name: str, data: Array, indices: Array, starts: Array) -> Any:
     from scipy.sparse import csr_array
 
     build: Any = csr_array
@@ -93,23 +92,15 @@ def _sparse(path: str, name: str, data: Array, indices: Array, starts: Array) ->
         matrix.check_format(full_check=True)
     except (ValueError, TypeError, IndexError) as error:
         what = f"{name} is no sparse matrix ({error})"
-        raise WeightsError(path, what, "write the parts of a scipy.sparse.csr_array") from None
+        raise RefusedError(what, "write the parts of a scipy.sparse.csr_array") from None
     return matrix
 
 
-def build_named(path: str, layer: Layer, hints: Hints) -> tuple[Cell, list[str]]:
-    """Return the cell of a layer's arguments, and what was assumed for it.
-
-    Raises
-    ------
-    WeightsError
-        If arguments are missing.
-    ValueError
-        If an argument does not fit.
-    """
+def build_named(layer: Layer, hints: Hints) -> tuple[Cell, list[str]]:
+    """Return the cell of a layer's arguments, and the assumptions made."""
     name = str(layer.cell)
     if hints.cell not in (None, name):
-        raise WeightsError(path, f"holds a cell {name!r}, not {hints.cell!r}", "leave cell out")
+        raise RefusedError(f"holds a cell {name!r}, not {hints.cell!r}", "leave cell out")
     parameters = _parameters(name)
     given = {**layer.arrays, **layer.options}
     for hint, value in (("nonlinearity", hints.nonlinearity), ("gate", hints.gate_nonlinearity)):
@@ -117,23 +108,22 @@ def build_named(path: str, layer: Layer, hints: Hints) -> tuple[Cell, list[str]]
             given[hint] = value
     unknown = sorted(set(given) - set(parameters))
     if unknown:
-        raise ValueError(f"{unknown[0]} is no argument of {name}, which has {_listed(parameters)}")
+        listed = ", ".join(parameters)
+        raise ValueError(f"{unknown[0]} is no argument of {name}, which has {listed}")
     given.setdefault(INPUT.get(name, "W"), None)
-    missing = [n for n, p in parameters.items() if p.default is p.empty and n not in given]
+    open_ = {n: p.default for n, p in parameters.items() if n not in given}
+    missing = [n for n, default in open_.items() if default is inspect.Parameter.empty]
     if missing:
-        remedy = f"add them under these names; a cell {name!r} is made of {_listed(parameters)}"
-        raise WeightsError(path, f"layer {layer.number} has no {', '.join(missing)}", remedy)
-    assumed = [
-        f"layer {layer.number}: {n} {p.default}"
-        for n, p in parameters.items()
-        if n not in given and p.default is not None
-    ]
+        listed = ", ".join(parameters)
+        remedy = f"add them under these names; a cell {name!r} is made of {listed}"
+        raise RefusedError(f"layer {layer.number} has no {', '.join(missing)}", remedy)
+    assumed = [f"layer {layer.number}: {n} {v}" for n, v in open_.items() if v is not None]
     arguments = {n: _argument(name, n, parameters[n], value) for n, value in given.items()}
     return CELLS[name](**arguments), assumed
 
 
 def _argument(cell: str, name: str, parameter: inspect.Parameter, value: Any) -> Any:
-    """Return a number or a text for an array of one, where the cell takes one."""
+    """Return a number or a text instead of an array of one, if the cell takes one."""
     kind = NUMBERS.get(str(parameter.annotation).partition(" ")[0])
     if not isinstance(value, np.ndarray):
         return value
@@ -173,7 +163,3 @@ def named_numbers(cell: Cell) -> dict[str, Any]:
 
 def _parameters(cell: str) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(CELLS[cell]).parameters
-
-
-def _listed(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(parameters)

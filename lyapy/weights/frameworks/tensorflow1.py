@@ -2,76 +2,63 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
+from ...arrays import Array
 from ...cells import GRUResetBefore
 from ..formats import Contents
-from .layer import Hints, Layer, Stacks, refuse_shape, reordered
+from .layer import Hints, Layer, Stacks, reordered, require_shape
 
 __all__ = ["find_layers"]
 
+KERNEL = re.compile(r"(?P<scope>(?:.*/)?(?P<last>[^/]*))/kernel(?P<tail>:0)?")
 
-def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
-    """Return each cell as a stack, by its scope.
 
-    Raises
-    ------
-    WeightsError
-        If shapes do not fit.
-    """
+def find_layers(contents: Contents, hints: Hints) -> Stacks:
+    """Return each cell as a stack, by its scope."""
     found: Stacks = {}
-    for name in contents.arrays:
-        scope, _, last = name.removesuffix(":0").rpartition("/")
-        tail = name[len(scope) + 1 + len(last) :]
-        if last != "kernel":
-            continue
-        if scope.endswith("gates") and f"{scope[:-5]}candidate/kernel{tail}" in contents.arrays:
-            found[scope[:-5]] = [_gru(path, contents, scope[:-5], tail)]
+    for match in filter(None, map(KERNEL.fullmatch, contents.arrays)):
+        scope, tail = match["scope"], match["tail"] or ""
+        before = scope.removesuffix("gates")
+        if before != scope and f"{before}candidate/kernel{tail}" in contents.arrays:
+            found[before] = [_gru(contents, before, tail)]
         elif f"{scope}/bias{tail}" in contents.arrays and "lstm" in scope:
-            found[f"{scope}/"] = [_lstm(path, contents, scope, tail, hints)]
+            found[f"{scope}/"] = [_lstm(contents, scope, tail, hints)]
     return found
 
 
-def _lstm(path: str, contents: Contents, scope: str, tail: str, hints: Hints) -> Layer:
-    arrays, layer = contents.arrays, Layer(0)
-    kernel, bias = f"{scope}/kernel{tail}", f"{scope}/bias{tail}"
-    refuse_shape(path, arrays, bias, (None,))
-    n = len(arrays[bias]) // 4
-    refuse_shape(path, arrays, kernel, (None, 4 * n))
-    stacked = reordered(arrays[kernel].T, "ijfo", "ifjo")
+def _lstm(contents: Contents, scope: str, tail: str, hints: Hints) -> Layer:
+    layer, kernel, bias = Layer(), f"{scope}/kernel{tail}", f"{scope}/bias{tail}"
+    b = require_shape(contents, bias, (None,))
+    recurrent = n = len(b) // 4
+    stacked = require_shape(contents, kernel, (None, 4 * n)).T
     projection = f"{scope}/projection/kernel{tail}"
-    recurrent = n
-    if projection in arrays:
-        refuse_shape(path, arrays, projection, (n, None))
-        layer.put("P", projection, arrays[projection].T)
-        recurrent = arrays[projection].shape[1]
-    b = reordered(arrays[bias], "ijfo", "ifjo").astype(np.float64)
+    if projection in contents.arrays:
+        P = require_shape(contents, projection, (n, None)).T
+        layer.put("P", projection, P)
+        recurrent = len(P)
+    layer.put_stacked(kernel, reordered(stacked, "ijfo", "ifjo"), recurrent)
     forget = 1.0 if hints.forget_bias is None else hints.forget_bias
-    b[n : 2 * n] += forget
-    layer.assumed.append(f"{bias}: {forget:g} is added to the forget gate")
-    layer.put("W", kernel, stacked[:, :-recurrent])
-    layer.put("U", kernel, stacked[:, -recurrent:])
-    layer.put("b", bias, b)
-    layer.put("c", bias, np.zeros(4 * n))
+    layer.put_bias(bias, reordered(b, "ijfo", "ifjo"), forget)
     peepholes = [f"{scope}/w_{gate}_diag{tail}" for gate in "ifo"]
-    if all(name in arrays for name in peepholes):
-        layer.put("peepholes", peepholes[0], np.stack([arrays[name] for name in peepholes]))
+    if all(name in contents.arrays for name in peepholes):
+        diagonals = [contents.arrays[name] for name in peepholes]
+        layer.put("peepholes", peepholes[0], np.stack(diagonals))
     return layer
 
 
-def _gru(path: str, contents: Contents, scope: str, tail: str) -> Layer:
-    arrays, layer = contents.arrays, Layer(0, cell=GRUResetBefore.name)
-    kernels = [f"{scope}{part}/kernel{tail}" for part in ("gates", "candidate")]
-    biases = [f"{scope}{part}/bias{tail}" for part in ("gates", "candidate")]
-    n = arrays[kernels[1]].shape[-1]
-    rows = len(arrays[kernels[1]])
-    for name, shape in zip(
-        [*kernels, *biases], [(rows, 2 * n), (rows, n), (2 * n,), (n,)], strict=True
-    ):
-        refuse_shape(path, arrays, name, shape)
-    stacked = np.concatenate([arrays[name].T for name in kernels])
-    layer.put("W", kernels[0], stacked[:, :-n])
-    layer.put("U", kernels[0], stacked[:, -n:])
-    layer.put("b", biases[0], np.concatenate([arrays[name] for name in biases]))
-    layer.put("c", biases[0], np.zeros(3 * n))
+def _gru(contents: Contents, scope: str, tail: str) -> Layer:
+    kernel = f"{scope}candidate/kernel{tail}"
+    rows, n = require_shape(contents, kernel, (None, None)).shape
+
+    def stacked(name: str, *inputs: int) -> Array:
+        gates = require_shape(contents, f"{scope}gates/{name}{tail}", (*inputs, 2 * n))
+        own = require_shape(contents, f"{scope}candidate/{name}{tail}", (*inputs, n))
+        return np.concatenate([gates.T, own.T])
+
+    layer = Layer(cell=GRUResetBefore.name)
+    layer.put_stacked(f"{scope}gates/kernel{tail}", stacked("kernel", rows), n)
+    layer.put_bias(f"{scope}gates/bias{tail}", stacked("bias"))
     return layer

@@ -1,6 +1,6 @@
 """PyTorch's names: ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0`` …, gates i f g o and r z n.
 
-Also read are the shorter names of ``nn.LSTMCell`` and its kin (``weight_ih``) and of NumPy
+Also read are the shorter names of ``nn.LSTMCell`` and its like (``weight_ih``) and of NumPy
 ports (``w_ih``), and Equinox's, which has the same with one ``bias`` and a GRU's ``bias_n``.
 """
 
@@ -11,78 +11,69 @@ import re
 import numpy as np
 
 from ...cells import GRU
-from ...errors import WeightsError
 from ..formats import Contents
-from .layer import Hints, Layer, Stacks
+from ..formats.refusal import RefusedError
+from .layer import DIRECTIONS, Hints, Layer, Stacks
 
 __all__ = ["find_layers"]
 
 NAME = re.compile(
-    r"(?P<prefix>.*?)(?P<kind>weight|bias|w|b)_(?P<side>ih|hh|hr)(?:_l(?P<layer>\d{1,3}))?(?P<reverse>_reverse)?"
+    r"(?P<prefix>.*?)(?P<role>(?:weight|w)_(?:ih|hh|hr)|(?:bias|b)_(?:ih|hh))"
+    r"(?:_l(?P<layer>\d{1,3}))?(?P<reverse>_reverse)?"
 )
-ROLES = {"weight_ih": "W", "weight_hh": "U", "weight_hr": "P", "bias_ih": "b", "bias_hh": "c"}
-DIRECTIONS = ("forward", "backward")
+ROLES = {"w_ih": "W", "w_hh": "U", "w_hr": "P", "b_ih": "b", "b_hh": "c"}
 MISSING_SHOWN = 12
 
 
-def find_layers(path: str, contents: Contents, hints: Hints) -> Stacks:
-    """Sort tensors into recurrent layers by prefix.
-
-    Raises
-    ------
-    WeightsError
-        If two tensors claim the same place, or a layer is missing among others.
-    """
+def find_layers(contents: Contents, hints: Hints) -> Stacks:
+    """Return stacks of the layers with numbered names, by prefix."""
     found: dict[str, dict[tuple[int, str], Layer]] = {}
     for name, array in contents.arrays.items():
         match = NAME.fullmatch(name)
         if match is None:
             continue
-        kind = {"w": "weight", "b": "bias"}.get(match["kind"], match["kind"])
-        role = ROLES.get(f"{kind}_{match['side']}")
-        if role is None:
-            continue
+        role = ROLES[match["role"][0] + match["role"][-3:]]
         number, direction = int(match["layer"] or 0), DIRECTIONS[bool(match["reverse"])]
         layers = found.setdefault(match["prefix"], {})
         layer = layers.setdefault((number, direction), Layer(number, direction=direction))
         if role in layer.names:
-            raise WeightsError(
-                path,
+            raise RefusedError(
                 f"{layer.names[role]} and {name} are the same weight of layer {number}",
                 "remove one of them",
             )
         layer.put(role, name, array)
-    stacks = {
-        prefix: [layers[key] for key in sorted(layers)]
-        for prefix, layers in found.items()
-        if any("U" in layer.arrays for layer in layers.values())
-    }
-    for prefix, stack in stacks.items():
-        numbers = sorted({layer.number for layer in stack})
-        missing = sorted(set(range(max(numbers))) - set(numbers))
-        if missing:
-            raise WeightsError(
-                path,
-                f"the layers {numbers} of {prefix!r} are there, but not {missing[:MISSING_SHOWN]}",
-                "export the whole state_dict",
-            )
-        for layer in stack:
+    stacks: Stacks = {}
+    for prefix, layers in found.items():
+        if not any("U" in layer.arrays for layer in layers.values()):
+            continue
+        stacks[prefix] = [layers[key] for key in sorted(layers)]
+        _require_all(prefix, {number for number, _ in layers})
+        for layer in stacks[prefix]:
             _add_equinox_biases(contents, prefix, layer)
             if nonlinearity := contents.metadata.get(f"{prefix}nonlinearity"):
                 layer.activations["nonlinearity"] = nonlinearity
     return stacks
 
 
+def _require_all(prefix: str, numbers: set[int]) -> None:
+    missing = sorted(set(range(max(numbers))) - numbers)[:MISSING_SHOWN]
+    if missing:
+        raise RefusedError(
+            f"the layers {sorted(numbers)} of {prefix!r} are there, but not {missing}",
+            "export the whole state_dict",
+        )
+
+
 def _add_equinox_biases(contents: Contents, prefix: str, layer: Layer) -> None:
-    """Take Equinox's ``bias`` and ``bias_n``, which stand beside the same names of weights."""
-    bias = contents.arrays.get(f"{prefix}bias")
-    if bias is None or {"b", "c"} & set(layer.arrays) or not {"W", "U"} <= set(layer.arrays):
+    """Take Equinox's ``bias`` and ``bias_n``, next to weights of the same names."""
+    name, inner_name = f"{prefix}bias", f"{prefix}bias_n"
+    bias, candidate = contents.arrays.get(name), contents.arrays.get(inner_name)
+    if bias is None or set(layer.arrays) & {"b", "c"} or not {"W", "U"} <= set(layer.arrays):
         return
     inner = np.zeros_like(bias)
-    candidate = contents.arrays.get(f"{prefix}bias_n")
-    name = f"{prefix}bias"
+    layer.put("b", name, bias)
+    layer.put("c", name, inner)
     if candidate is not None and 3 * candidate.size == bias.size:
         inner[-candidate.size :] = candidate
-        layer.cell, name = GRU.name, f"{prefix}bias_n"
-    layer.put("b", f"{prefix}bias", bias)
-    layer.put("c", name, inner)
+        layer.put("c", inner_name, inner)
+        layer.cell = GRU.name

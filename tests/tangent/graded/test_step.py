@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from lyapy.networks.program import Assignment, Block, Program, Term
+from lyapy.networks.program import Assignment, Columns, Program, Term
 from lyapy.tangent.graded import step as graded
 from lyapy.tangent.graded.step import graded_step
 from lyapy.tangent.graded.tilt import SAMPLES
@@ -18,7 +18,7 @@ LIMIT = math.log(1e4)
 
 def product_of(*matrices):
     """Return a program whose stages are these maps, the first one first."""
-    state = Block(0, D)
+    state = Columns(0, D)
 
     def program(matrix, stages=()):
         term = Term(state, False, matrix, None, None)

@@ -1,4 +1,4 @@
-"""Loading runs nothing, opens nothing but the file, and takes little memory, in every format."""
+"""Loading runs nothing, opens no other file and takes little memory, in every format."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
-from tests.weights.formats import test_hdf5 as hdf5
-from tests.weights.formats import test_hdf5_walks as walks
-from tests.weights.formats.test_torch import PICKLES, legacy_file, torch_file
+from tests.support.weights_files import PICKLES, legacy_file, torch_file
+from tests.weights.formats.test_hdf5 import HOSTILE, damaged, no_step, written
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 WATCH = """
@@ -41,7 +39,7 @@ def read(path):
 count = int(sys.argv[1])
 good, bad = sys.argv[2 : 2 + count], sys.argv[2 + count :]
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
-load_all(good, bad)  # so that what is imported late is there
+load_all(good, bad)  # for the late imports
 seen = []
 note = lambda event, args: event in HARMLESS or seen.append((event, *map(str, args[:1])))
 # numpy parses the header of an npy array as a literal; to run it would be an event "exec"
@@ -75,13 +73,10 @@ def hdf5_files(folder):
     for other in ("other.h5", "other.bin", "elsewhere"):
         os.mkfifo(folder / other)
     paths = []
-    for write in (hdf5.soft, hdf5.external, hdf5.external_data, hdf5.virtual, hdf5.objects,
-                  hdf5.references, hdf5.records, hdf5.unknown_filter, hdf5.loop):  # fmt: skip
-        paths.append(folder / f"{write.__name__}.h5")
-        with h5py.File(paths[-1], "w") as file:
-            write(file)
-    paths.append(folder / "heap.h5")
-    paths[-1].write_bytes(walks.heap(walks.no_step))
+    contents = {name: written(fill) for name, (fill, _) in HOSTILE.items() if "bomb" not in name}
+    for name, content in {**contents, "heap": damaged(b"GCOL", no_step)}.items():
+        paths.append(folder / f"{name}.h5")
+        paths[-1].write_bytes(content)
     names = ["keras_lstm.h5", "keras_gru.weights.h5", "tf_keras_cudnn_lstm_old.h5"]
     return [GOLDEN / "keras_files" / name for name in [*names, "keras_stack.keras"]], paths
 
@@ -126,7 +121,7 @@ def test_nothing_is_run_and_no_other_file_opened(tmp_path, monkeypatch, files):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 @pytest.mark.parametrize("doing", ["open('other')", "__import__('os').system(':')"])
-def test_the_watch_sees_what_it_is_for(tmp_path, monkeypatch, doing):
+def test_the_watch_sees_other_files_and_programs(tmp_path, monkeypatch, doing):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other").touch()
     good = GOLDEN / "jax_files" / "linen_gru.npz"

@@ -1,4 +1,4 @@
-"""Good weights files of every format come back exactly; others are named and refused."""
+"""PyTorch's own files come back exactly; other files are named and refused."""
 
 from __future__ import annotations
 
@@ -18,17 +18,10 @@ from hypothesis import strategies as st
 
 from lyapy.errors import WeightsError
 from lyapy.weights.formats import read_arrays
+from tests.support.weights_files import refused, same, zipped
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "torch_files"
 HDF5 = b"\x89HDF\r\n\x1a\n"
-
-
-def same(found, wanted):
-    assert list(found) == list(wanted)
-    for name, array in wanted.items():
-        assert found[name].dtype == array.dtype, name
-        assert found[name].shape == array.shape, name
-        assert found[name].tobytes() == array.tobytes(), name
 
 
 def expected(stem):
@@ -49,7 +42,7 @@ def test_torch_files(stem, old):
 
 
 @pytest.mark.parametrize(
-    ("stem", "what"),
+    ("stem", "finding"),
     [
         ("sparse", "_rebuild_sparse_tensor.*dense"),
         ("quantized", "_rebuild_qtensor"),
@@ -60,8 +53,8 @@ def test_torch_files(stem, old):
         ("script", "TorchScript.*torch.jit.load"),
     ],
 )
-def test_what_torch_files_may_hold_and_lyapy_does_not_read(stem, what):
-    with pytest.raises(WeightsError, match=f"bad_{stem}.pt: .*{what}"):
+def test_unsupported_torch_files(stem, finding):
+    with pytest.raises(WeightsError, match=f"bad_{stem}.pt: .*{finding}"):
         read_arrays(GOLDEN / f"bad_{stem}.pt")
 
 
@@ -98,26 +91,18 @@ def test_python_2_pickle_of_pairs(tmp_path):
     )
     pairs = b"ccollections\nOrderedDict\n((l(S'w'\n" + tensor + b"tatR."
     path = tmp_path / "old.pt"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("old/data.pkl", pairs)
-        archive.writestr("old/data/0", np.array([1, 2], "<f4").tobytes())
+    data = np.array([1, 2], "<f4").tobytes()
+    path.write_bytes(zipped([("old/data.pkl", pairs), ("old/data/0", data)]))
     same(read_arrays(path), {"w": np.array([1, 2], "f4")})
 
 
-def keras():
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("model.weights.h5", HDF5)
-    return buffer.getvalue()
-
-
 @pytest.mark.parametrize(
-    ("content", "what"),
+    ("content", "finding"),
     [
         (b"", "is empty"),
-        (b"weights: 1, 2, 3\n", r"no weights file despite its name: it begins with b'weights: 1"),
+        (b"weights: 1, 2, 3\n", "not a weights file despite its name: it begins with b'weights: 1"),
         (HDF5 + bytes(99), "damaged"),
-        (keras(), "damaged"),
+        (zipped([("model.weights.h5", HDF5)]), "damaged"),
         (b"\x08\x08\x12\x07pytorc", "damaged ONNX file|needs the package onnx"),
         (b"\x93NUMPY\x01\x00", "damaged"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
@@ -126,12 +111,9 @@ def keras():
         (b"PK\x03\x04", "truncated or damaged zip"),
     ],
 )
-def test_foreign_files(tmp_path, content, what):
+def test_foreign_files(tmp_path, content, finding):
     path = tmp_path / "a.pt"
-    path.write_bytes(content)
-    with pytest.raises(WeightsError, match="^" + re.escape(str(path)) + ": .*" + what) as caught:
-        read_arrays(path)
-    assert "\n" not in str(caught.value)
+    refused(path, content, "^" + re.escape(str(path)) + ": .*" + finding)
 
 
 def test_huge_file(monkeypatch):
@@ -140,7 +122,7 @@ def test_huge_file(monkeypatch):
         read_arrays(GOLDEN / "state.pt")
 
 
-def test_what_is_no_file(tmp_path, monkeypatch):
+def test_paths_that_are_not_files(tmp_path, monkeypatch):
     with pytest.raises(WeightsError, match=r"absent\.pt: does not exist"):
         read_arrays(tmp_path / "absent.pt")
     with pytest.raises(WeightsError, match="is a directory"):
@@ -161,11 +143,11 @@ def test_what_is_no_file(tmp_path, monkeypatch):
 
 
 def test_import_is_cheap():
-    code = "import sys, lyapy.weights.formats; print(*sys.modules)"
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", "import sys, lyapy.weights.formats; print(*sys.modules)"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     readers = [name for name in done.stdout.split() if name.startswith("lyapy.weights.formats.")]
-    assert readers == ["lyapy.weights.formats.refusal"]
+    names = ["contents", "refusal"]
+    assert readers == [f"lyapy.weights.formats.{name}" for name in names]
 
 
 @pytest.mark.parametrize("name", ["state.pt", "state_old.pt", "types.pt", "lightning_old.pt"])
@@ -181,8 +163,7 @@ def sample_files():
     arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.ones(2, "f4")}
     files = [path.read_bytes() for path in sorted(GOLDEN.glob("*.pt"))]
     for save in (np.savez, np.savez_compressed):
-        buffer = io.BytesIO()
-        save(buffer, **arrays)
+        save(buffer := io.BytesIO(), **arrays)
         files.append(buffer.getvalue())
     return [*files, safetensors.numpy.save(arrays)]
 
@@ -204,11 +185,7 @@ def test_only_weights_errors_escape(tmp_path_factory, data):
             members = [(name, archive.read(name)) for name in archive.namelist()]
         chosen = data.draw(st.integers(0, len(members) - 1))
         members[chosen] = members[chosen][0], mutate(data, members[chosen][1])
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            for member in members:
-                archive.writestr(*member)
-        content = buffer.getvalue()
+        content = zipped(members)
     else:
         content = mutate(data, content)
     path = tmp_path_factory.getbasetemp() / "mutated"

@@ -1,10 +1,11 @@
-"""HDF5 files: good ones come back exactly; those that point elsewhere or lie are refused."""
+"""HDF5 files come back exactly; those that point elsewhere, lie or are damaged are refused."""
 
 from __future__ import annotations
 
 import io
+import re
 import resource
-import zipfile
+import struct
 import zlib
 
 import h5py
@@ -12,7 +13,15 @@ import numpy as np
 import pytest
 
 from lyapy.errors import WeightsError
-from lyapy.weights.formats import read_arrays, read_contents
+from lyapy.weights.formats import hdf5_walks, read_arrays, read_contents
+from tests.support.weights_files import refused, zipped
+
+
+def written(fill):
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        fill(file)
+    return buffer.getvalue()
 
 
 def test_arrays_and_texts(tmp_path):
@@ -32,7 +41,7 @@ def test_arrays_and_texts(tmp_path):
         file.create_dataset("packed", data=np.arange(99.0), chunks=(10,), **packed)
         file.attrs["model_config"] = "text"
         file["group"].attrs["name"] = np.bytes_(b"fixed")
-        file["group"].attrs["backend"] = np.arange(3)
+        file["group"].attrs["keras_version"] = np.arange(3)
     found, metadata = read_contents(path)
     for name, array in (arrays | {"packed": np.arange(99.0)}).items():
         np.testing.assert_array_equal(found[name], array)
@@ -42,27 +51,37 @@ def test_arrays_and_texts(tmp_path):
 
 
 def test_keras_archive_of_hdf5(tmp_path):
-    inner = io.BytesIO()
-    with h5py.File(inner, "w") as file:
-        file["layers/vars/0"] = np.arange(3.0)
-    with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
-        archive.writestr("config.json", '{"class_name": "Sequential"}')
-        archive.writestr("model.weights.h5", inner.getvalue())
-    found, metadata = read_contents(tmp_path / "a.keras")
+    inner = written(lambda file: file.__setitem__("layers/vars/0", np.arange(3.0)))
+    config = '{"class_name": "Sequential"}'
+    path = tmp_path / "a.keras"
+    path.write_bytes(zipped([("config.json", config), ("model.weights.h5", inner)]))
+    found, metadata = read_contents(path)
     np.testing.assert_array_equal(found["layers/vars/0"], np.arange(3.0))
-    assert metadata == {"model_config": '{"class_name": "Sequential"}'}
+    assert metadata == {"model_config": config}
 
 
-def soft(file):
-    file["a"] = h5py.SoftLink("/elsewhere")
+def holding(value):
+    return lambda file: file.__setitem__("a", value)
 
 
-def external(file):
-    file["a"] = h5py.ExternalLink("other.h5", "/a")
+def dataset(*args, **kwargs):
+    return lambda file: file.create_dataset("a", *args, **kwargs)
 
 
-def external_data(file):
-    file.create_dataset("a", (4,), "f8", external=[("other.bin", 0, 32)])
+def filled(part, *args, **kwargs):
+    return lambda file: file.create_dataset("a", *args, **kwargs).__setitem__(part, 1.0)
+
+
+def filtered(*filters):
+    def fill(file):
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_chunk((4,))
+        for number, values in filters:
+            properties.set_filter(number, h5py.h5z.FLAG_OPTIONAL, values)
+        space = h5py.h5s.create_simple((4,))
+        h5py.h5d.create(file.id, b"a", h5py.h5t.IEEE_F64LE, space, properties)
+
+    return fill
 
 
 def virtual(file):
@@ -71,124 +90,63 @@ def virtual(file):
     file.create_virtual_dataset("a", layout)
 
 
-def bomb(file):
-    file.create_dataset("a", (1 << 39,), "f8", chunks=(1 << 20,))[:3] = 1.0
-
-
-def huge_chunk(file):
-    file.create_dataset("a", (4,), "f8", chunks=(1 << 28,), maxshape=(None,))
-
-
-def never_written(file):
-    file.create_dataset("a", (4,), "f8")
-
-
-def objects(file):
-    file.create_dataset("a", data=["text"], dtype=h5py.string_dtype())
-
-
-def vectors(file):
-    file.create_dataset("a", (2,), h5py.vlen_dtype(np.float64))
-
-
-def references(file):
-    file.create_dataset("a", data=file.ref, dtype=h5py.ref_dtype)
-
-
-def records(file):
-    file["a"] = np.zeros(2, [("x", "f8")])
-
-
-def scale_offset(file):
-    file.create_dataset("a", data=np.arange(9), chunks=(9,), scaleoffset=0)
-
-
-def unknown_filter(file):
-    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_chunk((4,))
-    properties.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, ())
-    h5py.h5d.create(file.id, b"a", h5py.h5t.IEEE_F64LE, h5py.h5s.create_simple((4,)), properties)
-
-
 def bomb_in_a_chunk(file):
-    dataset = file.create_dataset("a", (4,), "f8", chunks=(4,), compression="gzip")
-    dataset.id.write_direct_chunk((0,), zlib.compress(bytes(400 << 20)))
+    packed = file.create_dataset("a", (4,), "f8", chunks=(4,), compression="gzip")
+    packed.id.write_direct_chunk((0,), zlib.compress(bytes(400 << 20)))
 
 
-def many_chunks(file):
-    file.create_dataset("a", (15 << 20,), "f8", chunks=(100,))[0] = 1.0
+# how a file is filled, and what is said of it; some point to pipes in the test of events
+HOSTILE = {
+    "soft": (holding(h5py.SoftLink("/elsewhere")), "'a' as a link to another place"),
+    "external": (holding(h5py.ExternalLink("other.h5", "/a")), "'a' as a link to another place"),
+    "external_data": (
+        dataset((4,), "f8", external=[("other.bin", 0, 32)]),
+        "keeps 'a' in another file",
+    ),
+    "virtual": (virtual, "has 'a' as a virtual dataset"),
+    "bomb": (filled(slice(3), (1 << 39,), "f8", chunks=(1 << 20,)), "declares .*for 'a'"),
+    "huge_chunk": (
+        dataset((4,), "f8", chunks=(1 << 28,), maxshape=(None,)),
+        "declares chunks of 2147483648 for 'a'",
+    ),
+    "never_written": (dataset((4,), "f8"), "for 'a' and holds 0 bytes"),
+    "objects": (dataset(data=["text"], dtype=h5py.string_dtype()), "objects and records"),
+    "vectors": (dataset((2,), h5py.vlen_dtype(np.float64)), "objects and records"),
+    "references": (
+        lambda file: file.create_dataset("a", data=file.ref, dtype=h5py.ref_dtype),
+        "objects and records",
+    ),
+    "records": (holding(np.zeros(2, [("x", "f8")])), "objects and records"),
+    "scale_offset": (dataset(data=np.arange(9), chunks=(9,), scaleoffset=0), "filter scaleoffset"),
+    "unknown_filter": (filtered((32015, ())), "filter number 32015, which is not read"),
+    "packed_twice": (filtered((1, (1,)), (1, (1,))), "applies one filter twice to 'a'"),
+    "bomb_in_a_chunk": (bomb_in_a_chunk, "inflates to more than a chunk of 32 bytes in 'a'"),
+    "many_chunks": (filled(0, (15 << 20,), "f8", chunks=(100,)), "cuts 'a' into 157287 chunks"),
+    "hundred_chunks": (
+        filled(slice(None), (1000,), "f8", chunks=(10,)),
+        "cuts an array into more than 64 chunks",
+    ),
+    "unwritten_chunks": (
+        filled(slice(30), (100,), "f8", chunks=(10,)),
+        "lacks some of the 10 chunks of 'a'",
+    ),
+    "loop": (
+        lambda file: file.create_group("a").__setitem__("b", file["/"]),
+        "has the group 'a/b/a' inside itself",
+    ),
+    "deep": (lambda file: file.create_group("/a" * 34), "nests its groups too deeply"),
+    "nothing": (holding(h5py.Empty("f8")), "holds 'a' without values"),
+}
 
 
-def hundred_chunks(file):
-    file.create_dataset("a", (1000,), "f8", chunks=(10,))[:] = 1.0
-
-
-def unwritten_chunks(file):
-    file.create_dataset("a", (100,), "f8", chunks=(10,))[:30] = 1.0
-
-
-def packed_twice(file):
-    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_chunk((4,))
-    properties.set_deflate(1)
-    properties.set_filter(h5py.h5z.FILTER_DEFLATE, h5py.h5z.FLAG_OPTIONAL, (1,))
-    h5py.h5d.create(file.id, b"a", h5py.h5t.IEEE_F64LE, h5py.h5s.create_simple((4,)), properties)
-
-
-def loop(file):
-    file.create_group("a")["b"] = file["/"]
-
-
-def nothing(file):
-    file["a"] = h5py.Empty("f8")
-
-
-@pytest.mark.parametrize(
-    ("write", "what"),
-    [
-        (soft, "has 'a' as a link to elsewhere"),
-        (external, "has 'a' as a link to elsewhere"),
-        (external_data, "keeps 'a' in another file"),
-        (virtual, "has 'a' as a virtual dataset"),
-        (bomb, "declares .*for 'a'"),
-        (huge_chunk, "declares chunks of 2147483648 for 'a'"),
-        (never_written, "for 'a' and holds 0 bytes"),
-        (objects, "objects and records are not read"),
-        (vectors, "objects and records are not read"),
-        (references, "objects and records are not read"),
-        (records, "objects and records are not read"),
-        (scale_offset, "filter scaleoffset, which is not read"),
-        (unknown_filter, "filter number 32015, which is not read"),
-        (bomb_in_a_chunk, "packs more than a chunk of 32 bytes in 'a'"),
-        (many_chunks, "cuts 'a' into 157287 chunks"),
-        (hundred_chunks, "cuts an array into more than 64 chunks"),
-        (unwritten_chunks, "lacks some of the 10 chunks of 'a'"),
-        (packed_twice, "packs 'a' twice with one filter"),
-        (loop, "has the group 'a/b/a' inside itself"),
-        (nothing, "holds 'a' without values"),
-    ],
-)
-def test_hostile_hdf5(tmp_path, write, what):
-    path = tmp_path / "a.h5"
-    with h5py.File(path, "w") as file:
-        write(file)
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_hdf5(tmp_path, name):
+    fill, finding = HOSTILE[name]
+    content = written(fill)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(WeightsError, match=what) as caught:
-        read_arrays(path)
-    assert "\n" not in str(caught.value)
+    refused(tmp_path / "a.h5", content, finding)
     # in KiB; HDF5 itself would take 400 MiB for the bomb in a chunk
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
-
-
-def test_truncated(tmp_path):
-    path = tmp_path / "a.h5"
-    with h5py.File(path, "w") as file:
-        file["a"] = np.arange(1000.0)
-    content = path.read_bytes()
-    for size in range(8, len(content), 97):
-        path.write_bytes(content[:size])
-        with pytest.raises(WeightsError):
-            read_arrays(path)
 
 
 def test_a_dataset_under_two_names_is_read_once(tmp_path):
@@ -198,3 +156,95 @@ def test_a_dataset_under_two_names_is_read_once(tmp_path):
         file["group/b"] = file["a"]
     found = read_arrays(path)
     assert list(found) == ["a", "group/b"] and found["a"] is found["group/b"]
+
+
+def text_in_a_heap(file):
+    file["a"] = np.arange(3.0)
+    file.attrs["keras_version"] = "a text in a heap"
+
+
+def damaged(signature, change):
+    """Return a file with a text in a heap, with a change where a structure begins."""
+    content = bytearray(written(text_in_a_heap))
+    change(content, content.index(signature))
+    return bytes(content)
+
+
+def put(offset, data):
+    return lambda content, at: content.__setitem__(
+        slice(at + offset, at + offset + len(data)), data
+    )
+
+
+def no_step(content, at):
+    """Make the first object a free space of size 0, which HDF5 2.0 never leaves."""
+    content[at + 16 : at + 32] = bytes(16)
+
+
+def reserved(content, at):
+    """Set a byte that HDF5 ignores, before a walk without end."""
+    content[at + 5] = 1
+    no_step(content, at)
+
+
+def cycle(content, at):
+    """Make a free block follow itself, for which HDF5 2.0 takes memory without end."""
+    length, block, data = struct.unpack_from("<QQQ", content, at + 8)
+    assert block < length
+    content[data + block : data + block + 8] = struct.pack("<Q", block)
+
+
+def long_text(content, at):
+    """Claim a longer text; HDF5 would allocate it before it finds that the text is shorter."""
+    at = content.index(struct.pack("<IQI", 16, at, 1))
+    content[at : at + 4] = struct.pack("<I", 1500 << 20)
+
+
+@pytest.mark.parametrize(
+    ("signature", "change", "finding"),
+    [
+        (b"GCOL", no_step, "damaged heap of texts"),
+        (b"GCOL", reserved, "damaged heap of texts"),
+        (b"GCOL", put(24, b"\xff" * 8), "damaged heap of texts"),
+        (b"GCOL", put(8, b"\xff" * 8), "damaged heap of texts"),
+        (b"GCOL", put(48, b"GCOL\x01\0\0\0\x20\0\0\0\0\0\0\0"), "damaged heap of texts"),
+        (b"GCOL", long_text, "has a text longer than the file"),
+        (b"HEAP", cycle, "damaged heap of names"),
+        (b"\x89HDF", put(13, b"\x04"), "offsets of other than 8 bytes"),
+    ],
+)
+def test_damaged_structures(tmp_path, signature, change, finding):
+    refused(tmp_path / "a.h5", damaged(signature, change), finding)
+
+
+def test_a_text_in_a_heap_is_read(tmp_path):
+    (tmp_path / "a.h5").write_bytes(written(text_in_a_heap))
+    assert read_contents(tmp_path / "a.h5").metadata == {"keras_version": "a text in a heap"}
+
+
+@pytest.mark.parametrize("block", [3, 8, 11])
+def test_heaps_are_found_between_blocks(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(hdf5_walks, "_BLOCK", block)
+    refused(tmp_path / "a.h5", damaged(b"GCOL", no_step), "damaged heap of texts")
+
+
+def test_a_tree_below_itself(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for i in range(400):
+            file[f"number_{i}"] = np.arange(3.0)
+    assert len(read_arrays(path)) == 400
+    content = bytearray(path.read_bytes())
+    places = [m.start() for m in re.finditer(b"TREE", content)]
+    (top,) = [place for place in places if content[place + 5] == 1]
+    # its first child, after a key
+    content[top + 32 : top + 40] = struct.pack("<Q", top)
+    refused(path, content, "damaged tree of links")
+
+
+def test_truncated(tmp_path):
+    content = written(holding(np.arange(1000.0)))
+    for size in range(8, len(content), 97):
+        (tmp_path / "a.h5").write_bytes(content[:size])
+        with pytest.raises(WeightsError):
+            read_arrays(tmp_path / "a.h5")

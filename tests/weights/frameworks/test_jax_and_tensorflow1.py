@@ -95,7 +95,7 @@ def test_a_leaf_whose_header_lies(tmp_path):
     path = tmp_path / "a.eqx"
     path.write_bytes(b"\x93NUMPY\x02\0" + struct.pack("<I", 1 << 31) + bytes(40))
     tracemalloc.start()
-    with pytest.raises(WeightsError, match="holds '0' with too long a header"):
+    with pytest.raises(WeightsError, match="holds array 0 with a header that is too long"):
         read_arrays(path)
     assert tracemalloc.get_traced_memory()[1] < 100 << 20
     tracemalloc.stop()

@@ -7,7 +7,7 @@ import pytest
 
 from lyapy import WeightsError
 from lyapy.weights.formats import Contents
-from lyapy.weights.frameworks.keras import find_layers
+from lyapy.weights.frameworks import find_layers
 from lyapy.weights.frameworks.layer import Hints
 
 RNG = np.random.default_rng(5)

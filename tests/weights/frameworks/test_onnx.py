@@ -95,16 +95,16 @@ def name_of_bytes(model):
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (external, "keeps 'W' in another file, not opened"),
+        (external, "keeps 'W' in another file, which is not opened"),
         (computed, r"computes its W \('computed'\) in the graph; export with constant"),
         (softsign, "the node 'cell' has the activation Softsign; only Tanh"),
-        (lying, r"of \d+ bytes declares \(1099511627776, 12, 2\) for 'W'"),
+        (lying, r"has \d+ bytes and declares \(1099511627776, 12, 2\) for 'W'"),
         (negative, r"declares \(-1, -12, 2\) for 'W'"),
         (without_weights, "the node 'cell' has no weights"),
         (sideways, "has the direction 'sideways'"),
         (slope_of_text, r"has activation_alpha \['a'\]"),
         (clip_of_text, "does not fit the layout onnx"),
-        (name_of_bytes, "holds a name that is no text|damaged"),
+        (name_of_bytes, "holds a name that is not text|damaged"),
     ],
 )
 def test_what_is_refused(tmp_path, change, what):

@@ -1,0 +1,217 @@
+"""A run as planned: all that its trajectories share, how they begin, and how they end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from threadpoolctl import threadpool_limits
+
+from ..arrays import Array, array_digest, check_size
+from ..cells.base import TILE
+from ..networks.blocks import diagonal_blocks
+from ..networks.network import Network
+from ..spectra.spectrum import Spectrum
+from ..tangent.checks import NormBounds
+from ..tangent.engine import Engine, fitted_engine
+from ..tangent.gpu.precision import PRECISIONS, Precision
+from ..tangent.initial_frames import initial_frames
+from ..tangent.interval import make_control
+from .gpu.devices import run_batches
+from .options import Compute, Keep, Method, settings_of
+from .provenance import describe_origin
+from .result import Layout, collect, make_layout
+from .schedule import Schedule, make_recording, make_schedule
+from .start import Start, check_frame, check_inputs, check_start, check_time_step
+from .threads import run_trajectories, side_by_side
+from .trajectory import Trajectory, TrajectoryResult
+from .until import Until, check_until, run_until
+
+if TYPE_CHECKING:
+    from .checkpoint.checkpointer import Checkpointer
+
+__all__ = ["Plan", "make_plan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run as planned.
+
+    Attributes
+    ----------
+    began : float
+        Of `time.perf_counter`.
+    bounds : list of NormBounds
+        One for each diagonal block, with the block.
+    frame : str or array (k, D)
+    engine : Engine
+        Fitted to the network.
+    goal : Until or None
+        Instead of the steps of the schedule, which then are the most.
+    settings : dict
+        Options, and where the run takes place; all that identifies the run.
+    """
+
+    began: float
+    network: Network
+    start: Start
+    k: int
+    seed: int
+    frame: str | Array
+    bounds: Sequence[NormBounds]
+    schedule: Schedule
+    engine: Engine
+    precision: Precision
+    compute: Compute
+    threads: int
+    progress: bool
+    goal: Until | None
+    settings: dict[str, Any]
+
+    @property
+    def layout(self) -> Layout:
+        """The shapes of the run's arrays."""
+        blocks = [each.part for each in self.bounds]
+        return make_layout(blocks, self.schedule, len(self.start.states), self.k)
+
+    def lasting(self, schedule: Schedule) -> Plan:
+        """Return the plan of the same run with another number of steps."""
+        digest = array_digest(self.start.inputs[:, : schedule.total])
+        settings = self.settings | {"steps": schedule.steps, "inputs_sha256": digest}
+        return replace(self, schedule=schedule, settings=settings)
+
+    def begin(self, b: int) -> Trajectory:
+        """Return trajectory ``b`` at its beginning."""
+        frames = [self.frame]
+        if isinstance(self.frame, str):
+            blocks = [each.part for each in self.bounds]
+            frames = initial_frames(blocks, self.k, self.frame, [self.seed, b, 1])
+        return Trajectory(
+            self.network,
+            self.bounds,
+            self.start.inputs[b % len(self.start.inputs)],
+            self.start.states[b],
+            frames,
+            self.schedule,
+            self.engine,
+            # LU of dense Jacobians is expensive: the first trajectory stands for all
+            by_lu=b == 0,
+        )
+
+    def run(
+        self, begin: Callable[[int], Trajectory], checkpointer: Checkpointer | None
+    ) -> list[TrajectoryResult]:
+        """Run the trajectories that ``begin`` returns to the end of the schedule."""
+        options: dict[str, Any] = {
+            "threads": self.threads,
+            "progress": self.progress,
+            "checkpointer": checkpointer,
+        }
+        count, steps = len(self.start.states), self.schedule.total
+        if self.engine.devices:
+            options |= {"devices": self.engine.devices, "precision": self.precision}
+            return run_batches(begin, count, steps, **options)
+        return run_trajectories(begin, count, steps, **options)
+
+    def finish(
+        self, results: list[TrajectoryResult], checkpointer: Checkpointer | None
+    ) -> Spectrum:
+        """Return the spectrum that the results make."""
+        seconds = checkpointer.seconds if checkpointer else time.perf_counter() - self.began
+        return collect(results, self.layout, self.settings | {"seconds": seconds})
+
+    def spectrum(self, checkpointer: Checkpointer | None = None) -> Spectrum:
+        """Compute the run, from where the checkpointer restores it."""
+        # threads of BLAS inside the threads here would fight for the cores
+        with threadpool_limits(self.compute.blas_threads, user_api="blas"):
+            if self.goal is not None:
+                return run_until(self, self.goal, checkpointer)
+            return self.finish(self.run(self.begin, checkpointer), checkpointer)
+
+
+def make_plan(
+    network: Network,
+    inputs: Any,
+    method: Method,
+    compute: Compute,
+    keep: Keep,
+    *,
+    steps: int | None,
+    until: float | None,
+    max_steps: int,
+    k: int | None,
+    trajectories: int | None,
+    transient: int,
+    initial_state: Any,
+    seed: int,
+    dt: float | None,
+    progress: bool,
+) -> Plan:
+    """Return the run that the arguments of `lyapunov_spectrum` ask for.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit.
+    """
+    began = time.perf_counter()
+    if not isinstance(network, Network):
+        raise TypeError(f"network is a {type(network).__name__}; give a lyapy.Network (lyapy.load)")
+    check_size("seed", seed, 0)
+    check_time_step(dt)
+    k, frame = check_frame(method.frame, k, network.state_size)
+    precision = PRECISIONS[compute.precision]
+    tolerance = precision.tolerance if method.tolerance is None else method.tolerance
+    control = make_control(method.interval, tolerance, TILE, precision.roundoff)
+    recording = make_recording(keep, control)
+    control = control._replace(tile=recording.tile)
+    goal = check_until(until, max_steps, steps, network, recording)
+    inputs = check_inputs(network, inputs, transient, goal.most if goal else steps, stacklevel=5)
+    start = check_start(network, inputs, initial_state, trajectories, seed)
+    schedule = make_schedule(network, transient, inputs.shape[1] - transient, control, recording)
+    engine = fitted_engine(
+        compute.backend, compute.blas_threads, network, "factors" in recording.kinds
+    )
+    threads = compute.threads or side_by_side(engine, len(start.states))
+    complete = k >= min(cell.state_size for cell in network.cells)
+    invertible = method.two_ended and not engine.devices and complete
+    whole = not isinstance(frame, str)
+    blocks = diagonal_blocks(network, whole=whole, tolerance=tolerance if invertible else 0.0)
+    found = {
+        "k": k,
+        "steps": schedule.steps,
+        "transient": transient,
+        "trajectories": len(start.states),
+        "seed": seed,
+        "dt": dt,
+        "tolerance": tolerance,
+        "frame": f"given, {array_digest(frame)}" if whole else frame,
+        "record": list(recording.kinds),
+        "record_every": recording.every,
+        "threads": threads,
+        "input_sequences": len(inputs) if network.input_size else 0,
+        "inputs_sha256": array_digest(inputs),
+        "initial_states_sha256": array_digest(start.states),
+        **engine.settings(),
+        **({"until": list(goal)} if goal else {}),
+    }
+    return Plan(
+        began=began,
+        network=network,
+        start=start,
+        k=k,
+        seed=seed,
+        frame=frame,
+        bounds=[NormBounds(block) for block in blocks],
+        # a run with a target keeps a row for each tile, until its steps are known
+        schedule=schedule._replace(tiles_per_row=1) if goal else schedule,
+        engine=engine,
+        precision=precision,
+        compute=compute,
+        threads=threads,
+        progress=progress,
+        goal=goal,
+        settings=settings_of(method, compute, keep) | found | describe_origin(network),
+    )

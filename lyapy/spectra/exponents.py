@@ -1,0 +1,342 @@
+"""Exponents, their errors and measures, from the growth that a run counted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..tangent.state import RESOLVED
+from . import measures
+from .measures import Measure
+from .quantities import RATE, Quantity, quantities, reported, stored
+from .uncertainty import Uncertainty, half_width, uncertainty
+
+__all__ = ["BLOCKS", "QUANTITIES", "Exponents"]
+
+# rounding error, in nats per step, beyond which an exponent is only a bound
+BOUND = 1e-2
+BLOCKS = "trajectory block"
+
+
+@dataclass(frozen=True, eq=False)
+class Exponents:
+    """The results of a run, and the numbers that follow from them."""
+
+    growth: Annotated[
+        Array,
+        stored(
+            "trajectory row vector",
+            "nats",
+            "Sums of log R_ii over the counted steps of a row",
+        ),
+    ]
+    growth_steps: Annotated[
+        Array, stored("row", "steps", "Counted step at which each row of growth ends")
+    ]
+    state_size: Annotated[int, stored("", "1", "D, the number of all exponents", missing=0)]
+    transient: Annotated[int, stored("", "steps", "Steps before the counted ones", missing=0)]
+    final_state: Annotated[Array, stored("trajectory state", "1", "State after the last step")]
+    final_frame: Annotated[
+        Array,
+        stored("trajectory vector state", "1", "Orthonormal deviation vectors after the last step"),
+    ]
+    intervals: Annotated[
+        Array, stored(BLOCKS, "1", "Intervals of the leading frame that were accepted")
+    ]
+    trailing_intervals: Annotated[
+        Array, stored(BLOCKS, "1", "Intervals of the trailing frame that were accepted, if any")
+    ]
+    rejections: Annotated[
+        Array, stored(BLOCKS, "1", "Intervals that were rejected and repeated shorter")
+    ]
+    largest_spread: Annotated[
+        Array, stored(BLOCKS, "nats", "Largest max - min of log R_ii of an accepted interval")
+    ]
+    split: Annotated[
+        Array,
+        stored(BLOCKS, "1", "Vectors of the leading frame; the others were followed backwards"),
+    ]
+    numerical_error: Annotated[
+        Array, stored("trajectory vector", "nats per step", "Estimated rounding error of growth")
+    ]
+    determinants: Annotated[
+        Array,
+        stored(
+            f"{BLOCKS} term",
+            "nats, nats, steps",
+            "Sums of log|det J| and of growth over the steps compared, and their number",
+        ),
+    ]
+    norm_excess: Annotated[
+        Array,
+        stored(
+            BLOCKS,
+            "nats per step",
+            "Largest excess of growth over its bounds by the norms of J and its inverse",
+        ),
+    ]
+    frame_error: Annotated[
+        Array,
+        stored(
+            BLOCKS,
+            "1",
+            "Largest entry of |Q Q^T - 1| of the resolved vectors, as the engine left them",
+        ),
+    ]
+    settings: dict[str, Any]
+
+    @property
+    @reported("", "1", missing=0)
+    def trajectories(self) -> int:
+        """Number of trajectories."""
+        return len(self.growth)
+
+    @property
+    @reported("", "steps", missing=0)
+    def steps(self) -> int:
+        """Counted steps of each trajectory."""
+        return int(self.growth_steps[-1])
+
+    @property
+    def dt(self) -> float:
+        """Time of a step, by which exponents and rates are divided; 1 where none was given."""
+        return float(self.settings.get("dt") or 1.0)
+
+    @property
+    def time(self) -> str:
+        """Time unit of the exponents: step, or unit of time where `dt` was given."""
+        return "unit of time" if self.settings.get("dt") else "step"
+
+    @property
+    def units(self) -> str:
+        """Units of the exponents: nats per step, or per unit of time where `dt` was given."""
+        return RATE.format(time=self.time)
+
+    @cached_property
+    def order(self) -> Array:
+        """The k rows of the frame with the largest exponents, descending."""
+        means = self.growth.sum(axis=1).mean(axis=0)
+        return np.argsort(-means, kind="stable")[: self.settings["k"]]
+
+    @cached_property
+    @reported("trajectory exponent", RATE)
+    def per_trajectory(self) -> Array:
+        """Exponents of each trajectory."""
+        return self.growth.sum(axis=1)[:, self.order] / (self.steps * self.dt)
+
+    @property
+    @reported("exponent", RATE)
+    def exponents(self) -> Array:
+        """Exponents, descending: means over the trajectories; -inf for a dead direction.
+
+        A dead direction is one that the Jacobians provably annihilate. Where `resolved` is False
+        the number is known up to `rounding_error`; where `bounded` is True it is an upper bound.
+        """
+        return self.per_trajectory.mean(axis=0)
+
+    @cached_property
+    def uncertainty(self) -> Uncertainty:
+        """Statistical errors of `exponents`, in `units`: their scatter over other runs.
+
+        See `lyapy.spectra.uncertainty.uncertainty`. They include neither rounding, for which see
+        `rounding_error`, nor the effect of a transient that was too short.
+        """
+        return self.uncertainty_of(self.growth[:, :, self.order])
+
+    @property
+    @reported("exponent", RATE)
+    def standard_error(self) -> Array:
+        """Standard errors of the exponents; NaN where unknown."""
+        return self.uncertainty.standard_error
+
+    @property
+    @reported("exponent", "1")
+    def degrees_of_freedom(self) -> Array:
+        """Degrees of freedom of Student's t, for confidence intervals."""
+        return self.uncertainty.degrees_of_freedom
+
+    @property
+    @reported("exponent", "nats per step")
+    def rounding_error(self) -> Array:
+        """Estimated rounding errors of the exponents."""
+        return self.numerical_error.max(axis=0)[self.order]
+
+    @property
+    @reported("exponent", "1", missing=False)
+    def resolved(self) -> Array:
+        """Whether float64 resolves the exponent to the tolerance."""
+        sound = self.rounding_error <= RESOLVED * self.settings["tolerance"]
+        return sound | np.isneginf(self.exponents)
+
+    @property
+    @reported("exponent", "1", missing=False)
+    def bounded(self) -> Array:
+        """Whether rounding leaves only an upper bound of the exponent."""
+        return ~self.resolved & (self.rounding_error > BOUND)
+
+    @property
+    @reported("trajectory exponent", "1")
+    def participation_ratio(self) -> Array:
+        """Number of coordinates, 1 to D, over which each last deviation vector is spread."""
+        return measures.participation_ratio(self.final_frame[:, self.order])
+
+    @property
+    @reported("", RATE, label="largest exponent", slopes=lambda exponents: np.ones(1))
+    def largest(self) -> float:
+        """Largest exponent."""
+        return float(self.exponents[0])
+
+    @property
+    @reported(
+        *("", RATE),
+        label="mean exponent",
+        otherwise="dead",
+        slopes=lambda exponents: np.full(len(exponents), 1.0 / len(exponents)),
+    )
+    def mean(self) -> float:
+        """Mean of the exponents."""
+        return float(self.exponents.mean())
+
+    @property
+    @reported(
+        *("", "1"),
+        label="Kaplan-Yorke dimension",
+        otherwise="not reached",
+        slopes=measures.kaplan_yorke_slopes,
+    )
+    def kaplan_yorke_dimension(self) -> float:
+        """Kaplan-Yorke dimension; NaN where the exponents computed do not reach it."""
+        return measures.kaplan_yorke_dimension(self.exponents, self.state_size)
+
+    @property
+    @reported(
+        *("", RATE),
+        label="entropy rate",
+        otherwise="not reached",
+        slopes=lambda exponents: np.ones(np.count_nonzero(exponents > 0.0)),
+    )
+    def entropy_rate(self) -> float:
+        """Sum of the positive exponents; NaN where more may follow."""
+        return measures.entropy_rate(self.exponents, self.state_size)
+
+    @property
+    @reported("", "nats per step", label="sum-rule residual", otherwise="does not apply")
+    def sum_rule_residual(self) -> float:
+        """Largest |mean log|det J| - sum of exponents| / D of a trajectory; NaN if inapplicable.
+
+        It does not apply where the spectrum of a layer is partial, or a direction is dead or
+        only bounded. Cells without a closed form of log|det J| are compared in the first
+        trajectory only.
+        """
+        compared = self.determinants[np.all(self.determinants[..., 2] > 0, axis=1)]
+        log_det, growth, steps = np.moveaxis(compared, -1, 0)
+        if not (len(compared) and np.all(np.isfinite(log_det)) and not self.bounded.any()):
+            return math.nan
+        return float(np.max(np.sum(np.abs(log_det - growth) / steps, axis=1)) / self.state_size)
+
+    def measures(self) -> dict[str, Measure]:
+        """Return the measures of the spectrum with their standard errors.
+
+        A measure changes by a weighted sum of small changes of the exponents; its error is that
+        of this sum, so that errors of different exponents may cancel.
+
+        Returns
+        -------
+        dict
+            ``mean``, ``kaplan_yorke_dimension``, ``entropy_rate`` and ``sum_rule_residual``.
+        """
+        found = {}
+        for name, described in QUANTITIES.items():
+            if described.otherwise:
+                slopes = described.slopes or (lambda exponents: np.zeros(0))
+                found[name] = self._measure(getattr(self, name), slopes(self.exponents), described)
+        return found
+
+    def _measure(self, value: float, slopes: Array, described: Quantity) -> Measure:
+        if not math.isfinite(value):
+            return Measure(value, math.nan, described.otherwise)
+        used = np.flatnonzero(slopes)
+        error = 0.0
+        if len(used):
+            series = self.growth[:, :, self.order[used]] @ slopes[used]
+            error = float(self.uncertainty_of(series[:, :, None]).standard_error[0])
+        sure = not self.bounded[: len(slopes)].any()
+        return Measure(value, error, "computed" if sure else "upper bound")
+
+    def report(self) -> dict[str, Any]:
+        """Return all quantities by name, the standard errors of the measures among them."""
+        errors = {f"{n}_error": found.standard_error for n, found in self.measures().items()}
+        errors["largest_error"] = float(self.standard_error[0])
+        return {n: errors[n] if n in errors else getattr(self, n) for n in QUANTITIES}
+
+    def confidence_interval(self, level: float = 0.95) -> Array:
+        """Return lower and upper ends (k, 2) of confidence intervals, by Student's t, in `units`.
+
+        Parameters
+        ----------
+        level : float
+            Nominal coverage; docs/validation.md has the measured one.
+
+        Raises
+        ------
+        ValueError
+            If ``level`` does not lie between 0 and 1.
+        """
+        width = half_width(self.uncertainty, level)
+        return np.stack([self.exponents - width, self.exponents + width], axis=-1)
+
+    def uncertainty_of(self, growth: Array) -> Uncertainty:
+        """Return the statistical errors, in `units`, of other growth (B, rows, k) in this run."""
+        shared = self.settings.get("input_sequences") == 1
+        found = uncertainty(growth, self.growth_steps, shared_inputs=shared)
+        return found._replace(standard_error=found.standard_error / self.dt)
+
+    def convergence(self) -> Array:
+        """Return the mean exponents (rows, k) over the first steps, up to `growth_steps`."""
+        sums = np.cumsum(self.growth.mean(axis=0)[:, self.order], axis=0)
+        return sums / (self.growth_steps[:, None] * self.dt)
+
+    def finite_time_exponents(self, window: int) -> Array:
+        """Return the exponents over each of the consecutive windows of the counted steps.
+
+        They fluctuate about `exponents`; of a large deviation principle their distribution
+        narrows as the window grows. Steps after the last full window are left out.
+
+        Parameters
+        ----------
+        window : int
+            Steps; a multiple of the steps in a row of the history, which are ``growth_steps[0]``:
+            64 at first, and more in runs of over 65 536 steps, whose history has 1024 rows.
+
+        Returns
+        -------
+        array (B, windows, k)
+            In `units`, in the order of `exponents`.
+
+        Raises
+        ------
+        ValueError
+            If ``window`` is no multiple of a row, or longer than the run.
+        """
+        row = int(self.growth_steps[0])
+        whole = isinstance(window, (int, np.integer)) and not isinstance(window, bool)
+        if not whole or window < 1 or window % row:
+            raise ValueError(
+                f"window is {window!r}; the history of this run is kept in rows of {row} steps: "
+                f"give a multiple of {row}, or compute fewer steps at a time for shorter rows"
+            )
+        count = self.steps // window
+        if not count:
+            raise ValueError(f"window is {window}, longer than the {self.steps} counted steps")
+        rows = window // row
+        full = self.growth[:, : count * rows, self.order]
+        sums = full.reshape(len(full), count, rows, -1).sum(axis=2)
+        return np.asarray(sums / (window * self.dt))
+
+
+QUANTITIES = quantities(Exponents)

@@ -1,0 +1,65 @@
+"""HDF5 datasets with named axes, units and a description."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..arrays import Array
+
+__all__ = ["read_dataset", "write_dataset"]
+
+COMPRESSED_BYTES = 16 * 1024
+# netCDF's mark of an axis that has a name and no coordinates
+DIMENSION = "This is a netCDF dimension but not a netCDF variable."
+
+
+def write_dataset(
+    group: h5py.Group,
+    name: str,
+    values: Array,
+    axes: Sequence[str],
+    units: str,
+    description: str,
+    *,
+    scales: h5py.Group | None = None,
+) -> None:
+    """Write an array or number with its description.
+
+    Parameters
+    ----------
+    axes : sequence of str
+        Name of each axis, which becomes an HDF5 dimension scale.
+    scales : group, optional
+        Where the scales are, ``group`` by default.
+    """
+    values = np.asarray(values)
+    is_text = values.dtype.kind in "OT"
+    if is_text:
+        values = values.astype(h5py.string_dtype())
+    options: dict[str, Any] = {}
+    if values.size and values.ndim and not is_text:
+        # without a checksum, HDF5 does not detect flipped bits; text of any length cannot have one
+        options["fletcher32"] = True
+        if values.nbytes > COMPRESSED_BYTES:
+            options |= {"compression": "gzip", "shuffle": True}
+    dataset = group.create_dataset(name, data=values, **options)
+    dataset.attrs.update(units=units, description=description)
+    for number, (axis, size) in enumerate(zip(axes, values.shape, strict=True)):
+        dataset.dims[number].attach_scale(_scale(group if scales is None else scales, axis, size))
+
+
+def read_dataset(dataset: h5py.Dataset) -> Array:
+    """Return the values of a dataset, text as str."""
+    return (dataset.asstr() if h5py.check_string_dtype(dataset.dtype) else dataset)[()]
+
+
+def _scale(group: h5py.Group, axis: str, size: int) -> h5py.Dataset:
+    if axis not in group:
+        # the values are never written, and take no space
+        scale = group.create_dataset(axis, shape=(size,), dtype=">f4")
+        scale.make_scale(f"{DIMENSION}{size:10d}")
+    return group[axis]

@@ -1,0 +1,123 @@
+"""A program as products: the one place where the terms of a tangent step are grouped.
+
+The compiled engine tabulates the products, a GPU prints them as kernels. Both have to agree with
+`tangent_step` of `lyapy.networks.apply`, which applies the terms one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..arrays import Array
+from ..cells.sparse import Sparse
+from ..networks.program import Coefficient, Columns, Program, Term
+
+__all__ = ["Lowered", "Product", "Sum", "Summand", "lower"]
+
+
+class Summand(NamedTuple):
+    """``diag(left) · matrix · diag(right)``; a factor that is None is absent.
+
+    Attributes
+    ----------
+    matrix : int or Coefficient
+        Number of a constant matrix in `Lowered.matrices`, or the entries (rows × columns) of one
+        that each step's coefficients hold.
+    left, right : Coefficient or None
+    """
+
+    matrix: int | Coefficient
+    left: Coefficient | None
+    right: Coefficient | None
+
+
+class Product(NamedTuple):
+    """A sum of matrices, applied to the columns ``source`` of the frame.
+
+    Attributes
+    ----------
+    source : Columns
+    new : bool
+        Whether the source was assigned in this step.
+    summands : tuple of Summand
+        A sparse matrix is the only one.
+    """
+
+    source: Columns
+    new: bool
+    summands: tuple[Summand, ...]
+
+
+class Sum(NamedTuple):
+    """``target = products + diagonal terms``; zero without any.
+
+    Attributes
+    ----------
+    target : Columns
+    products : tuple of Product
+        One for each source, or for each term that must not be merged.
+    diagonal : tuple of Term
+        Without a matrix.
+    """
+
+    target: Columns
+    products: tuple[Product, ...]
+    diagonal: tuple[Term, ...]
+
+
+class Lowered(NamedTuple):
+    """A program as products.
+
+    Attributes
+    ----------
+    sums : tuple of Sum
+        In the order of execution.
+    matrices : tuple of array (rows, columns) or Sparse
+        The constant matrices, each once.
+    """
+
+    sums: tuple[Sum, ...]
+    matrices: tuple[Array | Sparse, ...]
+
+    def is_sparse(self, product: Product) -> bool:
+        """Whether the matrix of ``product`` is sparse."""
+        matrix = product.summands[0].matrix
+        return isinstance(matrix, int) and isinstance(self.matrices[matrix], Sparse)
+
+
+def lower(program: Program, merge: Callable[[Term], bool] = lambda term: True) -> Lowered:
+    """Turn each assignment into a sum of products and diagonal terms.
+
+    Parameters
+    ----------
+    merge : callable
+        Whether a term with a dense matrix shares the product of its source with other terms;
+        all do by default, which makes one product for each source.
+    """
+    numbers: dict[int, int] = {}
+    matrices: list[Array | Sparse] = []
+
+    def summand(term: Term) -> Summand:
+        matrix = term.matrix
+        assert matrix is not None
+        if isinstance(matrix, Coefficient):
+            return Summand(matrix, term.left, term.right)
+        if id(matrix) not in numbers:
+            numbers[id(matrix)] = len(matrices)
+            matrices.append(matrix)
+        return Summand(numbers[id(matrix)], term.left, term.right)
+
+    sums = []
+    for target, terms in program.assignments:
+        groups: dict[object, list[Term]] = {}
+        for i, term in enumerate(terms):
+            if term.matrix is not None:
+                merged = not isinstance(term.matrix, Sparse) and merge(term)
+                groups.setdefault((term.source, term.new) if merged else i, []).append(term)
+        products = tuple(
+            Product(group[0].source, group[0].new, tuple(map(summand, group)))
+            for group in groups.values()
+        )
+        sums.append(Sum(target, products, tuple(t for t in terms if t.matrix is None)))
+    return Lowered(tuple(sums), tuple(matrices))

@@ -1,0 +1,85 @@
+"""Options: described once, given as objects or as plain keywords."""
+
+import inspect
+import re
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy import Compute, Keep, Method, lyapunov_spectrum
+from lyapy.cli import main
+from lyapy.runs.options import ALL, KINDS, described
+
+NETWORK = lyapy.random_network("gru", 3, 2, layers=2, seed=1)
+DRIVE = np.random.default_rng(2).normal(size=(90, 2))
+
+
+def test_signature_and_docstring_show_every_option():
+    parameters = inspect.signature(lyapunov_spectrum).parameters
+    assert not any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    doc = inspect.getdoc(lyapunov_spectrum)
+    documented = re.findall(r"^(\w+(?:, \w+)*) : ", doc, re.MULTILINE)
+    assert ", ".join(documented).split(", ") == list(parameters)
+    for kind in KINDS.values():
+        for name in described(kind):
+            assert parameters[name].default == getattr(kind(), name)
+            assert f"\n{name} : {ALL[name].kind}\n    {ALL[name].text[0].upper()}" in kind.__doc__
+
+
+def test_every_option_is_a_flag(capsys):
+    for command in ("spectrum", "sweep"):
+        assert main([command, "--help"]) == 0
+        flags = re.findall(r"--(?:no-)?([a-z-]+)", capsys.readouterr().out)
+        named = {name.replace("_", "-") for name in ALL} - {"checkpoint"}
+        assert named <= set(flags)
+
+
+def test_objects_and_keywords_are_the_same(tmp_path):
+    method, compute = Method(tolerance=1e-6, interval=3), Compute(backend="numpy", threads=1)
+    keep = Keep(checkpoint=tmp_path / "run.h5", record="states")
+    whole = lyapunov_spectrum(NETWORK, DRIVE, method=method, compute=compute, keep=keep)
+    mixed = lyapunov_spectrum(
+        NETWORK, DRIVE, method=Method(interval=3), tolerance=1e-6, backend="numpy", threads=1,
+        keep=Keep(record=("states",)), checkpoint=tmp_path / "mixed.h5",
+    )  # fmt: skip
+    np.testing.assert_array_equal(whole.growth, mixed.growth)
+    for settings in (whole.settings, mixed.settings):
+        assert (settings["interval"], settings["tolerance"]) == (3, 1e-6)
+        assert (settings["backend"], settings["record"]) == ("numpy", ["states"])
+        for name, option in ALL.items():
+            assert (name in settings) == bool(option.stored)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tolerence": 1e-6}, "tolerence is no argument of lyapunov_spectrum; nearest are toler"),
+        ({"method": Method(tolerance=1e-6), "tolerance": 1e-7}, "tolerance is given twice, in m"),
+        ({"keep": Keep(overwrite=True), "overwrite": False}, "overwrite is given twice, in keep"),
+        ({"compute": Method()}, "compute is a Method; it must be a lyapy.Compute"),
+    ],
+)
+def test_keywords_that_do_not_fit(options, message):
+    with pytest.raises(TypeError, match=message):
+        lyapunov_spectrum(NETWORK, DRIVE, **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Method(interval=0), "interval is 0"),
+        (lambda: Method(tolerance=2.0), r"tolerance is 2\.0"),
+        (lambda: Method(frame="eye"), "frame is 'eye'"),
+        (lambda: Compute(backend="jax"), "backend is 'jax'"),
+        (lambda: Compute(precision="float32"), "precision is 'float32', in which backend='auto'"),
+        (lambda: Compute(precision="half"), "precision is 'half'; it must be one of float64"),
+        (lambda: Compute(threads=0), "threads is 0"),
+        (lambda: Compute(blas_threads=0), "blas_threads is 0"),
+        (lambda: Keep(checkpoint_every=0.0), r"checkpoint_every is 0\.0"),
+        (lambda: Keep(record="all"), "record is 'all'"),
+    ],
+)
+def test_objects_check_their_values(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
