@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .spectra.spectrum import Spectrum
     from .sweeps.result import Sweep
     from .sweeps.sweep import sweep
-    from .sweeps.watching import watch
+    from .sweeps.watch import watch
     from .weights.load import load
 
 __version__ = "0.1.0"
@@ -47,7 +47,7 @@ _HOMES = {
     "Spectrum": "spectra.spectrum",
     "Sweep": "sweeps.result",
     "sweep": "sweeps.sweep",
-    "watch": "sweeps.watching",
+    "watch": "sweeps.watch",
 }
 
 __all__ = [

@@ -139,16 +139,14 @@ class Rate(Cell):
         self.weights = self.Weights(np.ascontiguousarray(J), step)
         self.W = np.zeros((n, 0)) if W is None else step * W
         self.b = np.zeros(n)
-        self.blocks = {"h": n}
+        self.variables = {"h": n}
 
     @staticmethod
-    def step(weights, state, drive, new_state, coefficients):
-        n = state.shape[-1]
+    def step(weights, state, drive):
         value, slope = tanh(state)
-        new_state[...] = (1.0 - weights.step) * state + weights.step * (value @ weights.J.T) + drive
-        coefficients[..., :n] = 1.0 - weights.step
-        coefficients[..., n : 2 * n] = weights.step
-        coefficients[..., 2 * n :] = slope
+        same, kept = np.ones_like(state), 1.0 - weights.step
+        new = kept * state + weights.step * (value @ weights.J.T) + drive
+        return (new,), (kept * same, weights.step * same, slope)
 
     def matrices(self):
         return {"J": self.weights.J}

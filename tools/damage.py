@@ -19,7 +19,7 @@ import pytest
 import lyapy
 from lyapy.errors import Interrupted
 from lyapy.runs.checkpoint.checkpointer import Checkpointer
-from lyapy.runs.checkpoint.parts import parts_folder
+from lyapy.runs.checkpoint.folder import checkpoint_folder
 from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk
 from tools.reliability import replace_table, versions
 from tools.soak import datasets
@@ -72,7 +72,7 @@ def unfinished_run(folder, patch):
         stopping.setattr(Checkpointer, "publish", publish_some)
         with contextlib.suppress(Interrupted):
             compute(path, every=OFTEN)
-    files = {part.name: part.read_bytes() for part in sorted(parts_folder(path).glob("s*.h5"))}
+    files = {part.name: part.read_bytes() for part in sorted(checkpoint_folder(path).glob("s*.h5"))}
     compute(path)
     wanted = datasets(path)
     path.unlink()
@@ -115,7 +115,7 @@ def count(damages, files, wanted, folder):
     """Return how often each thing happened."""
     found = Counter()
     for name, content in damages:
-        parts = parts_folder(folder / "run.h5")
+        parts = checkpoint_folder(folder / "run.h5")
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir()
         for other, whole in files.items():

@@ -24,7 +24,7 @@ import numpy as np
 import lyapy
 from lyapy.runs import schedule
 from lyapy.runs.checkpoint import checkpointer
-from lyapy.runs.checkpoint.parts import newest_state, parts_folder
+from lyapy.runs.checkpoint.folder import checkpoint_folder, newest_state
 from lyapy.runs.checkpoint.unfinished import read_unfinished
 from lyapy.storage.sealed import DamagedError, check_seal
 from tests.support.watched_files import watched
@@ -140,9 +140,9 @@ def start(do, *arguments):
 
 def compute_acknowledged(path, number, at_change, acknowledged):
     """Compute, and tell each checkpoint where a kill does not reach; die at a change."""
-    write = checkpointer.write_parts
+    write = checkpointer.write_checkpoint
 
-    def write_parts(*arguments):
+    def write_checkpoint(*arguments):
         saved = write(*arguments)
         acknowledged[:8] = struct.pack("q", saved.number)
         return saved
@@ -157,7 +157,7 @@ def compute_acknowledged(path, number, at_change, acknowledged):
 
     # a kill is no reason to warn of damage
     warnings.filterwarnings("error", category=RuntimeWarning)
-    checkpointer.write_parts = write_parts
+    checkpointer.write_checkpoint = write_checkpoint
     with watched(before=die):
         compute(path, number)
 
@@ -165,7 +165,7 @@ def compute_acknowledged(path, number, at_change, acknowledged):
 def inspect(live, wanted, acknowledged, count):
     """Count what a kill has done."""
     path = live / "run.h5"
-    parts = parts_folder(path)
+    parts = checkpoint_folder(path)
     for part in parts.glob("s*.h5") if parts.exists() else ():
         count["files"] += 1
         try:
@@ -207,7 +207,7 @@ def read_on(runs, result):
     warnings.simplefilter("ignore")
     while going:
         path = next(runs.iterdir(), runs / "none") / "run.h5"
-        files = [*path.parent.glob("run.h5.parts/s*.h5"), *path.parent.glob("run.h5")]
+        files = [*path.parent.glob("run.h5.checkpoints/s*.h5"), *path.parent.glob("run.h5")]
         reads = [(read_by_lyapy, "lyapy", path), *((datasets, "h5py", file) for file in files)]
         for read, name, file in reads:
             try:

@@ -18,8 +18,7 @@ from experiments import Run
 from scipy.stats import rankdata
 
 from lyapy import Sweep
-from lyapy.sweeps.association import Correlation, associations, correlate
-from lyapy.sweeps.regression import predictions
+from lyapy.sweeps.association import Correlation, associations, correlate, predictions
 
 METRIC = "final_loss"
 # beyond it the paper did not look

@@ -1,4 +1,4 @@
-"""The cells, and the table in which each is registered once."""
+"""The cells: one file for each equation, and the table in which each is registered once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ __all__ = [
 
 PLAIN = (Vanilla, GRU, GRUResetBefore, LSTM, ProjectedLSTM)
 VARIANTS = (GRUVariant, GRUResetBeforeVariant, LSTMVariant)
-# those of which frameworks write no weights files
+# cells that no framework writes to weights files
 OTHERS = (
     Rate,
     RateRK4,

@@ -18,6 +18,7 @@ __all__ = [
     "complement",
     "decay",
     "difference",
+    "gated_differences",
     "hard_sigmoid",
     "hard_sigmoid_keras2",
     "kind_of",
@@ -112,6 +113,16 @@ def difference(h: Array, x: Array, kind: int, limit: float) -> Array:
         return h - value
     side = np.where(np.abs(value) < 0.5, 0.0, np.copysign(1.0, value))
     return np.where(side == 0.0, h - value, (h - side) + side * complement(side * x, kind, limit))
+
+
+def gated_differences(
+    h: Array, z: Array, z_slope: Array, n: Array, n_slope: Array
+) -> tuple[Array, Array]:
+    """Return 1 − z and h − n for z = σ and n = tanh, with their digits where these are near ±1."""
+    rest = choose(z < 0.5, 1.0 - z, z_slope / np.maximum(z, 0.5))
+    side = choose(np.abs(n) < 0.5, 0.0, np.copysign(1.0, n))
+    # 1 − |tanh| = (1 − tanh²)/(1 + |tanh|)
+    return rest, (h - side) + choose(side == 0.0, -n, side * n_slope / (1.0 + np.abs(n)))
 
 
 def kind_of(nonlinearity: str, name: str = "nonlinearity") -> int:

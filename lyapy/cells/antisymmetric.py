@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
 from .activations import activation, kind_of
-from .base import Cell, as_input, as_matrix, as_vector
-from .random_weights import Draw
+from .base import Cell, Vectors, as_layer, as_matrix
 
 __all__ = ["Antisymmetric"]
 
@@ -27,19 +26,12 @@ class Antisymmetric(Cell):
 
     Parameters
     ----------
-    W : array (n, m)
-        Input weight; ``None`` for an autonomous network.
-    U : array (n, n)
-    b : array (n,), optional
+    W, U, b
+        As in `Vanilla`.
     epsilon, gamma : float
         Step and damping.
     nonlinearity : str
         φ; see `Vanilla`.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a value is not finite.
     """
 
     name = "antisymmetric"
@@ -47,38 +39,24 @@ class Antisymmetric(Cell):
     dh' = dh + s M dh + s W dx
     """
     coefficients = ("s",)
+    typical: ClassVar = {"epsilon": 0.3, "gamma": 0.3}
 
     def __init__(
-        self,
-        W: Any,
-        U: Any,
-        b: Any = None,
-        *,
-        epsilon: float,
-        gamma: float,
-        nonlinearity: str = "tanh",
-    ) -> None:
+        self, W: Any, U: Any, b: Any = None, *,
+        epsilon: float, gamma: float, nonlinearity: str = "tanh",
+    ) -> None:  # fmt: skip
         numbers = {"epsilon": epsilon, "gamma": gamma, "nonlinearity": nonlinearity}
         self.arguments = {"W": W, "U": U, "b": b, **numbers}
-        n = len(np.asarray(U))
-        U = as_matrix(U, "U", (n, n))
-        self.W = as_input(W, n)
-        self.b = as_vector(b, "b", n)
+        self.W, U, self.b = as_layer(W, U, b)
+        n = len(U)
         M = as_matrix(U - U.T - gamma * np.eye(n), "U or gamma", (n, n))
         self.weights = Weights(M, float(epsilon), kind_of(nonlinearity))
-        self.blocks = {"h": n}
+        self.variables = {"h": n}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         value, slope = activation(drive + state @ weights.M.T, weights.kind)
-        new_state[...] = state + weights.epsilon * value
-        coefficients[...] = weights.epsilon * slope
-
-    @classmethod
-    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Antisymmetric:
-        return cls(*draw.layer(n, m), **{"epsilon": 0.3, "gamma": 0.3} | options)
+        return (state + weights.epsilon * value,), (weights.epsilon * slope,)
 
     def matrices(self) -> dict[str, Array]:
         return {"M": self.weights.M, "W": self.W}

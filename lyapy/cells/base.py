@@ -1,10 +1,10 @@
-"""What a cell is: weights, a forward step, and its tangent step as a linear program."""
+"""A cell: weights, a forward step, and its tangent step as a linear program."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -16,43 +16,50 @@ __all__ = [
     "Cell",
     "Determinant",
     "Inverse",
+    "Step",
+    "Vectors",
     "as_each",
     "as_input",
+    "as_layer",
     "as_matrix",
     "as_vector",
     "determinant",
-    "gates",
     "log_abs_product",
     "project",
 ]
 
-
 TILE = 64
+
+Vectors: TypeAlias = tuple[Array, ...]
+Step = Callable[[Any, Array, Array], tuple[Vectors, Vectors]]
 
 
 class Cell(ABC):
-    """A recurrent cell: next state and Jacobian from one forward step.
+    """A recurrent cell: one forward step gives the next state and the Jacobian's coefficients.
+
+    Constructors raise ValueError where a shape does not fit or a value is not finite.
 
     To write one:
 
     1. Give `name`, and the `program`: the tangent step as text, one assignment a line,
        ``dTARGET' = TERM + TERM …``. A term is ``left MATRIX right dSOURCE``, where
-       ``left`` and ``right`` are coefficient vectors (lower case), ``MATRIX`` a constant
-       weight (upper case), each optional. ``dh`` is the old deviation of block ``h``,
-       ``dh'`` the new one, ``dx`` that of the input; a target that is no block of the
-       state (``dy``) is auxiliary.
-    2. Name the `coefficients` in the order in which `step` writes them.
+       ``left`` and ``right`` are coefficient vectors (lower case) and ``MATRIX`` a constant
+       weight (upper case), each optional. ``dh`` is the old deviation of the state variable
+       ``h``, ``dh'`` the new one, ``dx`` that of the input; a target that is no state
+       variable (``dy``) is auxiliary and exists within the step only.
+    2. Name the `coefficients` in the order in which `step` returns them.
     3. Set in ``__init__``: ``W`` (rows, m) and ``b`` (rows,), the input's weight and bias;
-       ``weights``, a NamedTuple of the arrays that `step` reads; ``blocks``, name → size of
-       the parts of the state, in order; ``constants``, name → value of coefficients that are
-       the same at every step, a number or a vector; ``arguments``, what it was called with,
-       by name, where weights files are to hold the cell.
-    4. Write `step` and `matrices`; `log_abs_det` where it has a closed form.
-    5. Where the next layer reads something else than a block of the state, compute it in
-       `read`, and name the auxiliary block of its deviation as `output`.
+       ``weights``, a NamedTuple of the numbers and arrays that `step` reads; ``variables`` and
+       ``auxiliary``, name → size; ``constants``, name → value of the coefficients that are
+       the same at every step, a number or a vector; ``arguments``, name → value of what the
+       constructor was called with, for weights files to hold the cell.
+    4. Write `step`; `matrices` where they are not ``U`` and ``W``; `log_abs_det` where it has a
+       closed form.
+    5. Where the next layer does not read a state variable, compute its input in `read`, and
+       name the auxiliary variable of the deviation as `output`.
     6. Where ``program`` is the product of simpler maps, give them as `stages`: each should
        become ungraded when its rows are scaled. They resolve exponents of saturated units.
-    7. Give `random`, and register the class in ``lyapy/cells/__init__.py``; it is then tested.
+    7. Register the class in ``lyapy/cells/__init__.py``: the tests then cover it.
     """
 
     name: ClassVar[str]
@@ -60,9 +67,13 @@ class Cell(ABC):
     coefficients: tuple[str, ...]
     output: str = "h"
     stages: ClassVar[tuple[str, ...]] = ()
+    # letters of the gates whose rows are stacked in W, U and b
+    gates: ClassVar[str] = ""
+    # arguments of random cells
+    typical: ClassVar[Mapping[str, Any]] = {}
     # whether `step` runs in plain Python only
     plain: bool = False
-    # whether the Jacobian is not the derivative of `step` but a stand-in for it
+    # whether the program stands in for a derivative that `step` does not have
     surrogate: ClassVar[bool] = False
     # whether no unit reads another, so that each keeps its own directions
     decoupled: ClassVar[bool] = False
@@ -70,17 +81,15 @@ class Cell(ABC):
     W: Array
     b: Array
     weights: Any
-    blocks: dict[str, int]
+    variables: dict[str, int]
     auxiliary: Mapping[str, int] = {}
     constants: Mapping[str, Any] = {}
     arguments: Mapping[str, Any] = {}
 
     @staticmethod
     @abstractmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
-        """Write the next state and the coefficients of the Jacobian into the last arguments.
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
+        """Return the variables of the next state, and the coefficients of the Jacobian.
 
         Plain array code that runs on NumPy, on CuPy and compiled by Numba: the state lies on
         the last axis, any axes before it are trajectories.
@@ -89,17 +98,29 @@ class Cell(ABC):
         ----------
         weights : NamedTuple
             `self.weights`.
-        state, new_state : array (..., D)
+        state : array (..., D)
         drive : array (..., rows)
             ``W x + b``.
-        coefficients : array (..., C)
-            The coefficient vectors one after the other, as `coefficients` names them; behind
-            them lie the `constants`, which are written elsewhere.
         """
 
-    @abstractmethod
+    @staticmethod
+    def read(weights: Any, new: Vectors, drive: Array) -> Array:
+        """Return the next layer's input from the variables of the state after a step.
+
+        Plain array code like `step`. Cells without it are read in the state variable `output`.
+        """
+        raise NotImplementedError
+
     def matrices(self) -> dict[str, Array]:
-        """Return the constant matrices that `program` names."""
+        """Return the constant matrices of `program`: U and W, or the rows of each gate."""
+        stacked = {"U": self.weights.U, "W": self.W}
+        if not self.gates:
+            return stacked
+        return {
+            f"{name}_{gate}": rows
+            for name, matrix in stacked.items()
+            for gate, rows in zip(self.gates, np.split(matrix, len(self.gates)), strict=True)
+        }
 
     def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array | None:
         """Return log|det J| for coefficients (..., size), or None without a closed form."""
@@ -116,16 +137,8 @@ class Cell(ABC):
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Cell:
         """Return a cell of n units and m inputs, with weights from ``draw``."""
-        raise ValueError(f"{cls.name} cannot be drawn at random; build it from arrays")
-
-    @staticmethod
-    def read(weights: Any, state: Array, drive: Array) -> Array:
-        """Return what the next layer reads, from the state after the step (..., D).
-
-        Plain array code, as `step`; without one of its own, a cell is read in the block
-        `output` of its state.
-        """
-        raise NotImplementedError
+        build: Callable[..., Cell] = cls
+        return build(*draw.layer(n, m, max(len(cls.gates), 1)), **{**cls.typical, **options})
 
     @property
     def output_columns(self) -> slice | None:
@@ -133,19 +146,22 @@ class Cell(ABC):
         if type(self).read is not Cell.read:
             return None
         start = 0
-        for name, size in self.blocks.items():
+        for name, size in self.variables.items():
             if name == self.output:
                 return slice(start, start + size)
             start += size
-        raise ValueError(f"{self.name} has no block {self.output!r} for its output")
+        raise ValueError(f"{self.name} has no state variable {self.output!r} for its output")
 
     def outputs(self, states: Array, drive: Array) -> Array:
-        """Return what the next layer reads after each of the ``states`` (..., D)."""
+        """Return the next layer's inputs after each of the ``states`` (..., D)."""
         columns = self.output_columns
-        return self.read(self.weights, states, drive) if columns is None else states[..., columns]
+        if columns is not None:
+            return states[..., columns]
+        ends = np.cumsum([*self.variables.values()])[:-1].tolist()
+        return self.read(self.weights, tuple(np.split(states, ends, axis=-1)), drive)
 
     def fingerprint(self) -> tuple[Array, ...]:
-        """Return arrays that tell this cell from others of its kind."""
+        """Return arrays that distinguish this cell from others of its kind."""
         return (self.W, self.b, *_flat(self.weights))
 
     def drive(self, x: Array) -> Array:
@@ -160,19 +176,19 @@ class Cell(ABC):
     @property
     def state_size(self) -> int:
         """Dimension D of the state."""
-        return sum(self.blocks.values())
+        return sum(self.variables.values())
 
     @property
     def output_size(self) -> int:
-        """Width of what the next layer reads."""
-        return {**self.blocks, **self.auxiliary}[self.output]
+        """Width of the next layer's input."""
+        return {**self.variables, **self.auxiliary}[self.output]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(inputs={self.input_size}, state={self.state_size})"
 
 
 class Inverse(NamedTuple):
-    """The map J⁻ᵀ of a cell, as a linear program over the same blocks.
+    """The map J⁻ᵀ of a cell, as a linear program over the same state variables.
 
     Attributes
     ----------
@@ -181,8 +197,8 @@ class Inverse(NamedTuple):
     matrices : dict
         The constant matrices that ``program`` names.
     values : callable
-        From the coefficients of the cell, by name, to those named here, by name. Where they
-        are not finite J has no inverse.
+        Maps the named coefficients of the cell to those named here. Where these are not
+        finite, J has no inverse.
     condition : float
         Condition number of the weight that was inverted.
     """
@@ -195,11 +211,8 @@ class Inverse(NamedTuple):
     condition: float
 
 
-Step = Callable[[Any, Array, Array, Array, Array], None]
-
-
 class Determinant(NamedTuple):
-    """What a constant square weight contributes to log|det J| and to the dead directions."""
+    """The share of a constant square weight in log|det J| and in the dead directions."""
 
     log_abs: float
     nullity: int
@@ -212,7 +225,7 @@ def determinant(matrix: Array) -> Determinant:
 
     factors, _, _ = lapack.dgetrf(matrix)
     rcond, _ = lapack.dgecon(factors, np.linalg.norm(matrix, 1))
-    # the singular values are dear, and needed only where the cheap estimate is not clear
+    # singular values are expensive, and needed only where the cheap estimate leaves a doubt
     nullity = 0
     if not rcond > len(matrix) * np.finfo(np.float64).eps:
         nullity = len(matrix) - int(np.linalg.matrix_rank(matrix))
@@ -221,9 +234,9 @@ def determinant(matrix: Array) -> Determinant:
 
 
 def log_abs_product(x: Array) -> Array:
-    """Return Σ log|x| over the last axis, in a fraction of the time of as many logarithms."""
+    """Return Σ log|x| over the last axis, with one logarithm for each thousand factors."""
     fractions, exponents = np.frexp(x)
-    # products of so many fractions, each at least 1/2, stay in float64's range
+    # products of that many fractions, each at least 1/2, stay within the range of float64
     starts = range(0, x.shape[-1], 1000)
     products = [np.prod(fractions[..., i : i + 1000], axis=-1) for i in starts]
     with np.errstate(divide="ignore"):
@@ -246,10 +259,24 @@ def project(x: Array, W: Array, b: Array) -> Array:
     return drive
 
 
-def gates(stacked: Array, names: str, prefix: str) -> dict[str, Array]:
-    """Split a matrix of stacked gates into ``{prefix_gate: rows}``."""
-    size = len(stacked) // len(names)
-    return {f"{prefix}_{g}": stacked[i * size : (i + 1) * size] for i, g in enumerate(names)}
+def as_layer(
+    W: Any, U: Any, b: Any, gates: str = "", square: bool = True
+) -> tuple[Array, Array, Array]:
+    """Return W (rows, m), U (rows, n) and b (rows,), checked; None stands for no inputs or bias.
+
+    Parameters
+    ----------
+    gates : str
+        A letter for each of the gates whose rows are stacked.
+    square : bool
+        Whether U has a column for each row of a gate.
+    """
+    rows, count = len(np.asarray(U)), max(len(gates), 1)
+    if rows % count:
+        listed = ", ".join(gates)
+        raise ValueError(f"U has {rows} rows; they must be a multiple of {count} (gates {listed})")
+    U = as_matrix(U, "U", (rows, rows // count if square else None))
+    return as_input(W, rows), U, as_vector(b, "b", rows)
 
 
 def as_matrix(value: Any, name: str, shape: tuple[int | None, int | None]) -> Array:

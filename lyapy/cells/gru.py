@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from .activations import logistic, tanh
-from .base import Cell, as_input, as_matrix, as_vector, gates
-from .random_weights import Draw
+from .activations import gated_differences, logistic, tanh
+from .base import Cell, Vectors, as_layer, as_vector
 
 __all__ = ["GRU", "GRUResetBefore"]
 
@@ -17,6 +16,14 @@ __all__ = ["GRU", "GRUResetBefore"]
 class Weights(NamedTuple):
     U: Array
     c: Array
+
+
+def update(h: Array, z_in: Array, n_in: Array) -> Vectors:
+    """Return h′, z, (h − n) z′ and (1 − z) n′ from the arguments of the gate z and of n."""
+    z, z_slope = logistic(z_in)
+    n, n_slope = tanh(n_in)
+    rest, apart = gated_differences(h, z, z_slope, n, n_slope)
+    return (1.0 - z) * n + z * h, z, apart * z_slope, rest * n_slope
 
 
 class GRU(Cell):
@@ -27,18 +34,10 @@ class GRU(Cell):
 
     Parameters
     ----------
-    W : array (3n, m)
-        Input weights of the gates r, z, n; ``None`` for an autonomous network.
-    U : array (3n, n)
-        Recurrent weights.
-    b, c : array (3n,), optional
-        Biases outside and inside the reset product. Only the last third of ``c`` differs
-        in effect from ``b``.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a value is not finite.
+    W, U, b : array (3n, m), (3n, n), (3n,)
+        As in `Vanilla`, of the gates r, z and n.
+    c : array (3n,), optional
+        Bias inside the reset product. Only its last third differs in effect from ``b``.
     """
 
     name = "gru"
@@ -46,40 +45,25 @@ class GRU(Cell):
     dh' = z dh + p U_z dh + q U_r dh + s U_n dh + p W_z dx + q W_r dx + t W_n dx
     """
     coefficients = ("z", "p", "q", "s", "t")
+    gates = "rzn"
 
     def __init__(self, W: Any, U: Any, b: Any = None, c: Any = None) -> None:
-        W, U, b, c = _weights(W, U, b, c)
+        self.W, U, b = as_layer(W, U, b, self.gates)
         n = U.shape[1]
-        self.W = W
+        c = as_vector(c, "c", 3 * n)
         self.b = b + np.concatenate([c[: 2 * n], np.zeros(n)])
         self.weights = Weights(U, c[2 * n :].copy())
-        self.blocks = {"h": n}
+        self.variables = {"h": n}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = state.shape[-1]
         a = state @ weights.U.T
         r, r_slope = logistic(drive[..., :n] + a[..., :n])
-        z, z_slope = logistic(drive[..., n : 2 * n] + a[..., n : 2 * n])
+        z_in = drive[..., n : 2 * n] + a[..., n : 2 * n]
         v = a[..., 2 * n :] + weights.c
-        g, g_slope = tanh(drive[..., 2 * n :] + r * v)
-        rest, apart = gru_differences(state, z, z_slope, g, g_slope)
-        t = rest * g_slope
-        new_state[...] = (1.0 - z) * g + z * state
-        coefficients[..., :n] = z
-        coefficients[..., n : 2 * n] = apart * z_slope
-        coefficients[..., 2 * n : 3 * n] = t * v * r_slope
-        coefficients[..., 3 * n : 4 * n] = t * r
-        coefficients[..., 4 * n :] = t
-
-    @classmethod
-    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> GRU:
-        return cls(*draw.layer(n, m, gates=3), **options)
-
-    def matrices(self) -> dict[str, Array]:
-        return gates(self.weights.U, "rzn", "U") | gates(self.W, "rzn", "W")
+        new, z, p, t = update(state, z_in, drive[..., 2 * n :] + r * v)
+        return (new,), (z, p, t * v * r_slope, t * r, t)
 
 
 class GRUResetBefore(Cell):
@@ -89,16 +73,8 @@ class GRUResetBefore(Cell):
 
     Parameters
     ----------
-    W : array (3n, m)
-        Input weights of the gates r, z, n; ``None`` for an autonomous network.
-    U : array (3n, n)
-        Recurrent weights.
-    b : array (3n,), optional
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a value is not finite.
+    W, U, b
+        As in `GRU`.
     """
 
     name = "gru-reset-before"
@@ -107,53 +83,21 @@ class GRUResetBefore(Cell):
     dh' = z dh + p U_z dh + t U_n dy + p W_z dx + t W_n dx
     """
     coefficients = ("r", "u", "z", "p", "t")
+    gates = "rzn"
 
     def __init__(self, W: Any, U: Any, b: Any = None) -> None:
-        self.W, U, self.b, _ = _weights(W, U, b, None)
+        self.W, U, self.b = as_layer(W, U, b, self.gates)
         n = U.shape[1]
         self.weights = Weights(U, np.zeros(0))
-        self.blocks = {"h": n}
+        self.variables = {"h": n}
         self.auxiliary = {"y": n}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = state.shape[-1]
         a = state @ weights.U[: 2 * n].T
         r, r_slope = logistic(drive[..., :n] + a[..., :n])
-        z, z_slope = logistic(drive[..., n : 2 * n] + a[..., n:])
-        g, g_slope = tanh(drive[..., 2 * n :] + (r * state) @ weights.U[2 * n :].T)
-        rest, apart = gru_differences(state, z, z_slope, g, g_slope)
-        new_state[...] = (1.0 - z) * g + z * state
-        coefficients[..., :n] = r
-        coefficients[..., n : 2 * n] = state * r_slope
-        coefficients[..., 2 * n : 3 * n] = z
-        coefficients[..., 3 * n : 4 * n] = apart * z_slope
-        coefficients[..., 4 * n :] = rest * g_slope
-
-    @classmethod
-    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> GRUResetBefore:
-        return cls(*draw.layer(n, m, gates=3), **options)
-
-    def matrices(self) -> dict[str, Array]:
-        return gates(self.weights.U, "rzn", "U") | gates(self.W, "rzn", "W")
-
-
-def gru_differences(
-    h: Array, z: Array, z_slope: Array, g: Array, g_slope: Array
-) -> tuple[Array, Array]:
-    """Return 1 − z and h − g for z = σ and g = tanh, with their digits where these are near ±1."""
-    rest = np.where(z < 0.5, 1.0 - z, z_slope / np.maximum(z, 0.5))
-    side = np.where(np.abs(g) < 0.5, 0.0, np.copysign(1.0, g))
-    # 1 − |tanh| = (1 − tanh²)/(1 + |tanh|)
-    return rest, (h - side) + np.where(side == 0.0, -g, side * g_slope / (1.0 + np.abs(g)))
-
-
-def _weights(W: Any, U: Any, b: Any, c: Any) -> tuple[Array, Array, Array, Array]:
-    rows = len(np.asarray(U))
-    if rows % 3:
-        raise ValueError(f"U has {rows} rows; a GRU's must be a multiple of 3 (gates r, z, n)")
-    U = as_matrix(U, "U", (rows, rows // 3))
-    W = as_input(W, rows)
-    return W, U, as_vector(b, "b", rows), as_vector(c, "c", rows)
+        z_in = drive[..., n : 2 * n] + a[..., n:]
+        g_in = drive[..., 2 * n :] + (r * state) @ weights.U[2 * n :].T
+        new, z, p, t = update(state, z_in, g_in)
+        return (new,), (r, state * r_slope, z, p, t)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
 from .activations import activation, kind_of
-from .base import Cell, as_input, as_vector, log_abs_product
+from .base import Cell, Vectors, as_input, as_vector, log_abs_product
 from .random_weights import Draw
 
 __all__ = ["Independent"]
@@ -21,24 +21,19 @@ class Weights(NamedTuple):
 
 
 class Independent(Cell):
-    """Independently recurrent network h′ = φ(W x + u h + b), each unit reading itself alone.
+    """Independently recurrent network h′ = φ(W x + u h + b): each unit reads only itself.
 
     Its exponents are the means of log|u φ′| (Li, Li, Cook, Zhu and Gao 2018,
     arXiv:1803.04831).
 
     Parameters
     ----------
-    W : array (n, m)
-        Input weight; ``None`` for an autonomous network.
+    W, b
+        As in `Vanilla`.
     u : array (n,)
-    b : array (n,), optional
+        Recurrent weights.
     nonlinearity : str
         φ; see `Vanilla`.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a value is not finite.
     """
 
     name = "independent"
@@ -47,6 +42,7 @@ class Independent(Cell):
     """
     coefficients = ("a", "s")
     decoupled = True
+    typical: ClassVar = {"nonlinearity": "tanh"}
 
     def __init__(self, W: Any, u: Any, b: Any = None, *, nonlinearity: str = "relu") -> None:
         self.arguments = {"W": W, "u": u, "b": b, "nonlinearity": nonlinearity}
@@ -54,22 +50,17 @@ class Independent(Cell):
         self.W = as_input(W, n)
         self.b = as_vector(b, "b", n)
         self.weights = Weights(as_vector(u, "u", n), kind_of(nonlinearity))
-        self.blocks = {"h": n}
+        self.variables = {"h": n}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
-        n = state.shape[-1]
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         value, slope = activation(drive + weights.u * state, weights.kind)
-        new_state[...] = value
-        coefficients[..., :n] = weights.u * slope
-        coefficients[..., n:] = slope
+        return (value,), (weights.u * slope, slope)
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Independent:
         W, u, b = draw.inputs(n, m), draw.recurrent(n, 1)[:, 0], draw.biases(n)
-        return cls(W, u, b, **{"nonlinearity": "tanh"} | options)
+        return cls(W, u, b, **{**cls.typical, **options})
 
     def matrices(self) -> dict[str, Array]:
         return {"W": self.W}

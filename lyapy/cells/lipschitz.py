@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
 from .activations import activation, kind_of
-from .base import Cell, as_input, as_matrix, as_vector
+from .base import Cell, Vectors, as_input, as_matrix, as_vector
 from .random_weights import Draw
 
 __all__ = ["Lipschitz"]
@@ -29,18 +29,12 @@ class Lipschitz(Cell):
 
     Parameters
     ----------
-    W : array (n, m)
-        Input weight (the authors' E); ``None`` for an autonomous network.
+    W, b
+        As in `Vanilla`; W is the authors' E.
     B, C : array (n, n)
-    b : array (n,), optional
     epsilon, beta, gamma, alpha : float
     nonlinearity : str
         φ; see `Vanilla`.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a value is not finite.
     """
 
     name = "lipschitz"
@@ -48,20 +42,12 @@ class Lipschitz(Cell):
     dh' = K dh + s U dh + s W dx
     """
     coefficients = ("s",)
+    typical: ClassVar = {"epsilon": 0.3, "beta": 0.8, "gamma": 0.5}
 
     def __init__(
-        self,
-        W: Any,
-        B: Any,
-        C: Any,
-        b: Any = None,
-        *,
-        epsilon: float,
-        beta: float,
-        gamma: float,
-        alpha: float = 1.0,
-        nonlinearity: str = "tanh",
-    ) -> None:
+        self, W: Any, B: Any, C: Any, b: Any = None, *,
+        epsilon: float, beta: float, gamma: float, alpha: float = 1.0, nonlinearity: str = "tanh",
+    ) -> None:  # fmt: skip
         numbers = {"epsilon": epsilon, "beta": beta, "gamma": gamma, "alpha": alpha}
         self.arguments = {"W": W, "B": B, "C": C, "b": b, **numbers, "nonlinearity": nonlinearity}
         n = len(np.asarray(B))
@@ -78,21 +64,17 @@ class Lipschitz(Cell):
         self.b = as_vector(b, "b", n)
         K = identity + epsilon * alpha * split(B, "B")
         self.weights = Weights(K, split(C, "C"), float(epsilon), kind_of(nonlinearity))
-        self.blocks = {"h": n}
+        self.variables = {"h": n}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         value, slope = activation(drive + state @ weights.U.T, weights.kind)
-        new_state[...] = state @ weights.K.T + weights.epsilon * value
-        coefficients[...] = weights.epsilon * slope
+        return (state @ weights.K.T + weights.epsilon * value,), (weights.epsilon * slope,)
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Lipschitz:
         W, B, C = draw.inputs(n, m), draw.inputs(n, n), draw.recurrent(n, n)
-        defaults = {"epsilon": 0.3, "beta": 0.8, "gamma": 0.5}
-        return cls(W, B, C, draw.biases(n), **defaults | options)
+        return cls(W, B, C, draw.biases(n), **{**cls.typical, **options})
 
     def matrices(self) -> dict[str, Array]:
-        return {"K": self.weights.K, "U": self.weights.U, "W": self.W}
+        return {**super().matrices(), "K": self.weights.K}

@@ -14,11 +14,10 @@ from .base import (
     Cell,
     Determinant,
     Inverse,
-    as_input,
+    Vectors,
+    as_layer,
     as_matrix,
-    as_vector,
     determinant,
-    gates,
     log_abs_product,
 )
 from .random_weights import Draw
@@ -31,22 +30,17 @@ class Weights(NamedTuple):
     P: Array
 
 
-def lstm_gates(a: Array, c: Array, new_c: Array, coefficients: Array) -> Array:
-    """Write c′ and the coefficients f, p, q, s, e, w; return o tanh c′."""
+def update(a: Array, c: Array) -> tuple[Array, Array, Vectors]:
+    """Return o tanh c′, c′ and the coefficients f, p, q, s, e, w from the gates' arguments."""
     n = c.shape[-1]
     i, i_slope = logistic(a[..., :n])
     f, f_slope = logistic(a[..., n : 2 * n])
     g, g_slope = tanh(a[..., 2 * n : 3 * n])
     o, o_slope = logistic(a[..., 3 * n :])
-    new_c[...] = f * c + i * g
+    new_c = f * c + i * g
     v, v_slope = tanh(new_c)
-    coefficients[..., :n] = f
-    coefficients[..., n : 2 * n] = c * f_slope
-    coefficients[..., 2 * n : 3 * n] = g * i_slope
-    coefficients[..., 3 * n : 4 * n] = i * g_slope
-    coefficients[..., 4 * n : 5 * n] = o * v_slope
-    coefficients[..., 5 * n :] = v * o_slope
-    return o * v
+    coefficients = (f, c * f_slope, g * i_slope, i * g_slope, o * v_slope, v * o_slope)
+    return o * v, new_c, coefficients
 
 
 class LSTM(Cell):
@@ -57,16 +51,8 @@ class LSTM(Cell):
 
     Parameters
     ----------
-    W : array (4n, m)
-        Input weights of the gates i, f, g, o; ``None`` for an autonomous network.
-    U : array (4n, n)
-        Recurrent weights.
-    b : array (4n,), optional
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a value is not finite.
+    W, U, b : array (4n, m), (4n, n), (4n,)
+        As in `Vanilla`, of the gates i, f, g and o.
     """
 
     name = "lstm"
@@ -80,27 +66,19 @@ class LSTM(Cell):
         "dc' = dc \n dh' = dh + e dc",
     )
     coefficients = ("f", "p", "q", "s", "e", "w")
+    gates = "ifgo"
 
     def __init__(self, W: Any, U: Any, b: Any = None) -> None:
-        self.W, U, self.b = _weights(W, U, b, None)
+        self.W, U, self.b = as_layer(W, U, b, self.gates)
         n = U.shape[1]
         self.weights = Weights(U, np.zeros((0, 0)))
-        self.blocks = {"h": n, "c": n}
+        self.variables = {"h": n, "c": n}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = weights.U.shape[1]
-        a = drive + state[..., :n] @ weights.U.T
-        new_state[..., :n] = lstm_gates(a, state[..., n:], new_state[..., n:], coefficients)
-
-    @classmethod
-    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> LSTM:
-        return cls(*draw.layer(n, m, gates=4), **options)
-
-    def matrices(self) -> dict[str, Array]:
-        return gates(self.weights.U, "ifgo", "U") | gates(self.W, "ifgo", "W")
+        h, c, coefficients = update(drive + state[..., :n] @ weights.U.T, state[..., n:])
+        return (h, c), coefficients
 
     def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
         # log|w| = log|tanh c′| + log o(1 − o)
@@ -124,7 +102,7 @@ class LSTM(Cell):
             dc' = dv + m dh'
             """,
             coefficients=("i", "p", "q", "s", "r", "m"),
-            auxiliary={"v": self.blocks["c"], "k": self.blocks["h"]},
+            auxiliary={"v": self.variables["c"], "k": self.variables["h"]},
             matrices={
                 "F": -np.ascontiguousarray(U["U_f"].T),
                 "I": -np.ascontiguousarray(U["U_i"].T),
@@ -152,18 +130,8 @@ class ProjectedLSTM(Cell):
 
     Parameters
     ----------
-    W : array (4n, m)
-        Input weights of the gates i, f, g, o; ``None`` for an autonomous network.
-    U : array (4n, p)
-        Recurrent weights.
-    P : array (p, n)
-        Projection.
-    b : array (4n,), optional
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a value is not finite.
+    W, U, P, b : array (4n, m), (4n, p), (p, n), (4n,)
+        As in `LSTM`; P is the projection.
     """
 
     name = "lstm-projected"
@@ -173,22 +141,20 @@ class ProjectedLSTM(Cell):
     dh' = P dy
     """
     coefficients = LSTM.coefficients
+    gates = LSTM.gates
 
     def __init__(self, W: Any, U: Any, P: Any, b: Any = None) -> None:
-        P = as_matrix(P, "P", (None, None))
-        self.W, U, self.b = _weights(W, U, b, P)
-        self.weights = Weights(U, P)
-        self.blocks = {"h": P.shape[0], "c": P.shape[1]}
-        self.auxiliary = {"y": P.shape[1]}
+        self.W, U, self.b = as_layer(W, U, b, self.gates, square=False)
+        p, n = U.shape[1], len(U) // 4
+        self.weights = Weights(U, as_matrix(P, "P", (p, n)))
+        self.variables = {"h": p, "c": n}
+        self.auxiliary = {"y": n}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         p = weights.U.shape[1]
-        a = drive + state[..., :p] @ weights.U.T
-        y = lstm_gates(a, state[..., p:], new_state[..., p:], coefficients)
-        new_state[..., :p] = y @ weights.P.T
+        y, c, coefficients = update(drive + state[..., :p] @ weights.U.T, state[..., p:])
+        return (y @ weights.P.T, c), coefficients
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> ProjectedLSTM:
@@ -197,17 +163,4 @@ class ProjectedLSTM(Cell):
         return cls(W, U, draw.inputs(p, n), b, **options)
 
     def matrices(self) -> dict[str, Array]:
-        stacked = gates(self.weights.U, "ifgo", "U") | gates(self.W, "ifgo", "W")
-        return stacked | {"P": self.weights.P}
-
-
-def _weights(W: Any, U: Any, b: Any, P: Array | None) -> tuple[Array, Array, Array]:
-    rows = len(np.asarray(U))
-    if rows % 4:
-        raise ValueError(f"U has {rows} rows; an LSTM's must be a multiple of 4 (gates i, f, g, o)")
-    n = rows // 4
-    if P is not None and P.shape[1] != n:
-        raise ValueError(f"P has shape {P.shape}; with {n} units it must be (any, {n})")
-    U = as_matrix(U, "U", (rows, n if P is None else len(P)))
-    W = as_input(W, rows)
-    return W, U, as_vector(b, "b", rows)
+        return {**super().matrices(), "P": self.weights.P}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
 from .activations import tanh
-from .base import Cell, as_input, as_matrix, as_vector
+from .base import Cell, Vectors, as_input, as_matrix, as_vector
 from .random_weights import Draw
 
 __all__ = ["CoRNN"]
@@ -30,18 +30,12 @@ class CoRNN(Cell):
 
     Parameters
     ----------
-    W : array (n, m)
-        Input weight; ``None`` for an autonomous network.
+    W, b
+        As in `Vanilla`.
     U_y, U_z : array (n, n)
         Weights of the positions y and of the velocities z.
-    b : array (n,), optional
     dt, gamma, epsilon : float
         δ, γ and ε.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a value is not finite.
     """
 
     name = "cornn"
@@ -51,18 +45,12 @@ class CoRNN(Cell):
     dy' = dy + t dz'
     """
     coefficients = ("s",)
+    typical: ClassVar = {"dt": 0.3, "gamma": 1.0, "epsilon": 1.0}
 
     def __init__(
-        self,
-        W: Any,
-        U_y: Any,
-        U_z: Any,
-        b: Any = None,
-        *,
-        dt: float,
-        gamma: float,
-        epsilon: float,
-    ) -> None:
+        self, W: Any, U_y: Any, U_z: Any, b: Any = None, *,
+        dt: float, gamma: float, epsilon: float,
+    ) -> None:  # fmt: skip
         numbers = {"dt": dt, "gamma": gamma, "epsilon": epsilon}
         self.arguments = {"W": W, "U_y": U_y, "U_z": U_z, "b": b, **numbers}
         n = len(np.asarray(U_y))
@@ -70,26 +58,21 @@ class CoRNN(Cell):
         self.W = as_input(W, n)
         self.b = as_vector(b, "b", n)
         self.weights = Weights(Y, Z, float(dt), float(gamma), float(epsilon))
-        self.blocks = {"y": n, "z": n}
+        self.variables = {"y": n, "z": n}
         self.constants = {"l": 1.0 - dt * epsilon, "g": -dt * gamma, "t": dt}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = weights.Y.shape[1]
         y, z, dt = state[..., :n], state[..., n:], weights.dt
         value, slope = tanh(drive + y @ weights.Y.T + z @ weights.Z.T)
         new_z = z + dt * (value - weights.gamma * y - weights.epsilon * z)
-        new_state[..., :n] = y + dt * new_z
-        new_state[..., n:] = new_z
-        coefficients[..., :n] = dt * slope
+        return (y + dt * new_z, new_z), (dt * slope,)
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> CoRNN:
         W, Y, Z = draw.inputs(n, m), draw.recurrent(n, n), draw.recurrent(n, n)
-        defaults = {"dt": 0.3, "gamma": 1.0, "epsilon": 1.0}
-        return cls(W, Y, Z, draw.biases(n), **defaults | options)
+        return cls(W, Y, Z, draw.biases(n), **{**cls.typical, **options})
 
     def matrices(self) -> dict[str, Array]:
         return {"Y": self.weights.Y, "Z": self.weights.Z, "W": self.W}

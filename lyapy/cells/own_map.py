@@ -1,4 +1,4 @@
-"""Any map of one's own, by its step and its Jacobian in plain Python."""
+"""Cells without weights: Jacobians from outside, and any map of one's own."""
 
 from __future__ import annotations
 
@@ -9,22 +9,61 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from .base import Cell
+from .base import Cell, Vectors
 
-__all__ = ["Map"]
+__all__ = ["GivenJacobian", "Map"]
 
 
 class Weights(NamedTuple):
+    """No weights: the tangent step reads its input alone."""
+
+
+class Functions(NamedTuple):
     step: Callable[[Array, Array], Any]
     jacobian: Callable[[Array, Array], Any]
 
 
-class Map(Cell):
+class GivenJacobian(Cell):
+    """A tangent map without a forward pass: the input of each step is its Jacobian, raveled.
+
+    Parameters
+    ----------
+    state_size : int
+        D; the inputs then have the width D².
+    """
+
+    name = "given-jacobian"
+    program = "dh' = J dh"
+    coefficients = ("J",)
+
+    def __init__(self, state_size: int) -> None:
+        self.W = np.zeros((0, state_size**2))
+        self.b = np.zeros(0)
+        self.weights = Weights()
+        self.variables = {"h": state_size}
+
+    def drive(self, x: Array) -> Array:
+        return x
+
+    @staticmethod
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
+        return (state,), (drive,)
+
+    def matrices(self) -> dict[str, Array]:
+        return {}
+
+    def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
+        J = coefficients["J"]
+        n = self.state_size
+        return np.linalg.slogdet(J.reshape(*J.shape[:-1], n, n))[1]
+
+
+class Map(GivenJacobian):
     """A map given by two functions, to be used as ``lyapy.Network([lyapy.Map(...)])``.
 
-    The functions run as they are, once a step; compiled by Numba they are faster. A map that
-    should run compiled as a whole, or whose Jacobian is too large to be formed, is better
-    written as a cell of its own, see the page on adding a cell.
+    The functions run as they are, once a step; compiled by Numba they are faster. Where the
+    whole run should be compiled, or the Jacobian is too large to be formed, write a cell: see
+    the page on adding a cell.
 
     Parameters
     ----------
@@ -51,8 +90,6 @@ class Map(Cell):
     """
 
     name = "map"
-    program = "dh' = J dh"
-    coefficients = ("J",)
     plain = True
 
     def __init__(
@@ -62,19 +99,16 @@ class Map(Cell):
         state_size: int,
         inputs: int = 0,
     ) -> None:
+        super().__init__(state_size)
         self.W = np.eye(inputs)
         self.b = np.zeros(inputs)
-        self.weights = Weights(step, jacobian)
-        self.blocks = {"h": state_size}
-
-    def drive(self, x: Array) -> Array:
-        return x
+        self.weights = Functions(step, jacobian)
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         D = state.shape[-1]
+        new_state = np.empty_like(state)
+        jacobians = np.empty_like(state, shape=(*state.shape[:-1], D * D))
         for at in np.ndindex(state.shape[:-1]):
             new = np.asarray(weights.step(state[at], drive[at]))
             J = np.asarray(weights.jacobian(state[at], drive[at]))
@@ -83,18 +117,11 @@ class Map(Cell):
                     f"step returned shape {new.shape} and jacobian {J.shape}; a state of size {D} "
                     f"needs ({D},) and ({D}, {D})"
                 )
-            new_state[at], coefficients[at] = new, J.reshape(-1)
-
-    def matrices(self) -> dict[str, Array]:
-        return {}
+            new_state[at], jacobians[at] = new, J.reshape(-1)
+        return (new_state,), (jacobians,)
 
     def fingerprint(self) -> tuple[Array, ...]:
         return tuple(_source(function) for function in self.weights)
-
-    def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
-        J = coefficients["J"]
-        n = self.state_size
-        return np.linalg.slogdet(J.reshape(*J.shape[:-1], n, n))[1]
 
 
 def _source(function: Callable[..., Any]) -> Array:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
 from .activations import relu
-from .base import Cell, as_input, as_matrix, as_vector
+from .base import Cell, Vectors, as_input, as_matrix, as_vector
 from .random_weights import Draw
 
 __all__ = ["PLRNN", "ShallowPLRNN"]
@@ -34,22 +34,17 @@ class PLRNN(Cell):
 
     A is diagonal. With one basis, α = 1 and θ = 0, it is the PLRNN (Durstewitz 2017), with
     more the dendPLRNN (Brenner et al. 2022, arXiv:2207.02542). The clipped form, with
-    relu(z + θ_b) − relu(z), has one basis more of θ = 0 and α = −Σ α_b.
+    relu(z + θ_b) − relu(z), has an additional basis of θ = 0 and α = −Σ α_b.
 
     Parameters
     ----------
     C : array (n, m)
-        Weight of external inputs s; ``None`` for an autonomous network.
+        Weight of external inputs s; None for an autonomous network.
     A : array (n,)
     W : array (n, n)
     h : array (n,), optional
     alphas : array (bases,), optional
     thetas : array (n, bases), optional
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a value is not finite.
     """
 
     name = "plrnn"
@@ -60,14 +55,7 @@ class PLRNN(Cell):
     coefficients = ("s",)
 
     def __init__(
-        self,
-        C: Any,
-        A: Any,
-        W: Any,
-        h: Any = None,
-        *,
-        alphas: Any = None,
-        thetas: Any = None,
+        self, C: Any, A: Any, W: Any, h: Any = None, *, alphas: Any = None, thetas: Any = None
     ) -> None:
         self.arguments = {"C": C, "A": A, "W": W, "h": h, "alphas": alphas, "thetas": thetas}
         n = len(np.asarray(A))
@@ -80,24 +68,19 @@ class PLRNN(Cell):
             as_vector(A, "A", n),
             as_matrix(W, "W", (n, n)),
             as_vector(alphas, "alphas", bases),
-            # one basis after another
             np.ascontiguousarray(as_matrix(thetas, "thetas", (n, bases)).T),
         )
-        self.blocks = {"z": n}
+        self.variables = {"z": n}
         self.constants = {"l": self.weights.A}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
-        n = state.shape[-1]
-        total = np.zeros_like(state)
-        coefficients[..., :n] = 0.0
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
+        total, slopes = np.zeros_like(state), np.zeros_like(state)
         for i in range(len(weights.alphas)):
             value, slope = relu(state + weights.thetas[i])
-            total += weights.alphas[i] * value
-            coefficients[..., :n] += weights.alphas[i] * slope
-        new_state[...] = weights.A * state + total @ weights.W.T + drive
+            total = total + weights.alphas[i] * value
+            slopes = slopes + weights.alphas[i] * slope
+        return (weights.A * state + total @ weights.W.T + drive,), (slopes,)
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> PLRNN:
@@ -119,19 +102,11 @@ class ShallowPLRNN(Cell):
 
     Parameters
     ----------
-    C : array (n, m)
-        Weight of external inputs s; ``None`` for an autonomous network.
-    A : array (n,)
-    W_1 : array (n, hidden)
-    W_2 : array (hidden, n)
-    h_1 : array (n,), optional
-    h_2 : array (hidden,), optional
+    C, A
+        As in `PLRNN`.
+    W_1, W_2 : array (n, hidden), (hidden, n)
+    h_1, h_2 : array (n,), (hidden,), optional
     clipped : bool
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a value is not finite.
     """
 
     name = "shallow-plrnn"
@@ -141,18 +116,12 @@ class ShallowPLRNN(Cell):
     dz' = l dz + V dy + C dx
     """
     coefficients = ("s",)
+    typical: ClassVar = {"clipped": True}
 
     def __init__(
-        self,
-        C: Any,
-        A: Any,
-        W_1: Any,
-        W_2: Any,
-        h_1: Any = None,
-        h_2: Any = None,
-        *,
+        self, C: Any, A: Any, W_1: Any, W_2: Any, h_1: Any = None, h_2: Any = None, *,
         clipped: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         weights = {"C": C, "A": A, "W_1": W_1, "W_2": W_2}
         self.arguments = {**weights, "h_1": h_1, "h_2": h_2, "clipped": clipped}
         n = len(np.asarray(A))
@@ -160,35 +129,27 @@ class ShallowPLRNN(Cell):
         hidden = W_1.shape[1]
         self.W = as_input(C, n, "C")
         self.b = as_vector(h_1, "h_1", n)
-        self.weights = ShallowWeights(
-            as_vector(A, "A", n),
-            W_1,
-            as_matrix(W_2, "W_2", (hidden, n)),
-            as_vector(h_2, "h_2", hidden),
-            float(clipped),
-        )
-        self.blocks = {"z": n}
+        W_2, h_2 = as_matrix(W_2, "W_2", (hidden, n)), as_vector(h_2, "h_2", hidden)
+        self.weights = ShallowWeights(as_vector(A, "A", n), W_1, W_2, h_2, float(clipped))
+        self.variables = {"z": n}
         self.auxiliary = {"y": hidden}
         self.constants = {"l": self.weights.A}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         a = state @ weights.U.T
-        hidden = a.shape[-1]
         value, slope = relu(a + weights.h)
         clip, clip_slope = relu(a)
         y = value - weights.clipped * clip
-        new_state[...] = weights.A * state + y @ weights.V.T + drive
-        coefficients[..., :hidden] = slope - weights.clipped * clip_slope
+        new = weights.A * state + y @ weights.V.T + drive
+        return (new,), (slope - weights.clipped * clip_slope,)
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> ShallowPLRNN:
-        """Return a bounded one of twice as many hidden units."""
+        """Return a bounded one with 2n hidden units."""
         A, C, U = draw.rng.uniform(0.3, 0.9, n), draw.inputs(n, m), draw.recurrent(2 * n, n)
         V, h_1, h_2 = draw.inputs(n, 2 * n), draw.biases(n), 2.0 * draw.rng.normal(size=2 * n)
-        return cls(C, A, V, U, h_1, h_2, **{"clipped": True} | options)
+        return cls(C, A, V, U, h_1, h_2, **{**cls.typical, **options})
 
     def matrices(self) -> dict[str, Array]:
         return {"V": self.weights.V, "U": self.weights.U, "C": self.W}

@@ -51,7 +51,7 @@ class Draw:
         if self.distribution == "orthogonal":
             blocks = [self._orthogonal(min(n, rows - i), n) for i in range(0, rows, n)]
             return self.gain * np.concatenate(blocks)
-        # only here, as it takes a second
+        # imported here, as it takes a second
         from scipy.stats import levy_stable
 
         scale = self.gain * (2.0 * n) ** (-1.0 / self.alpha)

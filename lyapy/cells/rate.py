@@ -9,8 +9,7 @@ import numpy as np
 
 from ..arrays import Array
 from .activations import activation, kind_of
-from .base import Cell, as_each, as_input, as_matrix, as_vector
-from .random_weights import Draw
+from .base import Cell, Vectors, as_each, as_layer
 
 __all__ = ["Rate", "RateRK4"]
 
@@ -29,21 +28,13 @@ class Rate(Cell):
 
     Parameters
     ----------
-    W : array (n, m)
-        Input weight; ``None`` for an autonomous network.
-    U : array (n, n)
-        Recurrent weight.
-    b : array (n,), optional
+    W, U, b
+        As in `Vanilla`.
     dt : float or array (n,)
         δ, the time of a step in units of τ; of each unit where their τ differ. Give
-        `lyapunov_spectrum` the same ``dt`` for exponents per τ.
+        `lyapunov_spectrum` the same ``dt`` for exponents per τ. ValueError unless positive.
     nonlinearity : str
         φ; see `Vanilla`.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit, a value is not finite, or δ is not positive.
     """
 
     name = "rate"
@@ -51,28 +42,21 @@ class Rate(Cell):
     dh' = l dh + M s dh + W dx
     """
     coefficients: tuple[str, ...] = ("s",)
-    # auxiliary blocks, of the method's stages
+    # auxiliary variables of the method's stages
     between: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
-        self,
-        W: Any,
-        U: Any,
-        b: Any = None,
-        *,
-        dt: Any = 0.1,
-        nonlinearity: str = "tanh",
+        self, W: Any, U: Any, b: Any = None, *, dt: Any = 0.1, nonlinearity: str = "tanh"
     ) -> None:
         self.arguments = {"W": W, "U": U, "b": b, "dt": dt, "nonlinearity": nonlinearity}
-        n = len(np.asarray(U))
+        W, U, b = as_layer(W, U, b)
+        n = len(U)
         delta = as_each(dt, "dt", n)
         if not np.all(delta > 0.0):
             raise ValueError(f"dt is {dt}; it must be positive")
-        U = as_matrix(U, "U", (n, n))
-        self.W = delta[:, None] * as_input(W, n)
-        self.b = delta * as_vector(b, "b", n)
+        self.W, self.b = delta[:, None] * W, delta * b
         self.weights = Weights(delta[:, None] * U, delta, kind_of(nonlinearity))
-        self.blocks = {"h": n}
+        self.variables = {"h": n}
         self.auxiliary = dict.fromkeys(self.between, n)
         self.constants = self._constants(delta)
 
@@ -80,17 +64,9 @@ class Rate(Cell):
         return {"l": 1.0 - delta}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
-        n = state.shape[-1]
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         value, slope = activation(state, weights.kind)
-        new_state[...] = (1.0 - weights.leak) * state + value @ weights.M.T + drive
-        coefficients[..., :n] = slope
-
-    @classmethod
-    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Rate:
-        return cls(*draw.layer(n, m), **options)
+        return ((1.0 - weights.leak) * state + value @ weights.M.T + drive,), (slope,)
 
     def matrices(self) -> dict[str, Array]:
         return {"M": self.weights.M, "W": self.W}
@@ -122,37 +98,24 @@ class RateRK4(Rate):
 
     def _constants(self, delta: Array) -> Mapping[str, Array]:
         third = np.full(len(delta), 1.0 / 3.0)
-        return {
-            "l": 1.0 - delta / 2.0,
-            "m": -delta / 2.0,
-            "p": -delta,
-            "a": -third,
-            "b": third,
-            "c": 2.0 * third,
-            "e": third - delta / 6.0,
-        }
+        halves = {"l": 1.0 - delta / 2.0, "m": -delta / 2.0, "p": -delta}
+        return {**halves, "a": -third, "b": third, "c": 2.0 * third, "e": third - delta / 6.0}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
-        n, M, kind = state.shape[-1], weights.M, weights.kind
-        value, slope = activation(state, kind)
-        coefficients[..., :n] = slope
-        first = drive - weights.leak * state + value @ M.T
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
+        M, leak, kind = weights.M, weights.leak, weights.kind
+        value, s = activation(state, kind)
+        first = drive - leak * state + value @ M.T
         y = state + 0.5 * first
-        value, slope = activation(y, kind)
-        coefficients[..., n : 2 * n] = slope
-        second = drive - weights.leak * y + value @ M.T
-        y = state + 0.5 * second
-        value, slope = activation(y, kind)
-        coefficients[..., 2 * n : 3 * n] = slope
-        third = drive - weights.leak * y + value @ M.T
-        y = state + third
-        value, slope = activation(y, kind)
-        coefficients[..., 3 * n : 4 * n] = slope
-        fourth = drive - weights.leak * y + value @ M.T
-        new_state[...] = state + (first + 2.0 * second + 2.0 * third + fourth) / 6.0
+        value, t = activation(y, kind)
+        second = drive - leak * y + value @ M.T
+        z = state + 0.5 * second
+        value, u = activation(z, kind)
+        third = drive - leak * z + value @ M.T
+        v = state + third
+        value, w = activation(v, kind)
+        fourth = drive - leak * v + value @ M.T
+        return (state + (first + 2.0 * second + 2.0 * third + fourth) / 6.0,), (s, t, u, w)
 
     def matrices(self) -> dict[str, Array]:
         M, W = self.weights.M, self.W

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
 from .activations import activation, kind_of
-from .base import Cell, as_each, as_input, as_vector
-from .random_weights import Draw
+from .base import Cell, Vectors, as_each, as_input, as_vector
 from .sparse import Sparse, as_weight, product
 
 __all__ = ["Reservoir"]
@@ -26,21 +25,15 @@ class Reservoir(Cell):
 
     Parameters
     ----------
-    W : array (n, m)
-        Input weight; ``None`` for an autonomous network.
+    W, b
+        As in `Vanilla`.
     U : array or scipy.sparse matrix (n, n)
-        Recurrent weight. A step with a sparse one costs as much as it has numbers that are not
-        zero, for each deviation vector.
-    b : array (n,), optional
+        Recurrent weight. With a sparse one a step takes as many multiplications, for each
+        deviation vector, as U has numbers that are not zero.
     leak : float or array (n,)
-        a, the leaking rate; of each unit where they differ.
+        a, the leaking rate; of each unit where they differ. ValueError unless in (0, 1].
     nonlinearity : str
         φ; see `Vanilla`.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit, a value is not finite, or a is not in (0, 1].
     """
 
     name = "reservoir"
@@ -48,6 +41,7 @@ class Reservoir(Cell):
     dh' = l dh + s U dh + s W dx
     """
     coefficients = ("s",)
+    typical: ClassVar = {"leak": 0.5}
 
     def __init__(
         self, W: Any, U: Any, b: Any = None, *, leak: Any = 1.0, nonlinearity: str = "tanh"
@@ -60,21 +54,11 @@ class Reservoir(Cell):
         self.W = as_input(W, n)
         self.b = as_vector(b, "b", n)
         self.weights = Weights(as_weight(U, "U", (n, n)), a, kind_of(nonlinearity))
-        self.blocks = {"h": n}
+        self.variables = {"h": n}
         self.constants = {"l": 1.0 - a}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
-        n = state.shape[-1]
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         value, slope = activation(drive + product(state, weights.U), weights.kind)
-        new_state[...] = (1.0 - weights.leak) * state + weights.leak * value
-        coefficients[..., :n] = weights.leak * slope
-
-    @classmethod
-    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Reservoir:
-        return cls(*draw.layer(n, m), **{"leak": 0.5} | options)
-
-    def matrices(self) -> dict[str, Any]:
-        return {"U": self.weights.U, "W": self.W}
+        leak = weights.leak
+        return ((1.0 - leak) * state + leak * value,), (leak * slope,)

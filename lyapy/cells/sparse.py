@@ -1,4 +1,4 @@
-"""Sparse weights: their products cost as much as they have numbers that are not zero."""
+"""Sparse weights: a product takes one multiplication for each number that is not zero."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Sparse(NamedTuple):
     Attributes
     ----------
     values, columns : array (numbers,)
-        Row by row, what is not zero and where it stands.
+        The numbers that are not zero, row by row, and their columns.
     starts : array (rows + 1,)
-        Where each row begins, and the last one ends.
+        The beginning of each row, and the end of the last.
     shape : array (2,)
     """
 
@@ -60,7 +60,7 @@ def product(x: Array, matrix: Any) -> Array:
     matrix : array, Sparse, or sparse rows of the array module of x
     """
     rows = _rows(matrix) if isinstance(matrix, Sparse) else matrix
-    # which dense arrays do not have, of any module
+    # an attribute of sparse arrays alone, in every array module
     if not hasattr(rows, "nnz"):
         dense: Array = x @ rows.T
         return dense

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
-from .base import Cell, as_each, as_input, as_matrix, as_vector
-from .random_weights import Draw
+from .base import Cell, Vectors, as_each, as_layer
 
 __all__ = ["SpikingSurrogate"]
 
@@ -26,27 +25,19 @@ class SpikingSurrogate(Cell):
     v′ = β v + U s + W x + b − ϑ s with the spikes s = [v ≥ ϑ], reset by subtraction; the next
     layer reads the spikes of v′. A spike has no derivative. As in training, 1/(1 + κ|v − ϑ|)²
     stands for it (Zenke and Ganguli 2018, arXiv:1705.11146; Neftci, Mostafa and Zenke 2019).
-    So the exponents tell how gradients grow in training, not how the spiking network itself
-    takes perturbations.
+    So the exponents show how gradients grow in training, not how perturbations grow in the
+    spiking network.
 
     Parameters
     ----------
-    W : array (n, m)
-        Input weight; ``None`` for an autonomous network.
-    U : array (n, n)
-        Recurrent weight.
-    b : array (n,), optional
+    W, U, b
+        As in `Vanilla`.
     decay : float or array (n,)
         β.
     threshold, sharpness : float
         ϑ and κ.
     detached_reset : bool
         Leave the reset out of the derivative, as frameworks often do.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a value is not finite.
     """
 
     name = "spiking-surrogate"
@@ -57,50 +48,34 @@ class SpikingSurrogate(Cell):
     """
     coefficients = ("s", "g")
     surrogate = True
+    typical: ClassVar = {"sharpness": 2.0}
 
     def __init__(
-        self,
-        W: Any,
-        U: Any,
-        b: Any = None,
-        *,
-        decay: Any = 0.9,
-        threshold: float = 1.0,
-        sharpness: float = 25.0,
-        detached_reset: bool = False,
-    ) -> None:
+        self, W: Any, U: Any, b: Any = None, *, decay: Any = 0.9, threshold: float = 1.0,
+        sharpness: float = 25.0, detached_reset: bool = False,
+    ) -> None:  # fmt: skip
         numbers = {"decay": decay, "threshold": threshold, "sharpness": sharpness}
         self.arguments = {"W": W, "U": U, "b": b, **numbers, "detached_reset": detached_reset}
-        n = len(np.asarray(U))
-        U = as_matrix(U, "U", (n, n))
+        self.W, U, self.b = as_layer(W, U, b)
+        n = len(U)
         decay = as_each(decay, "decay", n)
-        self.W = as_input(W, n)
-        self.b = as_vector(b, "b", n)
         self.weights = Weights(U, decay, float(threshold), float(sharpness))
         self.detached_reset = detached_reset
-        self.blocks = {"v": n}
+        self.variables = {"v": n}
         self.auxiliary = {"y": n}
         self.constants = {"l": decay}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
-        n = state.shape[-1]
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         threshold, k = weights.threshold, weights.sharpness
         spikes = (state >= threshold) * 1.0
         v = weights.decay * state + spikes @ weights.U.T - threshold * spikes + drive
-        new_state[...] = v
-        coefficients[..., :n] = 1.0 / (1.0 + k * np.abs(state - threshold)) ** 2
-        coefficients[..., n : 2 * n] = 1.0 / (1.0 + k * np.abs(v - threshold)) ** 2
+        s = 1.0 / (1.0 + k * np.abs(state - threshold)) ** 2
+        return (v,), (s, 1.0 / (1.0 + k * np.abs(v - threshold)) ** 2)
 
     @staticmethod
-    def read(weights: Any, state: Array, drive: Array) -> Array:
-        return (state >= weights.threshold) * 1.0
-
-    @classmethod
-    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> SpikingSurrogate:
-        return cls(*draw.layer(n, m), **{"sharpness": 2.0} | options)
+    def read(weights: Any, new: Vectors, drive: Array) -> Array:
+        return (new[0] >= weights.threshold) * 1.0
 
     def fingerprint(self) -> tuple[Array, ...]:
         return (*super().fingerprint(), self.detached_reset)

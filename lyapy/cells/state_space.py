@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from .base import Cell, as_matrix, as_vector, log_abs_product
+from .base import Cell, Vectors, as_matrix, as_vector, log_abs_product
 from .random_weights import Draw
 
 __all__ = ["DiagonalStateSpace"]
@@ -26,26 +26,20 @@ class DiagonalStateSpace(Cell):
 
     The recurrent part of a linear recurrent unit (Orvieto et al. 2023, arXiv:2303.06349) or of
     a discretized diagonal state space model. Its real state is (Re s, Im s), so n
-    eigenvalues have 2n exponents, log|λ| twice for each. It is linear: what makes a stack
-    nonlinear are the layers between.
+    eigenvalues have 2n exponents, log|λ| twice for each. It is linear: a stack is nonlinear
+    by the layers between.
 
     Parameters
     ----------
     eigenvalues : complex array (n,)
         Diagonal of Λ; of an LRU exp(−exp(ν) + i exp(θ)).
     B : complex array (n, m)
-        Input weight, with an LRU's normalization γ multiplied in; ``None`` for an autonomous
-        network.
+        Input weight, times the normalization γ of an LRU; None for an autonomous network.
     C : complex array (p, n)
         Read-out.
     D : array (p, m), optional
     b : array (p,), optional
         Bias of the read-out.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a value is not finite.
     """
 
     name = "state-space"
@@ -69,27 +63,24 @@ class DiagonalStateSpace(Cell):
         D = as_matrix(np.zeros((p, m)) if D is None else D, "D", (p, m))
         self.W = np.concatenate([P, Q, D])
         self.b = np.concatenate([np.zeros(2 * n), as_vector(b, "b", p)])
-        parts = (as_matrix(x, "C", (p, n)) for x in (C.real, -C.imag))
-        self.weights = Weights(real, imaginary, *parts)
-        self.blocks = {"a": n, "b": n}
+        read = (as_matrix(x, "C", (p, n)) for x in (C.real, -C.imag))
+        self.weights = Weights(real, imaginary, *read)
+        self.variables = {"a": n, "b": n}
         self.auxiliary = {"y": p}
         self.constants = {"r": real, "m": -imaginary, "i": imaginary}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = weights.real.shape[0]
         a, b, r, i = state[..., :n], state[..., n:], weights.real, weights.imaginary
-        new_state[..., :n] = r * a - i * b + drive[..., :n]
-        new_state[..., n:] = i * a + r * b + drive[..., n : 2 * n]
+        new_b = i * a + r * b + drive[..., n : 2 * n]
+        return (r * a - i * b + drive[..., :n], new_b), ()
 
     @staticmethod
-    def read(weights: Any, state: Array, drive: Array) -> Array:
-        n = weights.real.shape[0]
-        y = state[..., :n] @ weights.C.T + state[..., n:] @ weights.F.T
-        result: Array = y + drive[..., 2 * n :]
-        return result
+    def read(weights: Any, new: Vectors, drive: Array) -> Array:
+        a, b = new
+        y: Array = a @ weights.C.T + b @ weights.F.T + drive[..., 2 * a.shape[-1] :]
+        return y
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> DiagonalStateSpace:
@@ -100,7 +91,7 @@ class DiagonalStateSpace(Cell):
         return cls(moduli * np.exp(1j * phases), B, C, draw.inputs(n, m), draw.biases(n), **options)
 
     def matrices(self) -> dict[str, Array]:
-        n = self.blocks["a"]
+        n = self.variables["a"]
         P, Q, D = self.W[:n], self.W[n : 2 * n], self.W[2 * n :]
         return {"P": P, "Q": Q, "D": D, "C": self.weights.C, "F": self.weights.F}
 

@@ -10,17 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 from .activations import activation, kind_of
-from .base import (
-    Cell,
-    Determinant,
-    Inverse,
-    as_input,
-    as_matrix,
-    as_vector,
-    determinant,
-    log_abs_product,
-)
-from .random_weights import Draw
+from .base import Cell, Determinant, Inverse, Vectors, as_layer, determinant, log_abs_product
 
 __all__ = ["Vanilla"]
 
@@ -36,16 +26,13 @@ class Vanilla(Cell):
     Parameters
     ----------
     W : array (n, m)
-        Input weight; ``None`` for an autonomous network.
+        Input weight; None for an autonomous network.
     U : array (n, n)
         Recurrent weight.
     b : array (n,), optional
+        Bias.
     nonlinearity : {"tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2"}
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit or a value is not finite.
+        φ.
     """
 
     name = "vanilla"
@@ -55,32 +42,18 @@ class Vanilla(Cell):
     coefficients = ("a",)
 
     def __init__(self, W: Any, U: Any, b: Any = None, nonlinearity: str = "tanh") -> None:
-        kind = kind_of(nonlinearity)
-        n = len(np.asarray(U))
-        U = as_matrix(U, "U", (n, n))
-        self.W = as_input(W, n)
-        self.b = as_vector(b, "b", n)
         self.nonlinearity = nonlinearity
-        self.weights = Weights(U, kind)
-        self.blocks = {"h": n}
+        self.W, U, self.b = as_layer(W, U, b)
+        self.weights = Weights(U, kind_of(nonlinearity))
+        self.variables = {"h": len(U)}
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         value, slope = activation(drive + state @ weights.U.T, weights.kind)
-        new_state[...] = value
-        coefficients[...] = slope
-
-    @classmethod
-    def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Vanilla:
-        return cls(*draw.layer(n, m), **options)
-
-    def matrices(self) -> dict[str, Array]:
-        return {"U": self.weights.U, "W": self.W}
+        return (value,), (slope,)
 
     def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
-        # a dead unit makes the determinant zero, and its logarithm −∞ is the right answer
+        # −∞ where a unit is dead, as the determinant is zero there
         return log_abs_product(coefficients["a"]) + self._determinant.log_abs
 
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
@@ -88,14 +61,13 @@ class Vanilla(Cell):
         return np.maximum(np.sum(a == 0.0, axis=-1), self._determinant.nullity)
 
     def inverse(self) -> Inverse | None:
-        U = self.weights.U
         if self._determinant.nullity:
             return None
         return Inverse(
             program="dh' = r V dh",
             coefficients=("r",),
             auxiliary={},
-            matrices={"V": np.ascontiguousarray(np.linalg.inv(U).T)},
+            matrices={"V": np.ascontiguousarray(np.linalg.inv(self.weights.U).T)},
             values=lambda named: {"r": 1.0 / named["a"]},
             condition=self._determinant.condition,
         )

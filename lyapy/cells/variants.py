@@ -1,6 +1,6 @@
 """LSTM and GRU with other activations, peepholes, coupled gates or clipping.
 
-Cells of their own, so that the plain ones stay as fast as they are.
+Apart from the plain cells, which they would slow down.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arrays import Array
 from .activations import activation, clipped, complement, difference, kind_of
-from .base import as_matrix
+from .base import Vectors, as_matrix
 from .gru import GRU, GRUResetBefore
 from .lstm import LSTM
 from .random_weights import Draw
@@ -57,46 +57,24 @@ class LSTMVariant(LSTM):
     coupled : bool
         f = 1 − i, whatever the weights of f (ONNX ``input_forget``).
     clip : float, optional
-        What the activations σ and φ read is cut to ±clip.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit, a value is not finite, or an activation is not known.
+        Positive; the arguments of σ and φ are cut to ±clip.
     """
 
     name = "lstm-variant"
 
     def __init__(
-        self,
-        W: Any,
-        U: Any,
-        b: Any = None,
-        *,
-        gate: str = "sigmoid",
-        nonlinearity: str = "tanh",
-        output: str = "tanh",
-        peepholes: Any = None,
-        coupled: bool = False,
+        self, W: Any, U: Any, b: Any = None, *, gate: str = "sigmoid", nonlinearity: str = "tanh",
+        output: str = "tanh", peepholes: Any = None, coupled: bool = False,
         clip: float | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(W, U, b)
-        n = self.blocks["h"]
+        n = self.variables["h"]
         p = np.zeros((3, n)) if peepholes is None else as_matrix(peepholes, "peepholes", (3, n))
-        self.weights = LSTMWeights(
-            self.weights.U,
-            p,
-            kind_of(gate, "gate"),
-            kind_of(nonlinearity),
-            kind_of(output, "output"),
-            float(coupled),
-            _limit(clip),
-        )
+        kinds = kind_of(gate, "gate"), kind_of(nonlinearity), kind_of(output, "output")
+        self.weights = LSTMWeights(self.weights.U, p, *kinds, float(coupled), _limit(clip))
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = weights.U.shape[1]
         P, gate, coupled, clip = weights.peepholes, weights.gate, weights.coupled, weights.clip
         a = drive + state[..., :n] @ weights.U.T
@@ -112,14 +90,8 @@ class LSTMVariant(LSTM):
         o, o_slope = clipped(a[..., 3 * n :] + P[2] * new_c, gate, clip)
         v, v_slope = activation(new_c, weights.output)
         w = v * o_slope
-        new_state[..., :n] = o * v
-        new_state[..., n:] = new_c
-        coefficients[..., :n] = f + p * P[1] + q * P[0]
-        coefficients[..., n : 2 * n] = p
-        coefficients[..., 2 * n : 3 * n] = q
-        coefficients[..., 3 * n : 4 * n] = i * g_slope
-        coefficients[..., 4 * n : 5 * n] = o * v_slope + w * P[2]
-        coefficients[..., 5 * n :] = w
+        coefficients = (f + p * P[1] + q * P[0], p, q, i * g_slope, o * v_slope + w * P[2], w)
+        return (o * v, new_c), coefficients
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> LSTMVariant:
@@ -135,6 +107,19 @@ class LSTMVariant(LSTM):
         return np.maximum(super().dead_directions(coefficients), closed)
 
 
+def _gru_weights(plain: Any, gate: str, nonlinearity: str, clip: float | None) -> GRUWeights:
+    return GRUWeights(plain.U, plain.c, kind_of(gate, "gate"), kind_of(nonlinearity), _limit(clip))
+
+
+def update(h: Array, z_in: Array, n_in: Array, weights: Any) -> Vectors:
+    """Return h′, z, (h − n) z′ and (1 − z) n′ from the arguments of the gate z and of n."""
+    gate, kind, clip = weights.gate, weights.candidate, weights.clip
+    z, z_slope = clipped(z_in, gate, clip)
+    n, n_slope = clipped(n_in, kind, clip)
+    p = difference(h, n_in, kind, clip) * z_slope
+    return (1.0 - z) * n + z * h, z, p, complement(z_in, gate, clip) * n_slope
+
+
 class GRUVariant(GRU):
     """GRU, reset after the product, with other activations or clipping.
 
@@ -145,52 +130,27 @@ class GRUVariant(GRU):
     gate, nonlinearity : str
         Activations of the gates r and z, and of n; see `LSTMVariant`.
     clip : float, optional
-        What the activations read is cut to ±clip.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit, a value is not finite, or an activation is not known.
+        Positive; the arguments of the activations are cut to ±clip.
     """
 
     name = "gru-variant"
 
     def __init__(
-        self,
-        W: Any,
-        U: Any,
-        b: Any = None,
-        c: Any = None,
-        *,
-        gate: str = "sigmoid",
-        nonlinearity: str = "tanh",
-        clip: float | None = None,
-    ) -> None:
+        self, W: Any, U: Any, b: Any = None, c: Any = None, *, gate: str = "sigmoid",
+        nonlinearity: str = "tanh", clip: float | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(W, U, b, c)
-        U, c = self.weights
-        kinds = kind_of(gate, "gate"), kind_of(nonlinearity)
-        self.weights = GRUWeights(U, c, *kinds, _limit(clip))
+        self.weights = _gru_weights(self.weights, gate, nonlinearity, clip)
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = state.shape[-1]
-        gate, clip = weights.gate, weights.clip
         a = state @ weights.U.T
-        r, r_slope = clipped(drive[..., :n] + a[..., :n], gate, clip)
+        r, r_slope = clipped(drive[..., :n] + a[..., :n], weights.gate, weights.clip)
         z_in = drive[..., n : 2 * n] + a[..., n : 2 * n]
-        z, z_slope = clipped(z_in, gate, clip)
         v = a[..., 2 * n :] + weights.c
-        g_in = drive[..., 2 * n :] + r * v
-        g, g_slope = clipped(g_in, weights.candidate, clip)
-        t = complement(z_in, gate, clip) * g_slope
-        new_state[...] = (1.0 - z) * g + z * state
-        coefficients[..., :n] = z
-        coefficients[..., n : 2 * n] = difference(state, g_in, weights.candidate, clip) * z_slope
-        coefficients[..., 2 * n : 3 * n] = t * v * r_slope
-        coefficients[..., 3 * n : 4 * n] = t * r
-        coefficients[..., 4 * n :] = t
+        new, z, p, t = update(state, z_in, drive[..., 2 * n :] + r * v, weights)
+        return (new,), (z, p, t * v * r_slope, t * r, t)
 
 
 class GRUResetBeforeVariant(GRUResetBefore):
@@ -202,49 +162,26 @@ class GRUResetBeforeVariant(GRUResetBefore):
         As in `GRUResetBefore`.
     gate, nonlinearity, clip
         As in `GRUVariant`.
-
-    Raises
-    ------
-    ValueError
-        If a shape does not fit, a value is not finite, or an activation is not known.
     """
 
     name = "gru-reset-before-variant"
 
     def __init__(
-        self,
-        W: Any,
-        U: Any,
-        b: Any = None,
-        *,
-        gate: str = "sigmoid",
-        nonlinearity: str = "tanh",
-        clip: float | None = None,
-    ) -> None:
+        self, W: Any, U: Any, b: Any = None, *, gate: str = "sigmoid",
+        nonlinearity: str = "tanh", clip: float | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(W, U, b)
-        U, c = self.weights
-        kinds = kind_of(gate, "gate"), kind_of(nonlinearity)
-        self.weights = GRUWeights(U, c, *kinds, _limit(clip))
+        self.weights = _gru_weights(self.weights, gate, nonlinearity, clip)
 
     @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = state.shape[-1]
-        gate, clip = weights.gate, weights.clip
         a = state @ weights.U[: 2 * n].T
-        r, r_slope = clipped(drive[..., :n] + a[..., :n], gate, clip)
+        r, r_slope = clipped(drive[..., :n] + a[..., :n], weights.gate, weights.clip)
         z_in = drive[..., n : 2 * n] + a[..., n:]
-        z, z_slope = clipped(z_in, gate, clip)
-        g_in = drive[..., 2 * n :] + (r * state) @ weights.U[2 * n :].T
-        g, g_slope = clipped(g_in, weights.candidate, clip)
-        new_state[...] = (1.0 - z) * g + z * state
-        coefficients[..., :n] = r
-        coefficients[..., n : 2 * n] = state * r_slope
-        coefficients[..., 2 * n : 3 * n] = z
-        apart = difference(state, g_in, weights.candidate, clip)
-        coefficients[..., 3 * n : 4 * n] = apart * z_slope
-        coefficients[..., 4 * n :] = complement(z_in, gate, clip) * g_slope
+        n_in = drive[..., 2 * n :] + (r * state) @ weights.U[2 * n :].T
+        new, z, p, t = update(state, z_in, n_in, weights)
+        return (new,), (r, state * r_slope, z, p, t)
 
 
 def _limit(clip: float | None) -> float:

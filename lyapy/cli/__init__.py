@@ -19,8 +19,9 @@ from types import ModuleType
 from typing import Any, NoReturn, TextIO
 
 from .. import __version__
-from ..errors import FAILURES, CheckpointError, Interrupted, LockedError, describe
+from ..errors import FAILURES
 from . import check, convert, demo, info, merge, plot, show, spectrum, sweep, verify
+from .messages import BAD_INPUT, BROKEN_PIPE, code_of, say
 
 __all__ = ["main"]
 
@@ -36,19 +37,14 @@ COMMANDS: dict[str, ModuleType] = {
     "verify": verify,
     "demo": demo,
 }
-BAD_INPUT = 2
-# as sysexits.h has them: cannot create, input or output error, try again
-LOCKED, NOT_WRITTEN, TO_BE_CONTINUED = 73, 74, 75
-INTERRUPTED = 130
-BROKEN_PIPE = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``lyapy`` and return its exit code.
 
-    0 is success, 1 a check that failed, 2 bad input, told in one line on standard error, 73 a run
-    that another process is computing, 74 a file that cannot be written, 75 an interruption after
-    which the same command continues, and 130 another interruption.
+    0 is success, 1 a failed check, 2 bad input, with one line on standard error, 73 a run that
+    another process is computing, 74 a file that cannot be written, 75 an interruption after which
+    the same command continues, and 130 another interruption.
 
     Parameters
     ----------
@@ -63,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     with warnings.catch_warnings():
-        # the last filter wins: what lyapy warns of is for the user, once and in one line
+        # the last filter wins: the user sees each warning of lyapy, in one line
         warnings.simplefilter("always", RuntimeWarning)
         warnings.showwarning = _show_warning
         with _log_to_stderr():
@@ -89,26 +85,11 @@ def _run(arguments: argparse.Namespace) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # the reader, `head` perhaps, has enough; Python must not flush again at exit
+        # the reader, `head` perhaps, has closed; Python must not flush again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except Interrupted as stop:
-        print(f"lyapy: {stop}", file=sys.stderr)
-        return TO_BE_CONTINUED
-    except KeyboardInterrupt:
-        print("lyapy: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except LockedError as error:
-        return _refuse(str(error), LOCKED)
-    except CheckpointError as error:
-        return _refuse(str(error), NOT_WRITTEN)
-    except FAILURES as error:
-        return _refuse(describe(error))
-
-
-def _refuse(message: str, code: int = BAD_INPUT) -> int:
-    print(f"lyapy: error: {' '.join(message.split())}", file=sys.stderr)
-    return code
+    except (KeyboardInterrupt, *FAILURES) as error:
+        return code_of(error)
 
 
 def _show_warning(
@@ -119,14 +100,14 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    print(f"lyapy: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    say(f"warning: {message}")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells an error in one line, without the usage."""
+    """Reports an error in one line, without the usage."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        # each command refuses what it does not know, as it knows what comes near
+        # the command's own parser refuses an unknown argument: it knows the nearest one
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             near = get_close_matches(unknown[0], self._option_string_actions, 1)

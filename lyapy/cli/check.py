@@ -7,8 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from ..runs.options import Compute
-from .load_options import add_weights, load_network
-from .run_options import add_options, given_options
+from .arguments import add_options, add_weights, given_options, load_network
 
 if TYPE_CHECKING:
     from ..networks.network import Network

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .load_options import add_overwrite, add_weights, load_network
+from .arguments import add_overwrite, add_weights, load_network
 
 __all__ = ["add_arguments", "run"]
 

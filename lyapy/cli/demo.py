@@ -7,8 +7,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from ..runs.options import Compute
-from .load_options import add_overwrite
-from .run_options import add_options, given_options
+from .arguments import add_options, add_overwrite, given_options
 
 __all__ = ["add_arguments", "run"]
 

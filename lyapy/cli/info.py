@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from .load_options import add_weights, hints_of
+from .arguments import add_weights, given_hints
 
 if TYPE_CHECKING:
     from ..networks.network import Network
@@ -20,7 +20,7 @@ OTHERS_SHOWN = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_weights(parser, optional=True)
+    add_weights(parser, "?")
     machine = "print versions, CPU and GPU instead"
     parser.add_argument("--system", action="store_true", help=machine)
 
@@ -31,12 +31,14 @@ def run(arguments: argparse.Namespace) -> int:
         return _print_system()
     if arguments.weights is None:
         raise ValueError("WEIGHTS is missing; give a weights file, or --system")
-    from ..weights.formats import read_contents
     from ..weights.frameworks import find_layers
+    from ..weights.frameworks.layer import Hints
     from ..weights.load import network_from_contents, recurrent_names
+    from ..weights.parameters import OPTIMIZER
+    from ..weights.source import read_source
 
-    path, hints = arguments.weights, hints_of(arguments)
-    contents = read_contents(path)
+    path, contents = read_source(arguments.weights)
+    hints = Hints(**given_hints(arguments))
     stacks = find_layers(path, contents, hints)
     if len(stacks) > 1 and arguments.prefix is None:
         _print_candidates(path, stacks)
@@ -48,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"  not recurrent: {name} {tuple(contents.arrays[name].shape)}")
     if len(others) > OTHERS_SHOWN:
         print(f"  not recurrent: {len(others) - OTHERS_SHOWN} more")
+    if OPTIMIZER in contents.metadata:
+        print(f"  not recurrent: {contents.metadata[OPTIMIZER]} {OPTIMIZER}")
     return 0
 
 
@@ -72,8 +76,8 @@ def _print_candidates(path: str, stacks: Stacks) -> None:
 def _print_network(path: str, network: Network) -> None:
     print(path)
     for number, cell in enumerate(network.cells):
-        blocks = ", ".join(f"{name} ({size})" for name, size in cell.blocks.items())
-        print(f"  layer {number}: {cell.name}, {cell.input_size} inputs, state {blocks}")
+        variables = ", ".join(f"{name} ({size})" for name, size in cell.variables.items())
+        print(f"  layer {number}: {cell.name}, {cell.input_size} inputs, state {variables}")
     print(f"  input size m: {network.input_size}" + ("" if network.input_size else " (autonomous)"))
     print(f"  state dimension D, the number of exponents: {network.state_size}")
     print(f"  SHA-256 of the weights: {network.digest()}")

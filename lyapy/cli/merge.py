@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
-from .load_options import add_overwrite
+from .arguments import add_overwrite
+from .messages import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,28 +28,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Merge; the exit code is 1 if a member has no finished result."""
+    """Merge; the exit code is 1 if a network has no finished result."""
     from ..storage.atomic import check_output
-    from ..sweeps.gathering import row_of_run
+    from ..sweeps.merge import row_of_run
     from ..sweeps.merged_file import write_merged
 
     target = check_output(arguments.output, overwrite=arguments.overwrite)
-    runs, weights = _members(arguments, target)
+    runs, weights = _networks(arguments, target)
     rows = [row_of_run(name, path, weights.get(name, "")) for name, path in runs.items()]
     finished = {row.name: runs[row.name] for row in rows if row.has_result}
     write_merged(rows, finished, arguments.output, overwrite=arguments.overwrite)
-    print(f"{len(finished)} of {len(rows)} members merged, written to {arguments.output}")
+    print(f"{len(finished)} of {len(rows)} networks merged, written to {arguments.output}")
     lacking = [row for row in rows if not row.has_result or row.columns["status"] == "interrupted"]
     for row in lacking:
         origin = f" ({row.columns['weights']})" if row.columns["weights"] else ""
-        told = f"{row.name}{origin}: {row.columns['status']}: {row.columns['advice']}"
-        print(f"lyapy: {' '.join(told.split())}", file=sys.stderr)
+        say(f"{row.name}{origin}: {row.columns['status']}: {row.columns['advice']}")
     return 1 if lacking else 0
 
 
-def _members(arguments: argparse.Namespace, target: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """Return the members' run files, and the weights files of those that are expected."""
-    from ..sweeps.gathering import base_folder, find_runs
+def _networks(arguments: argparse.Namespace, target: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """Return the run files of networks, and the weights files of those that are expected."""
+    from ..sweeps.merge import base_folder, find_runs
     from ..sweeps.names import expand, named, run_file
 
     runs = {name: path for name, path in find_runs(arguments.sources).items() if path != target}
@@ -57,6 +56,6 @@ def _members(arguments: argparse.Namespace, target: Path) -> tuple[dict[str, Pat
         return runs, {}
     weights = named(expand(arguments.expect))
     for name in sorted(runs.keys() - weights.keys()):
-        print(f"lyapy: {name}: is not expected, and left out", file=sys.stderr)
+        say(f"{name}: is not expected, and left out")
     base = base_folder(arguments.sources)
     return {name: runs.get(name, run_file(base, name)) for name in weights}, weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .load_options import add_overwrite
+from .arguments import add_overwrite
 
 __all__ = ["add_arguments", "run"]
 

@@ -19,7 +19,7 @@ EXAMPLE = "lyapy show run.h5 --json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, lyapy sweep or lyapy merge")
-    parser.add_argument("--member", metavar="NAME", help="of a merged file, in place of its index")
+    parser.add_argument("--network", metavar="NAME", help="of a merged file, in place of its index")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="all numbers and settings, as JSON")
     csv = "of a merged file: all columns and exponents, as CSV"
@@ -38,17 +38,17 @@ def run(arguments: argparse.Namespace) -> int:
         unfinished = read_unfinished(arguments.run)
         if unfinished is not None:
             return _show_unfinished(unfinished, arguments)
-    from ..sweeps.merged_file import is_merged, read_member
+    from ..sweeps.merged_file import is_merged, read_network
 
-    if arguments.member is None and is_merged(arguments.run):
+    if arguments.network is None and is_merged(arguments.run):
         return _show_rows(arguments)
     if arguments.csv or arguments.metric:
         raise ValueError(f"{arguments.run}: is no merged file; --csv and --metric need one")
     from ..spectra.spectrum import Spectrum
     from ..spectra.text import spectrum_summary, spectrum_table
 
-    if arguments.member is not None:
-        spectrum = read_member(arguments.run, arguments.member)
+    if arguments.network is not None:
+        spectrum = read_network(arguments.run, arguments.network)
     else:
         spectrum = Spectrum.load(arguments.run)
     if arguments.json:
@@ -85,20 +85,16 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
 
 
 def _show_rows(arguments: argparse.Namespace) -> int:
-    from ..sweeps.merged_table import rows_summary, rows_table
     from ..sweeps.result import Sweep
+    from ..sweeps.text import csv_text, metric_table, rows_summary, rows_table
 
     sweep = Sweep.load(arguments.run)
     if arguments.metric is not None:
-        from ..sweeps.metric_table import metric_table
-
         print(metric_table(sweep, arguments.metric, arguments.groups))
     elif arguments.csv:
-        from ..sweeps.export import csv_text
-
         print(csv_text(sweep), end="")
     elif arguments.json:
-        print(json.dumps(rows_summary(sweep.rows), indent=2, allow_nan=False))
+        print(json.dumps(rows_summary(sweep), indent=2, allow_nan=False))
     else:
-        print(rows_table(sweep.rows))
+        print(rows_table(sweep))
     return 0

@@ -1,18 +1,19 @@
-"""Signals that end a run: the first in good order, the second at once."""
+"""Signals that end a run: in good order at first, at once the second time."""
 
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from .messages import say
+
 __all__ = ["interruptions"]
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-# a run that stops sooner has nothing to tell
+# a run that stops sooner stays silent
 SECONDS_OF_SILENCE = 5.0
 
 
@@ -38,9 +39,7 @@ def interruptions() -> Iterator[None]:
 
 
 def _ask_for_patience() -> None:
-    print(
-        "lyapy: stopping after the steps at hand, which take minutes in a large network; a second "
-        "signal ends at once, and keeps the last checkpoint only",
-        file=sys.stderr,
-        flush=True,
+    say(
+        "stopping after the current steps, which take minutes in a large network; a second signal "
+        "ends at once, and keeps the last checkpoint only"
     )

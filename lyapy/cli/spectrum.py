@@ -1,24 +1,20 @@
-"""``lyapy spectrum``: from a weights file to a run file."""
+"""``lyapy spectrum``: from a weights file to a run file, or from several to a folder of them."""
 
 from __future__ import annotations
 
 import argparse
+import os
+from functools import partial
+from glob import has_magic
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .load_options import (
-    add_closed_loop,
-    add_overwrite,
-    add_weights,
-    load_closed_loop,
-    load_network,
-)
-from .networks import add_shard, are_many, run_members
-from .run_options import add_run_options, run_options
+from ..errors import Interrupted
+from .arguments import add_run_arguments, given_hints, run_arguments
+from .messages import report, worst
 from .signals import interruptions
 
 if TYPE_CHECKING:
-    from ..arrays import Array
-    from ..networks.network import Network
     from ..spectra.spectrum import Spectrum
 
 __all__ = ["add_arguments", "run"]
@@ -29,27 +25,22 @@ EXAMPLE = "lyapy spectrum model.pt --inputs drive.npy --transient 500 -k 32 -o r
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_weights(parser, several=True)
     add = parser.add_argument
     output = "run file to write (HDF5), or folder of them for several WEIGHTS"
     add("-o", "--output", required=True, metavar="FILE", help=output)
-    add_shard(parser)
-    add_run_options(parser)
-    add_closed_loop(parser)
     target = "without inputs: instead of --steps, go on until no standard error is larger"
     add("--until", type=float, metavar="SE", help=target)
     most = "most steps that --until may take (1000000)"
     add("--max-steps", type=int, default=1_000_000, metavar="N", help=most)
-    add_overwrite(parser)
-    add("--quiet", action="store_true", help="no progress and no table")
+    add_run_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compute and write a spectrum, or one of each of several networks; 1 if a check failed."""
-    if are_many(arguments):
-        return run_members(arguments, _compute)
-    (arguments.weights,) = arguments.weights
-    spectrum = _compute(arguments)
+    """Compute and write a spectrum, or one of each network; 1 if a check failed."""
+    if _are_many(arguments):
+        return _run_many(arguments)
+    with interruptions():
+        spectrum = _compute(arguments, arguments.weights[0], Path(arguments.output))
     from ..spectra.status import FAILED
 
     if not arguments.quiet:
@@ -59,51 +50,57 @@ def run(arguments: argparse.Namespace) -> int:
     return int(spectrum.status.code == FAILED)
 
 
-def _compute(arguments: argparse.Namespace) -> Spectrum:
+def _compute(arguments: argparse.Namespace, weights: str, output: Path) -> Spectrum:
     from ..spectra.file import check_run_output
+    from ..sweeps.task import Task, spectrum_of
 
-    check_run_output(arguments.output, overwrite=arguments.overwrite)
-    if arguments.readout is not None and not arguments.closed_loop:
-        raise ValueError("--readout: is given for an open loop; add --closed-loop")
-    network, inputs, start = _read_system(arguments)
-    # only now, as it takes a second and bad input should be told at once
-    from ..runs.lyapunov import lyapunov_spectrum
+    check_run_output(output, overwrite=arguments.overwrite)
+    own = {"until": arguments.until, "max_steps": arguments.max_steps}
+    task = Task(
+        name="",
+        network=weights,
+        folder=os.getcwd(),
+        inputs=arguments.inputs,
+        vocabulary=arguments.vocabulary,
+        run=output,
+        load_options=given_hints(arguments),
+        options=run_arguments(arguments) | own | {"progress": not arguments.quiet},
+        closed_loop=arguments.closed_loop,
+        readout=arguments.readout,
+    )
+    return spectrum_of(task)
 
+
+def _are_many(arguments: argparse.Namespace) -> bool:
+    """Return whether the output is a folder of run files."""
+    weights = arguments.weights
+    pattern = has_magic(weights[0]) and not os.path.exists(weights[0])
+    named_folder = arguments.output.endswith(os.sep)
+    return len(weights) > 1 or pattern or named_folder or arguments.shard is not None
+
+
+def _run_many(arguments: argparse.Namespace) -> int:
+    """Compute the networks of a shard one after the other, and go on if one fails."""
+    from ..sweeps.names import Shard, expand, named, run_file
+    from ..sweeps.task import attempt
+
+    weights = named(expand(arguments.weights))
+    mine = (arguments.shard or Shard(1, 1)).select(list(weights))
+    of_shard = " in this shard" if arguments.shard else ""
+    codes: list[int] = []
     with interruptions():
-        return lyapunov_spectrum(
-            network,
-            inputs,
-            **run_options(arguments),
-            until=arguments.until,
-            max_steps=arguments.max_steps,
-            initial_state=start,
-            progress=not arguments.quiet,
-            checkpoint=arguments.output,
-            overwrite=arguments.overwrite,
-        )
-
-
-def _read_system(arguments: argparse.Namespace) -> tuple[Network, Array | None, Array | None]:
-    """Return the network, its inputs, and the states to begin with where the inputs lead there."""
-    if not arguments.closed_loop:
-        network = load_network(arguments)
-        return network, _read_inputs(arguments, network), None
-    loop = load_closed_loop(arguments)
-    if arguments.inputs is None:
-        return loop, None, None
-    return loop, None, loop.warm_up(_read_inputs(arguments, loop.open_loop))
-
-
-def _read_inputs(arguments: argparse.Namespace, network: Network) -> Array | None:
-    if arguments.inputs is not None:
-        from ..runs.inputs import read_inputs_for
-
-        return read_inputs_for(network, arguments.inputs, arguments.weights, arguments.vocabulary)
-    if arguments.vocabulary is not None:
-        raise ValueError("--vocabulary: is given without a text; add --inputs FILE.txt")
-    if network.input_size:
-        raise ValueError(
-            f"--inputs: is missing, but {arguments.weights} reads {network.input_size} inputs "
-            "at every step; give a file of them"
-        )
-    return None
+        try:
+            for number, name in enumerate(mine, 1):
+                if not arguments.quiet:
+                    print(f"{name}: {number} of {len(mine)}{of_shard}", flush=True)
+                path = run_file(arguments.output, name)
+                outcome = attempt(name, path, partial(_compute, arguments, weights[name], path))
+                codes.append(report(outcome, quiet=arguments.quiet))
+        except Interrupted:
+            raise
+        except KeyboardInterrupt:
+            done = f"interrupted with {len(codes)} of {len(mine)} networks computed"
+            raise Interrupted(f"{done}: run the same command again to go on") from None
+    if not arguments.quiet:
+        print(f"{codes.count(0)} of {len(mine)} networks written to {arguments.output}")
+    return worst(codes)

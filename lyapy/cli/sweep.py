@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .load_options import add_closed_loop, add_overwrite, add_weights, hints_of
-from .networks import FAILED, LOCKED, add_shard, report
-from .run_options import add_run_options, run_options
+from .arguments import add_run_arguments, given_hints, run_arguments
+from .messages import report, worst
 from .signals import interruptions
 
 if TYPE_CHECKING:
-    from ..sweeps.attempt import Outcome
     from ..sweeps.result import Sweep
+    from ..sweeps.task import Outcome
 
 __all__ = ["add_arguments", "run"]
 
@@ -28,7 +26,6 @@ EXAMPLE = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_weights(parser, several=True)
     add = parser.add_argument
     output = "merged file to write (HDF5); run files go to the folder FILE.runs"
     add("-o", "--output", default="sweep.h5", metavar="FILE", help=f"{output} (sweep.h5)")
@@ -36,69 +33,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pattern", help=fields)
     table = "CSV of more columns; lines agree by name, weights or the fields of --pattern"
     add("--metadata", metavar="FILE", help=table)
-    _add_workers(parser)
     follow = "go on with each new file, until interrupted; WEIGHTS are a folder or quoted patterns"
     add("--follow", action="store_true", help=follow)
     idle = "with --follow: end after so many seconds without a new file"
     add("--idle", type=float, metavar="S", help=idle)
-    add_run_options(parser)
-    add_closed_loop(parser)
-    add_overwrite(parser)
-    add("--quiet", action="store_true", help="errors only")
-
-
-def _add_workers(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("workers", "where networks are computed side by side")
-    add_shard(parser)
-    engine = group.add_mutually_exclusive_group()
-    add = engine.add_argument
+    workers = parser.add_argument_group("workers", "where networks are computed side by side")
+    add = workers.add_mutually_exclusive_group().add_argument
     add("--workers", type=int, metavar="N", help="processes on this machine (all CPUs)")
     add("--mpi", action="store_true", help="the ranks of this MPI job: mpiexec -n 16 lyapy sweep")
     add("--dask", metavar="ADDRESS", help="a dask cluster's scheduler, or its scheduler file")
+    add_run_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compute and merge; the exit code is 1 if a network failed, 73 if one is being computed."""
     codes: list[int] = []
 
-    def tell(outcome: Outcome) -> None:
+    def report_one(outcome: Outcome) -> None:
         codes.append(report(outcome, quiet=arguments.quiet))
 
     with _executor(arguments) as (is_root, executor):
         if not is_root:
             return 0
         with interruptions():
-            for found in _sweeps(arguments, executor, tell):
+            for found in _sweeps(arguments, executor, report_one):
                 if not arguments.quiet:
                     finished = sum(row.has_result for row in found.rows)
                     done = f"{finished} of {len(found)} networks written to {arguments.output}"
                     print(done, flush=True)
-    return next((code for code in (FAILED, LOCKED) if code in codes), 0)
+    return worst(codes)
 
 
 def _sweeps(
-    arguments: argparse.Namespace, executor: Executor | None, tell: Callable[[Outcome], None]
+    arguments: argparse.Namespace, executor: Executor | None, report_one: Callable[[Outcome], None]
 ) -> Iterator[Sweep]:
     """Yield the sweep, or with --follow one after each new file."""
-    from ..sweeps.names import shard_of_array
     from ..sweeps.sweep import sweep
-    from ..sweeps.watching import watch
+    from ..sweeps.watch import watch
 
-    shard = arguments.shard
     options = {
         "checkpoint": arguments.output,
         "executor": executor,
         "workers": arguments.workers,
-        "shard": shard_of_array(os.environ) if shard == "auto" else shard,
+        "shard": arguments.shard,
         "pattern": arguments.pattern,
         "metadata": arguments.metadata,
         "vocabulary": arguments.vocabulary,
-        "load_options": vars(hints_of(arguments)) | {"prefix": arguments.prefix},
+        "load_options": given_hints(arguments),
         "closed_loop": arguments.closed_loop,
         "readout": arguments.readout,
-        "overwrite": arguments.overwrite,
-        "report": tell,
-        **run_options(arguments),
+        "report": report_one,
+        **run_arguments(arguments),
     }
     if arguments.follow:
         yield from watch(arguments.weights, arguments.inputs, idle=arguments.idle, **options)
@@ -109,7 +94,7 @@ def _sweeps(
 @contextmanager
 def _executor(arguments: argparse.Namespace) -> Iterator[tuple[bool, Executor | None]]:
     """Yield whether this process is the one that has the sweep, and its workers if named."""
-    from ..sweeps.engines import dask_executor, mpi_executor
+    from ..sweeps.workers import dask_executor, mpi_executor
 
     if arguments.mpi:
         with mpi_executor() as ranks:

@@ -18,13 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what was found; the exit code is 1 if anything is damaged."""
-    from ..runs.checkpoint.parts import parts_folder, verify_parts
+    from ..runs.checkpoint.folder import checkpoint_folder, verify
 
-    path, folder = arguments.run, parts_folder(arguments.run)
+    path, folder = arguments.run, checkpoint_folder(arguments.run)
     if os.path.exists(path) or not folder.is_dir():
         return _verify_whole(path)
     print(f"{path}: unfinished; its parts in {folder}:")
-    found = verify_parts(folder)
+    found = verify(folder)
     for name, wrong in found.items():
         print(f"  {name}: {'DAMAGED, ' + wrong if wrong else 'whole'}")
     return int(any(found.values()))

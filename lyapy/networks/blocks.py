@@ -50,8 +50,8 @@ class DiagonalBlock:
         """The program of J⁻ᵀ, reading what `inverse_coefficients` returns."""
         assert self.inverse is not None
         program, coefficients, auxiliary, matrices, *_ = self.inverse
-        blocks = self.cells[0].blocks
-        return single_program(Text(program, coefficients, blocks, auxiliary, matrices, 0))
+        variables = self.cells[0].variables
+        return single_program(Text(program, coefficients, variables, auxiliary, matrices, 0))
 
     def inverse_coefficients(self, coefficients: Array) -> Array:
         """Return the coefficients of J⁻ᵀ for those of J (T, C); not finite without inverse."""

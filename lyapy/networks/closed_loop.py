@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
-from typing import Any, NamedTuple
+from functools import cache, wraps
+from typing import Any
 
 import numpy as np
 
 from ..arrays import Array
 from ..cells import Cell
-from ..cells.base import Step, as_matrix, as_vector
+from ..cells.base import Step, Vectors, as_matrix, as_vector
 from ..runs.start import check_inputs
 from .forward import forward_chunk
 from .network import Network
-from .program import cell_text, parse_program, single_program
+from .program import parse_program
 
 __all__ = ["ClosedLoop"]
 
@@ -104,20 +105,11 @@ class ClosedLoop(Network):
         return np.concatenate([state, y[0] @ R.T + c], axis=1)
 
 
-class _Layer(NamedTuple):
-    """One layer's functions, and its places in the state and in the coefficients."""
-
-    step: Step
-    read: Callable[[Any, Array, Array], Array]
-    columns: tuple[int, int]
-    entries: tuple[int, int]
-
-
 class _Loop(Cell):
-    """A stack with its read-out as one cell, composed of the layers' own texts and steps.
+    """A stack with its read-out as one cell, composed of the layers' own programs and steps.
 
-    What the layers call ``h`` is called ``h_0``, ``h_1`` … here; ``i`` is the input, a block
-    of the state where the output is none.
+    The layers' names get their number: ``h`` is ``h_0``, ``h_1`` … here. ``i`` is the input; it
+    is a state variable where the last layer's output is none, `held` until the next step.
     """
 
     name = "closed-loop"
@@ -127,42 +119,45 @@ class _Loop(Cell):
         last, m = self.cells[-1], network.input_size
         if not m:
             raise ValueError("network has no inputs; there is no loop to close")
+        for layer, cell in enumerate(self.cells):
+            if not re.search(r"\bdx\b", cell.program):
+                raise ValueError(
+                    f"the program of layer {layer}, {cell.name}, has no term of the deviation of "
+                    "its input, which a closed loop needs"
+                )
         R = as_matrix(readout, "readout", (m, last.output_size))
         c = as_vector(bias, "bias", m)
         self.W, self.b = np.zeros((0, 0)), np.zeros(0)
         self.readout = R, c
         self.plain = any(cell.plain for cell in self.cells)
-        texts = [cell_text(cell) for cell in self.cells]
-        for layer, text in enumerate(texts):
-            if all(t.source != "x" for _, terms in parse_program(text.program) for t in terms):
-                raise ValueError(
-                    f"the program of layer {layer}, {self.cells[layer].name}, has no term of the "
-                    "deviation of its input, which a closed loop needs"
-                )
-        self.blocks = _numbered(text.blocks for text in texts)
-        self.auxiliary = _numbered(text.auxiliary for text in texts)
-        columns = last.output_columns
-        (self.blocks if columns is None else self.auxiliary)["i"] = m
+        read = last.output_columns
+        self.held = read is None
+        self.variables = _numbered(cell.variables for cell in self.cells)
+        self.auxiliary = _numbered(cell.auxiliary for cell in self.cells)
+        (self.variables if read is None else self.auxiliary)["i"] = m
         self.constants = _numbered(cell.constants for cell in self.cells)
-        self.coefficients = tuple(
-            f"{name}_{layer}" for layer, cell in enumerate(self.cells) for name in cell.coefficients
-        )
-        self.output = "i" if columns is None else f"{last.output}_{len(self.cells) - 1}"
-        self.program = _joined_program(self.cells)
-        parts = [(cell.W, cell.b, cell.weights) for cell in self.cells]
-        self.weights = (R, c, _linked([*parts, (R, c)]))
-        layers = _layers(self.cells)
-        first, end = layers[-1].columns
-        read = (end, end + m) if columns is None else (first + columns.start, first + columns.stop)
-        self.step = _loop_step(layers, *read, columns is None)  # type: ignore[method-assign, assignment]
-        through = columns is not None or all(map(_passes_input, self.cells))
+        names = _numbered(dict.fromkeys(cell.coefficients) for cell in self.cells)
+        self.coefficients = tuple(names)
+        self.output = "i" if self.held else f"{last.output}_{len(self.cells) - 1}"
+        self.program = _joined_program(self.cells, self.held)
+        layers: Any = _no_layer
+        stack: Any = ()
+        start = 0
+        for cell in self.cells:
+            stop = start + cell.state_size
+            layers = _with_layer(layers, cell.step, _reader(cell), start, stop)
+            stack, start = (stack, cell.W, cell.b, cell.weights), stop
+        self.weights = (R, c, stack)
+        if read is None:
+            self.step = _holding_step(layers, start, start + m)
+        else:
+            first = start - last.state_size
+            self.step = _loop_step(layers, first + read.start, first + read.stop)
+        through = not self.held or all(map(_passes_input, self.cells))
         self.lost = 0 if through else m
 
-    @staticmethod
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
-        raise NotImplementedError
+    # each instance has one
+    step: Any = None
 
     def matrices(self) -> dict[str, Array]:
         return {"R": self.readout[0], **_numbered(cell.matrices() for cell in self.cells)}
@@ -180,13 +175,8 @@ def _numbered(tables: Any) -> dict[str, Any]:
     return {f"{name}_{i}": value for i, table in enumerate(tables) for name, value in table.items()}
 
 
-def _linked(items: Sequence[Any]) -> Any:
-    """Return (first, (second, (… last))), which compiled code can take apart."""
-    return (items[0], _linked(items[1:])) if len(items) > 1 else items[0]
-
-
 def _passes_input(cell: Cell) -> bool:
-    """Return whether what a cell hands on moves with its input where its new state does not."""
+    """Return whether a cell's output moves with its input where its new state does not."""
     if cell.output_columns is not None:
         return False
     matrices = cell.matrices()
@@ -194,105 +184,97 @@ def _passes_input(cell: Cell) -> bool:
     return any(t.source == "x" and np.any(matrices.get(str(t.matrix), 1.0)) for t in terms)
 
 
-def _joined_program(cells: Sequence[Cell]) -> str:
-    """Return the layers' programs as one text, each reading the one below, the first the last."""
-    last = len(cells) - 1
-    closing, held = f"R d{cells[last].output}_{last}", cells[last].output_columns is None
-    lines, below = [] if held else [f"di = {closing}"], "i"
+def _joined_program(cells: Sequence[Cell], held: bool) -> str:
+    """Return the layers' programs as one, each reading the layer below, the first the last."""
+    read = f"R d{cells[-1].output}_{len(cells) - 1}"
+    lines, below = [] if held else [f"di = {read}"], "di"
     for layer, cell in enumerate(cells):
-        text = cell_text(cell)
-
-        def named(name: str, layer: int = layer, below: str = below) -> str:
-            new = "'" if name.endswith("'") else ""
-            return below if name == "x" else f"{name.removesuffix(new)}_{layer}{new}"
-
-        for target, terms in parse_program(text.program):
-            parts = []
-            for term in terms:
-                factors = (term.left, term.matrix, term.right)
-                words = [f"{factor}_{layer}" for factor in factors if factor is not None]
-                parts.append(" ".join([*words, f"d{named(term.source)}"]))
-            lines.append(f"d{named(target)} = {' + '.join(parts)}")
-        below = f"{cell.output}_{layer}" + ("'" if cell.output in cell.blocks else "")
-    return "\n".join([*lines, f"di' = {closing}"] if held else lines)
+        lines.append(_renamed(cell.program, layer, below))
+        below = f"d{cell.output}_{layer}" + ("'" if cell.output in cell.variables else "")
+    return "\n".join([*lines, f"di' = {read}"] if held else lines)
 
 
-def _layers(cells: Sequence[Cell]) -> tuple[_Layer, ...]:
-    layers, column, entry = [], 0, 0
-    for cell in cells:
-        (placed,) = single_program(cell_text(cell)).coefficients
-        size = sum(placed[name].size for name in cell.coefficients)
-        columns = cell.output_columns
-        read = cell.read if columns is None else _block_reader(columns.start, columns.stop)
-        ends = (column, column + cell.state_size), (entry, entry + size)
-        layers.append(_Layer(cell.step, read, *ends))
-        (_, column), (_, entry) = ends
-    return tuple(layers)
+def _renamed(program: str, layer: int, below: str) -> str:
+    """Return a layer's program with its number in each name, and ``below`` for its input."""
+
+    def name(word: re.Match[str]) -> str:
+        return below if word[0] == "dx" else f"{word[0]}_{layer}"
+
+    return re.sub(r"\w+", name, program)
 
 
-@cache
-def _block_reader(start: int, stop: int) -> Callable[[Any, Array, Array], Array]:
-    def read(weights: Any, state: Array, drive: Array) -> Array:
-        return state[..., start:stop]
-
-    _name(read, start, stop)
-    return read
-
-
-@cache
-def _loop_step(layers: tuple[_Layer, ...], start: int, stop: int, held: bool) -> Step:
-    """Return the step of the whole loop, which reads the columns from ``start`` to ``stop``.
-
-    These are the output, or the input itself where that is ``held`` in the state. Its
-    ``parts`` are to be compiled before it.
-    """
-
-    def end(stack: Any, y: Array, state: Array, new_state: Array, coefficients: Array) -> None:
-        R, c = stack
-        if held:
-            new_state[..., start:stop] = y @ R.T + c
-
-    _name(end, start, stop, held)
-    run, parts = _stack_step(layers, end)
-
-    def step(
-        weights: Any, state: Array, drive: Array, new_state: Array, coefficients: Array
-    ) -> None:
-        R, c, stack = weights
-        x = state[..., start:stop]
-        run(stack, x if held else x @ R.T + c, state, new_state, coefficients)
-
-    _name(step, start, stop, run)
-    step.parts = parts  # type: ignore[attr-defined]
-    return step
-
-
-def _stack_step(
-    layers: Sequence[_Layer], end: Callable[..., None]
-) -> tuple[Callable[..., None], tuple[Any, ...]]:
-    """Return the step of some layers, the first of which reads x, and what it calls."""
-    if not layers:
-        return end, (end,)
-    (step, read, (start, stop), (first, last)), *above = layers
-    follow, parts = _stack_step(above, end)
-
-    def run(stack: Any, x: Array, state: Array, new_state: Array, coefficients: Array) -> None:
-        (W, b, weights), others = stack
-        drive = x @ W.T + b
-        new = new_state[..., start:stop]
-        step(weights, state[..., start:stop], drive, new, coefficients[..., first:last])
-        follow(others, read(weights, new, drive), state, new_state, coefficients)
-
-    _name(run, start, stop, first, last, step, read, follow)
-    return run, (*parts, step, read, run)
-
-
-def _name(function: Callable[..., Any], *captured: Any) -> None:
-    """Give a function a name of its own among those that captured something else.
+def _distinct(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Let ``make`` return one function for the same arguments, under a name of their digest.
 
     Compiled code read from the disk is linked by name: functions of the same name and types,
     cached by different processes, would be taken for one another.
     """
-    names = (getattr(c, "__module__", "") + getattr(c, "__qualname__", str(c)) for c in captured)
-    digest = hashlib.sha256("/".join(names).encode()).hexdigest()[:16]
-    function.__qualname__ = f"closed_loop_{function.__name__}_{digest}"
+
+    @cache
+    @wraps(make)
+    def made(*captured: Any) -> Any:
+        function = make(*captured)
+        names = (
+            getattr(c, "__module__", "") + getattr(c, "__qualname__", str(c)) for c in captured
+        )
+        digest = hashlib.sha256("/".join(names).encode()).hexdigest()[:16]
+        function.__qualname__ = f"closed_loop{make.__name__}_{digest}"
+        return function
+
+    return made
+
+
+def _no_layer(stack: Any, x: Array, state: Array) -> tuple[Vectors, Vectors, Array]:
+    return (), (), x
+
+
+@_distinct
+def _with_layer(below: Any, step: Step, read: Any, start: int, stop: int) -> Any:
+    """Return the step of the layers ``below`` and one more, of its columns of the state."""
+
+    def run(stack: Any, x: Array, state: Array) -> tuple[Vectors, Vectors, Array]:
+        lower, W, b, weights = stack
+        new, coefficients, x = below(lower, x, state)
+        drive = x @ W.T + b
+        own, values = step(weights, state[..., start:stop], drive)
+        return new + own, coefficients + values, read(weights, own, drive)
+
+    return run
+
+
+def _reader(cell: Cell) -> Any:
+    if cell.output_columns is None:
+        return cell.read
+    return _variable_reader([*cell.variables].index(cell.output))
+
+
+@_distinct
+def _variable_reader(number: int) -> Any:
+    def read(weights: Any, new: Vectors, drive: Array) -> Array:
+        return new[number]
+
+    return read
+
+
+@_distinct
+def _loop_step(layers: Any, start: int, stop: int) -> Step:
+    """Return the step of a loop whose output is in the columns from ``start`` to ``stop``."""
+
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
+        R, c, stack = weights
+        new, coefficients, _ = layers(stack, state[..., start:stop] @ R.T + c, state)
+        return new, coefficients
+
+    return step
+
+
+@_distinct
+def _holding_step(layers: Any, start: int, stop: int) -> Step:
+    """Return the step of a loop whose input is in the columns from ``start`` to ``stop``."""
+
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
+        R, c, stack = weights
+        new, coefficients, y = layers(stack, state[..., start:stop], state)
+        return (*new, y @ R.T + c), coefficients
+
+    return step

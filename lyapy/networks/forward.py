@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from ..cells.base import Cell, Step
+from ..cells.base import Cell, Step, Vectors
 from .network import Network
 from .program import Coefficient
 
-__all__ = ["Chunk", "LayerForward", "forward_chunk", "layer_forward"]
+__all__ = ["Chunk", "LayerForward", "forward_chunk", "layer_forward", "write"]
 
 LayerForward = Callable[[Step, object, Array, Array, Array], None]
 
@@ -37,7 +37,18 @@ def layer_forward(
 ) -> None:
     """Run ``step`` over time: states[t] → states[t + 1], coefficients[t]."""
     for t in range(len(drive)):
-        step(weights, states[t], drive[t], states[t + 1], coefficients[t])
+        new_state, values = step(weights, states[t], drive[t])
+        write(states[t + 1], new_state)
+        write(coefficients[t], values)
+
+
+def write(target: Array, vectors: Vectors) -> None:
+    """Write vectors next to each other along the last axis of the target."""
+    start = 0
+    for vector in vectors:
+        stop = start + vector.shape[-1]
+        target[..., start:stop] = vector
+        start = stop
 
 
 def forward_chunk(
@@ -62,7 +73,7 @@ def forward_chunk(
         size = sum(coefficient.size for coefficient in names.values())
         coefficients = np.empty_like(x, shape=(len(x), *start.shape[:-1], size))
         drive = cell.drive(x)
-        # a state that overflows is found by the caller
+        # the caller finds a state that overflows
         with np.errstate(over="ignore", invalid="ignore"):
             run_layer(cell.step, cell.weights, drive, states, coefficients)
             x = cell.outputs(states[1:], drive)
@@ -79,5 +90,5 @@ def _write_constants(cell: Cell, placed: Mapping[str, Coefficient], coefficients
         coefficients[..., start : start + placed[name].size] = value
 
 
-def _join(parts: list[Array]) -> Array:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+def _join(layers: list[Array]) -> Array:
+    return layers[0] if len(layers) == 1 else np.concatenate(layers, axis=-1)

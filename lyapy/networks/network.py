@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 
 from ..arrays import Array
 from ..cells import Cell
-from .program import Program, stack_programs
+from .program import Coefficient, Program, stack_programs
 
 __all__ = ["Network"]
 
@@ -66,7 +66,11 @@ class Network:
     @cached_property
     def program(self) -> Program:
         """The tangent step."""
-        return stack_programs(self.cells)
+        program = stack_programs(self.cells)
+        for cell, placed in zip(self.cells, program.coefficients, strict=True):
+            if not cell.plain:
+                _check_step(cell, placed)
+        return program
 
     def split_state(self, state: Array) -> list[Array]:
         """Cut states (..., D) into the layers' states."""
@@ -74,9 +78,9 @@ class Network:
         return list(np.split(state, ends, axis=-1))
 
     def state_layout(self) -> Iterator[tuple[str, int]]:
-        """Yield name and size of the blocks of the state, in order: ``("0.h", 64)`` and so on."""
+        """Yield name and size of the layers' state variables, in order, as ``("0.h", 64)``."""
         for layer, cell in enumerate(self.cells):
-            for name, size in cell.blocks.items():
+            for name, size in cell.variables.items():
                 yield f"{layer}.{name}", size
 
     def digest(self) -> str:
@@ -84,11 +88,28 @@ class Network:
         hasher = hashlib.sha256()
         for cell in self.cells:
             hasher.update(cell.name.encode())
-            for part in cell.fingerprint():
-                array = np.ascontiguousarray(part)
+            for value in cell.fingerprint():
+                array = np.ascontiguousarray(value)
                 hasher.update(repr((array.shape, array.dtype.str)).encode())
                 hasher.update(array.tobytes())
         return hasher.hexdigest()
 
     def __repr__(self) -> str:
         return f"Network([{', '.join(map(repr, self.cells))}])"
+
+
+def _check_step(cell: Cell, placed: Mapping[str, Coefficient]) -> None:
+    """Raise ValueError unless a step returns vectors of the sizes that the program names."""
+    drive = cell.drive(np.zeros((1, cell.input_size)))[0]
+    with np.errstate(all="ignore"):
+        found = cell.step(cell.weights, np.zeros(cell.state_size), drive)
+    coefficients = {name: placed[name].size for name in cell.coefficients}
+    for what, vectors, wanted in zip(
+        ("state variables", "coefficients"), found, (cell.variables, coefficients), strict=True
+    ):
+        sizes = [np.shape(vector) for vector in vectors]
+        if sizes != [(size,) for size in wanted.values()]:
+            raise ValueError(
+                f"the step of {cell.name} returns {what} of shapes {sizes}; it must return "
+                + ", ".join(f"{name} ({size},)" for name, size in wanted.items())
+            )

@@ -16,6 +16,7 @@ from ..cells.sparse import Sparse
 
 __all__ = [
     "Assignment",
+    "Coefficient",
     "Columns",
     "Program",
     "Term",
@@ -79,7 +80,7 @@ class Program(NamedTuple):
     assignments
         In the order of execution.
     state_size, width
-        Columns of the state, and of the state with its auxiliary blocks.
+        Columns of the state, and of the state with its auxiliary variables.
     coefficients
         For each layer, its coefficients by name, in order.
     stages
@@ -141,7 +142,7 @@ class Text(NamedTuple):
 
     program: str
     coefficients: tuple[str, ...]
-    blocks: Mapping[str, int]
+    variables: Mapping[str, int]
     auxiliary: Mapping[str, int]
     matrices: Mapping[str, Array]
     input_size: int
@@ -151,9 +152,9 @@ class Text(NamedTuple):
 def cell_text(cell: Cell) -> Text:
     """Return the tangent step of a cell as written."""
     matrices, m = cell.matrices(), cell.input_size
-    blocks, auxiliary, stages = cell.blocks, cell.auxiliary, cell.stages
+    variables, auxiliary, stages = cell.variables, cell.auxiliary, cell.stages
     coefficients = (*cell.coefficients, *cell.constants)
-    return Text(cell.program, coefficients, blocks, auxiliary, matrices, m, stages)
+    return Text(cell.program, coefficients, variables, auxiliary, matrices, m, stages)
 
 
 def stack_programs(cells: Sequence[Cell]) -> Program:
@@ -170,14 +171,14 @@ def stack_programs(cells: Sequence[Cell]) -> Program:
     entries = 0
     for cell in cells:
         text = cell_text(cell)
-        blocks = _place_blocks(text, start, width)
-        placed = _place_coefficients(text, blocks, entries)
-        assignments += _place_terms(text, blocks, placed, below)
+        variables = _place_variables(text, start, width)
+        placed = _place_coefficients(text, variables, entries)
+        assignments += _place_terms(text, variables, placed, below)
         coefficients.append(placed)
         start += cell.state_size
         width += sum(cell.auxiliary.values())
         entries += sum(coefficient.size for coefficient in placed.values())
-        below = blocks[cell.output]
+        below = variables[cell.output]
     return Program(_needed(assignments, state_size), state_size, width, tuple(coefficients))
 
 
@@ -189,22 +190,25 @@ def single_program(text: Text, entries: int = 0) -> Program:
     entries : int
         Coefficients of a step before the first of these.
     """
-    size = sum(text.blocks.values())
+    size = sum(text.variables.values())
     width = size + sum(text.auxiliary.values())
-    blocks = _place_blocks(text, 0, size)
-    placed = _place_coefficients(text, blocks, entries)
+    variables = _place_variables(text, 0, size)
+    placed = _place_coefficients(text, variables, entries)
     stages = tuple(
         Program(
-            tuple(_place_terms(text._replace(program=stage), blocks, placed, None)), size, width, ()
+            tuple(_place_terms(text._replace(program=stage), variables, placed, None)),
+            size,
+            width,
+            (),
         )
         for stage in text.stages
     )
-    assignments = _needed(_place_terms(text, blocks, placed, None), size)
+    assignments = _needed(_place_terms(text, variables, placed, None), size)
     return Program(assignments, size, width, (placed,), stages)
 
 
 def _needed(assignments: Sequence[Assignment], state_size: int) -> tuple[Assignment, ...]:
-    """Leave out auxiliary blocks that nothing reads, as the output of the last layer."""
+    """Leave out auxiliary variables that nothing reads, as the output of the last layer."""
     read: set[Columns] = set()
     kept: list[Assignment] = []
     for assignment in reversed(assignments):
@@ -214,20 +218,20 @@ def _needed(assignments: Sequence[Assignment], state_size: int) -> tuple[Assignm
     return tuple(reversed(kept))
 
 
-def _place_blocks(text: Text, start: int, auxiliary_start: int) -> dict[str, Columns]:
-    blocks: dict[str, Columns] = {}
-    for name, size in text.blocks.items():
-        blocks[name] = Columns(start, size)
+def _place_variables(text: Text, start: int, auxiliary_start: int) -> dict[str, Columns]:
+    variables: dict[str, Columns] = {}
+    for name, size in text.variables.items():
+        variables[name] = Columns(start, size)
         start += size
     for name, size in text.auxiliary.items():
-        blocks[name] = Columns(auxiliary_start, size)
+        variables[name] = Columns(auxiliary_start, size)
         auxiliary_start += size
-    return blocks
+    return variables
 
 
 def _place_terms(
     text: Text,
-    blocks: dict[str, Columns],
+    variables: dict[str, Columns],
     coefficients: dict[str, Coefficient],
     below: Columns | None,
 ) -> list[Assignment]:
@@ -242,27 +246,27 @@ def _place_terms(
         placed = []
         for term in terms:
             x = term.source == "x"
-            source = below if x else _look_up(_block_name(term.source), blocks, text)
+            source = below if x else _look_up(_variable(term.source), variables, text)
             if source is None:
                 continue
             new = x or term.source.endswith("'") or term.source in text.auxiliary
             left, right = coefficient_of(term.left), coefficient_of(term.right)
             placed.append(Term(source, new, matrix_of(term.matrix), left, right))
-        target_block = _look_up(_block_name(target), blocks, text)
-        assignments.append(Assignment(target_block, tuple(placed)))
+        columns = _look_up(_variable(target), variables, text)
+        assignments.append(Assignment(columns, tuple(placed)))
     return assignments
 
 
 def _place_coefficients(
-    text: Text, blocks: dict[str, Columns], start: int
+    text: Text, variables: dict[str, Columns], start: int
 ) -> dict[str, Coefficient]:
     sizes: dict[str, int] = {}
     for target, terms in parse_program(text.program):
-        rows = _look_up(_block_name(target), blocks, text).size
+        rows = _look_up(_variable(target), variables, text).size
         for term in terms:
             inputs = term.source == "x"
-            block = _block_name(term.source)
-            columns = text.input_size if inputs else _look_up(block, blocks, text).size
+            block = _variable(term.source)
+            columns = text.input_size if inputs else _look_up(block, variables, text).size
             named = ((term.left, rows), (term.right, columns), (term.matrix, rows * columns))
             sizes |= {name: size for name, size in named if name in text.coefficients}
     unused = set(text.coefficients) - set(sizes)
@@ -282,5 +286,5 @@ def _look_up(name: str, table: Mapping[str, Any], text: Text) -> Any:
     return table[name]
 
 
-def _block_name(name: str) -> str:
+def _variable(name: str) -> str:
     return name.removesuffix("'")

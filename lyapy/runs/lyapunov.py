@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cells.given_jacobian import GivenJacobian
+from ..cells.own_map import GivenJacobian
 from ..networks.network import Network
 from ..spectra.rounding import warn_of_rounding
 from ..spectra.spectrum import Spectrum

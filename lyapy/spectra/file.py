@@ -17,13 +17,13 @@ from typing import Any, Protocol
 import h5py
 
 from ..storage.atomic import check_output
-from ..storage.datasets import read_dataset, write_dataset
+from ..storage.datasets import name_axes, read_dataset, write_dataset
 from ..storage.sealed import SIGNATURE, USER_BLOCK, write_sealed
 from ..storage.trees import read_tree, write_tree
 from .exponents import QUANTITIES, Exponents
 from .status import status_of
 
-__all__ = ["STORED", "check_run_output", "read_fields", "write_spectrum"]
+__all__ = ["STORED", "check_run_output", "copy_run", "read_fields", "write_spectrum"]
 
 FORMAT = "lyapy spectrum"
 FORMAT_VERSION = 3
@@ -132,6 +132,19 @@ def _is_run_file(path: str | PathLike[str]) -> bool:
             return bool(file.attrs.get("format") == FORMAT)
     except OSError:
         return False
+
+
+def copy_run(path: str | PathLike[str], parent: h5py.Group, name: str) -> None:
+    """Copy a run file into a group of another file."""
+    with open(path, "rb") as raw, h5py.File(raw, "r") as source:
+        source.copy(source["/"], parent, name=name)
+    copy = parent[name]
+    # HDF5 copies the references between arrays and axes unchanged, which breaks them
+    for axis in {axis for quantity in QUANTITIES.values() for axis in quantity.axes}:
+        del copy[axis]
+    for dataset, quantity in ((copy[n], q) for n, q in QUANTITIES.items() if q.axes):
+        del dataset.attrs["DIMENSION_LIST"]
+        name_axes(dataset, quantity.axes, copy)
 
 
 class _RefusedError(Exception):

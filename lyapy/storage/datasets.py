@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 
-__all__ = ["read_dataset", "write_dataset"]
+__all__ = ["name_axes", "read_dataset", "write_dataset"]
 
 COMPRESSED_BYTES = 16 * 1024
 # netCDF's mark of an axis that has a name and no coordinates
@@ -48,8 +48,7 @@ def write_dataset(
             options |= {"compression": "gzip", "shuffle": True}
     dataset = group.create_dataset(name, data=values, **options)
     dataset.attrs.update(units=units, description=description)
-    for number, (axis, size) in enumerate(zip(axes, values.shape, strict=True)):
-        dataset.dims[number].attach_scale(_scale(group if scales is None else scales, axis, size))
+    name_axes(dataset, axes, group if scales is None else scales)
 
 
 def read_dataset(dataset: h5py.Dataset) -> Array:
@@ -57,9 +56,11 @@ def read_dataset(dataset: h5py.Dataset) -> Array:
     return (dataset.asstr() if h5py.check_string_dtype(dataset.dtype) else dataset)[()]
 
 
-def _scale(group: h5py.Group, axis: str, size: int) -> h5py.Dataset:
-    if axis not in group:
-        # the values are never written, and take no space
-        scale = group.create_dataset(axis, shape=(size,), dtype=">f4")
-        scale.make_scale(f"{DIMENSION}{size:10d}")
-    return group[axis]
+def name_axes(dataset: h5py.Dataset, axes: Sequence[str], scales: h5py.Group) -> None:
+    """Attach the axes' dimension scales, which are made in a group where they are missing."""
+    for number, (axis, size) in enumerate(zip(axes, dataset.shape, strict=True)):
+        if axis not in scales:
+            # the values are never written, and take no space
+            scale = scales.create_dataset(axis, shape=(size,), dtype=">f4")
+            scale.make_scale(f"{DIMENSION}{size:10d}")
+        dataset.dims[number].attach_scale(scales[axis])

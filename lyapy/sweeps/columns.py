@@ -1,4 +1,4 @@
-"""A row of many: what is told of one network among others, whether it has a result or not."""
+"""The row of a network in a sweep, with or without a result; one schema for its columns."""
 
 from __future__ import annotations
 
@@ -9,58 +9,31 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array
+from ..spectra.exponents import QUANTITIES
+from ..spectra.quantities import Quantity
 from ..spectra.spectrum import Spectrum
 
-__all__ = ["COLUMNS", "SPECTRA", "Column", "Row", "row_of", "row_without"]
+__all__ = ["COLUMNS", "SPECTRA", "Row", "row_of", "row_without"]
 
-
-class Column(NamedTuple):
-    """What a column tells about itself; ``missing`` stands in the row of a network without result.
-
-    ``units`` may hold ``{time}``, which is the unit of the exponents: step, or the unit of time.
-    """
-
-    missing: Any
-    units: str
-    description: str
-
-
-RATE = "nats per {time}"
-COLUMNS = {
-    "name": Column("", "", "of the member, which is the path of its run file without .h5"),
-    "status": Column("", "", "as of a run; or missing, unfinished, failed, damaged"),
-    "advice": Column("", "", "what was found, and what to do about it"),
-    "weights": Column("", "", "where the network came from"),
-    "network": Column("", "", "its layers"),
-    "network_sha256": Column("", "", "of its weights"),
-    "run_sha256": Column("", "", "of the run file, as its seal tells it"),
-    "time": Column("", "", "what exponents are per: step, or unit of time"),
-    "state_size": Column(0, "1", "D, the number of all exponents"),
-    "k": Column(0, "1", "exponents computed, the first k in the row; 0 where there is no result"),
-    "trajectories": Column(0, "1", "number B of trajectories"),
-    "steps": Column(0, "steps", "counted"),
-    "transient": Column(0, "steps", "before the counted ones"),
-    "largest": Column(np.nan, RATE, "largest exponent"),
-    "largest_error": Column(np.nan, RATE, "its standard error"),
-    "mean": Column(np.nan, RATE, "mean of the exponents"),
-    "mean_error": Column(np.nan, RATE, "its standard error"),
-    "kaplan_yorke_dimension": Column(np.nan, "1", "NaN where the exponents do not reach it"),
-    "kaplan_yorke_dimension_error": Column(np.nan, "1", "its standard error"),
-    "entropy_rate": Column(np.nan, RATE, "sum of the positive exponents; NaN: more may follow"),
-    "entropy_rate_error": Column(np.nan, RATE, "its standard error"),
-    "sum_rule_residual": Column(np.nan, "nats per step", "NaN where the rule does not apply"),
+# text in the columns that are no quantities of a spectrum
+TEXTS = {
+    "name": "Path of the run file, without .h5",
+    "status": "As of a run; or missing, unfinished, failed, damaged",
+    "advice": "Findings, and what to do about them",
+    "weights": "Origin of the network",
+    "layers": "Layers of the network",
+    "network_sha256": "SHA-256 of its weights",
+    "run_sha256": "SHA-256 in the seal of the run file",
+    "time": "Time unit of the exponents: step, or unit of time",
 }
-SPECTRA = {
-    "exponents": Column(np.nan, RATE, "descending; -inf is dead; NaN after the k-th"),
-    "standard_error": Column(np.nan, RATE, "standard error of exponents"),
-    "degrees_of_freedom": Column(np.nan, "1", "of Student's t, for confidence intervals"),
-    "resolved": Column(False, "1", "false where rounding costs more than the tolerance"),
-}
-MEASURES = ("mean", "kaplan_yorke_dimension", "entropy_rate", "sum_rule_residual")
+OWN = {name: Quantity(units="", text=text, missing="") for name, text in TEXTS.items()}
+OWN["k"] = Quantity(text="Number of exponents; 0 where there is no result", missing=0)
+COLUMNS = OWN | {name: q for name, q in QUANTITIES.items() if not q.axes}
+SPECTRA = {name: q for name, q in QUANTITIES.items() if q.axes == ("exponent",)}
 
 
 class Row(NamedTuple):
-    """What is told of one network.
+    """A network's row.
 
     Attributes
     ----------
@@ -69,7 +42,7 @@ class Row(NamedTuple):
     spectra : dict
         For each of `SPECTRA` an array (k,).
     metadata : mapping
-        What the user tells of the network: numbers and text under names of their own.
+        The user's columns: numbers and text.
     """
 
     columns: dict[str, Any]
@@ -78,7 +51,7 @@ class Row(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Name of the member."""
+        """Name of the network."""
         return str(self.columns["name"])
 
     @property
@@ -95,35 +68,26 @@ def row_of(name: str, spectrum: Spectrum, run_sha256: str) -> Row:
     name : str
     spectrum : Spectrum
     run_sha256 : str
-        Of its run file, as `lyapy.storage.sealed.check_seal` returns it.
+        From `lyapy.storage.sealed.check_seal` of its run file.
     """
-    settings, measures = spectrum.settings, spectrum.measures()
-    columns = {
+    settings, report = spectrum.settings, spectrum.report()
+    own = {
         "name": name,
         "status": spectrum.status.code,
         "advice": spectrum.status.advice,
         "weights": settings.get("network_origin") or "",
-        "network": settings["network"],
+        "layers": settings["network"],
         "network_sha256": settings["network_sha256"],
         "run_sha256": run_sha256,
-        "time": spectrum.units.removeprefix("nats per "),
-        "state_size": spectrum.state_size,
+        "time": spectrum.time,
         "k": len(spectrum.exponents),
-        "trajectories": len(spectrum.growth),
-        "steps": spectrum.steps,
-        "transient": spectrum.transient,
-        "largest": spectrum.largest,
-        "largest_error": spectrum.standard_error[0],
     }
-    for measure in MEASURES:
-        columns[measure] = measures[measure].value
-        if f"{measure}_error" in COLUMNS:
-            columns[f"{measure}_error"] = measures[measure].standard_error
-    return Row(columns, {field: np.asarray(getattr(spectrum, field)) for field in SPECTRA})
+    columns = {column: own[column] if column in own else report[column] for column in COLUMNS}
+    return Row(columns, {column: report[column] for column in SPECTRA})
 
 
 def row_without(name: str, status: str, advice: str, weights: str = "") -> Row:
-    """Return the row of a network without a result, and why there is none."""
-    columns = {column: told.missing for column, told in COLUMNS.items()}
+    """Return the row of a network without a result, with the reason."""
+    columns = {column: quantity.missing for column, quantity in COLUMNS.items()}
     columns.update(name=name, status=status, advice=advice, weights=weights)
-    return Row(columns, {field: np.full(0, told.missing) for field, told in SPECTRA.items()})
+    return Row(columns, {column: np.full(0, q.missing) for column, q in SPECTRA.items()})

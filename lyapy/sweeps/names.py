@@ -1,20 +1,32 @@
-"""Members of a computation over many networks: their names, their files, and shards of them."""
+"""Networks of a sweep: their names, the files of their results, and shards."""
 
 from __future__ import annotations
 
 import glob
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple, TypeVar
+from os import PathLike, fspath
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["Shard", "expand", "failure_file", "named", "parse_shard", "run_file", "shard_of_array"]
+from ..networks.network import Network
+
+__all__ = [
+    "Shard",
+    "expand",
+    "failure_file",
+    "named",
+    "named_networks",
+    "parse_shard",
+    "run_file",
+    "shard_of_array",
+]
 
 T = TypeVar("T")
 
 
 class Shard(NamedTuple):
-    """One part of several in which the members of a computation are divided.
+    """One of several shares of the networks.
 
     Attributes
     ----------
@@ -26,15 +38,15 @@ class Shard(NamedTuple):
     part: int
     parts: int
 
-    def select(self, members: Sequence[T]) -> Sequence[T]:
-        """Return this part of the members: every `parts`-th one, so that sizes are mixed."""
-        return members[self.part - 1 :: self.parts]
+    def select(self, networks: Sequence[T]) -> Sequence[T]:
+        """Return this share: every `parts`-th network, so that sizes are mixed."""
+        return networks[self.part - 1 :: self.parts]
 
 
 def expand(patterns: Iterable[str]) -> list[str]:
-    """Return the files that paths and shell patterns name, sorted, each once.
+    """Return the files that paths and shell patterns match, sorted, each once.
 
-    A path without a wildcard, or of a file that exists, stands for itself, there or not.
+    A path without a wildcard, or of a file that exists, is kept, whether it exists or not.
 
     Raises
     ------
@@ -54,7 +66,7 @@ def expand(patterns: Iterable[str]) -> list[str]:
 
 
 def named(paths: Iterable[str]) -> dict[str, str]:
-    """Return the paths under the names of members, sorted by name.
+    """Return the paths by the names of their networks, sorted.
 
     A name is the path below the deepest folder that holds all of them, without its last suffix:
     ``lr1/epoch3`` and ``lr2/epoch3`` for ``runs/lr1/epoch3.pt`` and ``runs/lr2/epoch3.pt``.
@@ -66,34 +78,62 @@ def named(paths: Iterable[str]) -> dict[str, str]:
     """
     absolute = {path: Path(os.path.abspath(path)) for path in paths}
     common = os.path.commonpath([path.parent for path in absolute.values()]) if absolute else ""
-    members: dict[str, str] = {}
+    found: dict[str, str] = {}
     for path, whole in sorted(absolute.items()):
         name = whole.relative_to(common).with_suffix("").as_posix()
-        if name in members:
+        if name in found:
             raise ValueError(
-                f"{path}: would be the member {name!r}, as is {members[name]}; rename one of them"
+                f"{path}: would be the network {name!r}, as is {found[name]}; rename one of them"
             )
-        members[name] = path
-    return dict(sorted(members.items()))
+        found[name] = path
+    return dict(sorted(found.items()))
 
 
-def run_file(folder: str | os.PathLike[str], name: str) -> Path:
-    """Return the run file of a member in the folder of the results."""
+def named_networks(networks: Any) -> dict[str, str | Network]:
+    """Return networks or their weights files by name, sorted.
+
+    Parameters
+    ----------
+    networks : path, sequence of paths, or mapping of str to path or Network
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a name cannot be that of a run file, or a network is neither a Network nor a path.
+    """
+    if isinstance(networks, (str, PathLike)):
+        networks = [networks]
+    if not isinstance(networks, Mapping):
+        return dict(named(expand(fspath(path) for path in networks)))
+    found: dict[str, str | Network] = {}
+    for name in sorted(networks):
+        network, place = networks[name], PurePosixPath(name)
+        if place.is_absolute() or not place.parts or ".." in place.parts:
+            raise ValueError(f"networks: {name!r} cannot name a run file; choose another name")
+        if not isinstance(network, (Network, str, PathLike)):
+            kind = type(network).__name__
+            raise TypeError(f"networks[{name!r}] is a {kind}; give a lyapy.Network or a path")
+        found[str(place)] = network if isinstance(network, Network) else fspath(network)
+    return found
+
+
+def run_file(folder: str | PathLike[str], name: str) -> Path:
+    """Return the run file of a network in the folder of the results."""
     return Path(folder) / f"{name}.h5"
 
 
 def failure_file(run: Path) -> Path:
-    """Return the text file that tells why there is no run file."""
+    """Return the text file with the reason why there is no run file."""
     return run.with_name(f"{run.name}.failed")
 
 
 def parse_shard(text: str) -> Shard:
-    """Return the shard that ``i/n`` names, i from 1 to n.
+    """Return the shard ``i/n``, i from 1 to n.
 
     Raises
     ------
     ValueError
-        If it names none.
+        If the text is none.
     """
     first, _, second = text.partition("/")
     if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
@@ -102,7 +142,7 @@ def parse_shard(text: str) -> Shard:
 
 
 def shard_of_array(environment: Mapping[str, str]) -> Shard:
-    """Return the shard of this task of a Slurm job array; all members outside of one.
+    """Return the shard of this task of a Slurm job array; all networks outside of one.
 
     Parameters
     ----------
@@ -112,7 +152,7 @@ def shard_of_array(environment: Mapping[str, str]) -> Shard:
     Raises
     ------
     ValueError
-        If the tasks are not evenly numbered, so that a task cannot tell which of them it is.
+        If the tasks are not evenly numbered, so that a task does not know its position.
     """
     if "SLURM_ARRAY_TASK_ID" not in environment:
         return Shard(1, 1)

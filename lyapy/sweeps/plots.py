@@ -1,4 +1,4 @@
-"""Pictures of many spectra: over training, over hyperparameters, beside a metric."""
+"""Plots of many spectra: over training, over hyperparameters, against a metric."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arrays import Array
+from ..spectra.exponents import QUANTITIES
 from ..spectra.figures import BLUE, GREY, check_picture, name_axes, new_figure, save_picture
-from .association import FEWEST, correlate, numbers_of
-from .heat_map import check_any, plot_heat_map, units, values_of
+from .association import FEWEST, correlate
 from .result import Sweep
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
 
-__all__ = ["plot_components", "plot_metric", "plot_spectra", "plot_sweep"]
+__all__ = ["plot_components", "plot_heat_map", "plot_metric", "plot_spectra", "plot_sweep"]
 
 LENGTH = 32
+CELLS_WITH_NUMBERS = 64
 
 
 def plot_spectra(sweep: Sweep, over: str | None = None, axes: Axes | None = None) -> Axes:
-    """Plot all spectra on one another, coloured by a column such as the epoch.
+    """Plot all spectra together, coloured by a column such as the epoch.
 
     Parameters
     ----------
@@ -32,12 +33,12 @@ def plot_spectra(sweep: Sweep, over: str | None = None, axes: Axes | None = None
     over : str, optional
         A column of numbers.
     axes : matplotlib Axes, optional
-        Where to; those of a new figure by default.
+        Those of a new figure by default.
 
     Returns
     -------
     Axes
-        The exponents stand at their index, or at (i − 1/2)/D where networks differ in D. Dead
+        The exponents are drawn at their index, or at (i − 1/2)/D where networks differ in D. Dead
         exponents (−∞) are not drawn.
 
     Raises
@@ -45,39 +46,80 @@ def plot_spectra(sweep: Sweep, over: str | None = None, axes: Axes | None = None
     ValueError
         If there is no such column of numbers, or no spectrum.
     """
-    check_any(sweep)
+    _check_any(sweep)
     axes = new_figure(5.4, 3.8).subplots() if axes is None else axes
     from matplotlib.ticker import MaxNLocator
 
-    values = numbers_of(sweep, over) if over is not None else np.zeros(len(sweep))
+    values = sweep.numbers(over) if over is not None else np.full(len(sweep), np.nan)
     colour, scale = _colours(values)
-    sizes = {int(row.columns["state_size"]) for row in sweep.rows if row.has_result}
+    same_size = len({row.columns["state_size"] for row in sweep.rows if row.has_result}) == 1
     axes.axhline(0.0, color=GREY, lw=0.8, zorder=0)
     for row, value in zip(sweep.rows, values, strict=True):
         if not row.has_result:
             continue
-        exponents = np.where(
-            np.isfinite(row.spectra["exponents"]), row.spectra["exponents"], np.nan
-        )
-        places = np.arange(1, len(exponents) + 1) if len(sizes) == 1 else _shares(row, exponents)
+        exponents = row.spectra["exponents"]
+        index = np.arange(1, len(exponents) + 1)
+        places = index if same_size else (index - 0.5) / row.columns["state_size"]
+        shade = colour(scale(value)) if np.isfinite(value) else BLUE
+        shown = np.where(np.isfinite(exponents), exponents, np.nan)
         marker = "o" if len(exponents) < 3 else None
-        shade = colour(scale(value)) if over is not None and np.isfinite(value) else BLUE
-        axes.plot(places, exponents, color=shade, lw=1.2, alpha=0.8, marker=marker)
-    if len(sizes) == 1:
-        axes.xaxis.set_major_locator(
-            MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
-        )
-    x = "Index $i$" if len(sizes) == 1 else "Position in the spectrum $(i - 1/2)/D$"
-    name_axes(axes, x, rf"Exponent $\lambda_i$ ({units(sweep)})")
+        axes.plot(places, shown, color=shade, lw=1.2, alpha=0.8, marker=marker)
+    if same_size:
+        ticks = MaxNLocator(6, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
+        axes.xaxis.set_major_locator(ticks)
+    x = "Index $i$" if same_size else "Position in the spectrum $(i - 1/2)/D$"
+    name_axes(axes, x, rf"Exponent $\lambda_i$ ({sweep.units})")
     if over is not None:
-        _colour_bar(axes, colour, scale, over, _is_whole(values))
+        _add_colour_bar(axes, colour, scale, over, values)
+    return axes
+
+
+def plot_heat_map(sweep: Sweep, x: str, y: str, axes: Axes | None = None) -> Axes:
+    """Plot the largest exponent over two columns; where several networks share both, their mean.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    x, y : str
+        Columns, of numbers or text; each value has a row or column of the map.
+    axes : matplotlib Axes, optional
+        Those of a new figure by default.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If there are no such columns, or no spectrum.
+    """
+    _check_any(sweep)
+    axes = new_figure(5.4, 3.8).subplots() if axes is None else axes
+    from matplotlib.colors import Normalize
+
+    columns, rows, mean, most = _grid(sweep, x, y)
+    largest = float(np.nanmax(np.abs(mean))) or 1.0
+    ends = Normalize(-largest, largest)
+    image = axes.imshow(mean, cmap="RdBu_r", norm=ends, origin="lower", aspect="auto")
+    axes.set_xticks(range(len(columns)), [_tick(value) for value in columns])
+    axes.set_yticks(range(len(rows)), [_tick(value) for value in rows])
+    if mean.size <= CELLS_WITH_NUMBERS:
+        for (i, j), value in np.ndenumerate(mean):
+            if np.isfinite(value):
+                ink = "white" if abs(value) > 0.6 * largest else "black"
+                text = f"{value:.2g}".replace("-", "−")
+                axes.text(j, i, text, ha="center", va="center", color=ink, fontsize="small")
+    name_axes(axes, x, y)
+    of = r"$\lambda_1$" if most < 2 else rf"mean $\lambda_1$ of up to {most} networks"
+    axes.figure.colorbar(image, ax=axes, label=f"{of} ({sweep.units})")
     return axes
 
 
 def plot_metric(
     sweep: Sweep, metric: str, feature: str = "largest", axes: Axes | None = None
 ) -> Axes:
-    """Plot a column against a feature of the spectra, with both correlations.
+    """Plot a column against a feature of the spectra, with its Pearson correlation.
 
     Parameters
     ----------
@@ -87,6 +129,7 @@ def plot_metric(
     feature : str
         As in `Sweep.features`.
     axes : matplotlib Axes, optional
+        Those of a new figure by default.
 
     Returns
     -------
@@ -97,7 +140,7 @@ def plot_metric(
     ValueError
         If there is no such column, or no network has both.
     """
-    y, features = numbers_of(sweep, metric), sweep.features()
+    y, features = sweep.numbers(metric), sweep.features()
     if feature not in features:
         raise ValueError(f"feature is {feature!r}; it must be one of {', '.join(features)}")
     x = features[feature]
@@ -107,16 +150,18 @@ def plot_metric(
     axes = new_figure(4.6, 3.8).subplots() if axes is None else axes
     errors = None
     if feature in ("largest", "mean"):
-        errors = np.nan_to_num(sweep.column(f"{feature}_error").astype(np.float64))[known]
+        errors = np.nan_to_num(sweep.numbers(f"{feature}_error"))[known]
     style: dict[str, Any] = {"fmt": "o", "ms": 4, "alpha": 0.7, "elinewidth": 0.8}
     axes.errorbar(x[known], y[known], xerr=errors, color=BLUE, **style)
-    names = {"largest": r"Largest exponent $\lambda_1$", "mean": "Mean exponent"}
-    unit = f" ({units(sweep)})" if feature in names or feature == "entropy_rate" else ""
-    name_axes(axes, names.get(feature, feature.replace("_", " ").capitalize()) + unit, metric)
+    label, unit = "number of positive exponents", ""
+    if feature in QUANTITIES:
+        quantity = QUANTITIES[feature]
+        label, unit = quantity.label, "" if quantity.units == "1" else f" ({sweep.units})"
+    name_axes(axes, f"{label[0].upper()}{label[1:]}{unit}", metric)
     if known.sum() >= FEWEST:
         found = correlate(x[known], y[known])
-        told = f"Pearson {found.value:.2f} ({found.low:.2f} to {found.high:.2f}), n = {known.sum()}"
-        axes.set_title(told.replace("-", "−"), fontsize="small", color=GREY)
+        text = f"Pearson {found.value:.2f} ({found.low:.2f} to {found.high:.2f}), n = {known.sum()}"
+        axes.set_title(text.replace("-", "−"), fontsize="small", color=GREY)
     return axes
 
 
@@ -131,6 +176,7 @@ def plot_components(
     colour_by : str, optional
         A column of numbers.
     axes : matplotlib Axes, optional
+        Those of a new figure by default.
     length : int
 
     Returns
@@ -155,15 +201,15 @@ def plot_components(
     shares = np.append(sizes**2 / max(np.sum(sizes**2), np.finfo(float).tiny), 0.0)
     places = np.column_stack([left * sizes, np.zeros(len(left))])[:, :2]
     if colour_by is None:
-        axes.plot(places[:, 0], places[:, 1], "o", color=BLUE, ms=5, alpha=0.8)
+        axes.plot(*places.T, "o", color=BLUE, ms=5, alpha=0.8)
     else:
-        values = numbers_of(sweep, colour_by)[known]
+        values = sweep.numbers(colour_by)[known]
         colour, scale = _colours(values)
-        told = np.isfinite(values)
-        shade = [colour(scale(value)) for value in values[told]]
-        axes.scatter(places[told, 0], places[told, 1], c=shade, s=26, alpha=0.9)
-        axes.plot(places[~told, 0], places[~told, 1], "x", color=GREY, ms=4)
-        _colour_bar(axes, colour, scale, colour_by, _is_whole(values))
+        finite = np.isfinite(values)
+        shade = [colour(scale(value)) for value in values[finite]]
+        axes.scatter(places[finite, 0], places[finite, 1], c=shade, s=26, alpha=0.9)
+        axes.plot(*places[~finite].T, "x", color=GREY, ms=4)
+        _add_colour_bar(axes, colour, scale, colour_by, values)
     names = [f"Component {i + 1} ({shares[i]:.0%} of the variance)" for i in (0, 1)]
     name_axes(axes, *names)
     return axes
@@ -178,7 +224,7 @@ def plot_sweep(
     between: tuple[str, str] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Save one figure with all pictures that a sweep's columns allow.
+    """Save one figure with all plots for which the sweep has columns.
 
     Parameters
     ----------
@@ -190,19 +236,18 @@ def plot_sweep(
     metric : str, optional
         Column to compare with the spectra.
     between : (str, str), optional
-        Columns of the map of the largest exponent. By default the two others with several values,
-        but the fewest, which many networks share.
+        Columns of the map of the largest exponent. By default the two others with the fewest
+        values, but several, each shared by networks.
     overwrite : bool
 
     Raises
     ------
     ValueError, OSError, ModuleNotFoundError
-        As the other pictures.
+        As the other plots.
     """
     check_picture(path, overwrite=overwrite)
-    check_any(sweep)
-    names = sweep.metadata_names
-    over = "epoch" if over is None and "epoch" in names else over
+    _check_any(sweep)
+    over = "epoch" if over is None and "epoch" in sweep.metadata_names else over
     between = between or _hyperparameters(sweep, (over, metric))
     draw: list[Callable[[Axes], Axes]] = [lambda axes: plot_spectra(sweep, over, axes)]
     if between is not None:
@@ -221,8 +266,9 @@ def plot_sweep(
     save_picture(figure, path, overwrite=overwrite)
 
 
-def _shares(row: Any, exponents: Array) -> Array:
-    return (np.arange(len(exponents)) + 0.5) / int(row.columns["state_size"])
+def _check_any(sweep: Sweep) -> None:
+    if not any(row.has_result for row in sweep.rows):
+        raise ValueError("the sweep has no spectrum; lyapy show reports why")
 
 
 def _colours(values: Array) -> tuple[Any, Normalize]:
@@ -235,24 +281,47 @@ def _colours(values: Array) -> tuple[Any, Normalize]:
     return lambda x: colormaps["viridis"](0.92 * x), Normalize(low, high if high > low else low + 1)
 
 
-def _colour_bar(axes: Axes, colour: Any, scale: Normalize, name: str, is_whole: bool) -> None:
+def _add_colour_bar(axes: Axes, colour: Any, scale: Normalize, name: str, values: Array) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap
     from matplotlib.ticker import MaxNLocator
 
     shades = ListedColormap([colour(x) for x in np.linspace(0.0, 1.0, 256)])
     bar = axes.figure.colorbar(ScalarMappable(scale, shades), ax=axes, label=name)
-    if is_whole:
+    finite = values[np.isfinite(values)]
+    if np.all(finite == np.round(finite)):
         bar.locator = MaxNLocator(integer=True, min_n_ticks=1)
 
 
 def _hyperparameters(sweep: Sweep, others: tuple[str | None, ...]) -> tuple[str, str] | None:
-    counts = {n: len(values_of(sweep, n)) for n in sweep.metadata_names if n not in others}
+    counts = {n: len(_values(sweep, n)) for n in sweep.metadata_names if n not in others}
     shared = [name for name, count in counts.items() if 1 < count <= len(sweep) // 2]
     chosen = sorted(sorted(shared, key=counts.__getitem__)[:2])
     return (chosen[0], chosen[1]) if len(chosen) == 2 else None
 
 
-def _is_whole(values: Array) -> bool:
-    finite = values[np.isfinite(values)]
-    return bool(np.all(finite == np.round(finite)))
+def _values(sweep: Sweep, name: str) -> list[Any]:
+    """Return the values of a column among the rows with a result, sorted, each once."""
+    column = sweep.column(name)
+    has = np.array([row.has_result for row in sweep.rows])
+    known = has & (column != "" if column.dtype.kind == "U" else np.isfinite(column))
+    return list(np.unique(column[known]).tolist())
+
+
+def _grid(sweep: Sweep, x: str, y: str) -> tuple[list[Any], list[Any], Array, int]:
+    """Return the values of x and y, the mean largest exponents, and the most networks in one."""
+    columns, rows = _values(sweep, x), _values(sweep, y)
+    if not (columns and rows):
+        raise ValueError(f"no network has both {x} and {y}")
+    sums, counts = np.zeros((len(rows), len(columns))), np.zeros((len(rows), len(columns)))
+    found = zip(sweep.column(x), sweep.column(y), sweep.column("largest"), strict=True)
+    for a, b, exponent in found:
+        if a in columns and b in rows and np.isfinite(exponent):
+            sums[rows.index(b), columns.index(a)] += exponent
+            counts[rows.index(b), columns.index(a)] += 1
+    mean = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+    return columns, rows, mean, int(counts.max())
+
+
+def _tick(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)

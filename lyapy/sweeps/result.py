@@ -11,9 +11,8 @@ import numpy as np
 from ..arrays import Array
 from .columns import COLUMNS, Row
 from .merged_file import read_rows, write_merged
-from .resampling import common_positions, resample
 
-__all__ = ["Sweep"]
+__all__ = ["Sweep", "common_positions", "resample"]
 
 
 class Sweep:
@@ -35,19 +34,19 @@ class Sweep:
         Raises
         ------
         ValueError
-            If the file is not one.
+            If the file is no merged file.
         OSError
             If it cannot be opened.
         """
         return cls(read_rows(path))
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the rows alone, without the runs they came from: a small file to pass on.
+        """Write the rows to a merged file, without their runs: a small file to pass on.
 
         Parameters
         ----------
         path : str or path
-            A merged file (HDF5), for `load` and ``lyapy show`` and ``lyapy plot``.
+            For `load` and ``lyapy show`` and ``lyapy plot``.
         overwrite : bool
             Replace a file that exists.
 
@@ -63,6 +62,12 @@ class Sweep:
 
     def __repr__(self) -> str:
         return f"Sweep({sum(row.has_result for row in self.rows)} spectra of {len(self)} networks)"
+
+    @property
+    def units(self) -> str:
+        """Units of the exponents."""
+        times = sorted({str(row.columns["time"]) for row in self.rows if row.has_result})
+        return f"nats per {' or '.join(times)}"
 
     @property
     def metadata_names(self) -> list[str]:
@@ -95,20 +100,16 @@ class Sweep:
         Returns
         -------
         dict
-            Name, metadata and then the index; see docs/file_formats.md.
+            The name, metadata, and the other columns in docs/file_formats.md.
         """
-        table: dict[str, Array] = {"name": np.array([row.name for row in self.rows])}
-        for name in self.metadata_names:
-            table[name] = self.column(name)
-        for name in COLUMNS:
-            table[name] = self.column(name)
+        names = ["name", *self.metadata_names, *COLUMNS]
+        table: dict[str, Array] = {name: self.column(name) for name in names}
         if spectra:
-            for i, values in enumerate(self.exponents.T, 1):
-                table[f"exponent_{i}"] = values
+            table |= {f"exponent_{i}": values for i, values in enumerate(self.exponents.T, 1)}
         return table
 
     def column(self, name: str) -> Array:
-        """Return one column (N,), of the index or of the metadata.
+        """Return one column (N,), of the results or of the metadata.
 
         Raises
         ------
@@ -125,6 +126,19 @@ class Sweep:
             return np.array(["" if value != value else str(value) for value in values])
         return np.array(values)
 
+    def numbers(self, name: str) -> Array:
+        """Return a column (N,) of numbers.
+
+        Raises
+        ------
+        ValueError
+            If there is none of this name, or it is text.
+        """
+        column = self.column(name)
+        if column.dtype.kind not in "fiu":
+            raise ValueError(f"{name}: is a column of text; give one of numbers")
+        return column.astype(np.float64)
+
     @property
     def exponents(self) -> Array:
         """Exponents (N, k) with the largest k, NaN where a network has fewer."""
@@ -137,8 +151,8 @@ class Sweep:
     def resampled(self, length: int) -> Array:
         """Return spectra of networks of any size at the same positions (N, length).
 
-        See `lyapy.sweeps.resampling.resample`; NaN for rows without a result. Where only
-        leading exponents are known, positions end where the shortest part of a spectrum does.
+        See `resample`; NaN for rows without a result. Where only leading exponents are known,
+        positions end with the shortest spectrum.
         """
         finished = [row for row in self.rows if row.has_result]
         table = np.full((len(self), length), np.nan)
@@ -153,7 +167,7 @@ class Sweep:
         return table
 
     def features(self) -> dict[str, Array]:
-        """Return numbers (N,) that sum up each spectrum, NaN for rows without a result.
+        """Return numbers (N,) that summarize each spectrum, NaN for rows without a result.
 
         Returns
         -------
@@ -162,8 +176,56 @@ class Sweep:
             ``kaplan_yorke_dimension`` and ``entropy_rate``.
         """
         names = ("largest", "mean", "kaplan_yorke_dimension", "entropy_rate")
-        found = {name: self.column(name).astype(np.float64) for name in names}
+        found = {name: self.numbers(name) for name in names}
         exponents = self.exponents
         positive = np.count_nonzero(exponents > 0.0, axis=1).astype(np.float64)
         positive[np.isnan(exponents).all(axis=1)] = np.nan
         return found | {"positive": positive}
+
+
+def common_positions(counts: Sequence[int], state_sizes: Sequence[int], length: int) -> Array:
+    """Return positions (length,) that all spectra reach.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Exponents k of each.
+    state_sizes : sequence of int
+        D of each, of which k are the leading ones.
+    length : int
+
+    Returns
+    -------
+    array (length,)
+        Midpoints of equal intervals from 0, the largest exponent, to the last position that all
+        spectra reach, 1 for whole ones.
+    """
+    shares = [k / D for k, D in zip(counts, state_sizes, strict=True)]
+    return min(shares) * (np.arange(length) + 0.5) / length
+
+
+def resample(exponents: Array, state_size: int, positions: Array) -> Array:
+    """Return a spectrum at positions between 0 and 1, linear between its exponents.
+
+    The i-th of D exponents has the position (i − 1/2)/D; before the first and after the last the
+    spectrum is constant. Where exponents are dead, it is −∞.
+
+    Parameters
+    ----------
+    exponents : array (k,), descending
+    state_size : int
+        D.
+    positions : array (n,)
+
+    Returns
+    -------
+    array (n,)
+    """
+    alive = int(np.count_nonzero(np.isfinite(exponents)))
+    if not alive:
+        return np.full(len(positions), -np.inf)
+    places = (np.arange(alive) + 0.5) / state_size
+    found: Array = np.interp(positions, places, exponents[:alive])
+    if alive < len(exponents):
+        found[positions > alive / state_size] = -np.inf
+    return found

@@ -1,29 +1,32 @@
-"""The sweep: many networks to run files, and these to one merged file."""
+"""Spectra of many networks: a run file for each, and one merged file."""
 
 from __future__ import annotations
 
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
+from concurrent.futures import BrokenExecutor, Executor
 from os import PathLike
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from ..arrays import check_size
-from ..errors import CheckpointError, Interrupted, describe
+import numpy as np
+
+from ..arrays import array_digest, check_size
+from ..errors import Interrupted
 from ..networks.network import Network
 from ..runs.lyapunov import lyapunov_spectrum
 from ..runs.options import ALL, refuse_unknown
 from ..runs.threads import default_threads
 from ..storage.atomic import check_output
-from .asked import as_file, members_of, metadata_of, shard_of
-from .attempt import Outcome, give_up
+from .merge import merge_networks, runs_folder
 from .merged_file import is_merged
-from .merging import merge_members, runs_folder
-from .names import Shard, run_file
-from .processes import compute_in_processes
+from .metadata import metadata_of
+from .names import Shard, named_networks, parse_shard, run_file
 from .result import Sweep
-from .task import Task, compute
+from .task import Outcome, Task, check_readout
+from .workers import compute_in, compute_in_processes
 
 __all__ = ["sweep"]
 
@@ -51,11 +54,11 @@ def sweep(
 ) -> Sweep:
     """Compute the Lyapunov spectra of many networks into one file.
 
-    Each network goes to a run file of its own in the folder ``CHECKPOINT.runs``, with its
-    checkpoints beside it; at the end all are merged. The same call made again continues: what is
-    finished is read, what was left in the middle goes on, what is new is added. A network that
-    cannot be computed is a row with the status ``failed`` and the reason. The merged file does not
-    depend on the number of workers or on who finished first, but for the times that it tells.
+    Each network has a run file in the folder ``CHECKPOINT.runs``, next to its checkpoints; at the
+    end all are merged. The same call again reads finished networks, continues interrupted ones,
+    and adds new ones. A network that cannot be computed is a row with the status ``failed`` and
+    the reason. But for dates and durations, the merged file does not depend on the workers, nor
+    on the order in which they finish.
 
     Parameters
     ----------
@@ -63,23 +66,23 @@ def sweep(
         Weights files and shell patterns of them, named by their paths below their common
         folder; or names and weights files or networks.
     inputs : str, path or array (T, m) or (B, T, m), optional
-        The same for all. A file is read by each worker, an array is put in a file first.
+        The same for all. A file is read by each worker; an array is first written to a file.
     checkpoint : str or path
         The merged file (HDF5).
     executor : concurrent.futures.Executor, optional
         Of `concurrent.futures`, loky, `mpi4py.futures`, or of a dask client's `get_executor()`.
         Workers must see the same files. By default spawned processes, so that a script that calls
-        this needs ``if __name__ == "__main__":``. When one of those dies, the others go on.
+        this needs ``if __name__ == "__main__":``. When one of those dies, the others continue.
     workers : int, optional
         Processes where no ``executor`` is given; as many as CPUs by default.
     shard : str or (int, int), optional
-        Compute only ``"i/n"``, the i-th of n parts; all parts may run at the same time.
+        Compute only ``"i/n"``, the i-th of n shares; all may run at the same time.
     pattern : str, optional
         End of the paths with fields, ``"lr{lr}_g{gain}/epoch{epoch}"``, which become metadata;
         of names where networks are not given as files.
     metadata : mapping or path, optional
-        Name of a member to its columns; or a CSV file, whose lines are of the members that agree
-        in the columns ``name``, ``weights`` or fields of ``pattern``.
+        Name of a network to its columns; or a CSV file, whose lines belong to the networks that
+        agree in the columns ``name``, ``weights`` or fields of ``pattern``.
     vocabulary : str or path, optional
         For text inputs, see `lyapy.runs.inputs.read_inputs_for`.
     load_options : mapping, optional
@@ -87,11 +90,11 @@ def sweep(
     closed_loop : bool
         Feed the read-out in each weights file back as the input; ``inputs`` then only warm up.
     readout : str, optional
-        Matrix of the read-out, or how its name begins, where several fit.
+        Matrix of the read-out, or the beginning of its name, where several fit.
     overwrite : bool
         Replace run files of other settings, and another file at ``checkpoint``.
     report : callable, optional
-        Called with the `Outcome` of each member, as it comes.
+        Called with the `Outcome` of each network, as it comes.
     **spectrum_options
         As for `lyapunov_spectrum`. ``threads``, of each worker, are by default the CPUs divided
         by the workers, and 1 with an ``executor``.
@@ -111,15 +114,16 @@ def sweep(
     concurrent.futures.BrokenExecutor
         If the executor given breaks; the same call continues.
     """
-    _check_options(spectrum_options)
-    members = members_of(networks)
-    _check_loop(members, closed_loop, readout)
-    told = metadata_of(members, pattern, metadata)
+    own = RESERVED | {name for name, option in ALL.items() if option.by_output}
+    known = set(inspect.signature(lyapunov_spectrum).parameters) - own
+    refuse_unknown("sweep", spectrum_options, known)
+    found = named_networks(networks)
+    _check_loop(found, closed_loop, readout)
+    columns = metadata_of(found, pattern, metadata)
     check_output(checkpoint, overwrite=overwrite or is_merged(checkpoint))
     if workers is not None:
         check_size("workers", workers, 1)
-    part = Shard(1, 1) if shard is None else shard_of(shard)
-    mine = {name: members[name] for name in part.select(list(members))}
+    mine = _shard(shard).select(list(found))
     workers = min(workers or default_threads(), max(len(mine), 1))
     if spectrum_options.get("threads") is None:
         share = 1 if executor else max(default_threads() // workers, 1)
@@ -127,27 +131,58 @@ def sweep(
     folder = runs_folder(checkpoint)
     folder.mkdir(exist_ok=True)
     task = Task(
-        "",
-        "",
-        os.getcwd(),
-        as_file(inputs, folder),
-        None if vocabulary is None else os.path.abspath(vocabulary),
-        folder,
-        load_options or {},
-        {**spectrum_options, "overwrite": overwrite},
-        closed_loop,
-        readout,
+        name="",
+        network="",
+        folder=os.getcwd(),
+        inputs=_as_file(inputs, folder),
+        vocabulary=None if vocabulary is None else os.path.abspath(vocabulary),
+        run=folder,
+        load_options=load_options or {},
+        options={**spectrum_options, "overwrite": overwrite},
+        closed_loop=closed_loop,
+        readout=readout,
     )
     tasks = [
-        task._replace(name=name, network=network, run=run_file(folder, name))
-        for name, network in mine.items()
+        task._replace(name=name, network=found[name], run=run_file(folder, name)) for name in mine
     ]
     try:
         _compute_all(tasks, executor, workers, report)
     except BrokenExecutor:
-        merge_members(checkpoint, members, told)
+        merge_networks(checkpoint, found, columns)
         raise
-    return merge_members(checkpoint, members, told)
+    return merge_networks(checkpoint, found, columns)
+
+
+def _shard(shard: str | tuple[int, int] | None) -> Shard:
+    if shard is None:
+        return Shard(1, 1)
+    return parse_shard(shard if isinstance(shard, str) else f"{shard[0]}/{shard[1]}")
+
+
+def _check_loop(
+    networks: Mapping[str, str | Network], closed_loop: bool, readout: str | None
+) -> None:
+    check_readout(readout, closed_loop)
+    made = [name for name, network in networks.items() if isinstance(network, Network)]
+    if closed_loop and made:
+        raise ValueError(
+            f"closed_loop is for weights files, but {made[0]!r} is a network; give a "
+            "lyapy.ClosedLoop of it"
+        )
+
+
+def _as_file(inputs: Any, folder: Path) -> str | None:
+    """Return a file of the inputs, so that they are not sent with every task."""
+    if inputs is None or isinstance(inputs, (str, PathLike)):
+        return None if inputs is None else os.path.abspath(inputs)
+    array = np.asarray(inputs)
+    path = folder / f"inputs-{array_digest(array)[:16]}.npy"
+    if not path.exists():
+        # shards may write it at once, on hosts whose processes have the same numbers
+        temporary = path.with_name(f".{uuid4().hex}-{path.name}")
+        np.save(temporary, array, allow_pickle=False)
+        os.replace(temporary, path)
+    return str(path)
 
 
 def _compute_all(
@@ -156,13 +191,13 @@ def _compute_all(
     workers: int,
     report: Callable[[Outcome], None] | None,
 ) -> None:
-    """Compute the tasks, report each, and end with Interrupted when told to."""
+    """Compute the tasks and report each; raise Interrupted after a signal to end."""
     done = 0
 
     def take(outcome: Outcome) -> None:
         nonlocal done
         if outcome.code == "interrupted":
-            raise Interrupted(outcome.told)
+            raise Interrupted(outcome.message)
         done += 1
         if report is not None:
             report(outcome)
@@ -171,7 +206,7 @@ def _compute_all(
         if executor is None:
             compute_in_processes(tasks, workers, take)
         else:
-            _compute_in(executor, tasks, take)
+            compute_in(executor, tasks, take)
     except Interrupted:
         raise
     except KeyboardInterrupt:
@@ -179,44 +214,3 @@ def _compute_all(
             f"interrupted with {done} of {len(tasks)} networks done; the same sweep made again "
             "continues"
         ) from None
-
-
-def _compute_in(
-    executor: Executor, tasks: Sequence[Task], report: Callable[[Outcome], None]
-) -> None:
-    futures = {executor.submit(compute, task): task for task in tasks}
-    try:
-        for future in as_completed(futures):
-            report(_outcome(future, futures[future]))
-    finally:
-        for future in futures:
-            future.cancel()
-
-
-def _outcome(future: Future[Outcome], task: Task) -> Outcome:
-    try:
-        return future.result()
-    except (BrokenExecutor, CheckpointError):
-        raise
-    except Exception as error:  # of the executor, such as dask's where workers die again and again
-        return give_up(task.name, task.run, describe(error))
-
-
-def _check_loop(
-    members: Mapping[str, str | Network], closed_loop: bool, readout: str | None
-) -> None:
-    if readout is not None and not closed_loop:
-        raise ValueError(
-            f"readout is {readout!r}, for an open loop; add closed_loop=True (--closed-loop)"
-        )
-    made = [name for name, network in members.items() if isinstance(network, Network)]
-    if closed_loop and made:
-        raise ValueError(
-            f"closed_loop is for weights files, but {made[0]!r} is a network; give a "
-            "lyapy.ClosedLoop of it"
-        )
-
-
-def _check_options(options: Mapping[str, Any]) -> None:
-    own = RESERVED | {name for name, option in ALL.items() if option.by_output}
-    refuse_unknown("sweep", options, set(inspect.signature(lyapunov_spectrum).parameters) - own)

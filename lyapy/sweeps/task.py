@@ -1,31 +1,59 @@
-"""One network of a sweep, as it travels to the worker that computes it."""
+"""One network of a sweep, computed in a worker into its run file or a failure file."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from ..errors import Interrupted
+from ..errors import CheckpointError, Interrupted, LockedError, describe
 from ..networks.closed_loop import ClosedLoop
 from ..networks.network import Network
 from ..spectra.spectrum import Spectrum
+from ..storage.atomic import write_whole
 from ..weights.frameworks.layer import Hints
-from .attempt import Outcome, attempt
+from .names import failure_file
 
-__all__ = ["ENDING", "Task", "compute"]
+__all__ = [
+    "ENDING",
+    "Outcome",
+    "Task",
+    "attempt",
+    "check_readout",
+    "compute",
+    "give_up",
+    "spectrum_of",
+]
 
-# what a worker is told to end by; a terminal's SIGINT reaches every process of the sweep
+# signals that end a worker; a terminal's SIGINT reaches every process of the sweep
 ENDING = (signal.SIGTERM, signal.SIGUSR1)
 
 
+class Outcome(NamedTuple):
+    """Outcome of computing a network.
+
+    Attributes
+    ----------
+    name : str
+    code : str
+        ``computed``, ``failed``, ``locked`` by another process that computes it, or
+        ``interrupted``.
+    message : str
+        Largest exponent and status, or the error, in one line.
+    """
+
+    name: str
+    code: Literal["computed", "failed", "locked", "interrupted"]
+    message: str
+
+
 class Task(NamedTuple):
-    """What a worker needs to compute one member; files travel by their paths.
+    """Instructions for a worker to compute one network; files are given by their paths.
 
     Attributes
     ----------
@@ -33,7 +61,7 @@ class Task(NamedTuple):
     network : Network or str
         Or its weights file.
     folder : str
-        That the path of the weights starts from.
+        Base of a relative path of weights.
     inputs : str or None
         File of inputs.
     vocabulary : str or None
@@ -47,7 +75,7 @@ class Task(NamedTuple):
     closed_loop : bool
         Whether the read-out is fed back, and inputs only warm up.
     readout : str or None
-        Which one, see `lyapy.weights.load.load_closed_loop`.
+        As for `lyapy.weights.load.load_closed_loop`.
     """
 
     name: str
@@ -63,26 +91,92 @@ class Task(NamedTuple):
 
 
 def compute(task: Task) -> Outcome:
-    """Compute a member in a worker, or continue it, or find it finished."""
+    """Compute a network in a worker, or continue it, or find it finished."""
     try:
-        with _told_to_end():
-            return attempt(task.name, task.run, lambda: _spectrum(task))
+        with _ending_signals():
+            return attempt(task.name, task.run, lambda: spectrum_of(task))
     except KeyboardInterrupt as stop:
-        told = str(stop) if isinstance(stop, Interrupted) else "interrupted before it began"
-        return Outcome(task.name, "interrupted", told)
+        message = str(stop) if isinstance(stop, Interrupted) else "interrupted before it began"
+        return Outcome(task.name, "interrupted", message)
 
 
-def _spectrum(task: Task) -> Spectrum:
-    from ..runs.inputs import read_inputs_for
-    from ..runs.lyapunov import lyapunov_spectrum
+def attempt(name: str, run: Path, compute: Callable[[], Spectrum]) -> Outcome:
+    """Compute a network into its run file, or write its failure file.
 
+    Parameters
+    ----------
+    name : str
+    run : Path
+        Its run file, whose folder is made if missing.
+    compute
+        Computes the network and writes its run file.
+
+    Raises
+    ------
+    CheckpointError
+        If nothing can be written.
+    Interrupted
+        After an interruption; the same call continues.
+    """
+    run.parent.mkdir(parents=True, exist_ok=True)
+    failure_file(run).unlink(missing_ok=True)
+    try:
+        spectrum = compute()
+    except LockedError as error:
+        return Outcome(name, "locked", str(error))
+    except CheckpointError:
+        raise
+    except Exception as error:  # no error of one network may stop the others
+        return give_up(name, run, describe(error))
+    message = f"largest exponent {spectrum.largest:.6g} {spectrum.units}, {spectrum.status.code}"
+    return Outcome(name, "computed", message)
+
+
+def give_up(name: str, run: Path, reason: str) -> Outcome:
+    """Write the failure file of a network."""
+    run.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(failure_file(run), f"{reason}\n".encode(), overwrite=True)
+    return Outcome(name, "failed", reason)
+
+
+def check_readout(readout: str | None, closed_loop: bool) -> None:
+    """Raise ValueError if a read-out is named without a loop to close."""
+    if readout is not None and not closed_loop:
+        raise ValueError(
+            f"readout is {readout!r}, for an open loop; add closed_loop=True (--closed-loop)"
+        )
+
+
+def spectrum_of(task: Task) -> Spectrum:
+    """Compute a task's spectrum into its run file, or continue, or read it if it is finished.
+
+    Raises
+    ------
+    ValueError
+        If inputs are missing, or an option has no use.
+    Exception
+        As `lyapunov_spectrum` and `load`.
+    """
+    check_readout(task.readout, task.closed_loop)
+    if task.vocabulary is not None and task.inputs is None:
+        raise ValueError("--vocabulary: is given without a text; add --inputs FILE.txt")
     network, weights = _network(task)
     inputs = states = None
     if task.inputs is not None:
+        from ..runs.inputs import read_inputs_for
+
         reads = network.open_loop if isinstance(network, ClosedLoop) else network
         inputs = read_inputs_for(reads, task.inputs, weights, task.vocabulary)
+    elif network.input_size:
+        raise ValueError(
+            f"inputs are missing, but {weights or 'the network'} reads {network.input_size} at "
+            "every step; give a file of them (--inputs)"
+        )
     if isinstance(network, ClosedLoop) and inputs is not None:
         inputs, states = None, network.warm_up(inputs)
+    # last, as it takes a second and bad input should be refused at once
+    from ..runs.lyapunov import lyapunov_spectrum
+
     return lyapunov_spectrum(
         network, inputs, initial_state=states, checkpoint=task.run, **task.options
     )
@@ -94,7 +188,7 @@ def _network(task: Task) -> tuple[Network, str | None]:
 
     if isinstance(task.network, Network):
         return task.network, None
-    # workers may stand in another folder, and messages name the file as it was given
+    # workers may have another working folder, and messages name the file as it was given
     weights = task.network
     if os.getcwd() != task.folder:
         weights = os.path.join(task.folder, task.network)
@@ -109,21 +203,21 @@ def _network(task: Task) -> tuple[Network, str | None]:
 
 
 @contextmanager
-def _told_to_end() -> Iterator[None]:
-    """Turn the first signal to end into KeyboardInterrupt, and pass it on when all is written.
+def _ending_signals() -> Iterator[None]:
+    """Turn the first ending signal into KeyboardInterrupt, and pass it on when all is written.
 
-    Where signals do not arrive, in other threads than the main one, nothing is done.
+    In threads other than the main one, where signals do not arrive, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
+    received: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        # the last checkpoint is to be written in peace
+        # the last checkpoint must not be interrupted
         for ending in ENDING:
             signal.signal(ending, signal.SIG_IGN)
-        came.append(number)
+        received.append(number)
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupt) for number in ENDING}
@@ -132,5 +226,5 @@ def _told_to_end() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for first in came:
+        for first in received:
             os.kill(os.getpid(), first)

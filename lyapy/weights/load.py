@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from os import PathLike, fspath
+from typing import Any
 
 from ..arrays import Array, check_size
 from ..cells import Cell
 from ..errors import WeightsError
 from ..networks.closed_loop import ClosedLoop
 from ..networks.network import Network
-from .formats import Contents, read_contents
+from .formats import Contents
 from .formats.refusal import weights_errors
-from .frameworks import find_layers
+from .frameworks import find_layers, find_readouts
 from .frameworks.cell import build_cell
 from .frameworks.layer import Hints, Layer, Stacks
-from .frameworks.readout import find_readout
+from .frameworks.readout import choose_readout
+from .parameters import origins
+from .source import read_source
 
 __all__ = ["load", "load_closed_loop", "network_from_contents", "recurrent_names"]
 
@@ -24,7 +26,7 @@ NAMES_SHOWN = 12
 
 
 def load(
-    path: str | PathLike[str],
+    source: Any,
     *,
     cell: str | None = None,
     nonlinearity: str | None = None,
@@ -35,16 +37,18 @@ def load(
     layout: str | None = None,
     forget_bias: float | None = None,
 ) -> Network:
-    """Read a network from a weights file, without the framework that wrote it.
+    """Read a network from a weights file or a model in memory, without its framework.
 
     Recurrent layers are recognised by their tensors' names and shapes; nothing in the file is
     executed. Weights of any precision are computed in float64.
 
     Parameters
     ----------
-    path : str or path
-        ``.pt``, ``.pth``, ``.safetensors``, ``.npz``, Keras's ``.h5`` and ``.keras``, ``.onnx``,
-        Flax's ``.msgpack``, Equinox's ``.eqx``; recognised by content, not by name.
+    source : path, file object, mapping or model
+        A file: ``.pt``, ``.pth``, ``.safetensors``, ``.npz``, Keras's ``.h5`` and ``.keras``,
+        ``.onnx``, Flax's ``.msgpack``, Equinox's ``.eqx``, recognised by content, not by name; or
+        an object opened in binary mode. In memory: a mapping of names to arrays of any library, a
+        nested one too (a ``state_dict()``, Flax's parameters), a PyTorch module or a Keras model.
     cell : str, optional
         Name of the cell, where shapes leave it open: ``"gru-reset-before"`` for a GRU with its
         reset gate before the product. For cells that no framework has, the arrays must have the
@@ -73,22 +77,22 @@ def load(
     ------
     WeightsError
         If the file cannot be read, or holds no network that is recognised, or more than one.
+    TypeError
+        If the source is of another kind.
     ValueError
         If a hint is not one of the choices.
     """
     hints = Hints(cell, nonlinearity, layers, prefix, gate_nonlinearity, direction, layout,
                   forget_bias)  # fmt: skip
-    return network_from_contents(fspath(path), read_contents(path), hints)
+    return network_from_contents(*read_source(source), hints)
 
 
-def load_closed_loop(
-    path: str | PathLike[str], hints: Hints, readout: str | None = None
-) -> ClosedLoop:
+def load_closed_loop(source: Any, hints: Hints, readout: str | None = None) -> ClosedLoop:
     """Read a network and its linear read-out, and feed the read-out back as the input.
 
     Parameters
     ----------
-    path : str or path
+    source : path, file object, mapping or model
         As for `load`.
     hints : Hints
         The options of `load`.
@@ -100,10 +104,20 @@ def load_closed_loop(
     WeightsError
         As `load`, or if the file holds no read-out that fits, or several.
     """
-    path, contents = fspath(path), read_contents(path)
+    path, contents = read_source(source)
     network = network_from_contents(path, contents, hints)
-    used = recurrent_names(find_layers(path, contents, hints))
-    return ClosedLoop(network, *find_readout(path, contents.arrays, used, network, readout))
+    stacks = find_layers(path, contents, hints)
+    prefixes = _choose(path, contents.arrays, stacks, hints.prefix)
+    readouts = find_readouts(path, contents, hints, prefixes)
+    sizes = network.input_size, network.cells[-1].output_size
+    with weights_errors(path, "cannot be closed"):
+        chosen, assumed = choose_readout(
+            contents, readouts, recurrent_names(stacks), sizes, readout
+        )
+        assumed += origins(contents, chosen.names)
+        loop = ClosedLoop(network, chosen.matrix, chosen.bias)
+    loop.assumptions += tuple(assumed)
+    return loop
 
 
 def network_from_contents(path: str, contents: Contents, hints: Hints) -> Network:
@@ -119,6 +133,7 @@ def network_from_contents(path: str, contents: Contents, hints: Hints) -> Networ
     cells: list[Cell] = []
     for number, layer in enumerate(stack):
         with weights_errors(path, f"layer {number} cannot be built", "export it again"):
+            assumptions += origins(contents, layer.tensors)
             cell, assumed = build_cell(replace(layer, number=number), hints)
         cells.append(cell)
         assumptions += assumed
@@ -191,7 +206,7 @@ def _choose(
 
 def recurrent_names(stacks: Stacks) -> set[str]:
     """Return the names of the tensors that layers are made of."""
-    return {name for stack in stacks.values() for layer in stack for name in layer.names.values()}
+    return {name for stack in stacks.values() for layer in stack for name in layer.tensors}
 
 
 def _listed(arrays: Mapping[str, Array]) -> str:

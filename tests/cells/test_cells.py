@@ -274,20 +274,23 @@ def matrix(*shape):
             lambda: lyapy.Vanilla(None, matrix(2, 2), nonlinearity="sine"),
             "nonlinearity is 'sine'; it must be one of tanh, relu, identity",
         ),
-        (lambda: lyapy.GRU(None, matrix(4, 2)), "U has 4 rows; a GRU's must be a multiple of 3"),
+        (
+            lambda: lyapy.GRU(None, matrix(4, 2)),
+            r"U has 4 rows; they must be a multiple of 3 \(gates r, z, n\)",
+        ),
         (lambda: lyapy.GRU(None, matrix(6, 3)), r"U has shape \(6, 3\); it must be \(6, 2\)"),
         (lambda: lyapy.GRU(None, matrix(6, 2), None, matrix(2)), r"c has shape \(2,\).*\(6,\)"),
         (lambda: lyapy.GRUResetBefore(matrix(2, 6), matrix(6, 2)), r"W has shape \(2, 6\)"),
-        (lambda: lyapy.LSTM(None, matrix(6, 2)), "U has 6 rows; an LSTM's.*multiple of 4"),
+        (lambda: lyapy.LSTM(None, matrix(6, 2)), "U has 6 rows; .*multiple of 4"),
         (lambda: lyapy.LSTM(None, matrix(8, 3)), r"U has shape \(8, 3\); it must be \(8, 2\)"),
         (lambda: lyapy.LSTM(matrix(8, 1), matrix(8, 2), matrix(2)), r"b has shape \(2,\).*\(8,\)"),
         (
             lambda: lyapy.ProjectedLSTM(None, matrix(8, 1), matrix(1, 3)),
-            r"P has shape \(1, 3\); with 2 units it must be \(any, 2\)",
+            r"P has shape \(1, 3\); it must be \(1, 2\)",
         ),
         (
             lambda: lyapy.ProjectedLSTM(None, matrix(8, 2), matrix(1, 2)),
-            r"U has shape \(8, 2\); it must be \(8, 1\)",
+            r"P has shape \(1, 2\); it must be \(2, 2\)",
         ),
         (lambda: lyapy.Network([]), "cells is empty"),
         (

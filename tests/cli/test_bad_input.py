@@ -34,7 +34,7 @@ BAD_INPUTS = {
     "wrong shapes": (["info", "shape.npz"], r"shape.npz: gru.weight_ih_l0 has shape \(7, 3\)"),
     "no nonlinearity": (["info", "vanilla.npz"], "vanilla.npz: .*nonlinearity="),
     "a wrong hint": (["info", "gru.npz", "--cell", "gnu"], "cell is 'gnu'; it must be one of"),
-    "no inputs": (["spectrum", "gru.npz"], "--inputs: is missing, but gru.npz reads 3 inputs"),
+    "no inputs": (["spectrum", "gru.npz"], "inputs are missing, but gru.npz reads 3 at"),
     "no steps": (["spectrum", "vanilla.npz", "--nonlinearity", "relu"], "steps is missing"),
     "missing inputs": (["--inputs", "none.npy"], "none.npy: does not exist; check the path"),
     "inputs of wrong width": (["--inputs", "wide.npy"], "wide.npy: has width 4"),
@@ -109,7 +109,7 @@ def test_bad_input_is_told_in_one_line(folder, capsys, name):
 )
 def test_an_output_is_refused_before_the_work(folder, capsys, monkeypatch, output, expected):
     (folder / "run.h5").write_bytes(b"precious")
-    monkeypatch.setattr("lyapy.cli.spectrum.load_network", lambda arguments: pytest.fail("worked"))
+    monkeypatch.setattr("lyapy.weights.load.load", lambda *a, **b: pytest.fail("worked"))
     words = ["spectrum", "gru.npz", "--inputs", "drive.npy", "-o", output]
     assert main(words) == 2
     assert re.match(expected, capsys.readouterr().err.removeprefix("lyapy: error: "))

@@ -42,7 +42,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_ends_a_run_in_good_order(folder, number):
     run = command(folder)
-    wait_for(folder / "run.h5.parts" / "lock")
+    wait_for(folder / "run.h5.checkpoints" / "lock")
     time.sleep(0.3)
     run.send_signal(number)
     error = run.communicate(timeout=60)[1]
@@ -61,7 +61,7 @@ def test_kills_change_nothing(folder):
     rng, kills = np.random.default_rng(0), 0
     while not (folder / "run.h5").exists() and kills < 60:
         run = command(folder, "--checkpoint-every", "0.01")
-        wait_for(folder / "run.h5.parts" / "lock", run)
+        wait_for(folder / "run.h5.checkpoints" / "lock", run)
         time.sleep(rng.uniform(0.0, 0.2 * taken))
         run.kill()
         run.communicate(timeout=60)
@@ -71,7 +71,7 @@ def test_kills_change_nothing(folder):
     error = done.communicate(timeout=60)[1]
     assert done.returncode == 0, error
     assert datasets(folder / "run.h5") == datasets(folder / "whole.h5")
-    assert not (folder / "run.h5.parts").exists()
+    assert not (folder / "run.h5.checkpoints").exists()
 
 
 def wait_for(path, run=None):

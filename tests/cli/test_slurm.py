@@ -112,7 +112,7 @@ def jobs(cluster, work):
 
 def wait_for_checkpoint(run):
     deadline = time.monotonic() + 60.0
-    while not list(run.with_name(f"{run.name}.parts").glob("state-*")):
+    while not list(run.with_name(f"{run.name}.checkpoints").glob("state-*")):
         assert time.monotonic() < deadline, f"{run} has no checkpoint after a minute"
         time.sleep(0.2)
 
@@ -139,7 +139,7 @@ def check_requeued(cluster, work, job, run, expected):
     told = re.search(r"checkpoint (\d+) is kept(?:.|\n)*?continues from checkpoint (\d+)", log)
     assert told and told[1] == told[2], log
     assert contents(work / run) == contents(work / expected)
-    assert not (work / f"{run}.parts").exists()
+    assert not (work / f"{run}.checkpoints").exists()
 
 
 def test_a_preempted_job_gives_what_an_uninterrupted_run_gives(cluster, work, jobs):
@@ -193,7 +193,7 @@ def test_a_sweep_as_a_job_array_is_complete_when_its_last_task_ends(cluster, wor
 def test_the_merge_waits_for_the_array_and_names_what_is_missing(cluster, work, jobs):
     cluster.wait_for(jobs["merge"], "FAILED", seconds=WAIT)
     log = (work / f"merge-{jobs['merge']}.log").read_text()
-    assert "4 of 5 members merged, written to all.h5" in log
+    assert "4 of 5 networks merged, written to all.h5" in log
     assert "epoch3 (weights/epoch3.npz): failed: weights/epoch3.npz:" in log
     with h5py.File(work / "all.h5") as file:
         assert file["k"][()].tolist() == [5, 5, 5, 0, 5]
@@ -201,4 +201,4 @@ def test_the_merge_waits_for_the_array_and_names_what_is_missing(cluster, work, 
 
 def test_a_dependency_waits_for_jobs_that_were_requeued(cluster, work, jobs):
     cluster.wait_for(jobs["all"], "COMPLETED", seconds=WAIT)
-    assert "3 of 3 members merged" in (work / f"merge-{jobs['all']}.log").read_text()
+    assert "3 of 3 networks merged" in (work / f"merge-{jobs['all']}.log").read_text()

@@ -6,7 +6,7 @@ import pytest
 import lyapy
 from lyapy import lyapunov_spectrum, spectrum_of_jacobians
 from lyapy.cells import Cell
-from lyapy.cells.given_jacobian import GivenJacobian
+from lyapy.cells.own_map import GivenJacobian
 from lyapy.networks.apply import tangent_step
 from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
@@ -81,6 +81,39 @@ def test_names_that_the_cell_does_not_have(cell, name):
         stack_programs([cell])
 
 
+class WrongSteps(GivenJacobian):
+    """A cell whose step returns vectors that do not fit."""
+
+    @staticmethod
+    def step(weights, state, drive):
+        return (state[..., :-1],), (drive,)
+
+
+class OneCoefficientTooMany(GivenJacobian):
+    @staticmethod
+    def step(weights, state, drive):
+        return (state,), (drive, state)
+
+
+class NoTuple(GivenJacobian):
+    @staticmethod
+    def step(weights, state, drive):
+        return state, (drive,)
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (WrongSteps(2), r"returns state variables of shapes \[\(1,\)\]; it must return h \(2,\)"),
+        (OneCoefficientTooMany(2), r"coefficients of shapes \[\(4,\), \(2,\)\]; .* J \(4,\)"),
+        (NoTuple(2), r"state variables of shapes \[\(\), \(\)\]; it must return h \(2,\)"),
+    ],
+)
+def test_steps_that_do_not_fit_the_program(cell, message):
+    with pytest.raises(ValueError, match=message):
+        lyapy.jacobian(lyapy.Network([cell]), np.zeros(2), np.zeros(4))
+
+
 @pytest.mark.parametrize("kinds", STACKS, ids="/".join)
 def test_stack_program_on_the_identity_is_the_derivative(kinds):
     network = mixed_stack(kinds)
@@ -116,8 +149,8 @@ def test_an_output_that_nothing_reads_is_not_computed(kind):
     below = lyapy.random_network(kind, 4, 2).cells[0]
     above = lyapy.random_network("gru-reset-before", 3, below.output_size).cells[0]
     alone, stack = stack_programs([below]), stack_programs([below, above])
-    state = sum(below.blocks.values())
-    assert [a.target.start < state for a in alone.assignments] == [True] * len(below.blocks)
+    state = sum(below.variables.values())
+    assert [a.target.start < state for a in alone.assignments] == [True] * len(below.variables)
     # the output read by the layer above, and its own auxiliary block
     assert sum(a.target.start >= stack.state_size for a in stack.assignments) == 2
     assert len(stack.assignments) == len(alone.assignments) + 3

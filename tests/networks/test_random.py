@@ -152,7 +152,7 @@ def test_a_state_space_is_drawn_in_a_fixed_order():
 @pytest.mark.parametrize(("n", "projected"), [(1, 1), (2, 1), (5, 2), (100, 50)])
 def test_projected_size(n, projected):
     (cell,) = lyapy.random_network("lstm-projected", n, 2).cells
-    assert cell.blocks == {"h": projected, "c": n}
+    assert cell.variables == {"h": projected, "c": n}
     if n == 100:
         assert cell.weights.P.std() == pytest.approx(0.1, rel=0.1)
 

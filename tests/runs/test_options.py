@@ -66,20 +66,30 @@ def test_keywords_that_do_not_fit(options, message):
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("options", "message"),
     [
-        (lambda: Method(interval=0), "interval is 0"),
-        (lambda: Method(tolerance=2.0), r"tolerance is 2\.0"),
-        (lambda: Method(frame="eye"), "frame is 'eye'"),
-        (lambda: Compute(backend="jax"), "backend is 'jax'"),
-        (lambda: Compute(precision="float32"), "precision is 'float32', in which backend='auto'"),
-        (lambda: Compute(precision="half"), "precision is 'half'; it must be one of float64"),
-        (lambda: Compute(threads=0), "threads is 0"),
-        (lambda: Compute(blas_threads=0), "blas_threads is 0"),
-        (lambda: Keep(checkpoint_every=0.0), r"checkpoint_every is 0\.0"),
-        (lambda: Keep(record="all"), "record is 'all'"),
+        ({"precision": "half"}, "precision is 'half'; it must be one of float64, float32"),
+        ({"precision": "float32"}, "precision is 'float32', in which backend='auto' does not"),
+        ({"blas_threads": 0}, "blas_threads is 0"),
+        ({"checkpoint_every": 0}, "checkpoint_every is 0"),
+        ({"checkpoint_every": float("nan")}, "checkpoint_every is nan"),
+        ({"record": "everything"}, "record is 'everything'; it must be any of growth"),
+        ({"record": ()}, r"record is \(\)"),
+        ({"record_every": 0}, "record_every is 0"),
+        ({"record_every": 65}, "record_every is 65.*a multiple of 64"),
+        ({"record_every": 7, "interval": 3}, "record_every is 7.*a multiple of interval=3"),
+        ({"record": "states"}, "record is states, .*checkpoint=FILE"),
+        ({"record_every": 64}, "checkpoint=FILE"),
     ],
 )
-def test_objects_check_their_values(make, message):
+def test_values_are_checked(options, message, tmp_path):
+    needs_file = "checkpoint=FILE" not in message
+    options = {"checkpoint": tmp_path / "run.h5", **options} if needs_file else options
     with pytest.raises(ValueError, match=message):
-        make()
+        lyapunov_spectrum(NETWORK, DRIVE, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_object_checks_its_values_when_it_is_made():
+    with pytest.raises(ValueError, match="interval is 0"):
+        Method(interval=0)

@@ -59,7 +59,7 @@ def test_what_is_to_stop_asks_for_patience(monkeypatch, capsys):
     monkeypatch.setattr(signals, "SECONDS_OF_SILENCE", 0.01)
     with pytest.raises(KeyboardInterrupt):
         interrupted(0.3)
-    assert capsys.readouterr().err.startswith("lyapy: stopping after the steps at hand")
+    assert capsys.readouterr().err.startswith("lyapy: stopping after the current steps")
 
 
 def test_what_stops_at_once_says_nothing(capsys):

@@ -7,7 +7,7 @@ import pytest
 
 import lyapy
 from lyapy import largest_exponent, lyapunov_spectrum
-from lyapy.cells.given_jacobian import GivenJacobian
+from lyapy.cells.own_map import GivenJacobian
 from lyapy.spectra.uncertainty import half_width, uncertainty
 
 

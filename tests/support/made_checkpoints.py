@@ -41,7 +41,7 @@ def network(kind="lstm", **options):
 
 
 def interrupt_after(chunks, monkeypatch, together=1):
-    """Interrupt the run when so many trajectories have moved through so many chunks."""
+    """Interrupt the run once ``together`` trajectories have advanced by ``chunks`` chunks."""
     advance, there = Trajectory.advance, threading.Barrier(together)
 
     def counted(self):
@@ -64,13 +64,21 @@ def assert_same_bits(one, other):
 def datasets(path):
     """Return the bytes of every dataset of a file."""
     found = {}
+
+    def add(name, item):
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()].tobytes()
+
     with h5py.File(path) as file:
-        file.visititems(
-            lambda n, item: (
-                found.update({n: item[()].tobytes()}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
+        file.visititems(add)
     return found
+
+
+def flip(path, bit):
+    """Flip a bit of a file."""
+    data = bytearray(path.read_bytes())
+    data[bit // 8] ^= 1 << (bit % 8)
+    path.write_bytes(data)
 
 
 def unfinished(path, monkeypatch, chunks=12):
@@ -82,4 +90,4 @@ def unfinished(path, monkeypatch, chunks=12):
         with pytest.raises(Interrupted):
             lyapy.lyapunov_spectrum(network(), DRIVE, **options)
     restore()
-    return path.with_name("run.h5.parts")
+    return path.with_name("run.h5.checkpoints")

@@ -54,7 +54,7 @@ def _gru_reset_before(cell, h, x):
 
 def _lstm(cell, state, x):
     projection = precise(cell.weights.P)
-    n, p = len(cell.b) // 4, cell.blocks["h"]
+    n, p = len(cell.b) // 4, cell.variables["h"]
     h, c = state[:p], state[p:]
     U_i, U_f, U_g, U_o = np.split(precise(cell.weights.U), 4)
     a = precise(cell.W) @ x + precise(cell.b) + precise(cell.weights.U) @ h

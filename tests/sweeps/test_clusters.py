@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import lyapy
-from lyapy.sweeps.engines import check_ranks, dask_executor
+from lyapy.sweeps.workers import check_ranks, dask_executor
 from tests.support.made_weights import GRU
 
 pytestmark = pytest.mark.cluster
@@ -80,7 +80,7 @@ def test_ranks_that_do_not_know_of_one_another_are_refused(folder):
     command = [sys.executable, "-m", "lyapy", *WORDS, "--mpi"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 2
-    assert done.stderr.startswith("lyapy: error: SLURM_NTASKS is 3, but MPI knows of one rank")
+    assert done.stderr.startswith("lyapy: error: SLURM_NTASKS is 3, but MPI has one rank")
     assert not (folder / "sweep.h5").exists()
 
 
@@ -106,7 +106,7 @@ def cluster():
 def kill_a_worker(folder, killed):
     """Kill the process that computes a member, once that has a checkpoint."""
     while not killed:
-        for lock in folder.glob("sweep.h5.runs/*.parts/lock"):
+        for lock in folder.glob("sweep.h5.runs/*.checkpoints/lock"):
             if len(list(lock.parent.iterdir())) > 2 and lock.stat().st_size:
                 killed.append(json.loads(lock.read_text())["process"])
                 os.kill(killed[0], signal.SIGKILL)

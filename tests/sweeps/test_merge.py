@@ -13,7 +13,10 @@ import pytest
 
 import lyapy
 from lyapy.cli import main
+from lyapy.spectra.exponents import QUANTITIES
+from lyapy.storage.datasets import read_dataset
 from lyapy.sweeps.columns import COLUMNS, SPECTRA
+from tests.spectra.test_file import table
 from tests.support.made_weights import GRU, VANILLA, write_files
 
 NAMES = ["a", "b", "c/a", "small"]
@@ -46,18 +49,15 @@ def folder(made, tmp_path, monkeypatch):
     return copied
 
 
-def index(path="all.h5"):
+def columns(path="all.h5"):
     with h5py.File(path) as file:
-        return {
-            name: (item.asstr() if h5py.check_string_dtype(item.dtype) else item)[()].tolist()
-            for name, item in file["index"].items()
-        }
+        return {name: read_dataset(file[name]).tolist() for name in COLUMNS}
 
 
 def test_a_merged_file_holds_what_the_run_files_hold(capsys):
     assert main(["merge", "runs", "-o", "all.h5"]) == 0
-    assert capsys.readouterr().out == "4 of 4 members merged, written to all.h5\n"
-    found = index()
+    assert capsys.readouterr().out == "4 of 4 networks merged, written to all.h5\n"
+    found = columns()
     assert found["name"] == NAMES
     assert found["k"] == [5, 5, 5, 4]
     with h5py.File("all.h5") as file:
@@ -79,10 +79,15 @@ def test_a_merged_file_holds_what_the_run_files_hold(capsys):
 def test_every_dataset_tells_what_it_is():
     assert main(["merge", "runs", "-o", "all.h5"]) == 0
     with h5py.File("all.h5") as file:
-        assert list(file["index"]) == sorted(COLUMNS)
-        assert file["exponents"].attrs["units"] == "nats per step"
-        for item in [*file["index"].values(), file["exponents"], file["resolved"]]:
-            assert {"units", "axes", "description"} <= set(item.attrs)
+        for name, quantity in (COLUMNS | SPECTRA).items():
+            assert file[name].attrs["units"] == quantity.units.format(time="step")
+            assert file[name].attrs["description"] == quantity.text
+            names = [axis[0].name for axis in file[name].dims]
+            assert names == ["/network", *(f"/{axis}" for axis in quantity.axes)]
+        run = file["runs/3"]
+        for name, quantity in QUANTITIES.items():
+            names = [axis[0].name for axis in run[name].dims]
+            assert names == [f"/runs/3/{axis}" for axis in quantity.axes]
 
 
 def test_the_order_and_the_time_do_not_change_the_bytes(folder):
@@ -98,20 +103,20 @@ def test_the_order_and_the_time_do_not_change_the_bytes(folder):
 def test_missing_unfinished_failed_and_damaged_members_are_named(folder, capsys):
     for name in ("e.npz", "f.npz", "g.npz"):
         shutil.copy("weights/a.npz", f"weights/{name}")
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     (folder / "runs/f.h5.failed").write_text("weights/f.npz: is broken; export it again\n")
     (folder / "runs/b.h5").write_bytes((folder / "runs/b.h5").read_bytes()[:4000])
     expect = ["--expect", "weights/**/*.npz"]
     assert main(["merge", "runs", "-o", "all.h5", *expect]) == 1
     out, err = capsys.readouterr()
-    assert out == "3 of 7 members merged, written to all.h5\n"
+    assert out == "3 of 7 networks merged, written to all.h5\n"
     told = err.splitlines()
     assert [line.split(":")[1].split()[0] for line in told] == ["b", "e", "f", "g"]
     assert told[0].startswith("lyapy: b (weights/b.npz): damaged: ")
     assert "unfinished" in told[1]
     assert told[2].endswith("f (weights/f.npz): failed: weights/f.npz: is broken; export it again")
     assert "g (weights/g.npz): missing" in told[3]
-    found = index()
+    found = columns()
     assert found["status"][1:2] == ["damaged"]
     assert found["name"] == ["a", "b", "c/a", "e", "f", "g", "small"]
     with h5py.File("all.h5") as file:
@@ -121,10 +126,10 @@ def test_missing_unfinished_failed_and_damaged_members_are_named(folder, capsys)
 
 
 def test_without_expectations_traces_of_members_are_found(folder, capsys):
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     (folder / "runs/c/f.h5.failed").write_text("is broken\n")
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
-    assert index()["name"] == ["a", "b", "c/a", "c/f", "e", "small"]
+    assert columns()["name"] == ["a", "b", "c/a", "c/f", "e", "small"]
     assert capsys.readouterr().err.count("\n") == 2
 
 
@@ -134,19 +139,19 @@ def test_a_flipped_bit_is_found_and_the_member_named(folder, position):
     data[position] ^= 4
     (folder / "runs/a.h5").write_bytes(data)
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
-    assert index()["status"][0] == "damaged"
-    assert index()["k"] == [0, 5, 5, 4]
+    assert columns()["status"][0] == "damaged"
+    assert columns()["k"] == [0, 5, 5, 4]
 
 
 def test_a_failure_counts_more_than_an_older_run_file(folder):
     (folder / "runs/a.h5.failed").write_text("other settings\n")
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
-    assert index()["status"][0] == "failed"
+    assert columns()["status"][0] == "failed"
 
 
 def test_what_is_not_expected_is_left_out_and_named(capsys):
     assert main(["merge", "runs", "-o", "all.h5", "--expect", "weights/a.npz"]) == 0
-    assert index()["name"] == ["a"]
+    assert columns()["name"] == ["a"]
     told = [f"lyapy: {name}: is not expected, and left out" for name in NAMES[1:]]
     assert capsys.readouterr().err.splitlines() == told
 
@@ -168,12 +173,12 @@ def test_nothing_to_merge_is_refused(folder, capsys):
 
 
 def test_show_lists_the_members(folder, capsys):
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
     capsys.readouterr()
     assert main(["show", "all.h5"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "4 spectra of 5 members, in nats per step"
+    assert lines[0] == "4 spectra of 5 networks, in nats per step"
     largest = lyapy.Spectrum.load("runs/c/a.h5").largest
     assert lines[5].split()[:3] == ["c/a", "5", f"{largest:.6g}"]
     assert lines[6].split() == ["e", "unfinished"]
@@ -187,42 +192,38 @@ def test_show_lists_the_members(folder, capsys):
 
 
 def test_show_a_member_as_its_run_file(folder, capsys):
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
     for more in ([], ["--json"]):
         capsys.readouterr()
         assert main(["show", "runs/c/a.h5", *more]) == 0
         expected = capsys.readouterr().out
-        assert main(["show", "all.h5", "--member", "c/a", *more]) == 0
+        assert main(["show", "all.h5", "--network", "c/a", *more]) == 0
         assert capsys.readouterr().out == expected
-    assert main(["show", "all.h5", "--member", "x"]) == 2
-    assert "all.h5: has no member 'x'" in capsys.readouterr().err
-    assert main(["show", "all.h5", "--member", "e"]) == 2
+    assert main(["show", "all.h5", "--network", "x"]) == 2
+    assert "all.h5: has no network 'x'" in capsys.readouterr().err
+    assert main(["show", "all.h5", "--network", "e"]) == 2
     assert "all.h5: e is unfinished" in capsys.readouterr().err
-    assert main(["show", "runs/b.h5", "--member", "b"]) == 2
+    assert main(["show", "runs/b.h5", "--network", "b"]) == 2
     assert "runs/b.h5: is no merged file" in capsys.readouterr().err
 
 
 def test_a_name_that_is_not_utf8_is_merged(folder):
     (folder / "runs/a.h5").rename(folder / "runs" / os.fsdecode(b"caf\xe9.h5"))
     assert main(["merge", "runs", "-o", "all.h5"]) == 0
-    assert r"caf\udce9" in index()["name"]
+    assert r"caf\udce9" in columns()["name"]
 
 
 def test_the_layout_in_the_docs_is_that_of_the_file():
     docs = (Path(__file__).parents[2] / "docs/file_formats.md").read_text(encoding="utf-8")
-    for columns in (COLUMNS, SPECTRA):
-        lines = ["| dataset | units | meaning |", "|---|---|---|"]
-        for name, column in columns.items():
-            units = column.units.format(time="step")
-            lines.append(f"| `{name}` | {units} | {column.description} |")
-        assert "\n".join(lines) + "\n" in docs
+    rows = [(n, (("network", *q.axes), *q[1:3])) for n, q in (COLUMNS | SPECTRA).items()]
+    assert table(rows) in docs
 
 
 def test_the_reader_in_the_docs_reads_it(folder, capsys):
     docs = (Path(__file__).parents[2] / "docs/file_formats.md").read_text(encoding="utf-8")
     reader = docs.split("## Merged files")[1].split("```python\n")[1].split("```")[0]
-    (folder / "runs/e.h5.parts").mkdir()
+    (folder / "runs/e.h5.checkpoints").mkdir()
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
     capsys.readouterr()
     exec(reader, {})

@@ -8,9 +8,8 @@ import pytest
 
 import lyapy
 from lyapy.cli import main
-from lyapy.cli import spectrum as spectrum_command
 from lyapy.errors import CheckpointError
-from lyapy.runs.checkpoint.parts import parts_folder
+from lyapy.runs.checkpoint.folder import checkpoint_folder
 from lyapy.storage import lock
 from lyapy.sweeps.names import Shard, expand, named, parse_shard, shard_of_array
 from tests.support.made_weights import GRU, write_files
@@ -60,10 +59,10 @@ def test_a_file_whose_name_looks_like_a_pattern_is_itself(folder):
     assert expand(["run[1].npz"]) == ["run[1].npz"]
 
 
-def test_a_pattern_without_files_and_two_members_of_one_name_are_refused():
+def test_a_pattern_without_files_and_two_networks_of_one_name_are_refused():
     with pytest.raises(FileNotFoundError, match=r"none\*\.pt: matches no file"):
         expand(["none*.pt"])
-    with pytest.raises(ValueError, match=r"a\.pt: would be the member 'a', as is a\.npz"):
+    with pytest.raises(ValueError, match=r"a\.pt: would be the network 'a', as is a\.npz"):
         named(["a.npz", "a.pt"])
 
 
@@ -146,7 +145,7 @@ def test_a_shard_tells_a_line_of_each_member(folder, capsys):
     first, second, third = capsys.readouterr().out.splitlines()
     assert first == "epoch1: 1 of 1 in this shard"
     assert second.startswith(f"epoch1: largest exponent {largest:.6g} nats per step, ")
-    assert third == "1 of 1 members written to runs"
+    assert third == "1 of 1 networks written to runs"
 
 
 def test_a_shard_without_members_has_nothing_to_do(folder):
@@ -159,16 +158,16 @@ def test_an_interruption_leaves_what_is_done_and_the_same_command_continues(
     folder, monkeypatch, capsys
 ):
     words = ["spectrum", "sweep/*/epoch0.npz", "sweep/*/epoch1.npz", *RUN, "-o", "runs"]
-    loading = spectrum_command.load_network
+    loading = lyapy.load
 
-    def interrupted(arguments):
-        if arguments.weights.endswith("gain1/epoch1.npz"):
+    def interrupted(path, **hints):
+        if path.endswith("gain1/epoch1.npz"):
             os.kill(os.getpid(), signal.SIGUSR1)
-        return loading(arguments)
+        return loading(path, **hints)
 
-    monkeypatch.setattr(spectrum_command, "load_network", interrupted)
+    monkeypatch.setattr("lyapy.weights.load.load", interrupted)
     assert main(words) == 75
-    told = "lyapy: interrupted with 1 of 4 members computed: run the same command again to go on\n"
+    told = "lyapy: interrupted with 1 of 4 networks computed: run the same command again to go on\n"
     assert capsys.readouterr().err == told
     assert run_files(folder / "runs") == ["gain1/epoch0"]
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
@@ -185,7 +184,7 @@ def test_a_member_that_another_process_computes_is_passed_over(folder, capsys):
     words = ["spectrum", "sweep/gain1/*.npz", *RUN, "-o", "runs"]
     run = folder / "runs/epoch1.h5"
     run.parent.mkdir()
-    with lock.held(parts_folder(run), run):
+    with lock.held(checkpoint_folder(run), run):
         assert main(words) == 73
         assert run_files(folder / "runs") == ["epoch0", "epoch2"]
         assert "lyapy: epoch1: runs/epoch1.h5: is being computed by" in capsys.readouterr().err
@@ -196,10 +195,10 @@ def test_a_member_that_another_process_computes_is_passed_over(folder, capsys):
 
 
 def test_a_full_disk_ends_the_shard(folder, monkeypatch, capsys):
-    def full(arguments):
+    def full(path, **hints):
         raise CheckpointError("no space")
 
-    monkeypatch.setattr(spectrum_command, "load_network", full)
+    monkeypatch.setattr("lyapy.weights.load.load", full)
     assert main(["spectrum", "sweep/*/*.npz", *RUN, "-o", "runs"]) == 74
     assert capsys.readouterr().err == "lyapy: error: no space\n"
 

@@ -5,9 +5,8 @@ import pytest
 
 import lyapy
 from lyapy.cli import main
-from lyapy.sweeps.heat_map import plot_heat_map
 from lyapy.sweeps.merged_file import write_merged
-from lyapy.sweeps.plots import plot_components, plot_metric, plot_spectra, plot_sweep
+from lyapy.sweeps.plots import plot_components, plot_heat_map, plot_metric, plot_spectra, plot_sweep
 from tests.sweeps.test_reading import SPECTRA, rows, sweep_with_loss
 
 

@@ -13,11 +13,10 @@ from scipy import stats
 
 import lyapy
 from lyapy.cli import main
-from lyapy.sweeps.association import associations, correlate
+from lyapy.sweeps.association import associations, correlate, predictions
 from lyapy.sweeps.columns import row_of, row_without
 from lyapy.sweeps.merged_file import write_merged
-from lyapy.sweeps.regression import predictions
-from lyapy.sweeps.resampling import common_positions, resample
+from lyapy.sweeps.result import common_positions, resample
 from tests.support.made_spectra import made
 
 
@@ -52,14 +51,15 @@ def test_metadata_come_back_with_their_kinds():
     assert found.rows[3].metadata["kind"] == ""
     assert math.isnan(found.rows[3].metadata["lr"])
     with h5py.File("sweep.h5") as file:
-        assert set(file["metadata/lr"].attrs) == {"units", "axes", "description"}
+        assert {"units", "description"} < set(file["metadata/lr"].attrs)
+        assert file["metadata/lr"].dims[0][0].name == "/network"
 
 
 @pytest.mark.usefixtures("folder")
 def test_show_has_the_metadata_beside_the_names(capsys):
     assert main(["show", "sweep.h5"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2].split()[:5] == ["member", "epoch", "kind", "lr", "k"]
+    assert lines[2].split()[:5] == ["network", "epoch", "kind", "lr", "k"]
     assert lines[3].split()[:6] == ["net000", "1", "a", "0.1", "3", "0.3"]
     assert lines[6].split() == ["zz", "failed"]
     assert main(["show", "sweep.h5", "--json"]) == 0
@@ -102,7 +102,7 @@ def test_rows_saved_alone_come_back_and_say_that_the_runs_are_not_there(folder, 
     assert again.rows[0].metadata == found.rows[1].metadata
     with pytest.raises(FileExistsError):
         found.save("few.h5")
-    assert main(["show", "few.h5", "--member", "net001"]) == 2
+    assert main(["show", "few.h5", "--network", "net001"]) == 2
     assert "few.h5: has only the row of net001, without its run" in capsys.readouterr().err
 
 
@@ -245,4 +245,4 @@ def test_show_tells_how_a_metric_goes_with_spectra(tmp_path, capsys):
     assert main(["show", str(tmp_path / "sweep.h5"), "--metric", "loss", "--groups", "run"]) == 0
     out = capsys.readouterr().out
     assert "mean                          40   +0.99" in out
-    assert "5 parts, each run as a whole" in out
+    assert "5 folds, each run as a whole" in out

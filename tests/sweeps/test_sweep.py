@@ -13,8 +13,8 @@ from lyapy.cli import main
 from lyapy.errors import CheckpointError
 from lyapy.runs import provenance as origin
 from lyapy.runs.checkpoint import checkpointer
-from lyapy.sweeps import sweep as sweeping
-from lyapy.sweeps.asked import as_file
+from lyapy.sweeps import workers
+from lyapy.sweeps.sweep import _as_file
 from tests.support.made_sweeps import (
     MEMBERS,
     NETWORKS,
@@ -125,7 +125,7 @@ def test_a_full_disk_ends_the_sweep(monkeypatch):
     def full(task):
         raise CheckpointError("no space left")
 
-    monkeypatch.setattr(sweeping, "compute", full)
+    monkeypatch.setattr(workers, "compute", full)
     with ThreadPoolExecutor(2) as executor, pytest.raises(CheckpointError, match="no space"):
         lyapy.sweep(NETWORKS, DRIVE, executor=executor, **OPTIONS)
 
@@ -153,7 +153,7 @@ def test_inputs_may_be_written_at_the_same_time(tmp_path, monkeypatch):
 
     monkeypatch.setattr(np, "save", slow_save)
     with ThreadPoolExecutor(2) as executor:
-        paths = list(executor.map(lambda _: as_file(np.arange(6.0), folder), range(2)))
+        paths = list(executor.map(lambda _: _as_file(np.arange(6.0), folder), range(2)))
     assert paths[0] == paths[1] and os.listdir(folder) == [os.path.basename(paths[0])]
 
 

@@ -44,7 +44,7 @@ def _workers_at_work(folder, process):
     """Return the process of each member that has a checkpoint and is being computed."""
     for _ in range(600):
         found = {}
-        for lock in folder.glob("sweep.h5.runs/*.parts/lock"):
+        for lock in folder.glob("sweep.h5.runs/*.checkpoints/lock"):
             if len(list(lock.parent.iterdir())) > 2:
                 try:
                     found[lock.parent] = json.loads(lock.read_text())["process"]
@@ -147,7 +147,7 @@ def test_sigterm_lets_the_workers_write_a_checkpoint_and_the_command_continues(f
     command = [sys.executable, "-m", "lyapy", *words, "--checkpoint-every", "1000"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         for _ in range(600):
-            locks = list(folder.glob("sweep.h5.runs/*.parts/lock"))
+            locks = list(folder.glob("sweep.h5.runs/*.checkpoints/lock"))
             if len(locks) == 2:
                 break
             time.sleep(0.1)

@@ -110,8 +110,8 @@ class Watch:
         self.write()  # always, since a crash gives no time for it
 
     def _load(self) -> None:
-        contents = lyapy.weights.formats.read_contents(self.path)
-        path, layouts = str(self.path), self.target.layouts
+        path, contents = lyapy.weights.source.read_source(self.path)
+        layouts = self.target.layouts
         refusals = []
         for layout in layouts:
             try:

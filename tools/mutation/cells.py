@@ -43,10 +43,6 @@ CELL_MODULES = {
         "cells/test_cells cells/test_other_cells networks/test_random networks/test_program",
         "independent or constructors or units_of or numbers",
     ),
-    "cells/given_jacobian": readable(
-        "networks/test_program runs/test_two_trajectories runs/test_exact_spectra",
-        "names or given or cat",
-    ),
     "cells/lipschitz": readable(
         "cells/test_cells cells/test_other_cells networks/test_random networks/test_program",
         "lipschitz or constructors or numbers",
@@ -64,7 +60,9 @@ CELL_MODULES = {
         "cornn or oscillator or numbers",
     ),
     "cells/own_map": readable(
-        "runs/test_two_trajectories networks/test_closed_loop", "map or given"
+        "networks/test_program runs/test_two_trajectories runs/test_exact_spectra "
+        "networks/test_closed_loop",
+        "names or given or cat or map",
     ),
     "cells/plrnn": readable(
         "cells/test_cells cells/test_other_cells networks/test_random networks/test_program",

@@ -1,4 +1,4 @@
-"""Writes checkpoints while the trajectories go on: a thread of its own, and a desk for the rest."""
+"""Background writer of checkpoints, with a hand-over between it and the trajectories."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ...arrays import Array
 from ...errors import CheckpointError
 from ..provenance import now
 from ..trajectory import Trajectory
-from .parts import Saved, Segment, read_history, write_parts
+from .folder import Checkpoint, Segment, write_checkpoint
 
 __all__ = ["Checkpointer", "finished"]
 
-# records that wait in memory before they are written; a trajectory ahead of the disk waits
+# records that wait in memory to be written; beyond, a trajectory waits for the disk
 BUFFER_BYTES = 64 * 1024**2
 RECORDER_BYTES = 1024**2
 
 
 class _Published(NamedTuple):
-    """How far a trajectory is; its complete rows of history never change again."""
+    """A trajectory's copied state; its complete rows of history never change again."""
 
     saved: dict[str, Any]
     trajectory: Trajectory
@@ -33,49 +33,58 @@ class _Published(NamedTuple):
 
 
 class Checkpointer:
-    """Writes what the trajectories publish, every so often, and once at the end.
+    """Writes the states that trajectories publish, at regular times and once at the end.
 
-    Use as a context: at its end, whatever ends it, the last checkpoint is written.
+    Use it as a context: when that ends, for any reason, the last checkpoint is written.
 
     Parameters
     ----------
     folder : Path
-        Of the parts; its lock is held.
-    saved : Saved
-        To continue from; number 0 and no trajectories at the beginning.
+        Whose lock is held.
+    saved : Checkpoint
+        To continue from; number 0 without trajectories at the beginning.
+    history : dict
+        Complete rows of each trajectory in ``saved``.
     every : float
         Seconds between two checkpoints.
 
     Attributes
     ----------
-    saved : Saved
-        The last checkpoint written.
+    saved : Checkpoint
+        The last one written.
     """
 
-    def __init__(self, folder: Path, saved: Saved, every: float) -> None:
+    def __init__(
+        self, folder: Path, saved: Checkpoint, history: Mapping[int, Array], every: float
+    ) -> None:
         self.folder = folder
         self.saved = saved
         # a copy of the state costs as much as a hundred steps of a small network
         self.gap = min(1.0, 0.01 * every)
         self.every = every - self.gap
         self._next: dict[int, float] = {}
-        self._history = read_history(folder, saved)
+        self._history = history
         self._spent = float(saved.settings.get("seconds", 0.0))
         self._began = time.monotonic()
-        self._rows = {b: len(rows) for b, rows in self._history.items()}
+        self._rows = {b: len(rows) for b, rows in history.items()}
         self._published: dict[int, _Published] = {}
         self._records: dict[int, dict[str, tuple[int, list[Array]]]] = {}
         self._waiting = 0
         self._error: BaseException | None = None
-        self._desk = threading.Condition()
+        self._handover = threading.Condition()
         self._closing = False
-        # an interruption between two lines must not leave a process that never ends
+        # daemon: an interruption between two lines must not leave a process that never ends
         self._thread = threading.Thread(target=self._run, name="lyapy-checkpoints", daemon=True)
 
     @property
     def seconds(self) -> float:
-        """Seconds spent on the run, those before it was continued included."""
+        """Seconds spent on the run, before it was continued too."""
         return self._spent + time.monotonic() - self._began
+
+    @property
+    def position(self) -> int:
+        """Steps of the farthest trajectory at the last checkpoint."""
+        return max((int(t["position"]) for t in self.saved.trajectories.values()), default=0)
 
     def __enter__(self) -> Checkpointer:
         self._thread.start()
@@ -87,36 +96,28 @@ class Checkpointer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._desk:
+        with self._handover:
             self._closing = True
-            self._desk.notify_all()
+            self._handover.notify_all()
         interruption = finished(self._thread)
         if self._error is not None and (kind is None or issubclass(kind, KeyboardInterrupt)):
-            raise self._failure()
+            raise self._failure(self._error)
         if interruption is not None:
             raise interruption
 
-    @property
-    def position(self) -> int:
-        """Steps that the farthest trajectory had done at the last checkpoint."""
-        return max((int(t["position"]) for t in self.saved.trajectories.values()), default=0)
-
     def restore(self, b: int, trajectory: Trajectory) -> None:
-        """Put trajectory ``b``, if it has not begun, where the last checkpoint left it."""
+        """Move trajectory ``b``, unless it has begun, to the last checkpoint."""
         if b in self.saved.trajectories and not trajectory.position:
-            K = sum(f.growth.shape[1] for f in trajectory.followers)
-            none = trajectory.history(0, 0).reshape(0, K)
+            none = trajectory.history(0, 0)
             trajectory.restore(self.saved.trajectories[b], self._history.get(b, none))
 
     def publish(self, b: int, trajectory: Trajectory, last: bool = False) -> None:
-        """Take what trajectory ``b`` has come to, unless that was done a moment ago.
+        """Hand over the state of trajectory ``b``, unless that was done a moment ago.
 
         Parameters
         ----------
-        b : int
-        trajectory : Trajectory
         last : bool
-            Take it in any case.
+            Hand it over in any case.
 
         Raises
         ------
@@ -130,12 +131,12 @@ class Checkpointer:
         self._next[b] = moment + self.gap
         rows = trajectory.recorder.take()
         found = _Published(trajectory.save(), trajectory, trajectory.rows_done)
-        with self._desk:
+        with self._handover:
             while self._waiting > BUFFER_BYTES and self._error is None and not self._closing:
-                self._desk.notify_all()
-                self._desk.wait()
+                self._handover.notify_all()
+                self._handover.wait()
             if self._error is not None:
-                raise self._failure()
+                raise self._failure(self._error)
             self._published[b] = found
             kept = self._records.setdefault(b, {})
             for name, (first, array) in rows.items():
@@ -143,21 +144,20 @@ class Checkpointer:
                 self._waiting += array.nbytes
 
     def publish_together(self, trajectories: Mapping[int, Trajectory]) -> None:
-        """Take what trajectories have come to that go on side by side, in one checkpoint."""
-        with self._desk:
+        """Hand over trajectories that advance together, for the same checkpoint."""
+        with self._handover:
             for b, trajectory in trajectories.items():
                 self.publish(b, trajectory, last=True)
 
-    def _failure(self) -> CheckpointError:
-        assert self._error is not None
-        what = getattr(self._error, "strerror", None) or repr(self._error)
+    def _failure(self, error: BaseException) -> CheckpointError:
+        found = getattr(error, "strerror", None) or repr(error)
         kept = f"checkpoint {self.saved.number} is whole" if self.saved.number else "none was"
-        return CheckpointError(f"{what}; {kept}, run the command again to continue from it")
+        return CheckpointError(f"{found}; {kept}, run the command again to continue from it")
 
     def _run(self) -> None:
         """Write regularly, and once more at the end.
 
-        All is written here: HDF5 must not be interrupted, and signals reach the main thread only.
+        A thread does, because HDF5 must not be interrupted and signals reach the main thread only.
         """
         due = time.monotonic() + self.every
         try:
@@ -166,42 +166,42 @@ class Checkpointer:
                 self._write()
             self._write()
         except BaseException as error:
-            with self._desk:
+            with self._handover:
                 self._error = error
-                self._desk.notify_all()
+                self._handover.notify_all()
 
     def _wait(self, due: float) -> bool:
-        """Wait for the time, or for much to write; return False at the end of the run."""
-        with self._desk:
+        """Wait until a time, or for much to write; return False at the end of the run."""
+        with self._handover:
             while not self._closing and self._waiting <= BUFFER_BYTES:
                 left = due - time.monotonic()
                 if left <= 0:
                     break
-                self._desk.wait(min(left, threading.TIMEOUT_MAX))
+                self._handover.wait(min(left, threading.TIMEOUT_MAX))
             return not self._closing
 
     def _write(self) -> None:
-        """Write a checkpoint of what was published since the last one, if anything was."""
-        with self._desk:
+        """Write a checkpoint if anything was published since the last one."""
+        with self._handover:
             published, self._published = self._published, {}
             records, self._records, self._waiting = self._records, {}, 0
-            self._desk.notify_all()
+            self._handover.notify_all()
         if not published:
             return
-        segment = {}
+        rows = {}
         for b, found in published.items():
             first = self._rows.get(b, 0)
-            arrays = {
+            joined = {
                 name: (row, np.concatenate(a)) for name, (row, a) in records.get(b, {}).items()
             }
-            segment[b] = Segment(first, found.trajectory.history(first, found.rows), arrays)
+            rows[b] = Segment(first, found.trajectory.history(first, found.rows), joined)
         saved = self.saved._replace(
             number=self.saved.number + 1,
             date=now(),
             settings={**self.saved.settings, "seconds": self.seconds},
             trajectories=self.saved.trajectories | {b: p.saved for b, p in published.items()},
         )
-        self.saved = write_parts(self.folder, saved, segment)
+        self.saved = write_checkpoint(self.folder, saved, rows)
         self._rows |= {b: found.rows for b, found in published.items()}
 
 

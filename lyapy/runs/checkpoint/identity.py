@@ -1,4 +1,4 @@
-"""Whether two runs are the same one: what was asked for, and where it runs."""
+"""Whether two runs are the same one, by their settings, and whether they run in the same place."""
 
 from __future__ import annotations
 
@@ -6,30 +6,23 @@ from typing import Any
 
 from ..options import stored
 
-__all__ = ["differing", "is_environment"]
+__all__ = ["differing", "is_place"]
 
-# what may change the last bits, not what is computed
+# may change the last bits, but not the task
 PLACE = stored("place") | {"versions", "machine", "processor", "gpu", "gpu_choices"}
-# what tells of a run and is no part of it
-IGNORED = (
-    "assumptions",
-    "command",
-    "date",
-    "environment_changes",
-    "interrupted",
-    "network",
-    "network_origin",
-    "seconds",
-)
-# what only some backends have; it is compared where both runs do
+IGNORED = {
+    *("assumptions", "command", "date", "environment_changes", "interrupted", "network"),
+    *("network_origin", "seconds"),
+}
+# some backends have none; compared if both runs have them
 OPTIONAL = {"gpu", "gpu_choices"}
-# what a run with a target finds out
+# results of a run with a target
 FOUND = {"steps", "inputs_sha256"}
 SHOWN = 40
 
 
 def differing(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, str]:
-    """Return the settings that differ, each with what was found and what is wanted.
+    """Return the settings that differ, each with both values.
 
     Parameters
     ----------
@@ -37,8 +30,7 @@ def differing(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, str]:
         Settings of two runs; nested keys are joined by a full stop.
     """
     one, other = _flat(found), _flat(wanted)
-    absent = OPTIONAL - (one.keys() & other.keys())
-    keys = (one.keys() | other.keys()) - set(IGNORED) - absent
+    keys = (one.keys() | other.keys()) - IGNORED - (OPTIONAL - (one.keys() & other.keys()))
     if one.get("until") and other.get("until"):
         keys -= FOUND
     return {
@@ -48,8 +40,8 @@ def differing(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def is_environment(key: str) -> bool:
-    """Return whether a key of `differing` tells where a run takes place."""
+def is_place(key: str) -> bool:
+    """Return whether a key of `differing` describes where a run takes place."""
     return key.partition(".")[0] in PLACE
 
 

@@ -1,4 +1,4 @@
-"""The records of a run, from the segments into the run file."""
+"""The records of a run, copied from the segments into the run file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import h5py
 import numpy as np
 
 from ...arrays import Array
-from ...storage.sealed import DamagedError, check_seal
+from ...storage.sealed import DamagedError
 from ..result import Layout
-from .parts import Saved
+from .folder import Checkpoint, open_segments
 
-__all__ = ["Records", "records_of"]
+__all__ = ["Records"]
 
 CHUNK_BYTES = 1 << 20
 
@@ -26,15 +26,12 @@ class Records(NamedTuple):
 
     Attributes
     ----------
-    folder : Path
-    saved : Saved
-    layout : Layout
     stop : threading.Event
         Makes `write` end with KeyboardInterrupt.
     """
 
     folder: Path
-    saved: Saved
+    saved: Checkpoint
     layout: Layout
     stop: threading.Event
 
@@ -72,20 +69,9 @@ class Records(NamedTuple):
 
     def _pieces(self) -> Iterator[tuple[int, str, int, Array]]:
         """Yield trajectory, name, first row and rows of all records in the segments."""
-        for segment, digest in self.saved.segments.items():
-            path = self.folder / segment
-            if not path.exists():
-                raise DamagedError(f"{path}: is missing")
-            if check_seal(path) != digest:
-                raise DamagedError(f"{path}: is not the segment that the state names")
-            with open(path, "rb") as raw, h5py.File(raw, "r") as file:
-                for b in file:
-                    for name in self.layout.record_shapes:
-                        found = file.get(f"{b}/records/{name}")
-                        if found is not None:
-                            yield int(b), name, int(found.attrs["first_row"]), np.asarray(found)
-
-
-def records_of(folder: Path, saved: Saved, layout: Layout) -> Records | None:
-    """Return the records of a finished run, None where there are none."""
-    return Records(folder, saved, layout, threading.Event()) if layout.record_shapes else None
+        for segment in open_segments(self.folder, self.saved):
+            for b in segment:
+                for name in self.layout.record_shapes:
+                    found = segment.get(f"{b}/records/{name}")
+                    if found is not None:
+                        yield int(b), name, int(found.attrs["first_row"]), np.asarray(found)

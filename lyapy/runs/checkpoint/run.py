@@ -1,35 +1,35 @@
-"""A run with a file of its own: begun, continued, or found to be finished."""
+"""A run with a run file: begun, continued, or read if it is finished."""
 
 from __future__ import annotations
 
 import logging
 import shutil
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ...arrays import Array
 from ...errors import CheckpointError, Interrupted
-from ...spectra.file import check_run_output
+from ...spectra.file import check_run_output, write_spectrum
 from ...spectra.spectrum import Spectrum
 from ...storage import lock
 from ..options import Keep
 from ..plan import Plan
 from ..provenance import now
-from ..result import Layout
-from .checkpointer import Checkpointer
-from .ending import write_result
-from .identity import differing, is_environment
-from .parts import Saved, newest_state, parts_folder, read_saved, remove
-from .records import records_of
+from .checkpointer import Checkpointer, finished
+from .folder import Checkpoint, checkpoint_folder, newest_state, read_checkpoint, remove
+from .identity import differing, is_place
+from .records import Records
 
 __all__ = ["run_checkpointed"]
 
 log = logging.getLogger("lyapy")
 
 
-def run_checkpointed(plan: Plan, run: Keep) -> Spectrum:
+def run_checkpointed(plan: Plan, keep: Keep) -> Spectrum:
     """Compute a spectrum into its run file, or continue, or read it if it is finished.
 
     Raises
@@ -43,132 +43,177 @@ def run_checkpointed(plan: Plan, run: Keep) -> Spectrum:
     Interrupted
         If the run is interrupted; it can be continued.
     """
-    settings, layout = plan.settings, plan.layout
-    folder = parts_folder(run.path)
-    found = _find_finished(run, settings)
-    if found is not None:
-        # those that a kill has left; where another process is at work, it is about to remove them
+    folder = checkpoint_folder(keep.path)
+    _refuse_old(keep)
+    done = _find_finished(plan, keep)
+    if done is not None:
+        # left by a kill; another process that holds the lock is about to remove them itself
         with suppress(OSError):
             if folder.exists():
-                with lock.held(folder, run.shown):
-                    _remove_own(folder, settings)
-        return found
-    _check_space(run, layout, folder)
-    with lock.held(folder, run.shown):
-        found = _find_finished(run, settings)
-        if found is not None:
-            _remove_own(folder, settings)
-            return found
-        saved, changes = _saved_or_new(run, folder, settings, layout)
+                with lock.held(folder, keep.shown):
+                    _remove_own(plan, folder)
+        return done
+    _check_space(plan, keep, folder)
+    with lock.held(folder, keep.shown):
+        done = _find_finished(plan, keep)
+        if done is not None:
+            _remove_own(plan, folder)
+            return done
+        saved, history = _saved_or_new(plan, keep, folder)
         remove(folder, keep=saved)
-        checkpointer = Checkpointer(folder, saved, run.checkpoint_every)
-        with _interruptible(run, checkpointer):
+        checkpointer = Checkpointer(folder, saved, history, keep.checkpoint_every)
+        with _interruptible(keep, checkpointer):
             with checkpointer:
                 spectrum = plan.spectrum(checkpointer)
-            if changes:
-                spectrum.settings["environment_changes"] = changes
-            records = records_of(folder, checkpointer.saved, layout)
-            write_result(spectrum, run.path, records, folder)
+            if saved.settings.get("environment_changes"):
+                spectrum.settings["environment_changes"] = saved.settings["environment_changes"]
+            records = None
+            if plan.layout.record_shapes:
+                records = Records(folder, checkpointer.saved, plan.layout, threading.Event())
+            write_result(spectrum, keep.path, records, folder)
             remove(folder)
         return spectrum
 
 
 @contextmanager
-def _interruptible(run: Keep, checkpointer: Checkpointer) -> Iterator[None]:
+def _interruptible(keep: Keep, checkpointer: Checkpointer) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
         kept = f"checkpoint {checkpointer.saved.number}" if checkpointer.saved.number else "nothing"
         raise Interrupted(
-            f"{run.shown}: interrupted after {checkpointer.seconds:.0f} s, {kept} is kept; run the "
-            "same command again to continue"
+            f"{keep.shown}: interrupted after {checkpointer.seconds:.0f} s, {kept} is kept; run "
+            "the same command again to continue"
         ) from None
 
 
-def _remove_own(folder: Path, settings: dict[str, Any]) -> None:
-    """Remove the parts of a finished run, but not those of another one that is to replace it."""
+def write_result(spectrum: Spectrum, path: Path, records: Records | None, folder: Path) -> None:
+    """Write the run file; the checkpoints in ``folder`` stay.
+
+    A thread writes, because HDF5 must not be interrupted and signals reach the main thread only.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be written.
+    KeyboardInterrupt
+        After an interruption; the file is there whole, or it is not.
+    """
+    errors: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            write_spectrum(spectrum, path, overwrite=True, records=records, scratch=folder)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=write, name="lyapy-result")
+    thread.start()
+    interruption = finished(thread, records.stop.set if records else None)
+    if interruption is not None:
+        raise interruption
+    for error in errors:
+        if isinstance(error, OSError):
+            raise CheckpointError(
+                f"{error.strerror or error}; all is kept in {folder}: run the command again to "
+                "write it"
+            ) from None
+        raise error
+
+
+def _remove_own(plan: Plan, folder: Path) -> None:
+    """Remove the checkpoints of the finished run, but not of another that is to replace it."""
     saved = newest_state(folder)
-    if saved is None or all(is_environment(key) for key in differing(saved.settings, settings)):
+    if saved is None or all(map(is_place, differing(saved.settings, plan.settings))):
         remove(folder)
 
 
-def _find_finished(run: Keep, settings: dict[str, Any]) -> Spectrum | None:
-    """Return the finished run, None where it is still to be computed.
+def _refuse_old(keep: Keep) -> None:
+    old = Path(f"{keep.path}.parts")
+    if old.is_dir():
+        raise ValueError(
+            f"{old}: holds an unfinished run of checkpoint format 2, which this lyapy does not "
+            "continue; finish it with the lyapy that began it, or delete the folder"
+        )
+
+
+def _find_finished(plan: Plan, keep: Keep) -> Spectrum | None:
+    """Return the finished run, None if it is still to be computed.
 
     Raises
     ------
     ValueError, FileExistsError
         If there is another run or another file.
     """
-    check_run_output(run.shown, overwrite=run.overwrite)
-    if not run.path.exists() or run.overwrite:
+    check_run_output(keep.shown, overwrite=keep.overwrite)
+    if not keep.path.exists() or keep.overwrite:
         return None
-    spectrum = Spectrum.load(run.path)
-    changes = _refuse_others(run, spectrum.settings, settings)
-    log.info("%s: finished already, on %s", run.shown, spectrum.settings.get("date"))
+    spectrum = Spectrum.load(keep.path)
+    changes = _refuse_others(keep, spectrum.settings, plan.settings)
+    log.info("%s: finished already, on %s", keep.shown, spectrum.settings.get("date"))
     for change in changes:
-        log.info("%s: was computed elsewhere: %s", run.shown, change)
+        log.info("%s: was computed elsewhere: %s", keep.shown, change)
     return spectrum
 
 
-def _saved_or_new(
-    run: Keep, folder: Path, settings: dict[str, Any], layout: Layout
-) -> tuple[Saved, list[str]]:
-    """Return the checkpoint to continue from, and what has changed about the machine since."""
-    new = Saved(0, now(), settings, layout, {}, {})
+def _saved_or_new(plan: Plan, keep: Keep, folder: Path) -> tuple[Checkpoint, dict[int, Array]]:
+    """Return the checkpoint to continue from, with its history."""
     try:
-        saved, damaged = read_saved(folder)
-        changes = _refuse_others(run, saved.settings, settings) if saved else []
+        saved, history, damaged = read_checkpoint(folder)
+        changes = _refuse_others(keep, saved.settings, plan.settings) if saved else []
     except ValueError:
-        if not run.overwrite:
+        if not keep.overwrite:
             raise
         saved = None
     if saved is None:
-        return new, []
-    for what in damaged:
-        warnings.warn(f"{what}; the checkpoint before it is used", RuntimeWarning, stacklevel=2)
+        return Checkpoint(0, now(), plan.settings, plan.layout, {}, {}), {}
+    for damage in damaged:
+        warnings.warn(f"{damage}; the checkpoint before it is used", RuntimeWarning, stacklevel=2)
     for change in changes:
         warnings.warn(
-            f"{run.shown}: continues under other conditions, the last bits may differ: {change}",
+            f"{keep.shown}: continues under other conditions, the last bits may differ: {change}",
             RuntimeWarning,
             stacklevel=2,
         )
-    log.info("%s: continues from checkpoint %d, of %s", run.shown, saved.number, saved.date)
+    log.info("%s: continues from checkpoint %d, of %s", keep.shown, saved.number, saved.date)
     earlier = list(saved.settings.get("environment_changes") or [])
-    changes = earlier + [f"{now()}: {change}" for change in changes]
-    kept = {**settings, "seconds": saved.settings["seconds"], "environment_changes": changes}
-    return saved._replace(settings=kept), changes
+    kept = {
+        "seconds": saved.settings["seconds"],
+        "environment_changes": earlier + [f"{now()}: {change}" for change in changes],
+    }
+    return saved._replace(settings=plan.settings | kept), history
 
 
-def _refuse_others(run: Keep, found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """Return what differs about the machine; raise ValueError if more differs."""
+def _refuse_others(keep: Keep, found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Return the differences of place; raise ValueError if more differs."""
     different = differing(found, wanted)
-    of_place = {key for key in different if is_environment(key)}
-    if run.any_backend:
+    of_place = {key for key in different if is_place(key)}
+    if keep.any_backend:
         of_place |= {"backend"} & different.keys()
-    asked = [f"{key} is {what}" for key, what in different.items() if key not in of_place]
-    where = [f"{key} is {what}" for key, what in different.items() if key in of_place]
+    asked = [f"{key} is {both}" for key, both in different.items() if key not in of_place]
+    where = [f"{key} is {both}" for key, both in different.items() if key in of_place]
     if asked:
         other = ", or continue it with any_backend=True (--any-backend)"
         raise ValueError(
-            f"{run.shown}: is another run, {'; '.join(asked)}; give another output, or replace it "
+            f"{keep.shown}: is another run, {'; '.join(asked)}; give another output, or replace it "
             "with overwrite=True (--overwrite)"
             + (other if different.keys() - of_place == {"backend"} else "")
         )
-    if where and run.require_identical:
+    if where and keep.require_identical:
         raise ValueError(
-            f"{run.shown}: was begun under other conditions, {'; '.join(where)}; continue there, "
+            f"{keep.shown}: was begun under other conditions, {'; '.join(where)}; continue there, "
             "or without require_identical (--require-identical)"
         )
     return where
 
 
-def _check_space(run: Keep, layout: Layout, folder: Path) -> None:
+def _check_space(plan: Plan, keep: Keep, folder: Path) -> None:
     """Raise CheckpointError if the disk has no room for the records still to be written."""
-    free = shutil.disk_usage(run.path.parent).free
-    needed = layout.record_bytes - sum(path.stat().st_size for path in folder.glob("segment-*"))
+    free = shutil.disk_usage(keep.path.parent).free
+    needed = plan.layout.record_bytes
+    needed -= sum(path.stat().st_size for path in folder.glob("segment-*"))
     if needed > free:
         raise CheckpointError(
-            f"{run.shown}: the records need up to {needed / 1e9:.3g} GB more, and "
+            f"{keep.shown}: the records need up to {needed / 1e9:.3g} GB more, and "
             f"{free / 1e9:.3g} GB are free; record less, or choose another folder"
         )

@@ -1,4 +1,4 @@
-"""How far an unfinished run is, running or not, and what it has found so far."""
+"""How far an unfinished run is, running or not, and its spectrum so far."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...tangent.state import Carry
 from ..block import BlockResult
 from ..result import collect
 from ..trajectory import TrajectoryResult
-from .parts import Saved, check_segments, newest_state, parts_folder, read_history
+from .folder import Checkpoint, checkpoint_folder, newest_state, read_history
 
 __all__ = ["Unfinished", "read_unfinished"]
 
@@ -33,8 +33,8 @@ class Unfinished(NamedTuple):
     holder : str or None
         Host and process that compute it now.
     spectrum : Spectrum or None
-        Over the counted steps that all trajectories begun have done; its status is
-        "interrupted". None before there are such steps.
+        Over the counted steps that all trajectories begun have done, with the status
+        "interrupted"; None before there are such steps.
     """
 
     steps: int
@@ -47,48 +47,42 @@ class Unfinished(NamedTuple):
 def read_unfinished(path: str | PathLike[str]) -> Unfinished | None:
     """Return how far the run is whose result is to go to ``path``; None if there is none.
 
-    Any process may ask, at any time.
+    Any process may call it, at any time.
 
     Raises
     ------
     DamagedError
         If a segment is not what was written.
     """
-    folder = parts_folder(path)
+    folder = checkpoint_folder(path)
     if not folder.is_dir():
         return None
     try:
-        return _read(folder)
+        holder, saved = lock.holder(folder), newest_state(folder)
+        if saved is None:
+            return Unfinished(0, 0, "", holder, None)
+        layout = saved.layout
+        steps = sum(int(found["position"]) for found in saved.trajectories.values())
+        total = layout.trajectories * (layout.transient + int(layout.row_ends[-1]))
+        return Unfinished(steps, total, saved.date, holder, _so_far(folder, saved))
     except FileNotFoundError:
-        # it has ended meanwhile
+        # the run has ended since
         if not os.path.exists(path):
             raise
         return None
 
 
-def _read(folder: Path) -> Unfinished:
-    holder, saved = lock.holder(folder), newest_state(folder)
-    if saved is None:
-        return Unfinished(0, 0, "", holder, None)
-    layout = saved.layout
-    steps = sum(int(found["position"]) for found in saved.trajectories.values())
-    total = layout.trajectories * (layout.transient + int(layout.row_ends[-1]))
-    return Unfinished(steps, total, saved.date, holder, _so_far(folder, saved))
-
-
-def _so_far(folder: Path, saved: Saved) -> Spectrum | None:
-    check_segments(folder, saved)
-    history = read_history(folder, saved)
-    rows = min((len(found) for found in history.values() if len(found)), default=0)
-    if not rows:
+def _so_far(folder: Path, saved: Checkpoint) -> Spectrum | None:
+    history = {b: rows for b, rows in sorted(read_history(folder, saved).items()) if len(rows)}
+    if not history:
         return None
-    begun = [b for b in sorted(history) if len(history[b])]
-    results = [_result(saved, b, history[b][:rows]) for b in begun]
+    rows = min(map(len, history.values()))
+    results = [_result(saved, b, found[:rows]) for b, found in history.items()]
     layout = saved.layout._replace(row_ends=saved.layout.row_ends[:rows])
     return collect(results, layout, saved.settings | {"interrupted": True})
 
 
-def _result(saved: Saved, b: int, history: Array) -> TrajectoryResult:
+def _result(saved: Checkpoint, b: int, history: Array) -> TrajectoryResult:
     found = saved.trajectories[b]
     parts = [found["parts"][str(i)] for i in range(len(saved.layout.starts))]
     widths = np.cumsum([len(part["carry"]["frame"]) for part in parts])[:-1]

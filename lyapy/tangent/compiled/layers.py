@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from numba.extending import register_jitable
+from numba.extending import overload, register_jitable
 
 from ...arrays import Array
-from ...cells import gru, lstm
+from ...cells import activations, sparse
 from ...cells.base import Step
+from ...networks.forward import write
 
 # these teach Numba the functions that steps call
 from . import slopes as slopes
@@ -24,8 +25,8 @@ __all__ = ["layer_forward"]
 # trajectories that start at once in several threads must not each compile the same cell
 _lock = threading.Lock()
 
-register_jitable(gru.gru_differences)
-register_jitable(lstm.lstm_gates)
+# modules whose functions Numba knows already
+KNOWN = (activations.__name__, sparse.__name__)
 
 
 def layer_forward(
@@ -37,21 +38,45 @@ def layer_forward(
     run(weights, drive, states, coefficients)
 
 
+@overload(write, strict=False)
+def _write(target: Any, vectors: Any) -> Any:
+    if not len(vectors):
+        return lambda target, vectors: None
+
+    def write_first(target: Array, vectors: Any) -> None:
+        first = vectors[0]
+        for i in range(len(first)):
+            target[i] = first[i]
+        write(target[len(first) :], vectors[1:])
+
+    return write_first
+
+
 @cache
 def _register(function: Callable[..., Any]) -> None:
     register_jitable(function)
 
 
+def _called(step: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """Yield the functions that a step calls, those that it captured too, and then the step."""
+    names = inspect.getclosurevars(step)
+    for value in (*names.nonlocals.values(), *names.globals.values()):
+        if inspect.isfunction(value) and value.__module__ not in KNOWN:
+            yield from _called(value)
+    yield step
+
+
 @cache
 def _compile(step: Step) -> Callable[..., None]:
-    # a step that is put together of others names them
-    parts = (*getattr(step, "parts", ()), step)
-    for part in parts:
-        _register(part)
+    functions = [*_called(step)]
+    for function in functions:
+        _register(function)
 
     def run(weights: Any, drive: Array, states: Array, coefficients: Array) -> None:
         for t in range(len(drive)):
-            step(weights, states[t], drive[t], states[t + 1], coefficients[t])
+            new_state, values = step(weights, states[t], drive[t])
+            write(states[t + 1], new_state)
+            write(coefficients[t], values)
 
     run.__qualname__ = f"layer_forward.{step.__module__}.{step.__qualname__}"
-    return compiled(run, *sorted({inspect.getfile(part) for part in parts}))
+    return compiled(run, *sorted({inspect.getfile(function) for function in functions}))

@@ -19,7 +19,7 @@ LOG2E = 1.4426950408889634
 # ln 2 in two parts: k times the first is exact for every k in use
 LN2_HIGH = 0.6931471803691238
 LN2_LOW = 1.9082149292705877e-10
-# below this, exp is zero to every purpose and its exponent would leave the normal range
+# below this, exp is as good as zero, and its exponent would leave the normal range
 LOWEST = -708.0
 
 
@@ -79,7 +79,9 @@ def _on_vectors(function: Any) -> None:
     @overload(function, strict=False, jit_options={"error_model": "numpy"})
     def on_vector(x: Any) -> Any:
         def loop(x: Array) -> tuple[Array, Array]:
-            value, slope = np.empty_like(x), np.empty_like(x)
+            # one allocation for both
+            pair = np.empty((2, len(x)))
+            value, slope = pair[0], pair[1]
             for i in range(len(x)):
                 value[i], slope[i] = on_number(x[i])
             return value, slope
@@ -95,6 +97,23 @@ _on_vectors(activations.tanh)
 _on_vectors(activations.relu)
 _on_vectors(activations.hard_sigmoid)
 _on_vectors(activations.hard_sigmoid_keras2)
+
+
+@overload(activations.gated_differences, strict=False, jit_options={"error_model": "numpy"})
+def _overload_gated_differences(h: Any, z: Any, z_slope: Any, n: Any, n_slope: Any) -> Any:
+    on_number = numba.njit(error_model="numpy")(activations.gated_differences)
+
+    def loop(h: Array, z: Array, z_slope: Array, n: Array, n_slope: Array) -> tuple[Array, Array]:
+        pair = np.empty((2, len(h)))
+        rest, apart = pair[0], pair[1]
+        for i in range(len(h)):
+            rest[i], apart[i] = on_number(h[i], z[i], z_slope[i], n[i], n_slope[i])
+        return rest, apart
+
+    loop.__qualname__ = "gated_differences_on_vectors"
+    return loop
+
+
 register_jitable(activations.activation)
 register_jitable(activations.clipped)
 register_jitable(activations.complement)

@@ -7,18 +7,19 @@ products go into one kernel.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...arrays import Array
-from ...cells.base import Step
+from ...cells.base import Step, Vectors
 from ...networks.forward import layer_forward
 from .choices import CHOICES
 from .device import Device, Kernel
 from .kernel_text import BLOCK, Place, Written, elementwise_kernel, grid_for, prelude
 from .precision import Precision
-from .trace import Matrix, NotTraceableError, Tape, Target, Traced
+from .trace import Matrix, NotTraceableError, Tape, Traced
 from .whole_forward import THREADS, whole_forward
 
 __all__ = ["FusedForward"]
@@ -161,12 +162,7 @@ def _plan(
     D, rows, C = sizes
     tape, constants = Tape(), list[Array]()
     state, drive = (Traced(tape, tape.add(("read", *what), n)) for what, n in _reads(D, rows))
-    pieces: dict[str, list[tuple[int, int, int]]] = {"new_state": [], "coefficients": []}
-    new_state = Target(tape, 0, D, pieces["new_state"])
-    values = Target(tape, 0, C, pieces["coefficients"])
-    traced = _wrapped(weights, tape, constants)
-    arguments: Any = (traced, state, drive, new_state, values)
-    step(*arguments)
+    new_state, values = step(_wrapped(weights, tape, constants), state, drive)
     levels = _levels(tape)
     products = [_product(tape, number, matrix) for number, matrix in tape.products]
     written = [j for j, product in enumerate(products) if product.columns is None]
@@ -180,9 +176,8 @@ def _plan(
         **{f"x{j}": Place(f"x{j}", products[j].size) for j in written},
     }
     outputs = [
-        Written(places[name], start, size, number)
-        for name, some in pieces.items()
-        for start, size, number in _last(some)
+        *_placed(tape, places["new_state"], new_state),
+        *_placed(tape, places["coefficients"], values),
     ]
     declared, before = _declared(len(constants), len(products), written), _before(sizes)
     last = max([levels[result.number] for result in outputs], default=0)
@@ -279,13 +274,10 @@ def _product(tape: Tape, number: int, matrix: Array) -> _Product:
     return _Product(columns, size, matrix.shape[1], matrix)
 
 
-def _last(pieces: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """Return what stands in a result in the end; later pieces cover earlier ones."""
-    kept: list[tuple[int, int, int]] = []
-    for start, size, number in reversed(pieces):
-        if any(first <= start and start + size <= first + more for first, more, _ in kept):
-            continue
-        if any(start < first + more and first < start + size for first, more, _ in kept):
-            raise NotTraceableError("results that overlap")
-        kept.append((start, size, number))
-    return kept
+def _placed(tape: Tape, place: Place, vectors: Vectors) -> Iterator[Written]:
+    """Yield the vectors that a step returned, next to each other."""
+    start = 0
+    for vector in vectors:
+        number = tape.number(vector)
+        yield Written(place, start, tape.sizes[number], number)
+        start += tape.sizes[number]

@@ -15,7 +15,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ...arrays import Array
 
-__all__ = ["Matrix", "NotTraceableError", "Tape", "Target", "Traced"]
+__all__ = ["Matrix", "NotTraceableError", "Tape", "Traced"]
 
 
 # sources that are not the same for all trajectories, besides products
@@ -35,7 +35,7 @@ class Tape:
         ("scalar", value), ("read", source, start), ("element", source, index) or a function's
         name with the numbers of its arguments.
     sizes : list of int
-        Entries of each vector; 0 for scalars.
+        Entries of each vector, of a constant one too; 0 for scalars.
     products : list of (int, array)
         Vectors and the transposed matrices by which they are multiplied; product j is read as the
         source ``p{j}``.
@@ -65,6 +65,8 @@ class Tape:
         if self.sizes[number] in (0, size) and (start == 0 or not self.sizes[number]):
             return number
         entry = self.entries[number]
+        if entry[0] == "scalar":
+            return self.add(entry, size)
         if entry[0] == "read":
             return self.add(("read", entry[1], entry[2] + start), size)
         pieces = (self.cut(one, start, size) for one in self.arguments(number))
@@ -100,11 +102,7 @@ class Traced(NDArrayOperatorsMixin):
 
     def __init__(self, tape: Tape, number: int) -> None:
         self.tape = tape
-        self._number = number
-
-    @property
-    def number(self) -> int:
-        return self._number
+        self.number = number
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -123,73 +121,23 @@ class Traced(NDArrayOperatorsMixin):
         return Traced(self.tape, self.tape.cut(self.number, *_span(key, len(self))))
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        raise NotTraceableError("assignment to what is not a result")
+        raise NotTraceableError("an assignment to entries of a vector")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        out = options.pop("out", ())
         if method != "__call__" or options:
             raise NotTraceableError(f"{ufunc.__name__}.{method} with {sorted(options)}")
         if ufunc is np.matmul:
             vector, matrix = inputs
             if not (isinstance(vector, Traced) and isinstance(matrix, Matrix)):
                 raise NotTraceableError("a product that is not of a vector with a weight")
-            found = self.tape.product(vector, matrix.array)
-        else:
-            found = self.tape.call(ufunc.__name__, inputs)
-        return out[0].assign(found) if out else found
+            return self.tape.product(vector, matrix.array)
+        return self.tape.call(ufunc.__name__, inputs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         known = _FUNCTIONS.get(function)
         if known is None or options:
             raise NotTraceableError(function.__name__)
         return known(self.tape, args)
-
-    def assign(self, value: Traced) -> Traced:
-        """Take another value, as an array changed in place does."""
-        self._number = value.number
-        return self
-
-
-class Target(Traced):
-    """A result, or a part of one: what is written is kept, and can be read again.
-
-    Attributes
-    ----------
-    pieces : list of (int, int, int)
-        Start, size and number of what was written, shared by all parts.
-    """
-
-    def __init__(self, tape: Tape, start: int, size: int, pieces: list[tuple[int, int, int]]):
-        self.tape = tape
-        self.start, self.size = start, size
-        self.pieces = pieces
-
-    @property
-    def number(self) -> int:
-        for start, size, number in reversed(self.pieces):
-            if start <= self.start and self.start + self.size <= start + size:
-                return self.tape.cut(number, self.start - start, self.size)
-            if start < self.start + self.size and self.start < start + size:
-                break
-        raise NotTraceableError("a result is read that was not written in one piece")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (self.size,)
-
-    def __getitem__(self, key: Any) -> Target:
-        start, size = _span(key, self.size)
-        return Target(self.tape, self.start + start, size, self.pieces)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self[key].assign(value)
-
-    def assign(self, value: Any) -> Traced:
-        number = self.tape.number(value)
-        if self.tape.sizes[number] not in (0, self.size):
-            raise NotTraceableError("a result of another size")
-        self.pieces.append((self.start, self.size, number))
-        return self
 
 
 class Matrix:
@@ -231,7 +179,7 @@ def _span(key: Any, size: int) -> tuple[int, int]:
 
 
 def _like(value: float) -> Callable[[Tape, Any], Traced]:
-    return lambda tape, args: Traced(tape, tape.add(("scalar", value), 0))
+    return lambda tape, args: Traced(tape, tape.add(("scalar", value), len(args[0])))
 
 
 _FUNCTIONS: dict[Any, Callable[[Tape, Any], Traced]] = {

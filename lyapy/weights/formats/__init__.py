@@ -54,10 +54,11 @@ _FOREIGN = [
 ]
 # a TensorFlow checkpoint is a text, a table (``.index``) known by its last bytes, and raw data
 _TABLE_END = bytes.fromhex("57fb808b247547db")
-_CHECKPOINT_DATA = r"\.data-\d{5}-of-\d{5}\Z"
+_CHECKPOINT_PART = re.compile(r"(.*)(?:\.index|\.data-\d{5}-of-\d{5})", re.DOTALL)
+_IS_CHECKPOINT = "is a TensorFlow checkpoint, not read here"
 _VARIABLES = (
-    "in Python: r = tf.train.load_checkpoint(path without .index); "
-    "numpy.savez('a.npz', **{n: r.get_tensor(n) for n in r.get_variable_to_shape_map()})"
+    "in Python: r = tf.train.load_checkpoint({!r}); "
+    "numpy.savez('a.npz', **{{n: r.get_tensor(n) for n in r.get_variable_to_shape_map()}})"
 )
 
 _SIZE_LIMIT = 16 << 30
@@ -106,6 +107,10 @@ def read_contents(path: str | os.PathLike[str]) -> Contents:
 
 
 def _open(path: str | os.PathLike[str]) -> Contents:
+    # users give a checkpoint's prefix, which is no file, and a SavedModel's folder
+    for prefix in (os.fspath(path), os.path.join(path, "variables", "variables")):
+        if os.path.exists(f"{prefix}.index") and not os.path.isfile(path):
+            raise RefusedError(_IS_CHECKPOINT, _VARIABLES.format(prefix))
     try:
         _refuse_irregular(os.stat(path))
         with open(path, "rb") as file:
@@ -130,7 +135,9 @@ def _refuse_irregular(found: os.stat_result) -> None:
 def _read(file: BinaryIO, path: str) -> Contents:
     head = file.read(64)
     if _is_checkpoint(file, head, path):
-        raise RefusedError("is part of a TensorFlow checkpoint, not read here", _VARIABLES)
+        part = _CHECKPOINT_PART.fullmatch(path)
+        prefix = part[1] if part else os.path.dirname(path) or "."
+        raise RefusedError(_IS_CHECKPOINT, _VARIABLES.format(prefix))
     file.seek(0)
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
         from .zip_archive import open_archive
@@ -156,7 +163,7 @@ def _reader(name: str) -> Callable[[Any], Contents]:
 
 
 def _is_checkpoint(file: BinaryIO, head: bytes, path: str) -> bool:
-    if head.startswith(b"model_checkpoint_path:") or re.search(_CHECKPOINT_DATA, path):
+    if head.startswith(b"model_checkpoint_path:") or re.search(r"\.data-\d{5}-of-\d{5}\Z", path):
         return True
     file.seek(-min(len(head), len(_TABLE_END)), os.SEEK_END)
     return file.read() == _TABLE_END

@@ -1,4 +1,4 @@
-"""ONNX files: constant tensors, and the recurrent nodes with their attributes."""
+"""ONNX files: constant tensors, and the graph of the other nodes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from .refusal import CONVERT, RefusedError
 
 __all__ = ["read"]
 
-_RECURRENT = ("RNN", "GRU", "LSTM")
+# nodes whose attributes are kept
+_DESCRIBED = ("RNN", "GRU", "LSTM", "Gemm")
 _DEPTH_LIMIT = 20
 _RANK_LIMIT = 32
 # of a protobuf message
@@ -25,7 +26,7 @@ _TYPES = {1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 16}
 
 
 def read(file: BinaryIO) -> Contents:
-    """Read the constants, and under ``onnx_nodes`` the recurrent nodes as JSON."""
+    """Read the constants, and under ``onnx_nodes`` the other nodes as JSON."""
     try:
         import onnx
         from onnx import helper
@@ -51,8 +52,9 @@ def read(file: BinaryIO) -> Contents:
                 tensors[node.output[0]] = attributes["value"].t
             if node.op_type == "Identity" and node.input and node.input[0] in tensors:
                 tensors[node.output[0]] = tensors[node.input[0]]
-            if node.op_type in _RECURRENT and node.domain in ("", "ai.onnx"):
-                values = {k: helper.get_attribute_value(a) for k, a in attributes.items()}
+            if node.op_type not in ("Constant", "Identity") and node.domain in ("", "ai.onnx"):
+                kept = attributes if node.op_type in _DESCRIBED else {}
+                values = {k: helper.get_attribute_value(a) for k, a in kept.items()}
                 nodes.append(_node(node, values))
     return Contents(_arrays(tensors, size), {"onnx_nodes": json.dumps(nodes)})
 
@@ -72,6 +74,7 @@ def _node(node: Any, attributes: dict[str, Any]) -> dict[str, Any]:
         "op": node.op_type,
         "name": node.name or next(iter(node.output), ""),
         "inputs": list(node.input),
+        "outputs": list(node.output),
         "attributes": {name: _plain(value) for name, value in attributes.items()},
     }
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from os import PathLike
+from typing import Any
 
 from ..formats import Contents
 from ..formats.refusal import weights_errors
 from .layer import Hints, Stacks
 from .named import NAMED
+from .readout import Readout
 
-__all__ = ["LAYOUTS", "find_layers"]
+__all__ = ["LAYOUTS", "find_layers", "find_readouts"]
 
-# Each layout is the module of that name. A file with the mark of the first kind is searched by
+# Each layout is the module of that name, with find_layers and, unless its files hold no
+# read-outs, find_readouts. A file with the mark of the first kind is searched by
 # that layout alone, any other file by all of the second kind; the third kind needs a hint.
 MARK, NAMES, HINT, CELL = "by the file's mark", "by names", "by layout=", "by cell="
 LAYOUTS = {
@@ -38,13 +42,34 @@ def find_layers(path: str | PathLike[str], contents: Contents, hints: Hints) -> 
     ValueError
         If ``hints.layout`` is not one of `LAYOUTS`.
     """
-    found: Stacks = {}
-    for name in _candidates(hints):
-        with weights_errors(path, f"does not fit the layout {name}"):
-            found |= import_module(f".{name}", __name__).find_layers(contents, hints)
-        if found and LAYOUTS[name] == MARK:
-            break
+    return {prefix: stack for _, stacks in _search(path, contents, hints)
+            for prefix, stack in stacks.items()}  # fmt: skip
+
+
+def find_readouts(
+    path: str | PathLike[str], contents: Contents, hints: Hints, prefixes: Sequence[str]
+) -> list[Readout]:
+    """Return the dense layers that could lead from the stacks of some prefixes to their input."""
+    found: list[Readout] = []
+    for layout, stacks in _search(path, contents, hints):
+        chosen = {prefix: stacks[prefix] for prefix in prefixes if prefix in stacks}
+        if chosen and hasattr(layout, "find_readouts"):
+            with weights_errors(path, f"does not fit the layout {layout.__name__}"):
+                found += layout.find_readouts(contents, chosen)
     return found
+
+
+def _search(
+    path: str | PathLike[str], contents: Contents, hints: Hints
+) -> Iterator[tuple[Any, Stacks]]:
+    """Yield each layout that is tried, and the stacks that it finds."""
+    for name in _candidates(hints):
+        layout = import_module(f".{name}", __name__)
+        with weights_errors(path, f"does not fit the layout {name}"):
+            stacks = layout.find_layers(contents, hints)
+        yield layout, stacks
+        if stacks and LAYOUTS[name] == MARK:
+            break
 
 
 def _candidates(hints: Hints) -> list[str]:

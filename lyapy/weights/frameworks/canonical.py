@@ -69,7 +69,7 @@ def _arrays(cell: Cell) -> dict[str, Array]:
         if value is not None and value.size:
             arrays[name] = value
     if isinstance(cell, GRU):
-        n = cell.blocks["h"]
+        n = cell.variables["h"]
         arrays["c"] = np.concatenate([np.full(2 * n, -0.0), cell.weights.c])
     return arrays
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import pairwise
+
 from ..formats import Contents
 from . import torch
 from .layer import Hints, Stacks
+from .readout import Readout, dense_layers
 
-__all__ = ["find_layers"]
+__all__ = ["find_layers", "find_readouts"]
 
 FIELDS = ("weight_ih", "weight_hh", "bias", "bias_n")
 
@@ -17,15 +21,30 @@ def find_layers(contents: Contents, hints: Hints) -> Stacks:
     A cell is recognised by successive shapes: (gn, m), (gn, n), then, unless it has no biases,
     (gn,) and for a GRU (n,).
     """
-    leaves = list(contents.arrays.items())
-    named = {}
+    names, leaves = list(contents.arrays), list(contents.arrays.values())
+    found: Stacks = {}
     place = 0
     while place < len(leaves):
-        count = _cell_leaves([array.shape for _, array in leaves[place : place + 4]])
-        for field, (_, array) in zip(FIELDS, leaves[place : place + count], strict=False):
-            named[f"{leaves[place][0]}.{field}"] = array
+        count = _cell_leaves([leaf.shape for leaf in leaves[place : place + 4]])
+        if count:
+            fields = dict(zip(FIELDS, leaves[place : place + count], strict=False))
+            ((layer,),) = torch.find_layers(Contents(fields, {}), hints).values()
+            places = dict(zip(FIELDS, names[place : place + count], strict=False))
+            layer.names = {role: places[name] for role, name in layer.names.items()}
+            layer.others = set(places.values())
+            found[f"{names[place]}."] = [layer]
         place += max(count, 1)
-    return torch.find_layers(Contents(named, {}), hints)
+    return found
+
+
+def find_readouts(contents: Contents, chosen: Stacks) -> Iterable[Readout]:
+    """Yield the linear layers, each a weight (outputs, inputs) with the next leaf as its bias."""
+    names = list(contents.arrays)
+    biases = dict.fromkeys(names, "")
+    for name, after in pairwise(names):
+        if contents.arrays[after].shape == contents.arrays[name].shape[:1]:
+            biases[name] = after
+    return dense_layers(contents, biases, transposed=False)
 
 
 def _cell_leaves(shapes: list[tuple[int, ...]]) -> int:

@@ -7,6 +7,7 @@ stacks i f g o and r z n.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from ...cells import GRU
 from ..formats import Contents
 from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, Stacks, gate_count, require_shape
+from .readout import Readout, dense_layers
 
-__all__ = ["find_layers"]
+__all__ = ["find_layers", "find_readouts"]
 
 KERNEL = re.compile(r"(?P<prefix>(?:.*[./])?)(?P<part>h|ho|hn|dense_h)(?P<dot>[./])kernel")
 # the dense layers of a cell on the side of x, in the order of a layer, by the last on that of h
@@ -44,16 +46,17 @@ def find_layers(contents: Contents, hints: Hints) -> Stacks:
 def _layer(contents: Contents, dense: dict[str, list[str]]) -> Layer:
     layer, arrays = Layer(), contents.arrays
     names = [f"{stem}kernel" for side in "ih" for stem in dense[side]]
+    biases = {name.removesuffix("kernel") + "bias" for name in names}
+    layer.others = {*names, *biases} & arrays.keys()
     if missing := [name for name in names if name not in arrays]:
         what = f"has a cell of Flax without {', '.join(missing)}"
         raise RefusedError(what, "export the whole tree")
-    biased = any(f"{stem}bias" in arrays for stems in dense.values() for stem in stems)
     for side, kernel, bias in (("i", "W", "b"), ("h", "U", "c")):
         names = [f"{stem}kernel" for stem in dense[side]]
         n = arrays[names[0]].shape[-1]
         stacked = [require_shape(contents, name, (None, n)).T for name in names]
         layer.put(kernel, names[0], np.concatenate(stacked))
-        if biased:
+        if biases & arrays.keys():
             names = [f"{stem}bias" for stem in dense[side]]
             there = [name for name in names if name in arrays] or [layer.names[kernel]]
             vectors = [
@@ -64,3 +67,10 @@ def _layer(contents: Contents, dense: dict[str, list[str]]) -> Layer:
     if gate_count(layer.names["U"], layer.arrays["U"].T.shape) == 3:
         layer.cell = GRU.name
     return layer
+
+
+def find_readouts(contents: Contents, chosen: Stacks) -> Iterable[Readout]:
+    """Yield the dense layers."""
+    kernels = [name for name in contents.arrays if re.fullmatch(r"(.*[./])?kernel", name)]
+    biases = {name: name.removesuffix("kernel") + "bias" for name in kernels}
+    return dense_layers(contents, biases, transposed=True)

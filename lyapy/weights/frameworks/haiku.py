@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 import numpy as np
 
 from ...arrays import Array
 from ...cells import GRUResetBefore
 from ..formats import Contents
 from .layer import Hints, Layer, Stacks, reordered, require_shape
+from .readout import Readout, dense_layers
 
-__all__ = ["find_layers"]
+__all__ = ["find_layers", "find_readouts"]
 
 
 def find_layers(contents: Contents, hints: Hints) -> Stacks:
@@ -44,3 +48,10 @@ def _gru(contents: Contents, stem: str) -> Layer:
     layer.put("W", f"{stem}w_i", stacked("w_i", None, 3 * n))
     layer.put_bias(f"{stem}b", stacked("b", 3 * n))
     return layer
+
+
+def find_readouts(contents: Contents, chosen: Stacks) -> Iterable[Readout]:
+    """Yield the linear modules."""
+    names = [name for name in contents.arrays if re.fullmatch(r"(.*[./])?w", name)]
+    biases = {name: name.removesuffix("w") + "b" for name in names}
+    return dense_layers(contents, biases, transposed=True)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,21 +21,28 @@ from ...cells import GRU, GRUResetBefore
 from ..formats import Contents
 from ..formats.refusal import RefusedError
 from .layer import DIRECTIONS, Hints, Layer, Stacks, gate_count, reordered, require_shape
+from .readout import Readout, dense_layers
 
-__all__ = ["find_layers"]
+__all__ = ["find_layers", "find_readouts"]
 
 NAMED = re.compile(r"(?P<group>.+)/recurrent_kernel(?P<tail>:0)?")
 NUMBERED = re.compile(r"(?P<group>(?:.*/)?(?:cell|cells|[a-z_]*_cell(?:_\d+)?)(?:/[^/]+)*?)/vars/1")
+KERNEL = re.compile(r"(?P<group>.+)/kernel(?P<tail>:0)?|(?P<numbered>.+)/vars/0")
 ACTIVATIONS = {"tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu", "linear": "identity"}
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 ROLES = ("kernel", "recurrent_kernel", "bias")
 CLASSES = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU")
+DENSE = ("Dense",)
+RECURRENT = (*CLASSES, "Bidirectional", "RNN", "StackedRNNCells")
+# layers that change nothing outside of training
+PASSIVE = ("InputLayer", "Dropout", "SpatialDropout1D", "GaussianNoise", "GaussianDropout",
+           "AlphaDropout", "ActivityRegularization", "Masking")  # fmt: skip
 
 
 def find_layers(contents: Contents, hints: Hints) -> Stacks:
     """Return each recurrent layer as a separate stack, by the name its user gave."""
     model = _json(contents.metadata.get("model_config"))
-    configs, numbered = dict(_configs(model)), _numbered(model)
+    configs, numbered = dict(_configs(model, CLASSES)), _numbered(model)
     version = _version(contents.metadata)
     layers: dict[str, dict[str, Layer]] = {}
     for group, names in _groups(contents.arrays):
@@ -51,6 +59,32 @@ def find_layers(contents: Contents, hints: Hints) -> Stacks:
         else:
             found |= {f"{group}/": [layer] for group, layer in groups.items()}
     return found
+
+
+def find_readouts(contents: Contents, chosen: Stacks) -> Iterator[Readout]:
+    """Yield the dense layers, with their activations and the model's other layers if it has any."""
+    model = _json(contents.metadata.get("model_config"))
+    configs, numbered = dict(_configs(model, DENSE)), _numbered(model)
+    others = [(kind.rpartition(">")[2], name) for kind, name in _model_layers(model)]
+    for match in filter(None, map(KERNEL.fullmatch, contents.arrays)):
+        name, group = match[0], match["group"] or match["numbered"]
+        label = _user_name(group, contents.metadata, configs, numbered)
+        if "embedding" in group or (configs and label not in configs):
+            continue
+        bias = f"{group}/bias{match['tail'] or ''}" if match["group"] else f"{group}/vars/1"
+        for readout in dense_layers(contents, {name: bias}, transposed=True):
+            activation = configs.get(label, {}).get("activation") or "linear"
+            known = [
+                f"{kind} {other!r}"
+                for kind, other in others
+                if kind not in PASSIVE and kind not in RECURRENT and other != label
+            ]
+            yield replace(
+                readout,
+                label=label,
+                activation=ACTIVATIONS.get(str(activation), str(activation)),
+                obstacles=tuple(known) if others else None,
+            )
 
 
 def _groups(arrays: Mapping[str, Array]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -140,25 +174,40 @@ def _json(text: str | None) -> Any:
         return None
 
 
-def _configs(found: Any, depth: int = 0) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the configurations of recurrent layers by their names and those of their wrappers."""
+def _configs(
+    found: Any, classes: Container[str], depth: int = 0
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the configurations of some layers by their names and those of their wrappers."""
     if depth > 60:
         return
     if isinstance(found, list):
         for item in found:
-            yield from _configs(item, depth + 1)
+            yield from _configs(item, classes, depth + 1)
     elif isinstance(found, dict):
-        config, kind = found.get("config"), str(found.get("class_name"))
-        if isinstance(config, dict) and kind.rpartition(">")[2] in CLASSES:
+        config = found.get("config")
+        if isinstance(config, dict) and _class(found) in classes:
             yield str(config.get("name")), config
         elif isinstance(config, dict):
-            yield from _configs(config, depth + 1)
+            yield from _configs(config, classes, depth + 1)
             wrapped = config.get("layer") or config.get("cell")
             if isinstance(wrapped, dict) and isinstance(wrapped.get("config"), dict):
                 yield str(config.get("name")), wrapped["config"]
             return
         for value in found.values():
-            yield from _configs(value, depth + 1)
+            yield from _configs(value, classes, depth + 1)
+
+
+def _class(layer: Mapping[str, Any]) -> str:
+    return str(layer.get("class_name")).rpartition(">")[2]
+
+
+def _model_layers(model: Any) -> Iterator[tuple[str, str]]:
+    """Yield class and name of each layer of a model, in order."""
+    config = model.get("config") if isinstance(model, dict) else None
+    layers = config.get("layers") if isinstance(config, dict) else None
+    for layer in layers if isinstance(layers, list) else []:
+        if isinstance(layer, dict) and isinstance(layer.get("config"), dict):
+            yield str(layer.get("class_name")), str(layer["config"].get("name"))
 
 
 def _version(metadata: Mapping[str, str]) -> str:
@@ -187,15 +236,11 @@ def _user_name(
 
 def _numbered(model: Any) -> dict[str, str]:
     """Return the names of a model's layers by those that Keras 3 gives, as in ``lstm_1``."""
-    config = model.get("config") if isinstance(model, dict) else None
-    layers = config.get("layers") if isinstance(config, dict) else None
     names: dict[str, str] = {}
     counts: Counter[str] = Counter()
-    for layer in layers if isinstance(layers, list) else []:
-        if not isinstance(layer, dict) or not isinstance(layer.get("config"), dict):
-            continue
-        kind = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", str(layer.get("class_name")))
+    for kind, name in _model_layers(model):
+        kind = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", kind)
         kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", kind).lower()
-        names[f"{kind}_{counts[kind]}" if counts[kind] else kind] = str(layer["config"].get("name"))
+        names[f"{kind}_{counts[kind]}" if counts[kind] else kind] = name
         counts[kind] += 1
     return names

@@ -56,7 +56,7 @@ class Layer:
         reset product, ``P`` (p, n), ``peepholes`` (3, n) of i, f, o. Gates are stacked i f g o
         in an LSTM and r z n in a GRU.
     names : dict
-        The tensors' names in the file, by the same keys.
+        The tensors' names in the file, by the same keys; the first of several.
     cell : str, optional
         Name of the cell, where the file settles it.
     activations : dict
@@ -73,6 +73,8 @@ class Layer:
         ``"forward"`` or ``"backward"``.
     assumed : list of str
         Assumptions of the layout.
+    others : set of str
+        The names of its other tensors.
     """
 
     number: int = 0
@@ -86,10 +88,16 @@ class Layer:
     open_reset: bool = False
     direction: str = "forward"
     assumed: list[str] = field(default_factory=list)
+    others: set[str] = field(default_factory=set)
 
     def put(self, role: str, name: str, array: Array) -> None:
         """Set a weight and its name in the file."""
         self.arrays[role], self.names[role] = array, name
+
+    @property
+    def tensors(self) -> set[str]:
+        """The names of all its tensors in the file."""
+        return {*self.names.values(), *self.others}
 
     def put_stacked(self, name: str, stacked: Array, recurrent: int) -> None:
         """Set W and U from one matrix (gn, m + n) that holds them side by side."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,19 @@ from ...arrays import Array
 from ...cells import CELLS, OTHERS, PLRNN, VARIANTS, Cell, DiagonalStateSpace, ShallowPLRNN
 from ..formats import Contents
 from ..formats.refusal import RefusedError
+from . import torch
 from .layer import Hints, Layer, Stacks
+from .readout import Readout
 
-__all__ = ["NAMED", "build_named", "find_layers", "named_arrays", "named_numbers", "put_together"]
+__all__ = [
+    "NAMED",
+    "build_named",
+    "find_layers",
+    "find_readouts",
+    "named_arrays",
+    "named_numbers",
+    "put_together",
+]
 
 NAMED = {cell.name for cell in (*OTHERS, *VARIANTS)}
 SPARSE, COMPLEX = ("data", "indices", "indptr"), ("real", "imag")
@@ -60,6 +70,11 @@ def find_layers(contents: Contents, hints: Hints) -> Stacks:
             for number, roles in sorted(layers.items())
         ]
     return stacks
+
+
+def find_readouts(contents: Contents, chosen: Stacks) -> Iterable[Readout]:
+    """Yield the linear layers, under PyTorch's names."""
+    return torch.find_readouts(contents, chosen)
 
 
 def put_together(arrays: Mapping[str, Array]) -> dict[str, Array]:

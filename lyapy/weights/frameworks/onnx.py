@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from ...cells import GRU, GRUResetBefore
 from ..formats import Contents
 from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, Stacks, reordered, require_shape
+from .readout import NAMES_SHOWN, Readout
 
-__all__ = ["find_layers"]
+__all__ = ["find_layers", "find_readouts"]
 
 ORDERS = {"RNN": ("h", "h"), "GRU": ("zrh", "rzh"), "LSTM": ("iofc", "ifco")}
 DEFAULTS = {
@@ -28,19 +30,146 @@ DIRECTIONS = {
     "bidirectional": ("forward", "backward"),
 }
 ACTIVATIONS = {"tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu"}
+# operations that only rearrange numbers, or change nothing outside of training; and those that
+# read a tensor's shape
+REARRANGING = ("Squeeze", "Unsqueeze", "Transpose", "Reshape", "Flatten", "Cast", "Dropout",
+               "Slice", "Gather", "Identity")  # fmt: skip
+ASIDE = ("Shape", "Size")
 # by slope and offset of HardSigmoid
 HARD = {(0.2, 0.5): "hard-sigmoid-keras2", (1.0 / 6.0, 0.5): "hard-sigmoid"}
 
 
 def find_layers(contents: Contents, hints: Hints) -> Stacks:
     """Return each recurrent node as a stack, by the node's name."""
-    found: Stacks = {}
-    for node in json.loads(contents.metadata.get("onnx_nodes", "[]")):
-        name = node["name"]
-        while name in found:
-            name += "_"
-        found[name] = _layers(contents, node)
+    if "onnx_nodes" not in contents.metadata:
+        return {}
+    found = {name: _layers(contents, node) for name, node in _recurrent(_nodes(contents)).items()}
+    if not found:
+        raise RefusedError(
+            "holds no RNN, GRU or LSTM node; torch's exporter unrolls some networks into "
+            "products for a fixed number of steps",
+            "export with torch.onnx.export(..., dynamo=False), or save the state_dict instead",
+        )
     return found
+
+
+def find_readouts(contents: Contents, chosen: Stacks) -> Iterator[Readout]:
+    """Yield the dense layers that the graph leads to from the last of the chosen nodes."""
+    graph = _Graph(_nodes(contents), contents)
+    recurrent = _recurrent(graph.nodes)
+    nodes = [recurrent[name] for name in chosen]
+    first, last = nodes[0], nodes[-1]
+    before = graph.before(first["inputs"][0])
+    found = [r for output in last["outputs"][:2] for r in graph.after(output)]
+    # the output and the last state may lead to the same layer
+    for readout in {r.names: r for r in found}.values():
+        yield replace(readout, obstacles=(*before, *(readout.obstacles or ())))
+
+
+def _nodes(contents: Contents) -> list[dict[str, Any]]:
+    nodes: list[dict[str, Any]] = json.loads(contents.metadata["onnx_nodes"])
+    return nodes
+
+
+def _recurrent(nodes: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for node in nodes:
+        if node["op"] in ORDERS:
+            name = node["name"]
+            while name in found:
+                name += "_"
+            found[name] = node
+    return found
+
+
+class _Graph:
+    """The nodes of a graph, followed from tensor to tensor."""
+
+    def __init__(self, nodes: list[dict[str, Any]], contents: Contents) -> None:
+        self.nodes, self.arrays = nodes, contents.arrays
+        self.producers = {tensor: node for node in nodes for tensor in node["outputs"]}
+        self.consumers: dict[str, list[dict[str, Any]]] = {}
+        for node in nodes:
+            for tensor in node["inputs"]:
+                self.consumers.setdefault(tensor, []).append(node)
+
+    def before(self, tensor: str) -> list[str]:
+        """Return the nodes that compute a tensor, unless they only rearrange the graph's input."""
+        for _ in self.nodes:
+            node = self.producers.get(tensor)
+            if node is None:
+                return []
+            if node["op"] not in REARRANGING:
+                return [_shown(node)]
+            tensor = node["inputs"][0]
+        return []
+
+    def after(self, tensor: str) -> Iterator[Readout]:
+        """Yield the dense layers that read a tensor, with the other nodes on the way."""
+        seen: set[str] = set()
+        reached: list[tuple[str, tuple[str, ...]]] = [(tensor, ())]
+        while reached:
+            tensor, obstacles = reached.pop()
+            if tensor in seen:
+                continue
+            seen.add(tensor)
+            for node in self.consumers.get(tensor, []):
+                product = self._product(node, tensor)
+                if product is not None:
+                    yield self._whole(product, node["outputs"][0], obstacles)
+                elif node["op"] in REARRANGING and node["inputs"][0] == tensor:
+                    reached.append((node["outputs"][0], obstacles))
+                elif node["op"] not in ASIDE and node["op"] not in ORDERS:
+                    reached += [
+                        (t, (*obstacles[:NAMES_SHOWN], _shown(node))) for t in node["outputs"][:1]
+                    ]
+
+    def _product(self, node: dict[str, Any], tensor: str) -> Readout | None:
+        """Return a product of a tensor with a constant matrix, and with a Gemm's constant."""
+        read, *constants = node["inputs"]
+        matrix = self.arrays.get(constants[0]) if constants else None
+        if node["op"] not in ("MatMul", "Gemm") or read != tensor or matrix is None:
+            return None
+        if matrix.ndim != 2 or node["attributes"].get("transA"):
+            return None
+        bias = None
+        if not node["attributes"].get("transB"):
+            matrix = matrix.T
+        if len(constants) > 1:
+            if constants[1] not in self.arrays:
+                return None
+            bias = node["attributes"].get("beta", 1.0) * self.arrays[constants[1]].reshape(-1)
+        matrix = node["attributes"].get("alpha", 1.0) * matrix
+        return Readout(tuple(constants), matrix, bias, label=node["name"])
+
+    def _whole(self, readout: Readout, tensor: str, obstacles: tuple[str, ...]) -> Readout:
+        """Return a product with the bias and activation that follow it, and what follows these."""
+        for _ in self.nodes:
+            following = [n for n in self.consumers.get(tensor, []) if n["op"] not in ASIDE]
+            if not following:
+                break
+            node, m = following[0], len(readout.matrix)
+            constants = [name for name in node["inputs"] if name != tensor]
+            simple = len(following) == 1 and readout.activation == "identity"
+            if len(following) == 1 and node["op"] in REARRANGING:
+                pass
+            elif (
+                simple and node["op"] == "Add" and constants and constants[0] in self.arrays
+                and readout.bias is None and self.arrays[constants[0]].size in (1, m)
+            ):  # fmt: skip
+                bias = np.broadcast_to(self.arrays[constants[0]].reshape(-1), (m,))
+                readout = replace(readout, names=(*readout.names, constants[0]), bias=bias)
+            elif simple and node["op"].lower() in ACTIVATIONS:
+                readout = replace(readout, activation=ACTIVATIONS[node["op"].lower()])
+            else:
+                obstacles += tuple(map(_shown, following))
+                break
+            tensor = node["outputs"][0]
+        return replace(readout, obstacles=obstacles)
+
+
+def _shown(node: Mapping[str, Any]) -> str:
+    return f"{node['op']} {node['name']!r}"
 
 
 def _layers(contents: Contents, node: Mapping[str, Any]) -> list[Layer]:
@@ -63,6 +192,14 @@ def _layers(contents: Contents, node: Mapping[str, Any]) -> list[Layer]:
     if attributes.get("clip") and op == "RNN":
         raise RefusedError(f"{named} of type RNN has clip", "export it without")
     count, n = len(directions), int(contents.arrays[inputs["R"]].shape[-1])
+    for role in inputs.keys() & {"h", "c"}:
+        state = contents.arrays.get(inputs[role])
+        if state is not None and state.ndim and state.shape[-1] != n:
+            raise RefusedError(
+                f"{named} has {n} outputs but an initial state of {state.shape[-1]}: the exporter "
+                "lost the projection of its LSTM (proj_size)",
+                "save the state_dict instead",
+            )
     rows = len(ORDERS[op][0]) * n
     shapes = {"W": (rows, None), "R": (rows, n), "B": (2 * rows,), "P": (3 * n,)}
     arrays = {

@@ -1,79 +1,125 @@
-"""The linear read-out of a network among the tensors of its file."""
+"""Read-outs: the dense layers of a file, and the one that leads back to the network's input."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from ...arrays import Array
-from ...errors import WeightsError
-from ...networks.network import Network
+from ..formats import Contents
+from ..formats.refusal import RefusedError
 
-__all__ = ["find_readout"]
+__all__ = ["Readout", "choose_readout", "dense_layers"]
 
-# frameworks that keep (inputs, outputs) name the matrix so; the others keep (outputs, inputs)
-TRANSPOSED = ("kernel", "w")
-BIASES = ("bias", "b")
+NAMES_SHOWN = 12
+IN_PYTHON = "in Python with lyapy.ClosedLoop"
+LEAVE_OUT = f"name it with readout= (--readout) to leave them out, or close the loop {IN_PYTHON}"
 
 
-def find_readout(
-    path: str,
-    arrays: Mapping[str, Array],
+@dataclass(frozen=True)
+class Readout:
+    """A dense layer φ(R y + c).
+
+    Attributes
+    ----------
+    names : tuple of str
+        The tensors' names in the file: the matrix's, and the bias's if there is one.
+    matrix : array (outputs, inputs)
+        R, whichever way the framework keeps it.
+    bias : array (outputs,), optional
+        c.
+    activation : str
+        φ; also one that is not computed.
+    obstacles : tuple of str, optional
+        Other layers between the network's output and its input, if the file describes the way.
+    label : str
+        The user's name for the layer, if it is not in the tensors' names.
+    """
+
+    names: tuple[str, ...]
+    matrix: Array
+    bias: Array | None
+    activation: str = "identity"
+    obstacles: tuple[str, ...] | None = None
+    label: str = ""
+
+    def is_called(self, name: str) -> bool:
+        """Return whether a user may mean it by a name or its beginning."""
+        own = (self.label, *self.names)
+        return any(n.lstrip("/").startswith(name.lstrip("/")) for n in own)
+
+
+def dense_layers(
+    contents: Contents, biases: Mapping[str, str], *, transposed: bool
+) -> Iterable[Readout]:
+    """Yield the dense layers among named matrices, for each of which ``biases`` names the bias.
+
+    Frameworks that keep (inputs, outputs) have them ``transposed``.
+    """
+    for name, bias in biases.items():
+        matrix = contents.arrays[name]
+        if matrix.ndim == 2 and matrix.dtype.kind == "f":
+            c = contents.arrays.get(bias)
+            names = (name,) if c is None else (name, bias)
+            yield Readout(names, matrix.T if transposed else matrix, c)
+
+
+def choose_readout(
+    contents: Contents,
+    readouts: Iterable[Readout],
     recurrent: set[str],
-    network: Network,
+    sizes: tuple[int, int],
     name: str | None = None,
-) -> tuple[Array, Array | None]:
-    """Return the matrix (m, p) and the bias (m,) that lead from a network's output to its input.
+) -> tuple[Readout, list[str]]:
+    """Return the read-out that closes the loop, and the assumptions made.
 
     Parameters
     ----------
-    path : str
-        For messages.
-    arrays : dict
-        All tensors of the file.
+    contents : Contents
+    readouts : iterable of Readout
     recurrent : set of str
-        Names of those that the network is made of.
-    network : Network
+        Names of the tensors of recurrent layers.
+    sizes : (m, p)
+        The network's inputs and outputs.
     name : str, optional
-        The matrix, or what its name begins with; the only one that fits by default.
-
-    Raises
-    ------
-    WeightsError
-        If none fits, or more than one.
+        The matrix's name or its beginning; by default the only one that fits.
     """
-    m, p = network.input_size, network.cells[-1].output_size
-    others = {n: a for n, a in arrays.items() if n not in recurrent and a.ndim == 2}
-    fitting = [n for n, a in others.items() if a.shape == ((p, m) if _transposed(n) else (m, p))]
+    m, p = sizes
+    candidates = [r for r in readouts if r.names[0] not in recurrent]
+    fitting = [r for r in candidates if r.matrix.shape == (m, p)]
     if name is not None:
-        fitting = [n for n in fitting if n == name] or [n for n in fitting if n.startswith(name)]
+        begins = [r for r in fitting if r.is_called(name)]
+        fitting = [r for r in begins if r.names[0] == name] or begins
     if len(fitting) != 1:
         asked = "" if name is None else f" whose name begins with {name!r}"
-        found = f": {', '.join(fitting)}" if fitting else ""
-        count = f"{len(fitting)} read-outs" if fitting else "no read-out"
-        raise WeightsError(
-            path,
-            f"{count}{asked} lead{'s' * (not fitting)} from the {p} "
-            f"outputs of the network to its {m} inputs{found}",
-            "name the matrix by --readout"
-            if fitting
-            else "close the loop in Python with lyapy.ClosedLoop and a matrix of your own",
-        )
-    matrix = np.asarray(others[fitting[0]], dtype=np.float64)
-    stem = fitting[0][: len(fitting[0]) - len(_last(fitting[0]))]
-    # TensorFlow's names end in :0
-    ending = _last(fitting[0]).partition(":")[1:]
-    names = [stem + bias + "".join(ending) for bias in BIASES]
-    biases = [arrays[n] for n in names if n in arrays]
-    bias = np.asarray(biases[0], dtype=np.float64) if biases else None
-    return (matrix.T if _transposed(fitting[0]) else matrix), bias
+        found = ", ".join(r.names[0] for r in fitting)
+        lead = f"the {p} outputs of the network to its {m} inputs"
+        if fitting:
+            what = f"{len(fitting)} read-outs{asked} lead from {lead}: {found}"
+            raise RefusedError(what, "name the matrix with readout= (--readout)")
+        raise RefusedError(f"no read-out{asked} leads from {lead}", f"close the loop {IN_PYTHON}")
+    (readout,) = fitting
+    heads = {n for r in candidates if r.matrix.shape[1] == p for n in r.names}
+    obstacles = readout.obstacles
+    if obstacles is None:
+        obstacles = tuple(_between(contents, recurrent | heads, sizes))
+    shown = ", ".join(obstacles[:NAMES_SHOWN]) + " …" * (len(obstacles) > NAMES_SHOWN)
+    if obstacles and name is None:
+        what = f"the read-out {readout.names[0]} leads to the network's input, but so may {shown}"
+        raise RefusedError(what, LEAVE_OUT)
+    if readout.activation != "identity":
+        what = f"the read-out {readout.names[0]} has the activation {readout.activation}"
+        raise RefusedError(what, "only linear read-outs are computed")
+    assumed = [f"the read-out is {' and '.join(readout.names)}"]
+    if obstacles:
+        assumed.append(f"left out of the closed loop: {shown}")
+    return readout, assumed
 
 
-def _last(name: str) -> str:
-    """Return the last part of a dotted or slashed name."""
-    return name.replace("/", ".").rpartition(".")[2]
-
-
-def _transposed(name: str) -> bool:
-    return _last(name).partition(":")[0] in TRANSPOSED
+def _between(contents: Contents, known: set[str], sizes: tuple[int, int]) -> Iterable[str]:
+    """Yield the other tensors that could be layers between the network's output and its input."""
+    for name, array in contents.arrays.items():
+        if name not in known and array.dtype.kind == "f" and not {*sizes}.isdisjoint(array.shape):
+            yield f"{name} {tuple(map(int, np.shape(array)))}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -10,8 +11,9 @@ from ...arrays import Array
 from ...cells import GRUResetBefore
 from ..formats import Contents
 from .layer import Hints, Layer, Stacks, reordered, require_shape
+from .readout import Readout, dense_layers
 
-__all__ = ["find_layers"]
+__all__ = ["find_layers", "find_readouts"]
 
 KERNEL = re.compile(r"(?P<scope>(?:.*/)?(?P<last>[^/]*))/kernel(?P<tail>:0)?")
 
@@ -45,6 +47,7 @@ def _lstm(contents: Contents, scope: str, tail: str, hints: Hints) -> Layer:
     peepholes = [f"{scope}/w_{gate}_diag{tail}" for gate in "ifo"]
     if all(name in contents.arrays for name in peepholes):
         diagonals = [contents.arrays[name] for name in peepholes]
+        layer.others = set(peepholes)
         layer.put("peepholes", peepholes[0], np.stack(diagonals))
     return layer
 
@@ -59,6 +62,14 @@ def _gru(contents: Contents, scope: str, tail: str) -> Layer:
         return np.concatenate([gates.T, own.T])
 
     layer = Layer(cell=GRUResetBefore.name)
+    layer.others = {f"{scope}candidate/{name}{tail}" for name in ("kernel", "bias")}
     layer.put_stacked(f"{scope}gates/kernel{tail}", stacked("kernel", rows), n)
     layer.put_bias(f"{scope}gates/bias{tail}", stacked("bias"))
     return layer
+
+
+def find_readouts(contents: Contents, chosen: Stacks) -> Iterable[Readout]:
+    """Yield the dense layers."""
+    kernels = filter(None, map(KERNEL.fullmatch, contents.arrays))
+    biases = {m[0]: f"{m['scope']}/bias{m['tail'] or ''}" for m in kernels}
+    return dense_layers(contents, biases, transposed=True)

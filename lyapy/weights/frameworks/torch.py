@@ -7,6 +7,7 @@ ports (``w_ih``), and Equinox's, which has the same with one ``bias`` and a GRU'
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from ...cells import GRU
 from ..formats import Contents
 from ..formats.refusal import RefusedError
 from .layer import DIRECTIONS, Hints, Layer, Stacks
+from .readout import Readout, dense_layers
 
-__all__ = ["find_layers"]
+__all__ = ["find_layers", "find_readouts"]
 
 NAME = re.compile(
     r"(?P<prefix>.*?)(?P<role>(?:weight|w)_(?:ih|hh|hr)|(?:bias|b)_(?:ih|hh))"
@@ -23,6 +25,7 @@ NAME = re.compile(
 )
 ROLES = {"w_ih": "W", "w_hh": "U", "w_hr": "P", "b_ih": "b", "b_hh": "c"}
 MISSING_SHOWN = 12
+SINGLE_W = re.compile(r"(?<![^\W_])[Ww](?![^\W_])")
 
 
 def find_layers(contents: Contents, hints: Hints) -> Stacks:
@@ -77,3 +80,17 @@ def _add_equinox_biases(contents: Contents, prefix: str, layer: Layer) -> None:
         inner[-candidate.size :] = candidate
         layer.put("c", inner_name, inner)
         layer.cell = GRU.name
+
+
+def find_readouts(contents: Contents, chosen: Stacks) -> Iterable[Readout]:
+    """Yield the linear layers: every matrix but embeddings, (outputs, inputs)."""
+    for name in contents.arrays:
+        if "emb" in name.lower():
+            continue
+        last = re.split(r"[./]", name)[-1]
+        module = name.removesuffix(last)
+        words = [re.sub(r"weight|kernel", "bias", last), re.sub(SINGLE_W, "b", last)]
+        biases = [*words, "bias", "b"] if module else words
+        there = (b for word in biases if (b := module + word) in contents.arrays and b != name)
+        transposed = last.partition(":")[0] in ("kernel", "w")
+        yield from dense_layers(contents, {name: next(there, "")}, transposed=transposed)

@@ -1,8 +1,24 @@
-"""Damaged parts of a run are rolled back or named; ``python -m tools.damage`` does many more."""
+"""Damaged checkpoints are rolled back or refused; ``python -m tools.damage`` tries many more."""
 
 import numpy as np
+import pytest
 
+import lyapy
+from lyapy.cli import main
+from lyapy.storage.sealed import check_seal
+from tests.support.made_checkpoints import (
+    DRIVE,
+    OPTIONS,
+    assert_same_bits,
+    flip,
+    network,
+    unfinished,
+)
 from tools import damage
+
+
+def compute(path, **options):
+    return lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS, **options)
 
 
 def test_no_damage_is_silent(tmp_path, monkeypatch):
@@ -13,3 +29,58 @@ def test_no_damage_is_silent(tmp_path, monkeypatch):
     found = damage.count(some, files, wanted, tmp_path)
     assert found[damage.SILENT] == 0
     assert found[damage.SAME] and found[damage.REFUSED]
+
+
+def test_a_damaged_state_is_rolled_back(path, monkeypatch):
+    whole = lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS)
+    newest = max(unfinished(path, monkeypatch).glob("state-*.h5"))
+    flip(newest, 4 * newest.stat().st_size)
+    with pytest.warns(RuntimeWarning, match=f"{newest.name}: .* the checkpoint before it is used"):
+        assert_same_bits(compute(path), whole)
+
+
+def test_every_flipped_bit_and_truncation_is_found(path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for file in unfinished(path, monkeypatch).glob("*.h5"):
+        whole = file.read_bytes()
+        cut = [whole[:n] for n in range(0, len(whole), 512)]
+        for bit in rng.integers(8 * len(whole), size=50):
+            flip(file, bit)
+            cut.append(file.read_bytes())
+            file.write_bytes(whole)
+        for content in cut:
+            file.write_bytes(content)
+            with pytest.raises(ValueError, match=file.name):
+                check_seal(file)
+        file.write_bytes(whole)
+
+
+def test_a_run_beyond_repair_is_refused(path, monkeypatch):
+    first = min(unfinished(path, monkeypatch).glob("segment-*.h5"))
+    first.write_bytes(first.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=f"{first.name}: is truncated.*--overwrite"):
+        compute(path)
+    found = compute(path, overwrite=True)
+    assert_same_bits(found, lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS))
+
+
+def test_checkpoints_of_the_old_format_are_refused_by_name(path):
+    old = path.with_name("run.h5.parts")
+    old.mkdir()
+    with pytest.raises(ValueError, match=r"run\.h5\.parts: holds an unfinished run of .* format 2"):
+        compute(path)
+    old.rmdir()
+    compute(path)
+
+
+def test_verify_finds_every_flipped_bit_of_a_result(path, capsys):
+    spectrum = compute(path)
+    assert main(["verify", str(path)]) == 0
+    assert "run.h5: whole, SHA-256 " in capsys.readouterr().out
+    whole = path.read_bytes()
+    anywhere = np.random.default_rng(0).integers(8 * len(whole), size=100)
+    for bit in [*range(0, 200, 3), *anywhere]:
+        flip(path, bit)
+        assert main(["verify", str(path)]) == 1
+        path.write_bytes(whole)
+    assert_same_bits(lyapy.Spectrum.load(path), spectrum)

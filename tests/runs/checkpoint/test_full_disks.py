@@ -37,7 +37,7 @@ def compute(path, every=300.0, **options):
 
 @pytest.fixture
 def whole(tmp_path):
-    """Return a function to what a run is to come to."""
+    """Return a function that computes the datasets of an undisturbed run."""
 
     def whole(**options):
         compute(tmp_path / "whole.h5", **options)
@@ -67,7 +67,7 @@ def mount(tmp_path):
 
 
 def in_process(do):
-    """Return how a call in a process of its own ended: its exit code, or minus a signal."""
+    """Return how a call in a child process ended: its exit code, or minus a signal."""
     child = os.fork()
     if not child:
         code = 70
@@ -80,7 +80,7 @@ def in_process(do):
 
 
 def refuse_from(number, code):
-    """Return what refuses all writes from that number on."""
+    """Return a hook that refuses all writes from that number on."""
     seen = 0
 
     def before(name, *_):
@@ -93,7 +93,7 @@ def refuse_from(number, code):
 
 
 def test_a_quota_that_ends_at_any_write(whole, tmp_path, monkeypatch):
-    """Whatever could not be written, the run ends in good order, and goes on once there is room."""
+    """Whichever write fails, the run ends in good order, and continues once there is room."""
     checkpoint_every_chunk(monkeypatch)
     wanted = whole(record_every=64)
 
@@ -149,14 +149,14 @@ def test_records_without_room_are_refused_at_the_start(mount, words, capsys):
 def test_a_disk_that_fills_on_the_way(mount, words, whole, monkeypatch, capsys):
     folder = mount("size=1m")
     checkpoint_every_chunk(monkeypatch)
-    write, filler = lyapy.runs.checkpoint.checkpointer.write_parts, folder / "filler"
+    write, filler = lyapy.runs.checkpoint.checkpointer.write_checkpoint, folder / "filler"
 
-    def write_parts(parts, saved, segment):
+    def write_checkpoint(into, saved, rows):
         if saved.number == 5:
             fill(filler)
-        return write(parts, saved, segment)
+        return write(into, saved, rows)
 
-    monkeypatch.setattr(lyapy.runs.checkpoint.checkpointer, "write_parts", write_parts)
+    monkeypatch.setattr(lyapy.runs.checkpoint.checkpointer, "write_checkpoint", write_checkpoint)
     assert main(words(folder, checkpoint_every=OFTEN, **FEWER)) == 74
     error = capsys.readouterr().err
     assert "No space left on device" in error and "checkpoint 4 is whole" in error
@@ -164,7 +164,7 @@ def test_a_disk_that_fills_on_the_way(mount, words, whole, monkeypatch, capsys):
     monkeypatch.undo()
     # still full: even the lock has no room
     assert main(words(folder, **FEWER)) == 74
-    assert "run.h5.parts" in capsys.readouterr().err
+    assert "run.h5.checkpoints" in capsys.readouterr().err
     filler.unlink()
     assert main(words(folder, **FEWER)) == 0
     assert "continues from checkpoint 4" in capsys.readouterr().err
@@ -210,11 +210,11 @@ def test_a_folder_that_cannot_be_written(mount, words, whole, monkeypatch, capsy
     assert os.listdir(folder) == []
     remount(folder, "rw")
     interrupted(folder / "run.h5", monkeypatch)
-    before = {p.name: p.read_bytes() for p in (folder / "run.h5.parts").iterdir()}
+    before = {p.name: p.read_bytes() for p in (folder / "run.h5.checkpoints").iterdir()}
     remount(folder, "ro")
     assert main(words(folder, **FRAMES)) != 0
     assert "cannot be written (Read-only file system)" in capsys.readouterr().err
-    assert {p.name: p.read_bytes() for p in (folder / "run.h5.parts").iterdir()} == before
+    assert {p.name: p.read_bytes() for p in (folder / "run.h5.checkpoints").iterdir()} == before
     remount(folder, "rw")
     assert main(words(folder, **FRAMES)) == 0
     assert datasets(folder / "run.h5") == whole()
@@ -250,10 +250,10 @@ def begin(words):
 
 
 def test_two_writers(words, tmp_path):
-    """One computes, the other is told which; started together, neither harms the other."""
+    """One computes, the other names it and ends; started together, neither harms the other."""
     line = words(tmp_path, drive="long.npy")
     first = begin(line)
-    lock = tmp_path / "run.h5.parts" / "lock"
+    lock = tmp_path / "run.h5.checkpoints" / "lock"
     deadline = time.monotonic() + 120
     while not lock.exists() or not lock.stat().st_size:
         assert first.poll() is None and time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""What once could go wrong with checkpoints."""
+"""Faults that checkpoints once had."""
 
 import os
 import signal
@@ -13,12 +13,12 @@ from lyapy.errors import CheckpointError, Interrupted
 from lyapy.runs import schedule
 from lyapy.runs.checkpoint import checkpointer, records
 from lyapy.runs.checkpoint.checkpointer import Checkpointer
-from lyapy.runs.checkpoint.parts import parts_folder
+from lyapy.runs.checkpoint.folder import checkpoint_folder
 from lyapy.runs.checkpoint.unfinished import read_unfinished
 from lyapy.runs.trajectory import Trajectory
 from lyapy.storage import lock
 from lyapy.storage.sealed import DamagedError
-from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk, datasets
+from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk, datasets, flip
 
 NETWORK = lyapy.random_network("gru", 4, 1, gain=1.5, seed=1)
 DRIVE = np.random.default_rng(0).normal(size=(1, 640, 1))
@@ -51,16 +51,16 @@ def interrupt(path, monkeypatch, chunks=5, **options):
 
 
 def test_whatever_ends_the_writing_ends_the_run(tmp_path, monkeypatch):
-    write = checkpointer.write_parts
+    write = checkpointer.write_checkpoint
 
-    def write_parts(folder, saved, segment):
+    def write_checkpoint(folder, saved, segment):
         if saved.number == 2:
             raise RuntimeError("HDF5 does not answer")
         return write(folder, saved, segment)
 
     with monkeypatch.context() as patched:
         checkpoint_every_chunk(patched)
-        patched.setattr(checkpointer, "write_parts", write_parts)
+        patched.setattr(checkpointer, "write_checkpoint", write_checkpoint)
         with pytest.raises(CheckpointError, match=r"does not answer.*checkpoint 1 is whole"):
             compute(tmp_path / "run.h5", checkpoint_every=OFTEN, **STATES)
     compute(tmp_path / "run.h5", **STATES)
@@ -71,7 +71,7 @@ def test_whatever_ends_the_writing_ends_the_run(tmp_path, monkeypatch):
 def test_the_room_that_is_taken_need_not_be_free(tmp_path, monkeypatch):
     path = tmp_path / "run.h5"
     interrupt(path, monkeypatch, chunks=9, **STATES)
-    taken = sum(p.stat().st_size for p in parts_folder(path).glob("segment-*"))
+    taken = sum(p.stat().st_size for p in checkpoint_folder(path).glob("segment-*"))
     # twice ten rows of four states
     free = 2 * 10 * 4 * 8 - 1
     assert taken > 1
@@ -83,24 +83,24 @@ def test_the_room_that_is_taken_need_not_be_free(tmp_path, monkeypatch):
 
 
 def test_a_writer_that_comes_as_one_leaves_does_no_harm(tmp_path, monkeypatch):
-    parts, unlink = tmp_path / "run.h5.parts", os.unlink
+    folder, unlink = tmp_path / "run.h5.checkpoints", os.unlink
 
     def unlink_and_create(path, **options):
         unlink(path, **options)
-        (parts / "lock").touch()
+        (folder / "lock").touch()
 
-    with lock.held(parts, "run.h5"):
+    with lock.held(folder, "run.h5"):
         monkeypatch.setattr(os, "unlink", unlink_and_create)
-    assert (parts / "lock").exists()
+    assert (folder / "lock").exists()
 
 
 def test_a_finished_run_does_not_take_another_with_it(tmp_path, monkeypatch):
-    """Parts that a kill left go with the next call, those of a run that is to replace it stay."""
+    """The next call removes checkpoints that a kill left, but not those of a run to replace it."""
     path = tmp_path / "run.h5"
     compute(path)
     interrupt(path, monkeypatch, k=2, overwrite=True)
     compute(path)
-    assert parts_folder(path).exists()
+    assert checkpoint_folder(path).exists()
     compute(path, k=2, overwrite=True)
     assert lyapy.Spectrum.load(path).exponents.shape == (2,)
     interrupt(path, monkeypatch, k=2, overwrite=True)
@@ -112,10 +112,8 @@ def test_a_finished_run_does_not_take_another_with_it(tmp_path, monkeypatch):
 def test_no_damage_is_shown(kind, tmp_path, monkeypatch):
     path = tmp_path / "run.h5"
     interrupt(path, monkeypatch)
-    newest = max(parts_folder(path).glob(f"{kind}-*"))
-    data = bytearray(newest.read_bytes())
-    data[-9] ^= 1
-    newest.write_bytes(data)
+    newest = max(checkpoint_folder(path).glob(f"{kind}-*"))
+    flip(newest, 8 * newest.stat().st_size - 72)
     if kind == "state":
         assert read_unfinished(path).steps == 256
     else:

@@ -1,4 +1,4 @@
-"""What `lyapy show` and `lyapy verify` tell of a run that is not finished, or is damaged."""
+"""What `lyapy show` and `lyapy verify` report of a run that is unfinished or damaged."""
 
 import json
 import os
@@ -9,22 +9,22 @@ import pytest
 import lyapy
 from lyapy.cli import main
 from lyapy.errors import Interrupted
-from lyapy.runs import schedule
+from lyapy.runs.checkpoint.folder import checkpoint_folder
 from lyapy.runs.checkpoint.unfinished import read_unfinished
 from lyapy.storage import lock
 from tests.support.made_checkpoints import (
     DRIVE,
     OPTIONS,
     assert_same_bits,
+    flip,
     interrupt_after,
     network,
 )
 
 
 @pytest.fixture
-def path(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(schedule, "CHUNK_TILES", 1)
+def path(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
     return "run.h5"
 
 
@@ -61,17 +61,11 @@ def test_an_unfinished_run_shows_what_it_has(path, monkeypatch, capsys):
 def test_a_run_in_its_transient_and_one_that_runs(path, monkeypatch, capsys):
     leave_unfinished(path, monkeypatch, 2)
     assert read_unfinished(path).spectrum is None
-    with lock.held(read_folder(path), path):
+    with lock.held(checkpoint_folder(path), path):
         assert main(["show", path]) == 0
     told = capsys.readouterr().out
     assert "256 of 2000 steps (13 %)" in told
     assert f"computed by process {os.getpid()} on" in told
-
-
-def read_folder(path):
-    from lyapy.runs.checkpoint.parts import parts_folder
-
-    return parts_folder(path)
 
 
 def test_nothing_is_no_unfinished_run(path, capsys):
@@ -85,40 +79,17 @@ def test_verify_names_what_is_damaged(path, monkeypatch, capsys):
     leave_unfinished(path, monkeypatch, 8)
     assert main(["verify", path]) == 0
     assert "state-000001.h5: whole" in capsys.readouterr().out
-    state = read_folder(path) / "state-000001.h5"
-    data = bytearray(state.read_bytes())
-    data[-1] ^= 1
-    state.write_bytes(data)
+    segment = checkpoint_folder(path) / "segment-000001.h5"
+    content = segment.read_bytes()
+    segment.unlink()
+    assert main(["verify", path]) == 1
+    assert "segment-000001.h5: DAMAGED" in capsys.readouterr().out
+    segment.write_bytes(content)
+    flip(checkpoint_folder(path) / "state-000001.h5", 999)
     assert main(["verify", path]) == 1
     told = capsys.readouterr().out
     assert "state-000001.h5: DAMAGED" in told
     assert "segment-000001.h5: whole" in told
-
-
-def test_verify_finds_every_flipped_bit_of_a_result(path, capsys):
-    spectrum = lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
-    assert main(["verify", path]) == 0
-    assert "run.h5: whole, SHA-256 " in capsys.readouterr().out
-    with open(path, "rb") as file:
-        whole = file.read()
-    anywhere = np.random.default_rng(0).integers(8 * len(whole), size=100)
-    for bit in [*range(0, 200, 3), *anywhere]:
-        data = bytearray(whole)
-        data[bit // 8] ^= 1 << (bit % 8)
-        with open(path, "wb") as file:
-            file.write(data)
-        assert main(["verify", path]) == 1
-    capsys.readouterr()
-    with open(path, "wb") as file:
-        file.write(whole)
-    assert_same_bits(lyapy.Spectrum.load(path), spectrum)
-
-
-def test_a_missing_segment_is_named(path, monkeypatch, capsys):
-    leave_unfinished(path, monkeypatch, 8)
-    (read_folder(path) / "segment-000001.h5").unlink()
-    assert main(["verify", path]) == 1
-    assert "segment-000001.h5: DAMAGED" in capsys.readouterr().out
 
 
 def test_a_file_without_a_seal_is_damaged(path, capsys):

@@ -8,7 +8,7 @@ import pytest
 import lyapy
 from lyapy.runs import schedule
 from lyapy.runs.checkpoint import checkpointer
-from lyapy.runs.checkpoint.parts import newest_state, parts_folder
+from lyapy.runs.checkpoint.folder import checkpoint_folder, newest_state
 from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk, datasets
 from tests.support.watched_files import watched
 
@@ -105,14 +105,14 @@ class Disk:
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
     """Return the changes of a run, with the checkpoints that were acknowledged among them."""
-    log, write = [], checkpointer.write_parts
+    log, write = [], checkpointer.write_checkpoint
 
-    def write_parts(folder, saved, segment):
+    def write_checkpoint(folder, saved, segment):
         found = write(folder, saved, segment)
         log.append(("acknowledged", found.number))
         return found
 
-    monkeypatch.setattr(checkpointer, "write_parts", write_parts)
+    monkeypatch.setattr(checkpointer, "write_checkpoint", write_checkpoint)
     checkpoint_every_chunk(monkeypatch)
     root = tmp_path / "first"
     root.mkdir()
@@ -150,7 +150,7 @@ def test_every_prefix_of_the_writes_is_continued(loss, recorded, tmp_path):
         if acknowledged == "all":
             assert datasets(path) == wanted
         elif acknowledged and not path.exists():
-            assert newest_state(parts_folder(path)).number >= acknowledged
+            assert newest_state(checkpoint_folder(path)).number >= acknowledged
         compute(path)
         assert datasets(path) == wanted
         assert os.listdir(root) == ["run.h5"]

@@ -23,5 +23,5 @@ def test_a_checkpoint_computes_what_was_computed(name):
 
 
 def test_an_optimizer_alone_holds_no_network():
-    with pytest.raises(WeightsError, match=r"no recurrent layer is recognised among 24 tensors"):
+    with pytest.raises(WeightsError, match=r"holds only the state of an optimizer, 24 tensors"):
         lyapy.load(GOLDEN / "accelerate_optimizer.bin")

@@ -1,0 +1,63 @@
+"""Lines on standard error, and the exit codes."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ..errors import CheckpointError, Interrupted, LockedError, describe
+
+if TYPE_CHECKING:
+    from ..sweeps.task import Outcome
+
+__all__ = [
+    "BAD_INPUT",
+    "BROKEN_PIPE",
+    "FAILED",
+    "LOCKED",
+    "code_of",
+    "report",
+    "say",
+    "worst",
+]
+
+FAILED, BAD_INPUT = 1, 2
+# as sysexits.h has them: cannot create, input or output error, try again
+LOCKED, NOT_WRITTEN, TO_BE_CONTINUED = 73, 74, 75
+INTERRUPTED, BROKEN_PIPE = 130, 141
+CODES = {
+    Interrupted: TO_BE_CONTINUED,
+    KeyboardInterrupt: INTERRUPTED,
+    LockedError: LOCKED,
+    CheckpointError: NOT_WRITTEN,
+}
+
+
+def say(message: str) -> None:
+    """Print one line on standard error."""
+    print(f"lyapy: {' '.join(message.split())}", file=sys.stderr, flush=True)
+
+
+def code_of(error: BaseException) -> int:
+    """Print an error, and return its exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        say(str(error) or "interrupted")
+    else:
+        say(f"error: {describe(error)}")
+    return next((code for kind, code in CODES.items() if isinstance(error, kind)), BAD_INPUT)
+
+
+def report(outcome: Outcome, *, quiet: bool) -> int:
+    """Print how a network of many ended, and return the exit code for it."""
+    text = f"{outcome.name}: {outcome.message}"
+    if outcome.code == "computed":
+        if not quiet:
+            print(text, flush=True)
+        return 0
+    say(f"error: {text}" if outcome.code == "failed" else text)
+    return LOCKED if outcome.code == "locked" else FAILED
+
+
+def worst(codes: list[int]) -> int:
+    """Return the exit code for many networks."""
+    return next((code for code in (FAILED, LOCKED) if code in codes), 0)

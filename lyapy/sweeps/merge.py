@@ -1,0 +1,158 @@
+"""Run files of many networks into one merged file, with the reasons for missing ones."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from ..errors import LockedError
+from ..networks.network import Network
+from ..runs.checkpoint.folder import checkpoint_folder
+from ..spectra.spectrum import Spectrum
+from ..storage import lock
+from ..storage.sealed import check_seal
+from .columns import Row, row_of, row_without
+from .merged_file import write_merged
+from .names import failure_file, run_file
+from .result import Sweep
+
+__all__ = ["base_folder", "find_runs", "merge_networks", "row_of_run", "runs_folder"]
+
+SECONDS_BETWEEN_TRIES = 0.2
+CHECKPOINTS, FAILED = (path(Path("run.h5")).suffix for path in (checkpoint_folder, failure_file))
+
+
+def base_folder(sources: Sequence[str | PathLike[str]]) -> Path:
+    """Return the deepest folder that holds all folders and files given."""
+    roots = [Path(os.path.realpath(source)) for source in sources]
+    return Path(os.path.commonpath([root if root.is_dir() else root.parent for root in roots]))
+
+
+def find_runs(sources: Sequence[str | PathLike[str]]) -> dict[str, Path]:
+    """Return the run files of networks by name, whether finished or not.
+
+    Parameters
+    ----------
+    sources : sequence of path
+        Run files, and folders that are searched for them. Names are paths below `base_folder`,
+        without ``.h5``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none in a folder, or a file does not exist.
+    """
+    found: set[Path] = set()
+    for source in sources:
+        root = Path(os.path.realpath(source))
+        if root.is_dir():
+            inside = set(_runs_in(root))
+        else:
+            traces = (root, checkpoint_folder(root), failure_file(root))
+            inside = {root} if any(path.exists() for path in traces) else set()
+        if not inside:
+            what = "holds no run file" if root.is_dir() else "does not exist"
+            raise FileNotFoundError(f"{source}: {what}; give the folder of lyapy spectrum -o")
+        found |= inside
+    base = base_folder(sources)
+    return {path.relative_to(base).with_suffix("").as_posix(): path for path in sorted(found)}
+
+
+def row_of_run(name: str, run: str | PathLike[str], weights: str = "") -> Row:
+    """Return the row of a network, with its result or the reason why there is none.
+
+    Parameters
+    ----------
+    name : str
+    run : path
+        Its run file, which need not exist.
+    weights : str
+        Its weights file, for a row without a result.
+    """
+    run = Path(run)
+    failure = failure_file(run)
+    # a run file next to it is older, with other settings perhaps
+    if failure.exists():
+        reason = failure.read_text(encoding="utf-8", errors="replace").strip()
+        return row_without(name, "failed", reason, weights)
+    try:
+        digest = check_seal(run)
+        return row_of(name, Spectrum.load(run), digest)
+    except FileNotFoundError:
+        return row_without(name, *_why_missing(checkpoint_folder(run)), weights)
+    except (ValueError, OSError) as error:
+        return row_without(name, "damaged", str(error), weights)
+
+
+def runs_folder(checkpoint: str | PathLike[str]) -> Path:
+    """Return the folder of the run files of a sweep."""
+    target = Path(os.path.realpath(checkpoint))
+    return target.with_name(f"{target.name}.runs")
+
+
+def merge_networks(
+    checkpoint: str | PathLike[str],
+    networks: Mapping[str, str | Network],
+    metadata: Mapping[str, Mapping[str, Any]],
+) -> Sweep:
+    """Write the merged file of all networks of a sweep, computed or not, and return its contents.
+
+    Parameters
+    ----------
+    checkpoint : str or path
+        The merged file, which is replaced.
+    networks : mapping
+        Name to network or weights file.
+    metadata : mapping
+        Name to columns.
+    """
+    folder = runs_folder(checkpoint)
+    # of several shards, the last to arrive must see the runs of all
+    with _held_in_turn(folder, fspath(checkpoint)):
+        runs = {name: run_file(folder, name) for name in networks}
+        rows = []
+        for name, network in networks.items():
+            weights = network if isinstance(network, str) else network.origin
+            row = row_of_run(name, runs[name], weights)
+            rows.append(row._replace(metadata=metadata[name]))
+        finished = {row.name: runs[row.name] for row in rows if row.has_result}
+        write_merged(rows, finished, checkpoint, overwrite=True)
+    return Sweep.load(checkpoint)
+
+
+@contextmanager
+def _held_in_turn(folder: Path, shown: str) -> Iterator[None]:
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(lock.held(folder, shown))
+                break
+            except LockedError:
+                time.sleep(SECONDS_BETWEEN_TRIES)
+        yield
+
+
+def _why_missing(parts: Path) -> tuple[str, str]:
+    """Return status and advice where there is no run file."""
+    if not parts.exists():
+        return "missing", "has left no trace: run its command"
+    writer = lock.holder(parts)
+    if writer is not None:
+        return "unfinished", f"is being computed by {writer}"
+    return "unfinished", "run its command again to continue"
+
+
+def _runs_in(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.is_dir() and path.suffix != CHECKPOINTS:
+            yield from _runs_in(path)
+            continue
+        if path.suffix in (CHECKPOINTS, FAILED):
+            path = path.with_suffix("")
+        if path.suffix == ".h5":
+            yield path

@@ -1,0 +1,120 @@
+"""A sweep as text: a table to read, JSON and CSV for programs, a metric's associations."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from .association import Correlation, associations, predictions
+from .result import Sweep
+
+__all__ = ["csv_text", "metric_table", "rows_summary", "rows_table"]
+
+# columns of the table, their heads and formats
+SHOWN = {
+    "k": ("k", "d"),
+    "largest": ("largest", ".6g"),
+    "largest_error": ("standard error", ".2g"),
+    "mean": ("mean", ".6g"),
+    "kaplan_yorke_dimension": ("Kaplan-Yorke", ".6g"),
+}
+LEVEL = 0.95
+FOLDS = 5
+
+
+def rows_table(sweep: Sweep) -> str:
+    """Return the rows as a plain text table; advice on those without a result follows."""
+    finished = sum(row.has_result for row in sweep.rows)
+    head = f"{finished} spectra of {len(sweep)} networks"
+    if finished:
+        head += f", in {sweep.units}"
+    names = sweep.metadata_names
+    cells = [["network", *names, *(head for head, _ in SHOWN.values()), "status"]]
+    for row in sweep.rows:
+        own = [_cell(row.metadata.get(name, "")) for name in names]
+        shown = [
+            _cell(row.columns[name], form) if row.has_result else ""
+            for name, (_, form) in SHOWN.items()
+        ]
+        cells.append([row.name, *own, *shown, row.columns["status"]])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for name, *numbers, status in cells:
+        middle = (f"{x:>{width}}" for x, width in zip(numbers, widths[1:-1], strict=True))
+        lines.append("   ".join([f"{name:<{widths[0]}}", *middle, status]).rstrip())
+    advice = [f"{r.name}: {r.columns['advice']}" for r in sweep.rows if not r.has_result]
+    return "\n".join([head, "", *lines, *(["", *advice] if advice else [])])
+
+
+def rows_summary(sweep: Sweep) -> list[dict[str, Any]]:
+    """Return the rows as a list of dicts that is valid JSON; numbers not finite are None."""
+    return [
+        {name: _plain(value) for name, value in (row.columns | dict(row.metadata)).items()}
+        | {name: [_plain(x) for x in values.tolist()] for name, values in row.spectra.items()}
+        for row in sweep.rows
+    ]
+
+
+def csv_text(sweep: Sweep) -> str:
+    """Return all columns and exponents as CSV, one line for each network.
+
+    Numbers have all their digits; NaN is empty, a dead direction ``-inf``.
+    """
+    columns = sweep.columns(spectra=True)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for line in zip(*(values.tolist() for values in columns.values()), strict=True):
+        writer.writerow(["" if value != value else value for value in line])
+    return text.getvalue()
+
+
+def metric_table(sweep: Sweep, metric: str, groups: str | None = None) -> str:
+    """Return correlations of a column with the features of spectra, and regressions on them.
+
+    Raises
+    ------
+    ValueError
+        As `associations` and `predictions`.
+    """
+    lines = [
+        f"{metric} against features of the spectra, with intervals of {LEVEL:.0%} and p-values of",
+        "permutations, which assume independent networks",
+        "",
+        f"{'feature':<24}{'networks':>8}   {'Pearson':<37}Spearman",
+    ]
+    for found in associations(sweep, metric, level=LEVEL):
+        pearson, spearman = _correlation(found.pearson), _correlation(found.spearman)
+        lines.append(f"{found.feature:<24}{found.networks:>8}   {pearson:<37}{spearman}")
+    if find_spec("sklearn") is None:
+        return "\n".join([*lines, "", "regressions: pip install 'lyapy[statistics]'"])
+    folds = min(FOLDS, len(set(sweep.column(groups).tolist()))) if groups else FOLDS
+    together = f", each {groups} as a whole" if groups else ""
+    lines += ["", f"linear regressions, tested on networks left out ({folds} folds{together}):"]
+    lines.append(f"{'features':<24}{'networks':>8}   {'R squared':<37}error")
+    for guess in predictions(sweep, metric, groups=groups, folds=folds):
+        text = f"{guess.features:<24}{guess.networks:>8}   {guess.r_squared:<37.3f}"
+        lines.append(f"{text}{guess.error:.3g}")
+    return "\n".join(lines)
+
+
+def _cell(value: Any, form: str = ".6g") -> str:
+    if isinstance(value, (float, np.floating)):
+        return "" if math.isnan(value) else f"{value:{form}}"
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _correlation(found: Correlation) -> str:
+    if found.value != found.value:
+        return "constant"
+    interval = f"{found.low:+.2f} to {found.high:+.2f}"
+    return f"{found.value:+.3f} ({interval}), p {found.p_value:.2g}"
