@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["UNIT_ROUNDOFF", "Array", "array_digest", "check_size"]
+__all__ = ["UNIT_ROUNDOFF", "Array", "array_digest", "as_real", "check_size"]
 
 # NumPy's array or CuPy's, whichever the engine runs on
 Array: TypeAlias = Any
@@ -30,3 +30,14 @@ def check_size(name: str, value: Any, least: int, most: int | None = None, why: 
         limit = f"at least {least}" if most is None else f"from {least} to {most}"
         reason = f"; {why}" if why else ""
         raise ValueError(f"{name} is {value!r}; it must be a whole number {limit}{reason}")
+
+
+def as_real(name: str, value: Any) -> Array:
+    """Return ``value`` as a float64 array; raise TypeError if it is not real numbers."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise TypeError(f"{name} is ragged; it must be an array of real numbers") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {array.dtype}; it must be real numbers")
+    return array.astype(np.float64)

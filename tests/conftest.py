@@ -10,16 +10,13 @@ from lyapy.cells import CELLS, Cell
 from lyapy.cells.activations import tanh
 from lyapy.errors import DeviceError
 from lyapy.networks.forward import forward_chunk
+from lyapy.runs.gpu.block import BatchBlock
 from lyapy.tangent import engine as engines
-from lyapy.tangent.gpu import fused_forward, fused_step, qr, shared_qr, step, whole_interval
-from lyapy.tangent.gpu.choices import Choices
 from lyapy.tangent.gpu.device import find_devices
 from tests.support import stand_in, stand_in_kernels
 
 # the cells whose Jacobian is the derivative of their step, not a surrogate for it
 DERIVED = [name for name, cell in CELLS.items() if not cell.surrogate]
-
-USUAL_CHOICES = Choices(256, 32, 64, 64, 0.5)
 
 
 @pytest.fixture(params=CELLS)
@@ -34,9 +31,12 @@ def backend(request):
 
 @pytest.fixture(
     params=[
-        "stand-in",
         pytest.param(
-            "kernels",
+            "stand-in",
+            marks=pytest.mark.skipif(not stand_in_kernels.COMPILER, reason="no C++ compiler"),
+        ),
+        pytest.param(
+            "stand-in, panels",
             marks=pytest.mark.skipif(not stand_in_kernels.COMPILER, reason="no C++ compiler"),
         ),
         pytest.param("cupy", marks=pytest.mark.gpu),
@@ -45,7 +45,8 @@ def backend(request):
 def device(request, monkeypatch):
     """What backend="cupy" computes on: a stand-in array module, and a GPU where there is one.
 
-    The stand-in is there without kernels, and with those of the GPU, compiled for the host.
+    The stand-in has room in shared memory for whole frames, or for a few rows. Nothing may be
+    repeated on the CPU, which would hide what is wrong, unless a test is marked ``repeats``.
     """
     if request.param == "cupy":
         try:
@@ -53,21 +54,18 @@ def device(request, monkeypatch):
         except (ModuleNotFoundError, DeviceError) as error:
             pytest.skip(str(error))
     else:
-        found = stand_in.stand_in(kernels=request.param == "kernels")
+        found = stand_in.stand_in()
+        if "panels" in request.param:
+            found = found._replace(shared_bytes=9400)
+    if request.node.get_closest_marker("repeats") is None:
+        monkeypatch.setattr(BatchBlock, "_repeat", refuse_to_repeat)
     # one, whatever the machine has
     monkeypatch.setattr(engines, "find_devices", lambda: (found,))
     return found
 
 
-@pytest.fixture
-def choose(monkeypatch):
-    """Sets the thresholds of the GPU engine, whatever was measured."""
-
-    def set_choices(found=USUAL_CHOICES):
-        for module in (fused_forward, fused_step, qr, shared_qr, step, whole_interval):
-            monkeypatch.setattr(module, "CHOICES", found)
-
-    return set_choices
+def refuse_to_repeat(self, b, coefficients, frame, alive):
+    raise AssertionError(f"a tile of trajectory {b} is repeated on the CPU")
 
 
 @pytest.fixture

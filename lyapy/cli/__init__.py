@@ -1,4 +1,4 @@
-"""The command line: one file for each command, imported before anything heavy is.
+"""The command line: one file for each command, imported without NumPy.
 
 A command is a module with ``SUMMARY``, ``EXAMPLE``, ``add_arguments(parser)`` and
 ``run(arguments)``, which returns the exit code.

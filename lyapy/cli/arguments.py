@@ -116,17 +116,17 @@ def add_options(
         if option.by_output:
             continue
         if default is True:
-            add(f"--no-{flag[2:]}", dest=name, action="store_false", help=f"do not {option.text}")
+            add(f"--no-{flag[2:]}", dest=name, action="store_false", help=f"do not {option.help}")
         elif default is False:
-            add(flag, action="store_true", help=option.text)
+            add(flag, action="store_true", help=option.help)
         else:
             add(
                 flag,
                 default=default,
                 choices=option.choices or None,
-                type=option.parse,
+                type=option.parse or str,
                 metavar=option.metavar,
-                help=f"{option.text} ({option.unset or default})",
+                help=f"{option.help} ({option.unset or default})",
             )
 
 

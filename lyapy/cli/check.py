@@ -1,4 +1,4 @@
-"""``lyapy check``: Jacobian and sum rule of a network, tried on numbers."""
+"""``lyapy check``: Jacobian and sum rule of a network, checked numerically."""
 
 from __future__ import annotations
 

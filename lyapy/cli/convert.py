@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Convert a file, and read it back to see that it is the same network."""
+    """Convert a file, and read it back to compare the network."""
     from ..storage.atomic import check_output, write_whole
     from ..weights.frameworks.canonical import canonical_bytes
     from ..weights.load import load
@@ -29,7 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
     network = load_network(arguments)
     write_whole(arguments.output, canonical_bytes(network), overwrite=arguments.overwrite)
     if load(arguments.output).digest() != network.digest():
-        raise ValueError(f"{arguments.output}: is not what was written; the disk may be failing")
+        raise ValueError(
+            f"{arguments.output}: differs from the network written; the disk may be failing"
+        )
     for line in network.assumptions:
         print(f"  assumed: {line}")
     print(f"  SHA-256 of the weights: {network.digest()}")

@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _is_own(run_file: Path, digest: str) -> bool:
-    """Whether an earlier demo wrote the file, so that this one may replace it."""
+    """Return whether an earlier demo wrote the file, so that this one may replace it."""
     from ..spectra.spectrum import Spectrum
 
     try:

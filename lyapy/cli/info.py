@@ -1,4 +1,4 @@
-"""``lyapy info``: what a weights file holds, as lyapy understands it, and what a machine has."""
+"""``lyapy info``: the networks in a weights file, or the versions and processors of a machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-SUMMARY = "print layers and sizes of a weights file and what was assumed, or what a machine has"
+SUMMARY = "print layers, sizes and assumptions of a weights file, or describe the machine"
 EXAMPLE = "lyapy info model.pt"
 OTHERS_SHOWN = 20
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what a network is, or which there are to choose from, or what the machine has."""
+    """Print a network, or the candidates in a file with several, or the machine."""
     if arguments.system:
         return _print_system()
     if arguments.weights is None:

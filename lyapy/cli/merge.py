@@ -46,7 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if lacking else 0
 
 
-def _networks(arguments: argparse.Namespace, target: Path) -> tuple[dict[str, Path], dict[str, str]]:
+def _networks(
+    arguments: argparse.Namespace, target: Path
+) -> tuple[dict[str, Path], dict[str, str]]:
     """Return the run files of networks, and the weights files of those that are expected."""
     from ..sweeps.merge import base_folder, find_runs
     from ..sweeps.names import expand, named, run_file

@@ -19,14 +19,14 @@ EXAMPLE = "lyapy show run.h5 --json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, lyapy sweep or lyapy merge")
-    parser.add_argument("--network", metavar="NAME", help="of a merged file, in place of its index")
+    parser.add_argument("--network", metavar="NAME", help="one network of a merged file")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="all numbers and settings, as JSON")
     csv = "of a merged file: all columns and exponents, as CSV"
     form.add_argument("--csv", action="store_true", help=csv)
-    metric = "of a merged file: how this column goes with the spectra"
+    metric = "of a merged file: how this column is related to the spectra"
     form.add_argument("--metric", metavar="COLUMN", help=metric)
-    groups = "with --metric: column of what is left out together in regressions, as a training"
+    groups = "with --metric: column of groups to leave out together in regressions"
     parser.add_argument("--groups", metavar="COLUMN", help=groups)
 
 
@@ -63,15 +63,15 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
 
     spectrum = found.spectrum
     if arguments.json:
-        told = {
+        summary = {
             "unfinished": True,
             "steps_done": found.steps,
             "steps_wanted": found.total,
             "checkpoint": found.date,
             "computed_by": found.holder,
         }
-        told |= spectrum_summary(spectrum) if spectrum is not None else {}
-        print(json.dumps(told, indent=2, allow_nan=False))
+        summary |= spectrum_summary(spectrum) if spectrum is not None else {}
+        print(json.dumps(summary, indent=2, allow_nan=False))
         return 0
     percent = 100.0 * found.steps / found.total if found.total else 0.0
     at = f"{found.steps} of {found.total} steps ({percent:.0f} %), checkpoint of {found.date}"

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--idle", type=float, metavar="S", help=idle)
     workers = parser.add_argument_group("workers", "where networks are computed side by side")
     add = workers.add_mutually_exclusive_group().add_argument
-    add("--workers", type=int, metavar="N", help="processes on this machine (all CPUs)")
+    add("--workers", type=int, metavar="N", help="processes on this machine (as many as CPUs)")
     add("--mpi", action="store_true", help="the ranks of this MPI job: mpiexec -n 16 lyapy sweep")
     add("--dask", metavar="ADDRESS", help="a dask cluster's scheduler, or its scheduler file")
     add_run_arguments(parser)
@@ -93,7 +93,7 @@ def _sweeps(
 
 @contextmanager
 def _executor(arguments: argparse.Namespace) -> Iterator[tuple[bool, Executor | None]]:
-    """Yield whether this process is the one that has the sweep, and its workers if named."""
+    """Yield whether this process runs the sweep, and its workers if named."""
     from ..sweeps.workers import dask_executor, mpi_executor
 
     if arguments.mpi:

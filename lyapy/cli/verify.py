@@ -1,4 +1,4 @@
-"""``lyapy verify``: whether a run file, or the parts of an unfinished run, are what was written."""
+"""``lyapy verify``: the digests of a run file, or of the checkpoints of an unfinished run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 __all__ = ["add_arguments", "run"]
 
-SUMMARY = "check the digests of a run file, or of the parts of an unfinished run"
+SUMMARY = "check the digests of a run file, or of the checkpoints of an unfinished run"
 EXAMPLE = "lyapy verify run.h5"
 
 
@@ -17,13 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what was found; the exit code is 1 if anything is damaged."""
+    """Print what is whole or damaged; the exit code is 1 if anything is damaged."""
     from ..runs.checkpoint.folder import checkpoint_folder, verify
 
     path, folder = arguments.run, checkpoint_folder(arguments.run)
     if os.path.exists(path) or not folder.is_dir():
         return _verify_whole(path)
-    print(f"{path}: unfinished; its parts in {folder}:")
+    print(f"{path}: unfinished; its checkpoints in {folder}:")
     found = verify(folder)
     for name, wrong in found.items():
         print(f"  {name}: {'DAMAGED, ' + wrong if wrong else 'whole'}")

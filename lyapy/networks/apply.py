@@ -1,4 +1,4 @@
-"""The two halves of the central loop in plain array code: tangent step and QR."""
+"""The tangent step and its QR in plain array code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tangent_step(program: Program, coefficients: Array, frame: Array) -> Array:
     coefficients : array (..., C)
         Of one step, or of several.
     frame : array (..., k, D)
-        Deviation vectors as rows; without further axes, the same for all steps.
+        Deviation vectors as rows; (k, D) is the same frame for all steps.
     """
     each = np.broadcast_shapes(coefficients.shape[:-1], frame.shape[:-2])
     new = np.zeros_like(frame, shape=(*each, frame.shape[-2], program.width))
@@ -37,7 +37,7 @@ def tangent_step(program: Program, coefficients: Array, frame: Array) -> Array:
 def absolute(program: Program) -> Program:
     """Return the program with the absolute values of its weights.
 
-    With those of coefficients and frame it bounds the sums that are rounded on the way.
+    Applied to those of coefficients and frame, it bounds the sums that are rounded on the way.
     """
     assignments = tuple(
         Assignment(target, tuple(term._replace(matrix=_absolute(term.matrix)) for term in terms))
@@ -77,7 +77,7 @@ def orthonormalize(frame: Array) -> tuple[Array, Array]:
 
 
 def orthonormalize_with(vector: Array, frame: Array) -> tuple[Array, Array, Array]:
-    """Do as `orthonormalize`, and return R⁻ᵀ ``vector`` too, with zeros from R_ii = 0 on."""
+    """Orthonormalize, and return R⁻ᵀ ``vector`` too, with zeros from the first R_ii = 0 on."""
     if not np.all(np.isfinite(frame)):
         return frame, np.full(len(frame), np.inf), vector
     columns, upper = np.linalg.qr(frame.T)

@@ -19,19 +19,19 @@ __all__ = ["DiagonalBlock", "diagonal_blocks"]
 
 @dataclass(frozen=True)
 class DiagonalBlock:
-    """A diagonal block of the Jacobian, whose spectrum is a part of the network's.
+    """A diagonal block of the Jacobian, followed separately: it has a spectrum.
 
     Attributes
     ----------
     program : Program
-        Over the state of this block, reading the coefficients of the whole network.
+        Over the state of this block, with the coefficients of the whole network.
     start : int
         First of its columns in the state.
     cells : tuple of Cell
     inverse : Inverse or None
         The map J⁻ᵀ, where it is cheap and its rounding within the tolerance.
     decoupled : bool
-        Whether it is followed in the directions of its units, see `Cell`.
+        Whether each unit keeps its own direction, see `Cell`.
     """
 
     program: Program
@@ -41,20 +41,20 @@ class DiagonalBlock:
     decoupled: bool = False
 
     def vectors(self, k: int) -> int:
-        """Return how many deviation vectors it takes to find those among the k leading."""
+        """Return the number of deviation vectors that determine the k leading exponents."""
         D = self.program.state_size
         return D if self.decoupled else min(k, D)
 
     @cached_property
     def inverse_program(self) -> Program:
-        """The program of J⁻ᵀ, reading what `inverse_coefficients` returns."""
+        """The program of J⁻ᵀ, with the coefficients from `inverse_coefficients`."""
         assert self.inverse is not None
         program, coefficients, auxiliary, matrices, *_ = self.inverse
         variables = self.cells[0].variables
         return single_program(Text(program, coefficients, variables, auxiliary, matrices, 0))
 
     def inverse_coefficients(self, coefficients: Array) -> Array:
-        """Return the coefficients of J⁻ᵀ for those of J (T, C); not finite without inverse."""
+        """Return the coefficients of J⁻ᵀ from those of J (T, C); not finite without inverse."""
         assert self.inverse is not None
         ((_, named),) = self._named(coefficients)
         with np.errstate(divide="ignore", over="ignore"):
@@ -91,17 +91,15 @@ class DiagonalBlock:
 def diagonal_blocks(
     network: Network, *, whole: bool, tolerance: float = 0.0
 ) -> list[DiagonalBlock]:
-    """Return the diagonal blocks of the Jacobian, or one block that is all of it.
+    """Return the diagonal blocks of the Jacobian, or the ``whole`` Jacobian as one block.
 
     A layer does not depend on those above it, so the Jacobian of a stack is block triangular,
     and its spectrum is the union of its layers' spectra.
 
     Parameters
     ----------
-    whole : bool
-        Return one block.
     tolerance : float
-        Relative error up to which an inverse of a layer's Jacobian is given with it.
+        Largest relative error of the inverses that come with the blocks; 0 for no inverses.
     """
     if whole:
         return [DiagonalBlock(network.program, 0, network.cells)]

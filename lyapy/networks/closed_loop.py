@@ -12,8 +12,9 @@ import numpy as np
 
 from ..arrays import Array
 from ..cells import Cell
+from ..cells.activations import NONLINEARITIES, activation, kind_of
 from ..cells.base import Step, Vectors, as_matrix, as_vector
-from ..runs.start import check_inputs
+from .drive import check_inputs
 from .forward import forward_chunk
 from .network import Network
 from .program import parse_program
@@ -22,15 +23,16 @@ __all__ = ["ClosedLoop"]
 
 # steps whose states are kept at a time
 WARM_UP = 1000
+LINEAR = kind_of("identity")
 
 
 class ClosedLoop(Network):
-    """A network that reads its own output: x_{t+1} = R y_t + c, with y the last layer's output.
+    """A network that reads its own output: x_{t+1} = φ(R y_t + c), with y the last layer's output.
 
     It is autonomous: perturbations of the state move its input too, while the spectrum of the
     network alone, driven by a given sequence, is the conditional one. Where the last layer's
-    output is no block of its state, as that of a linear state space, the next input is: the
-    state then has m dimensions more, behind those of the layers.
+    output is no variable of its state, as that of a linear state space, the loop's state also
+    holds the next input, m numbers after those of the layers.
 
     Parameters
     ----------
@@ -39,17 +41,19 @@ class ClosedLoop(Network):
         R, from the p outputs of the last layer to the m inputs of the first.
     bias : array (m,), optional
         c.
+    nonlinearity : str
+        φ; see `lyapy.Vanilla`. The read-out is linear by default.
 
     Attributes
     ----------
     open_loop : Network
-        The network given.
+        The network, driven by inputs.
 
     Raises
     ------
     ValueError
-        If a shape does not fit, or if a layer (a `Map`) does not say how its input moves its
-        state.
+        If a shape does not fit, or if the program of a layer (a `Map`) does not contain the
+        deviation of its input.
 
     Examples
     --------
@@ -61,12 +65,15 @@ class ClosedLoop(Network):
     (8,)
     """
 
-    def __init__(self, network: Network, readout: Any, bias: Any = None) -> None:
+    def __init__(
+        self, network: Network, readout: Any, bias: Any = None, nonlinearity: str = "identity"
+    ) -> None:
         if not isinstance(network, Network):
             raise TypeError(f"network is a {type(network).__name__}; it must be a lyapy.Network")
         self.open_loop = network
-        cell = _Loop(network, readout, bias)
+        cell = _Loop(network, readout, bias, kind_of(nonlinearity))
         self._readout = cell.readout
+        self._kind = cell.kind
         origin = f"{network.origin}, closed loop" if network.origin else "closed loop"
         super().__init__([cell], origin=origin, assumptions=network.assumptions)
 
@@ -85,7 +92,7 @@ class ClosedLoop(Network):
         Returns
         -------
         array (1 or B, D)
-            To begin with as ``initial_state``.
+            To be given as ``initial_state``.
 
         Raises
         ------
@@ -100,22 +107,22 @@ class ClosedLoop(Network):
         if self.state_size == network.state_size:
             return state
         y, (R, c) = x[-1:], self._readout
-        for cell, part in zip(network.cells, network.split_state(state), strict=True):
-            y = cell.outputs(part[None], cell.drive(y))
-        return np.concatenate([state, y[0] @ R.T + c], axis=1)
+        for cell, own in zip(network.cells, network.split_state(state), strict=True):
+            y = cell.outputs(own[None], cell.drive(y))
+        return np.concatenate([state, activation(y[0] @ R.T + c, self._kind)[0]], axis=1)
 
 
 class _Loop(Cell):
     """A stack with its read-out as one cell, composed of the layers' own programs and steps.
 
-    The layers' names get their number: ``h`` is ``h_0``, ``h_1`` … here. ``i`` is the input; it
-    is a state variable where the last layer's output is none, `held` until the next step.
+    The names of layer l end with its number: its ``h`` is ``h_l`` here. ``i`` is the input; it
+    is a state variable, `held` until the next step, where the last layer's output is none.
     """
 
     name = "closed-loop"
 
-    def __init__(self, network: Network, readout: Any, bias: Any) -> None:
-        self.cells = network.cells
+    def __init__(self, network: Network, readout: Any, bias: Any, kind: int) -> None:
+        self.cells, self.kind = network.cells, kind
         last, m = self.cells[-1], network.input_size
         if not m:
             raise ValueError("network has no inputs; there is no loop to close")
@@ -137,9 +144,10 @@ class _Loop(Cell):
         (self.variables if read is None else self.auxiliary)["i"] = m
         self.constants = _numbered(cell.constants for cell in self.cells)
         names = _numbered(dict.fromkeys(cell.coefficients) for cell in self.cells)
-        self.coefficients = tuple(names)
+        curved = kind != LINEAR
+        self.coefficients = (*names, *["r"] * curved)
         self.output = "i" if self.held else f"{last.output}_{len(self.cells) - 1}"
-        self.program = _joined_program(self.cells, self.held)
+        self.program = _joined_program(self.cells, self.held, "r R" if curved else "R")
         layers: Any = _no_layer
         stack: Any = ()
         start = 0
@@ -147,12 +155,12 @@ class _Loop(Cell):
             stop = start + cell.state_size
             layers = _with_layer(layers, cell.step, _reader(cell), start, stop)
             stack, start = (stack, cell.W, cell.b, cell.weights), stop
-        self.weights = (R, c, stack)
+        self.weights = (R, c, kind, stack)
         if read is None:
-            self.step = _holding_step(layers, start, start + m)
+            self.step = _holding_step(layers, start, start + m, curved)
         else:
             first = start - last.state_size
-            self.step = _loop_step(layers, first + read.start, first + read.stop)
+            self.step = _loop_step(layers, first + read.start, first + read.stop, curved)
         through = not self.held or all(map(_passes_input, self.cells))
         self.lost = 0 if through else m
 
@@ -163,11 +171,14 @@ class _Loop(Cell):
         return {"R": self.readout[0], **_numbered(cell.matrices() for cell in self.cells)}
 
     def dead_directions(self, coefficients: Mapping[str, Array]) -> int:
-        # an input that follows from the new state alone
+        # those of an input that is a function of the new state alone
         return self.lost
 
     def fingerprint(self) -> tuple[Array, ...]:
-        kinds = np.frombuffer("/".join(cell.name for cell in self.cells).encode(), np.uint8)
+        names = [cell.name for cell in self.cells]
+        if self.kind != LINEAR:
+            names.append(NONLINEARITIES[self.kind])
+        kinds = np.frombuffer("/".join(names).encode(), np.uint8)
         return (*self.readout, kinds, *(a for cell in self.cells for a in cell.fingerprint()))
 
 
@@ -184,9 +195,9 @@ def _passes_input(cell: Cell) -> bool:
     return any(t.source == "x" and np.any(matrices.get(str(t.matrix), 1.0)) for t in terms)
 
 
-def _joined_program(cells: Sequence[Cell], held: bool) -> str:
+def _joined_program(cells: Sequence[Cell], held: bool, readout: str) -> str:
     """Return the layers' programs as one, each reading the layer below, the first the last."""
-    read = f"R d{cells[-1].output}_{len(cells) - 1}"
+    read = f"{readout} d{cells[-1].output}_{len(cells) - 1}"
     lines, below = [] if held else [f"di = {read}"], "di"
     for layer, cell in enumerate(cells):
         lines.append(_renamed(cell.program, layer, below))
@@ -257,24 +268,36 @@ def _variable_reader(number: int) -> Any:
 
 
 @_distinct
-def _loop_step(layers: Any, start: int, stop: int) -> Step:
+def _loop_step(layers: Any, start: int, stop: int, curved: bool) -> Step:
     """Return the step of a loop whose output is in the columns from ``start`` to ``stop``."""
 
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
-        R, c, stack = weights
+        R, c, _, stack = weights
         new, coefficients, _ = layers(stack, state[..., start:stop] @ R.T + c, state)
         return new, coefficients
 
-    return step
+    def curved_step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
+        R, c, kind, stack = weights
+        x, slope = activation(state[..., start:stop] @ R.T + c, kind)
+        new, coefficients, _ = layers(stack, x, state)
+        return new, (*coefficients, slope)
+
+    return curved_step if curved else step
 
 
 @_distinct
-def _holding_step(layers: Any, start: int, stop: int) -> Step:
+def _holding_step(layers: Any, start: int, stop: int, curved: bool) -> Step:
     """Return the step of a loop whose input is in the columns from ``start`` to ``stop``."""
 
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
-        R, c, stack = weights
+        R, c, _, stack = weights
         new, coefficients, y = layers(stack, state[..., start:stop], state)
         return (*new, y @ R.T + c), coefficients
 
-    return step
+    def curved_step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
+        R, c, kind, stack = weights
+        new, coefficients, y = layers(stack, state[..., start:stop], state)
+        x, slope = activation(y @ R.T + c, kind)
+        return (*new, x), (*coefficients, slope)
+
+    return curved_step if curved else step

@@ -1,4 +1,4 @@
-"""One step's dense Jacobian, for tests and for the curious."""
+"""The dense Jacobian of one step."""
 
 from __future__ import annotations
 

@@ -26,9 +26,9 @@ class Network:
     cells : sequence of Cell
         From the first layer to the last.
     origin : str
-        Where the weights came from; shown and stored, without effect.
+        Where the weights come from; shown and stored.
     assumptions : sequence of str
-        What the weights file left open and was assumed; shown and stored.
+        Assumptions where the weights file leaves a choice; shown and stored.
 
     Raises
     ------
@@ -40,7 +40,7 @@ class Network:
         self, cells: Sequence[Cell], *, origin: str = "", assumptions: Sequence[str] = ()
     ) -> None:
         if isinstance(cells, Cell):
-            raise TypeError(f"cells is a {type(cells).__name__}; give a list of cells, of one too")
+            raise TypeError(f"cells is a {type(cells).__name__}; give a list, even of one cell")
         self.cells = tuple(cells)
         self.origin = origin
         self.assumptions = tuple(assumptions)
@@ -84,7 +84,7 @@ class Network:
                 yield f"{layer}.{name}", size
 
     def digest(self) -> str:
-        """Return the SHA-256 of the cells and weights, as computed (float64)."""
+        """Return the SHA-256 of the cells' kinds and float64 weights."""
         hasher = hashlib.sha256()
         for cell in self.cells:
             hasher.update(cell.name.encode())

@@ -1,8 +1,9 @@
 """The tangent step of a network as a short linear program.
 
 A cell writes its tangent step as text, ``dc' = f dc + p U_f dh + …``: sums of terms
-``left MATRIX right dSOURCE`` with constant weights and coefficient vectors. Here the text
-is read, and the programs of a stack are joined into one over the whole state.
+``left MATRIX right dSOURCE`` with constant weights and coefficient vectors. This module parses
+the text, places its names in the frame and among the coefficients, and joins the programs of a
+stack into one over the whole state.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ __all__ = [
 
 
 class Columns(NamedTuple):
-    """Columns ``start : start + size`` of the frame; auxiliary ones lie behind the state."""
+    """Columns ``start : start + size`` of the frame; auxiliary ones lie after the state."""
 
     start: int
     size: int
@@ -51,11 +52,11 @@ class Coefficient(NamedTuple):
 
 
 class Term(NamedTuple):
-    """``diag(left) · matrix · diag(right)`` applied to the block ``source``.
+    """``diag(left) · matrix · diag(right)`` applied to the columns ``source``.
 
     ``matrix`` is a constant array, dense or sparse, or a coefficient that holds a whole matrix
-    for each step, or None for the identity; ``new`` says whether the source was assigned in
-    this step.
+    for each step, or None for the identity; ``new`` tells a source that this step assigned from
+    one of the old frame.
     """
 
     source: Columns
@@ -80,12 +81,12 @@ class Program(NamedTuple):
     assignments
         In the order of execution.
     state_size, width
-        Columns of the state, and of the state with its auxiliary variables.
+        Columns of the state, and of the state with the auxiliary variables.
     coefficients
-        For each layer, its coefficients by name, in order.
+        The coefficients of each layer by name, in order.
     stages
-        Programs over the state whose product is this one, and which differ from an ungraded
-        map by a scaling of their rows; empty where none are given.
+        Programs over the state whose product is this one, each an ungraded map but for a
+        scaling of its rows; empty where none are given.
     """
 
     assignments: tuple[Assignment, ...]
@@ -134,11 +135,11 @@ def _parse_term(words: list[str], line: str) -> ParsedTerm:
     left, matrix, right = factors[:at], factors[at : at + 1], factors[at + 1 :]
     if len(left) > 1 or len(right) > 1:
         raise ValueError(f"term {' '.join(words)!r} has more than one factor on a side")
-    return ParsedTerm(source[1:], *(part[0] if part else None for part in (matrix, left, right)))
+    return ParsedTerm(source[1:], *(one[0] if one else None for one in (matrix, left, right)))
 
 
 class Text(NamedTuple):
-    """A program as written, with what its names stand for."""
+    """A program as written, with the sizes and values of its names."""
 
     program: str
     coefficients: tuple[str, ...]
@@ -151,17 +152,16 @@ class Text(NamedTuple):
 
 def cell_text(cell: Cell) -> Text:
     """Return the tangent step of a cell as written."""
-    matrices, m = cell.matrices(), cell.input_size
-    variables, auxiliary, stages = cell.variables, cell.auxiliary, cell.stages
     coefficients = (*cell.coefficients, *cell.constants)
-    return Text(cell.program, coefficients, variables, auxiliary, matrices, m, stages)
+    sizes = cell.variables, cell.auxiliary
+    return Text(cell.program, coefficients, *sizes, cell.matrices(), cell.input_size, cell.stages)
 
 
 def stack_programs(cells: Sequence[Cell]) -> Program:
     """Join the programs of ``cells`` from the first layer to the last.
 
-    A layer's ``dx`` is the new deviation of the output block of the layer below. The first
-    layer's is zero: states and perturbed states receive the same input.
+    A layer's ``dx`` is the new deviation of the output of the layer below. The first layer's
+    is zero: states and perturbed states receive the same input.
     """
     state_size = sum(cell.state_size for cell in cells)
     start, width = 0, state_size
@@ -208,7 +208,7 @@ def single_program(text: Text, entries: int = 0) -> Program:
 
 
 def _needed(assignments: Sequence[Assignment], state_size: int) -> tuple[Assignment, ...]:
-    """Leave out auxiliary variables that nothing reads, as the output of the last layer."""
+    """Leave out auxiliary variables that nothing reads, such as the output of the last layer."""
     read: set[Columns] = set()
     kept: list[Assignment] = []
     for assignment in reversed(assignments):
@@ -235,12 +235,7 @@ def _place_terms(
     coefficients: dict[str, Coefficient],
     below: Columns | None,
 ) -> list[Assignment]:
-    def coefficient_of(name: str | None) -> Coefficient | None:
-        return None if name is None else _look_up(name, coefficients, text)
-
-    def matrix_of(name: str | None) -> Array | Coefficient | None:
-        return None if name is None else _look_up(name, {**text.matrices, **coefficients}, text)
-
+    matrices = {**text.matrices, **coefficients}
     assignments = []
     for target, terms in parse_program(text.program):
         placed = []
@@ -250,8 +245,8 @@ def _place_terms(
             if source is None:
                 continue
             new = x or term.source.endswith("'") or term.source in text.auxiliary
-            left, right = coefficient_of(term.left), coefficient_of(term.right)
-            placed.append(Term(source, new, matrix_of(term.matrix), left, right))
+            left, right = (_look_up(n, coefficients, text) for n in (term.left, term.right))
+            placed.append(Term(source, new, _look_up(term.matrix, matrices, text), left, right))
         columns = _look_up(_variable(target), variables, text)
         assignments.append(Assignment(columns, tuple(placed)))
     return assignments
@@ -264,9 +259,9 @@ def _place_coefficients(
     for target, terms in parse_program(text.program):
         rows = _look_up(_variable(target), variables, text).size
         for term in terms:
-            inputs = term.source == "x"
-            block = _variable(term.source)
-            columns = text.input_size if inputs else _look_up(block, variables, text).size
+            columns = text.input_size
+            if term.source != "x":
+                columns = _look_up(_variable(term.source), variables, text).size
             named = ((term.left, rows), (term.right, columns), (term.matrix, rows * columns))
             sizes |= {name: size for name, size in named if name in text.coefficients}
     unused = set(text.coefficients) - set(sizes)
@@ -279,7 +274,9 @@ def _place_coefficients(
     return placed
 
 
-def _look_up(name: str, table: Mapping[str, Any], text: Text) -> Any:
+def _look_up(name: str | None, table: Mapping[str, Any], text: Text) -> Any:
+    if name is None:
+        return None
     if name not in table:
         known = ", ".join(sorted(table))
         raise ValueError(f"no {name!r} is known ({known}) for the program:{text.program}")

@@ -33,68 +33,52 @@ __all__ = [
 ]
 
 RECORDS = ("growth", "states", "frames", "factors")
+PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {"int": (int, "N"), "float": (float, "X")}
 
 
 class Option(NamedTuple):
-    """Describes a field of the options.
+    """Describes a field of the options, for the docstring and the command line."""
 
-    Attributes
-    ----------
-    text : str
-        One line, for the docstring and the command line; begins with a verb if it can be refused.
-    kind : str
-        Type of the values, as a docstring names it.
-    unset : str
-        Meaning of the default, where that is None.
-    note : str
-        Further sentences, for the docstring alone.
-    choices : tuple of str
-        The names that a value may be.
-    parse
-        From a word of the command line to a value.
-    metavar : str
-        Placeholder for the value in the command line's help.
-    stored : {"run", "place", ""}
-        In a result's settings: ``"run"`` makes another run if it differs, ``"place"`` may change
-        the last bits. Nothing else is stored.
-    by_output : bool
-        Set by whoever names the output: a command or a sweep, for each run.
-    """
-
+    # its first sentence is the command line's help; begins with a verb if it can be refused
     text: str
-    kind: str
+    # meaning of the default None
     unset: str = ""
-    note: str = ""
+    # type of the values, if the annotation does not show it
+    kind: str = ""
     choices: tuple[str, ...] = ()
-    parse: Callable[[str], Any] = str
+    # from a word of the command line, and the word's placeholder
+    parse: Callable[[str], Any] | None = None
     metavar: str | None = None
+    # in a result's settings: "run" makes another run, "place" may change the last bits
     stored: Literal["run", "place", ""] = "run"
+    # set by whoever names the output, a command or a sweep
     by_output: bool = False
+
+    @property
+    def help(self) -> str:
+        """One line for the command line."""
+        return self.text.partition(". ")[0]
 
     def entry(self, name: str) -> str:
         """Return the entry of a docstring's parameter section."""
-        end = f"; by default {self.unset}." if self.unset else "."
-        text = f"{self.text[0].upper()}{self.text[1:]}{end} {self.note}".strip()
+        first, stop, rest = f"{self.text[0].upper()}{self.text[1:]}".partition(". ")
+        text = first + (f"; by default {self.unset}" if self.unset else "") + (stop or ".") + rest
+        if rest:
+            text += "."
         return f"{name} : {self.kind}\n{indent(fill(text, 92), '    ')}"
 
 
-def _option(default: Any, text: str, kind: str, **more: Any) -> Any:
-    return field(default=default, metadata={"option": Option(text, kind, **more)})
+def _option(default: Any, text: str, unset: str = "", **more: Any) -> Any:
+    return field(default=default, metadata={"option": Option(text, unset, **more)})
 
 
 def whole_or_auto(word: str) -> int | str:
+    """Return ``"auto"`` or a whole number."""
     return word if word == "auto" else int(word)
 
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split(","))
-
-
-def _check_choices(options: Any) -> None:
-    for name, option in described(type(options)).items():
-        value = getattr(options, name)
-        if option.choices and value not in option.choices:
-            raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(option.choices)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,36 +88,31 @@ class Method:
     interval: int | str = _option(
         "auto",
         "steps between two reorthonormalizations; auto holds the error within the tolerance",
-        '"auto" or int',
+        kind='"auto" or int',
         parse=whole_or_auto,
         metavar="N|auto",
     )
     tolerance: float | None = _option(
         None,
         "rounding error admitted in the growth of one interval, in nats",
-        "float, optional",
-        unset="1e-8, or 2.5e-4 in float32",
-        parse=float,
-        metavar="X",
+        "1e-8, or 2.5e-4 in float32",
     )
     frame: Any = _option(
         "random",
-        "initial deviation vectors, as rows",
-        '"random", "identity" or array (k, D)',
-        note="With an array a stack is followed as a whole instead of layer by layer; rounding can "
-        "then push nearly equal exponents of different layers apart, and a warning says so.",
+        "initial deviation vectors, as rows. With an array a stack is followed as a whole instead "
+        "of layer by layer; rounding can then push nearly equal exponents of different layers "
+        "apart, and a warning says so",
+        kind='"random", "identity" or array (k, D)',
         metavar="random|identity",
     )
     two_ended: bool = _option(
         True,
         "split a full spectrum into a leading frame under J and a trailing one under J⁻ᵀ, where "
-        "that is cheaper or resolves more",
-        "bool",
-        note="The exponents are the same.",
+        "that is cheaper or resolves more. The exponents are the same",
     )
 
     def __post_init__(self) -> None:
-        # help on the command line comes without NumPy
+        # the command line's help comes without NumPy
         from ..tangent.interval import make_control
 
         make_control(self.interval, 0.5 if self.tolerance is None else self.tolerance, 1)
@@ -150,48 +129,41 @@ class Compute:
     backend: str = _option(
         "auto",
         "engine: numba is compiled for the CPU, numpy is the readable reference, cupy an NVIDIA "
-        "GPU; auto is numba",
-        '{"auto", "numba", "numpy", "cupy"}',
-        note="See docs/gpu.md.",
+        "GPU (docs/gpu.md); auto is numba",
         choices=("auto", "numba", "numpy", "cupy"),
     )
     precision: str = _option(
         "float64",
         "floating-point type in which a GPU computes; the CPU knows float64 only",
-        '{"float64", "float32"}',
         choices=("float64", "float32"),
     )
     threads: int | None = _option(
         None,
-        "trajectories computed at the same time",
-        "int, optional",
-        unset="as many as CPUs, or on each GPU an equal share if memory suffices",
-        note="The result does not depend on it on the CPU; on a GPU it does, within the tolerance.",
-        parse=int,
-        metavar="N",
+        "trajectories computed at the same time. The result does not depend on it on the CPU; on "
+        "a GPU it does, within the tolerance",
+        "as many as CPUs, or on each GPU an equal share if memory suffices",
         stored="place",
     )
     blas_threads: int = _option(
         1,
         "threads in each matrix product, for one trajectory of a large network; with more than "
         "one the last bits may depend on them",
-        "int",
-        parse=int,
-        metavar="N",
         stored="place",
     )
 
     def __post_init__(self) -> None:
         from ..arrays import check_size
 
-        _check_choices(self)
+        for name, option in described(Compute).items():
+            value, choices = getattr(self, name), option.choices
+            if choices and value not in choices:
+                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
         if self.precision != "float64" and self.backend != "cupy":
             raise ValueError(
                 f"precision is {self.precision!r}, in which backend={self.backend!r} does not "
                 "compute; use 'float64', or backend='cupy'"
             )
-        if self.threads is not None:
-            check_size("threads", self.threads, 1)
+        check_size("threads", 1 if self.threads is None else self.threads, 1)
         check_size("blas_threads", self.blas_threads, 1)
 
 
@@ -201,57 +173,42 @@ class Keep:
 
     checkpoint: str | PathLike[str] | None = _option(
         None,
-        "run file (HDF5) for checkpoints and the result",
-        "str or path, optional",
-        note="The same call, made again after the run was killed or interrupted, continues from "
-        "the last checkpoint to the same result, bit for bit; a finished run is read.",
+        "run file (HDF5) for checkpoints and the result. The same call, made again after the run "
+        "was killed or interrupted, continues from the last checkpoint to the same result, bit "
+        "for bit; a finished run is read",
+        kind="str or path, optional",
         stored="",
         by_output=True,
     )
-    checkpoint_every: float = _option(
-        300.0,
-        "seconds between two checkpoints",
-        "float",
-        parse=float,
-        metavar="S",
-        stored="",
-    )
+    checkpoint_every: float = _option(300.0, "seconds between two checkpoints", stored="")
     record: str | Sequence[str] = _option(
         "growth",
-        "rows to record in the run file: any of growth, states, frames, factors",
-        'str or sequence of {"growth", "states", "frames", "factors"}',
-        note="See docs/checkpoints.md; only the NumPy engine records factors, the R factors. The "
-        "history always holds the growth, in coarser rows.",
+        "rows to record in the run file: any of growth, states, frames, factors. See "
+        "docs/checkpoints.md; only the NumPy engine records factors, the R factors. The history "
+        "always holds the growth, in coarser rows",
+        kind='str or sequence of {"growth", "states", "frames", "factors"}',
         parse=_words,
-        metavar="KINDS",
+        metavar="KIND,KIND",
     )
     record_every: int | None = _option(
-        None,
-        "counted steps from one recorded row to the next",
-        "int, optional",
-        unset="64",
-        parse=int,
-        metavar="N",
+        None, "counted steps from one recorded row to the next", "64"
     )
     overwrite: bool = _option(
         False,
         "replace another run, or another file, at ``checkpoint``",
-        "bool",
         stored="",
         by_output=True,
     )
     require_identical: bool = _option(
         False,
-        "refuse to continue on another machine or with other versions or threads",
-        "bool",
-        note="Otherwise a warning says that the last bits may differ.",
+        "refuse to continue on another machine or with other versions or threads. Otherwise a "
+        "warning says that the last bits may differ",
         stored="",
     )
     any_backend: bool = _option(
         False,
-        "continue a run that another backend began, on the CPU or on a GPU",
-        "bool",
-        note="The result then agrees within the tolerance, and its settings record the change.",
+        "continue a run that another backend began, on the CPU or on a GPU. The result then "
+        "agrees within the tolerance, and its settings record the change",
         stored="",
     )
 
@@ -261,15 +218,14 @@ class Keep:
                 f"checkpoint_every is {self.checkpoint_every!r}; it must be a positive number of "
                 "seconds"
             )
-        kinds = (self.record,) if isinstance(self.record, str) else tuple(self.record)
-        if not kinds or not set(kinds) <= set(RECORDS):
+        if not self.kinds or not set(self.kinds) <= set(RECORDS):
             raise ValueError(f"record is {self.record!r}; it must be any of {', '.join(RECORDS)}")
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of ``record``, in the order of `RECORDS`."""
-        asked = (self.record,) if isinstance(self.record, str) else self.record
-        return tuple(kind for kind in RECORDS if kind in asked)
+        asked = {self.record} if isinstance(self.record, str) else {*self.record}
+        return tuple(sorted(asked, key=lambda kind: (*RECORDS, kind).index(kind)))
 
     @property
     def path(self) -> Path:
@@ -288,8 +244,18 @@ KINDS = {"method": Method, "compute": Compute, "keep": Keep}
 
 
 def described(kind: type[Any]) -> dict[str, Option]:
-    """Return the options of a dataclass by name."""
-    return {each.name: each.metadata["option"] for each in fields(kind)}
+    """Return the options of a dataclass by name; their types follow from the annotations."""
+    found = {}
+    for each in fields(kind):
+        option, name = each.metadata["option"], str(each.type).partition(" ")[0]
+        shown = "{" + ", ".join(f'"{c}"' for c in option.choices) + "}" if option.choices else name
+        parse, metavar = PARSERS.get(name, (str, None))
+        found[each.name] = option._replace(
+            kind=option.kind or shown + (", optional" if option.unset else ""),
+            parse=option.parse or parse,
+            metavar=option.metavar or metavar,
+        )
+    return found
 
 
 ALL = {name: option for kind in KINDS.values() for name, option in described(kind).items()}
@@ -318,10 +284,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def with_options(function: F) -> F:
-    """Show all options in the signature of a function that takes ``**options``.
-
-    In its docstring they replace the word OPTIONS.
-    """
+    """Show all options in the signature, and for OPTIONS in the docstring, of a function."""
     signature = inspect.signature(function)
     given = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     plain = [
@@ -341,37 +304,24 @@ def with_options(function: F) -> F:
 def take_options(
     function: Callable[..., Any], options: Mapping[str, Any], **given: Any
 ) -> tuple[Method, Compute, Keep]:
-    """Return the three objects, with the plain keywords ``options`` put into them.
+    """Return the objects ``given`` by the names of `KINDS`, with plain keywords put into them.
 
-    Parameters
-    ----------
-    function
-        Decorated by `with_options`.
-    options : mapping
-    **given : Method, Compute or Keep, or None
-        By the names of `KINDS`.
-
-    Raises
-    ------
-    TypeError
-        If a keyword is unknown, or an object sets the option too.
+    Raises TypeError if a keyword is unknown, or if an object sets the option too.
     """
     refuse_unknown(function.__name__, options, inspect.signature(function).parameters)
-    kind: type[Any]
     found: list[Any] = []
+    kind: type[Any]
     for name, kind in KINDS.items():
-        whole: Any = kind() if given[name] is None else given[name]
+        whole = kind() if given[name] is None else given[name]
         if not isinstance(whole, kind):
-            raise TypeError(
-                f"{name} is a {type(whole).__name__}; it must be a lyapy.{kind.__name__}"
-            )
-        plain = {f.name: options[f.name] for f in fields(kind) if f.name in options}
-        for f in fields(kind):
-            if f.name in plain and getattr(whole, f.name) is not f.default:
-                raise TypeError(f"{f.name} is given twice, in {name} too; give it once")
-        found.append(replace(whole, **plain))
-    method, compute, keep = found
-    return method, compute, keep
+            found_type = type(whole).__name__
+            raise TypeError(f"{name} is a {found_type}; it must be a lyapy.{kind.__name__}")
+        plain = {each.name: each.default for each in fields(kind) if each.name in options}
+        for key, default in plain.items():
+            if getattr(whole, key) is not default:
+                raise TypeError(f"{key} is given twice, in {name} too; give it once")
+        found.append(replace(whole, **{key: options[key] for key in plain}))
+    return found[0], found[1], found[2]
 
 
 def refuse_unknown(function: str, given: Iterable[str], known: Iterable[str]) -> None:

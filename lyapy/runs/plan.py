@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
@@ -12,19 +13,20 @@ from threadpoolctl import threadpool_limits
 from ..arrays import Array, array_digest, check_size
 from ..cells.base import TILE
 from ..networks.blocks import diagonal_blocks
+from ..networks.drive import check_inputs
 from ..networks.network import Network
 from ..spectra.spectrum import Spectrum
-from ..tangent.checks import NormBounds
 from ..tangent.engine import Engine, fitted_engine
 from ..tangent.gpu.precision import PRECISIONS, Precision
 from ..tangent.initial_frames import initial_frames
 from ..tangent.interval import make_control
+from ..tangent.norm_bounds import NormBounds
 from .gpu.devices import run_batches
 from .options import Compute, Keep, Method, settings_of
 from .provenance import describe_origin
 from .result import Layout, collect, make_layout
 from .schedule import Schedule, make_recording, make_schedule
-from .start import Start, check_frame, check_inputs, check_start, check_time_step
+from .start import Start, check_frame, check_start, check_time_step
 from .threads import run_trajectories, side_by_side
 from .trajectory import Trajectory, TrajectoryResult
 from .until import Until, check_until, run_until
@@ -37,43 +39,31 @@ __all__ = ["Plan", "make_plan"]
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A run as planned.
+    """A run as planned; with a ``goal`` the steps of the schedule are the most."""
 
-    Attributes
-    ----------
-    began : float
-        Of `time.perf_counter`.
-    bounds : list of NormBounds
-        One for each diagonal block, with the block.
-    frame : str or array (k, D)
-    engine : Engine
-        Fitted to the network.
-    goal : Until or None
-        Instead of the steps of the schedule, which then are the most.
-    settings : dict
-        Options, and where the run takes place; all that identifies the run.
-    """
-
+    # of time.perf_counter
     began: float
     network: Network
     start: Start
     k: int
     seed: int
     frame: str | Array
+    # one for each diagonal block, with the block
     bounds: Sequence[NormBounds]
     schedule: Schedule
     engine: Engine
     precision: Precision
-    compute: Compute
     threads: int
+    blas_threads: int
     progress: bool
     goal: Until | None
+    # all that identifies the run: arguments, options, and where it takes place
     settings: dict[str, Any]
 
     @property
     def layout(self) -> Layout:
         """The shapes of the run's arrays."""
-        blocks = [each.part for each in self.bounds]
+        blocks = [each.block for each in self.bounds]
         return make_layout(blocks, self.schedule, len(self.start.states), self.k)
 
     def lasting(self, schedule: Schedule) -> Plan:
@@ -86,8 +76,9 @@ class Plan:
         """Return trajectory ``b`` at its beginning."""
         frames = [self.frame]
         if isinstance(self.frame, str):
-            blocks = [each.part for each in self.bounds]
-            frames = initial_frames(blocks, self.k, self.frame, [self.seed, b, 1])
+            blocks = [each.block for each in self.bounds]
+            on_host = not self.engine.devices
+            frames = initial_frames(blocks, self.k, self.frame, [self.seed, b, 1], on_host)
         return Trajectory(
             self.network,
             self.bounds,
@@ -104,16 +95,18 @@ class Plan:
         self, begin: Callable[[int], Trajectory], checkpointer: Checkpointer | None
     ) -> list[TrajectoryResult]:
         """Run the trajectories that ``begin`` returns to the end of the schedule."""
-        options: dict[str, Any] = {
-            "threads": self.threads,
-            "progress": self.progress,
-            "checkpointer": checkpointer,
-        }
-        count, steps = len(self.start.states), self.schedule.total
+        run: Callable[..., list[TrajectoryResult]] = run_trajectories
         if self.engine.devices:
-            options |= {"devices": self.engine.devices, "precision": self.precision}
-            return run_batches(begin, count, steps, **options)
-        return run_trajectories(begin, count, steps, **options)
+            run = partial(run_batches, devices=self.engine.devices, precision=self.precision)
+            run = partial(run, orthonormal=not isinstance(self.frame, str))
+        return run(
+            begin,
+            len(self.start.states),
+            self.schedule.total,
+            threads=self.threads,
+            progress=self.progress,
+            checkpointer=checkpointer,
+        )
 
     def finish(
         self, results: list[TrajectoryResult], checkpointer: Checkpointer | None
@@ -125,7 +118,7 @@ class Plan:
     def spectrum(self, checkpointer: Checkpointer | None = None) -> Spectrum:
         """Compute the run, from where the checkpointer restores it."""
         # threads of BLAS inside the threads here would fight for the cores
-        with threadpool_limits(self.compute.blas_threads, user_api="blas"):
+        with threadpool_limits(self.blas_threads, user_api="blas"):
             if self.goal is not None:
                 return run_until(self, self.goal, checkpointer)
             return self.finish(self.run(self.begin, checkpointer), checkpointer)
@@ -149,13 +142,7 @@ def make_plan(
     dt: float | None,
     progress: bool,
 ) -> Plan:
-    """Return the run that the arguments of `lyapunov_spectrum` ask for.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If an argument does not fit.
-    """
+    """Return the run that the arguments of `lyapunov_spectrum` ask for, or refuse one of them."""
     began = time.perf_counter()
     if not isinstance(network, Network):
         raise TypeError(f"network is a {type(network).__name__}; give a lyapy.Network (lyapy.load)")
@@ -209,8 +196,8 @@ def make_plan(
         schedule=schedule._replace(tiles_per_row=1) if goal else schedule,
         engine=engine,
         precision=precision,
-        compute=compute,
         threads=threads,
+        blas_threads=compute.blas_threads,
         progress=progress,
         goal=goal,
         settings=settings_of(method, compute, keep) | found | describe_origin(network),

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, plain lines in a log."""
+"""Progress of a run: tqdm's bar on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import TextIO
 
 __all__ = ["Progress"]
 
-# a batch log should tell that the job is alive, and stay short
+# a batch log shows that the job is alive, and stays short
 SECONDS_BETWEEN_LINES = 30.0
-# the clock of a bar goes on while a long chunk of steps is computed
-SECONDS_BETWEEN_BARS = 1.0
 
 
 class Progress:
@@ -21,11 +19,11 @@ class Progress:
     Parameters
     ----------
     total : int
-        Steps in all.
+        All steps.
     shown : bool
         False counts silently.
     stream
-        Where to; standard error if None.
+        Standard error if None.
     """
 
     def __init__(self, total: int, shown: bool, stream: TextIO | None = None) -> None:
@@ -36,19 +34,19 @@ class Progress:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._bar = None
-        self._shown = shown
+        self._lines = shown and not self._stream.isatty()
         self._start = time.monotonic()
-        # steps and time of the first count: what was before, compiling above all, foretells nothing
+        # steps and time of the first count: what went before, compiling above all, predicts nothing
         self._first: tuple[int, float] | None = None
-        if shown and self._stream.isatty():
+        if self._lines:
+            threading.Thread(target=self._write_lines, daemon=True).start()
+        elif shown:
             from tqdm import tqdm
 
             self._bar = tqdm(total=total, unit="step", unit_scale=True, file=self._stream)
-        if shown:
-            threading.Thread(target=self._show, daemon=True).start()
 
     def update(self, steps: int) -> None:
-        """Count ``steps`` more; raises KeyboardInterrupt where `stop` was called."""
+        """Count ``steps`` more; raise KeyboardInterrupt after `stop`."""
         if self.stopped.is_set():
             raise KeyboardInterrupt
         with self._lock:
@@ -58,7 +56,7 @@ class Progress:
                 self._bar.update(steps)
 
     def skip(self, steps: int) -> None:
-        """Count ``steps`` that were done in an earlier run."""
+        """Count ``steps`` of an earlier process."""
         with self._lock:
             self.skipped += steps
             if self._bar is not None:
@@ -74,27 +72,21 @@ class Progress:
             self._closed.set()
             if self._bar is not None:
                 self._bar.close()
-            elif self._shown:
+            if self._lines:
                 self._write_line()
 
-    def _show(self) -> None:
-        between = SECONDS_BETWEEN_LINES if self._bar is None else SECONDS_BETWEEN_BARS
-        while not self._closed.wait(between):
+    def _write_lines(self) -> None:
+        while not self._closed.wait(SECONDS_BETWEEN_LINES):
             with self._lock:
-                if self._closed.is_set():
-                    return
-                if self._bar is not None:
-                    self._bar.refresh()
-                else:
+                if not self._closed.is_set():
                     self._write_line()
 
     def _write_line(self) -> None:
-        now = time.monotonic()
-        done = self.skipped + self.done
+        now, done = time.monotonic(), self.skipped + self.done
         percent = 100.0 * done / max(self.total, 1)
-        told = f"{done} of {self.total} steps ({percent:.0f} %), {now - self._start:.0f} s"
+        line = f"{done} of {self.total} steps ({percent:.0f} %), {now - self._start:.0f} s"
         if self._first is not None and self.done > self._first[0] and done < self.total:
             rate = (self.done - self._first[0]) / max(now - self._first[1], 1e-9)
-            told += f", {(self.total - done) / rate:.0f} s left"
-        self._stream.write(f"lyapy: {told}\n")
+            line += f", {(self.total - done) / rate:.0f} s left"
+        self._stream.write(f"lyapy: {line}\n")
         self._stream.flush()

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..tangent.factors import FactorTangent
 from .block import Follower
 from .schedule import Recording
 
@@ -37,18 +36,18 @@ class Recorder:
         self.followers = followers
         self.counted = 0
         self.rows = 0
-        self.growth: Array = np.zeros(sum(len(f.carry.frame) for f in followers))
+        self.growth: Array = np.zeros(sum(f.growth.shape[1] for f in followers))
         self.taken: dict[str, list[Array]] = {}
         self.nbytes = 0
 
     def start(self) -> None:
         """Forget the R factors of the transient."""
-        for follower in self.followers:
-            if isinstance(follower.tangent, FactorTangent):
-                follower.tangent.take()
+        if "factors" in self.recording.kinds:
+            for follower in self.followers:
+                follower.tangent.take_factor()
 
     def add(self, states: Array, tiles: Sequence[Array]) -> None:
-        """Record a chunk: its states (T, D), and the growth (tiles, k) of each part."""
+        """Record a chunk: its states (T, D), and the growth (tiles, k) of each block."""
         ends = self.recording.row_ends(self.steps)
         last = int(np.searchsorted(ends, self.counted + len(states), side="right"))
         inside = ends[self.rows : last] - self.counted
@@ -60,9 +59,9 @@ class Recorder:
         if len(inside):
             for i, follower in enumerate(self.followers):
                 if "frames" in kinds:
-                    self._put(f"frames/{i}", follower.carry.frame[None].copy())
-                if "factors" in kinds and isinstance(follower.tangent, FactorTangent):
-                    self._put(f"factors/{i}", follower.tangent.take()[None])
+                    self._put(f"frames/{i}", follower.carry.state.frame[None].copy())
+                if "factors" in kinds:
+                    self._put(f"factors/{i}", follower.tangent.take_factor()[None])
         self.counted += len(states)
         self.rows = last
 
@@ -86,16 +85,9 @@ class Recorder:
 
     def save(self) -> dict[str, Any]:
         """Return what is needed to go on, once the rows are taken."""
-        return {"counted": self.counted, "rows": self.rows, "growth": self.growth.copy()} | {
-            f"factor{i}": follower.tangent.product.copy()
-            for i, follower in enumerate(self.followers)
-            if isinstance(follower.tangent, FactorTangent)
-        }
+        return {"counted": self.counted, "rows": self.rows, "growth": self.growth.copy()}
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Go on from what `save` returned."""
         self.counted, self.rows = saved["counted"], saved["rows"]
         self.growth = saved["growth"].copy()
-        for i, follower in enumerate(self.followers):
-            if isinstance(follower.tangent, FactorTangent):
-                follower.tangent.product = saved[f"factor{i}"].copy()

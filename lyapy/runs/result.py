@@ -19,27 +19,18 @@ __all__ = ["Layout", "collect", "make_layout"]
 
 
 class Layout(NamedTuple):
-    """The shapes of a run's arrays.
-
-    Attributes
-    ----------
-    trajectories, state_size, transient : int
-    row_ends : array (rows,)
-        Counted steps at which the rows of the history end.
-    starts : list of int
-        Of the diagonal blocks, in the state.
-    record_steps : array (rows,)
-        Counted steps at which the rows of the records end.
-    record_shapes : dict
-        Name of a record to the shape of one row.
-    """
+    """The shapes of a run's arrays."""
 
     trajectories: int
     state_size: int
     transient: int
+    # counted steps at which the rows of the history end
     row_ends: Array
+    # of the diagonal blocks, in the state
     starts: list[int]
+    # counted steps at which the rows of the records end
     record_steps: Array
+    # name of a record to the shape of one row
     record_shapes: dict[str, tuple[int, ...]]
 
     @property
@@ -78,7 +69,7 @@ def collect(
     carries = [[block.carry for block in found] for _, found in results]
 
     def counts(name: str) -> Array:
-        return np.array([[getattr(carry, name) for carry in row] for row in carries])
+        return np.array([[getattr(carry.statistics, name) for carry in row] for row in carries])
 
     return Spectrum(
         growth=np.stack(
@@ -93,8 +84,10 @@ def collect(
         trailing_intervals=counts("trailing_intervals"),
         rejections=counts("rejections"),
         largest_spread=counts("largest_spread"),
-        split=counts("split"),
-        numerical_error=np.stack([np.hstack([c.numerical_error for c in row]) for row in carries])
+        split=np.array([[carry.state.split for carry in row] for row in carries]),
+        numerical_error=np.stack(
+            [np.hstack([carry.statistics.numerical_error for carry in row]) for row in carries]
+        )
         / layout.row_ends[-1],
         norm_excess=counts("norm_excess"),
         frame_error=counts("frame_error"),
@@ -106,8 +99,8 @@ def collect(
 def _join_frames(layout: Layout, carries: list[Carry]) -> Array:
     rows = []
     for start, carry in zip(layout.starts, carries, strict=True):
-        k, D = carry.frame.shape
+        k, D = carry.state.frame.shape
         placed = np.zeros((k, layout.state_size))
-        placed[:, start : start + D] = carry.frame
+        placed[:, start : start + D] = carry.state.frame
         rows.append(placed)
     return np.concatenate(rows)

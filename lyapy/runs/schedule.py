@@ -21,20 +21,13 @@ CHUNK_TILES = 64
 
 
 class Recording(NamedTuple):
-    """What is recorded, and how often.
+    """What is recorded, and how often."""
 
-    Attributes
-    ----------
-    kinds : tuple of str
-        As `Keep.kinds`; empty if the history suffices.
-    every : int
-        Counted steps from one row to the next.
-    tile : int
-        Steps after which a reorthonormalization takes place in any case; divides ``every``.
-    """
-
+    # as Keep.kinds; empty if the history suffices
     kinds: tuple[str, ...]
+    # counted steps from one row to the next
     every: int
+    # steps after which a reorthonormalization takes place in any case; divides every
     tile: int
 
     @property
@@ -56,13 +49,7 @@ class Recording(NamedTuple):
 
 
 def make_recording(keep: Keep, control: Control) -> Recording:
-    """Return the recording that the options ask for, with the intervals of ``control``.
-
-    Raises
-    ------
-    ValueError
-        If the rows do not fit the interval, or there is no file for them.
-    """
+    """Return the recording that the options ask for; refuse rows that do not fit the interval."""
     kinds, every = keep.kinds, keep.record_every
     unit, tile = control.fixed or 1, control.tile
     if every is None:
@@ -83,24 +70,15 @@ def make_recording(keep: Keep, control: Control) -> Recording:
 
 
 class Schedule(NamedTuple):
-    """How the steps of a trajectory are cut.
-
-    Attributes
-    ----------
-    transient, steps : int
-        Steps not counted, and counted ones after them.
-    tiles_per_row : int
-        Tiles whose growth is summed into one row of the history.
-    control : Control
-    chunk : int
-        Steps from one forward pass to the next; a whole number of tiles.
-    recording : Recording
-    """
+    """How the steps of a trajectory are cut."""
 
     transient: int
+    # counted ones, after the transient
     steps: int
+    # tiles whose growth is summed into one row of the history
     tiles_per_row: int
     control: Control
+    # steps from one forward pass to the next; a whole number of tiles
     chunk: int
     recording: Recording
 

@@ -1,4 +1,4 @@
-"""The trajectories of a run, side by side in threads."""
+"""The trajectories of a run in parallel, each in a thread."""
 
 from __future__ import annotations
 
@@ -31,16 +31,11 @@ def run_trajectories(
     Parameters
     ----------
     begin
-        From the number of a trajectory to the trajectory at its beginning, or where it goes on.
+        Returns a trajectory by its number.
     count, steps : int
         Trajectories, and steps of each.
     checkpointer : Checkpointer, optional
-        Puts each where it was left, and takes what it comes to.
-
-    Raises
-    ------
-    FloatingPointError
-        If a trajectory diverges; names it.
+        Restores and saves each trajectory.
     """
     display = Progress(count * steps, progress)
 
@@ -75,15 +70,15 @@ def run_trajectories(
 
 
 def side_by_side(engine: Engine, trajectories: int) -> int:
-    """Return how many trajectories are computed at a time, where that is not given.
+    """Return how many trajectories are computed at the same time by default.
 
-    On GPUs these are all, an equal part on each; on the CPU as many as there are cores.
+    On GPUs these are all, an equal share on each; on the CPU as many as there are cores.
     """
     return -(-trajectories // len(engine.devices)) if engine.devices else default_threads()
 
 
 def default_threads() -> int:
-    """Return the threads to use: the CPUs of this process, or fewer if Slurm gave fewer."""
+    """Return the number of CPUs that this process may use, or that Slurm granted if fewer."""
     try:
         available = len(os.sched_getaffinity(0))
     except AttributeError:

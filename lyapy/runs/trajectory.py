@@ -10,9 +10,9 @@ import numpy as np
 from ..arrays import Array
 from ..networks.forward import Chunk, forward_chunk
 from ..networks.network import Network
-from ..tangent.checks import NormBounds
 from ..tangent.engine import Engine
-from .block import BlockResult, Follower
+from ..tangent.norm_bounds import NormBounds
+from .block import BlockResult, Final, Follower
 from .recorder import Recorder
 from .schedule import Schedule
 
@@ -20,24 +20,24 @@ __all__ = ["Trajectory", "TrajectoryResult"]
 
 
 class TrajectoryResult(NamedTuple):
-    """Final state (D,), and what was found for each part of the network."""
+    """Final state (D,), and the result in each diagonal block."""
 
     state: Array
-    parts: list[BlockResult]
+    blocks: list[BlockResult]
 
 
 class Trajectory:
-    """A trajectory and the deviation vectors along it, on their way through time.
+    """A trajectory and the deviation vectors along it.
 
     Parameters
     ----------
     network : Network
     bounds : sequence of NormBounds
-        One for each block, which all trajectories share.
+        One for each diagonal block, which all trajectories share.
     inputs : array (transient + steps, m)
     state : array (D,)
-    frames : sequence of array (k, D of the part)
-        Orthonormal rows, for each part.
+    frames : sequence of array (k, D of the block)
+        Orthonormal rows, for each block.
     schedule : Schedule
     engine : Engine
     by_lu : bool
@@ -99,15 +99,7 @@ class Trajectory:
         return stop - start
 
     def finish(self, stop: int, states: Array, tiles: Sequence[Array]) -> None:
-        """Go on to step ``stop``, with what the chunk up to it has come to.
-
-        Parameters
-        ----------
-        states : array (T, D)
-            After each step.
-        tiles : sequence of array (tiles, k)
-            Growth, for each part.
-        """
+        """Take over a chunk: step at its end, states (T, D), growth (tiles, k) of each block."""
         if self.schedule.recording.kinds:
             if self.position >= self.schedule.transient:
                 self.recorder.add(states, tiles)
@@ -117,27 +109,23 @@ class Trajectory:
         self.position = stop
 
     def history(self, first: int, last: int) -> Array:
-        """Return rows of the history (last − first, K), the parts side by side."""
+        """Return rows of the history (last − first, K), the blocks concatenated."""
         return np.concatenate([f.growth[first:last] for f in self.followers], axis=1)
 
     def save(self) -> dict[str, Any]:
-        """Return a copy of all that is needed to go on, but for complete rows."""
+        """Return a copy of all that is needed to go on, except complete rows."""
         row = self.rows_done
         return {
             "position": self.position,
             "state": self.state.copy(),
-            "parts": {str(i): follower.save(row) for i, follower in enumerate(self.followers)},
+            "blocks": {str(i): follower.save(row) for i, follower in enumerate(self.followers)},
             "recorder": self.recorder.save(),
         }
 
     def restore(self, saved: dict[str, Any], history: Array) -> None:
-        """Go on from what `save` returned; the rest of the run is the same to the last bit.
+        """Go on from a result of `save`, and the rows (rows, K) of the history that were complete.
 
-        Parameters
-        ----------
-        saved : dict
-        history : array (rows, K)
-            The rows that were complete.
+        The rest of the run is the same bit for bit.
         """
         self.position = saved["position"]
         self.state = saved["state"]
@@ -145,7 +133,7 @@ class Trajectory:
         widths = np.cumsum([f.growth.shape[1] for f in self.followers])[:-1]
         pieces = np.split(history, widths, axis=1)
         for i, (follower, piece) in enumerate(zip(self.followers, pieces, strict=True)):
-            follower.restore(saved["parts"][str(i)], piece)
+            follower.restore(saved["blocks"][str(i)], piece)
         self.recorder.restore(saved["recorder"])
 
     def extend(self, schedule: Schedule) -> None:
@@ -155,9 +143,14 @@ class Trajectory:
         for follower in self.followers:
             follower.extend(schedule)
 
-    def result(self) -> TrajectoryResult:
-        """Return what was found; the trajectory is finished, but can be extended."""
-        return TrajectoryResult(self.state, [follower.result() for follower in self.followers])
+    def result(self, finals: Sequence[Final] | None = None) -> TrajectoryResult:
+        """Return the result; the trajectory is finished, but can be extended.
+
+        Given are the final frames of the blocks where a device has computed them.
+        """
+        each: Sequence[Final | None] = finals or [None] * len(self.followers)
+        pairs = zip(self.followers, each, strict=True)
+        return TrajectoryResult(self.state, [one.result(final) for one, final in pairs])
 
 
 def _check_states(chunk: Chunk, start: int) -> None:

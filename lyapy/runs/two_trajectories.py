@@ -1,4 +1,4 @@
-"""The largest exponent from two nearby trajectories: no Jacobian, no QR, only the forward pass."""
+"""The largest exponent from two nearby trajectories: no Jacobian, no QR, only forward passes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 
 from ..arrays import check_size
 from ..cells.base import TILE
+from ..networks.drive import check_inputs
 from ..networks.forward import forward_chunk
 from ..networks.network import Network
 from ..spectra.uncertainty import half_width, uncertainty
-from .start import check_inputs, check_start, check_time_step
+from .start import check_start, check_time_step
 
 __all__ = ["LargestExponent", "largest_exponent"]
 
@@ -46,9 +47,9 @@ def largest_exponent(
 ) -> LargestExponent:
     """Estimate the largest exponent from pairs of nearby trajectories.
 
-    A check of `lyapunov_spectrum` that shares nothing with it but the forward pass: the
-    distance of a second trajectory is measured and set back to ``distance`` after each step
-    (Benettin, Galgani, Strelcyn 1976). Transient, inputs and initial states are as there.
+    A check of `lyapunov_spectrum` that shares only the forward pass with it: after each step the
+    distance of a second trajectory is measured and set back to ``distance`` (Benettin, Galgani,
+    Strelcyn 1976).
 
     Parameters
     ----------
@@ -56,8 +57,8 @@ def largest_exponent(
     inputs, steps, transient, trajectories, initial_state, seed, dt
         As for `lyapunov_spectrum`.
     distance : float
-        Of the two trajectories. The error per step is about the distance, by curvature, and
-        1e-16 over it, by rounding.
+        Between the two trajectories. The error per step is about the distance, by curvature, plus
+        1e-16 over the distance, by rounding.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def largest_exponent(
         after = forward_chunk(network, x, pair).states[0]
         if not np.isfinite(after).all():
             raise FloatingPointError(f"the state is not finite after step {t}: it diverges")
-        # what the second trajectory was really apart, after rounding
+        # the distance in fact, after rounding
         before = np.linalg.norm(pair[B:] - pair[:B], axis=1)
         states, apart = after[:B], after[B:] - after[:B]
         lengths = np.linalg.norm(apart, axis=1)

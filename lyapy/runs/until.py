@@ -115,9 +115,9 @@ def _extended(plan: Plan, begun: dict[int, Trajectory], b: int) -> Trajectory:
 
 def _merge_rows(result: TrajectoryResult, schedule: Schedule) -> TrajectoryResult:
     """Return the result with the rows of ``schedule`` instead of tiles."""
-    parts = []
-    for part in result.parts:
-        growth = np.zeros((schedule.rows, part.growth.shape[1]))
-        np.add.at(growth, np.arange(len(part.growth)) // schedule.tiles_per_row, part.growth)
-        parts.append(part._replace(growth=growth))
-    return result._replace(parts=parts)
+    blocks = []
+    for block in result.blocks:
+        growth = np.zeros((schedule.rows, block.growth.shape[1]))
+        np.add.at(growth, np.arange(len(block.growth)) // schedule.tiles_per_row, block.growth)
+        blocks.append(block._replace(growth=growth))
+    return result._replace(blocks=blocks)

@@ -240,15 +240,10 @@ class Exponents:
         return float(np.max(np.sum(np.abs(log_det - growth) / steps, axis=1)) / self.state_size)
 
     def measures(self) -> dict[str, Measure]:
-        """Return the measures of the spectrum with their standard errors.
+        """Return mean, Kaplan–Yorke dimension, entropy rate and sum-rule residual, with errors.
 
-        A measure changes by a weighted sum of small changes of the exponents; its error is that
-        of this sum, so that errors of different exponents may cancel.
-
-        Returns
-        -------
-        dict
-            ``mean``, ``kaplan_yorke_dimension``, ``entropy_rate`` and ``sum_rule_residual``.
+        A measure changes by a weighted sum of small changes of the exponents; its error is that of
+        this sum, so that errors of different exponents may cancel.
         """
         found = {}
         for name, described in QUANTITIES.items():
@@ -275,17 +270,10 @@ class Exponents:
         return {n: errors[n] if n in errors else getattr(self, n) for n in QUANTITIES}
 
     def confidence_interval(self, level: float = 0.95) -> Array:
-        """Return lower and upper ends (k, 2) of confidence intervals, by Student's t, in `units`.
+        """Return the lower and upper ends (k, 2) of confidence intervals, by Student's t.
 
-        Parameters
-        ----------
-        level : float
-            Nominal coverage; docs/validation.md has the measured one.
-
-        Raises
-        ------
-        ValueError
-            If ``level`` does not lie between 0 and 1.
+        ``level`` is the nominal coverage; docs/validation.md has the measured one. Raises
+        ValueError if it is not between 0 and 1.
         """
         width = half_width(self.uncertainty, level)
         return np.stack([self.exponents - width, self.exponents + width], axis=-1)
@@ -302,21 +290,16 @@ class Exponents:
         return sums / (self.growth_steps[:, None] * self.dt)
 
     def finite_time_exponents(self, window: int) -> Array:
-        """Return the exponents over each of the consecutive windows of the counted steps.
+        """Return the exponents (B, windows, k) over consecutive windows of the counted steps.
 
-        They fluctuate about `exponents`; of a large deviation principle their distribution
-        narrows as the window grows. Steps after the last full window are left out.
+        They fluctuate about `exponents`, less over longer windows. Steps after the last full
+        window are left out.
 
         Parameters
         ----------
         window : int
             Steps; a multiple of the steps in a row of the history, which are ``growth_steps[0]``:
             64 at first, and more in runs of over 65 536 steps, whose history has 1024 rows.
-
-        Returns
-        -------
-        array (B, windows, k)
-            In `units`, in the order of `exponents`.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What all pictures share: colours, figures, labels, and files that are written whole."""
+"""Colours, figures and labels of all plots, and their files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def new_figure(width: float, height: float) -> Figure:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise ModuleNotFoundError(
-            "pictures need matplotlib, which is not installed; python -m pip install 'lyapy[plot]'"
+            "plots need matplotlib, which is not installed; python -m pip install 'lyapy[plot]'"
         ) from None
     return Figure(figsize=(width, height), layout="constrained")
 
@@ -33,15 +33,12 @@ def new_figure(width: float, height: float) -> Figure:
 def check_picture(path: str | PathLike[str], *, overwrite: bool) -> None:
     """Raise an error unless `save_picture` can write the file.
 
-    Raises
-    ------
-    ValueError
-        If its suffix is not that of a picture.
-    OSError
-        As `lyapy.storage.atomic.check_output`.
+    ValueError for an unsupported suffix, OSError as `lyapy.storage.atomic.check_output`.
     """
     if Path(path).suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{path}: is no name of a picture; give one in {', '.join(SUFFIXES)}")
+        raise ValueError(
+            f"{path}: unsupported type of plot file; give one of {', '.join(SUFFIXES)}"
+        )
     check_output(path, overwrite=overwrite)
 
 

@@ -51,7 +51,7 @@ def write_spectrum(
     spectrum : Spectrum or Exponents
     path : str or path
     overwrite : bool
-        Whether a file that exists is replaced.
+        Replace a file that exists.
     records : Records, optional
         For the group ``records``.
     scratch : Path, optional
@@ -59,10 +59,8 @@ def write_spectrum(
 
     Raises
     ------
-    FileExistsError
-        If the file exists and ``overwrite`` is False.
     OSError
-        If the file cannot be written.
+        If the file exists and ``overwrite`` is False, or cannot be written.
     """
 
     def fill(file: h5py.File, check: Callable[[], None]) -> None:
@@ -84,20 +82,9 @@ def _write_contents(spectrum: Exponents, file: h5py.File) -> None:
 
 
 def read_fields(path: str | PathLike[str], *, group: str = "/") -> dict[str, Any]:
-    """Read the stored quantities and the settings that `write_spectrum` wrote.
+    """Read the stored quantities and the settings from a run file, or a group with its contents.
 
-    Parameters
-    ----------
-    path : str or path
-    group : str
-        Its group in the file, where run files were merged.
-
-    Raises
-    ------
-    ValueError
-        If the file is no run file, is damaged, or has another format version.
-    OSError
-        If it cannot be opened.
+    Raises ValueError if it is no run file, is damaged, or has another format version.
     """
     # through Python's file, as HDF5's own locks fail on many cluster file systems
     with open(path, "rb") as raw:
@@ -109,19 +96,15 @@ def read_fields(path: str | PathLike[str], *, group: str = "/") -> dict[str, Any
         except _RefusedError as error:
             raise ValueError(f"{path}: {error}") from None
         except (OSError, RuntimeError, KeyError, TypeError) as error:
-            what = "is not an HDF5 file" if not _is_hdf5(raw) else f"is damaged ({error})"
-            raise ValueError(f"{path}: {what}; give a run file that lyapy wrote") from error
+            problem = "is not an HDF5 file" if not _is_hdf5(raw) else f"is damaged ({error})"
+            raise ValueError(f"{path}: {problem}; give a run file that lyapy wrote") from error
 
 
 def check_run_output(path: str | PathLike[str], *, overwrite: bool) -> None:
-    """Raise an error unless a run file can be written, or is there already.
+    """Raise OSError unless a run file can be written, or is there already.
 
-    Raises
-    ------
-    FileExistsError
-        If there is a file which is no run file, and ``overwrite`` is False.
-    OSError
-        As `lyapy.storage.atomic.check_output`.
+    FileExistsError if there is another file, and ``overwrite`` is False; else as
+    `lyapy.storage.atomic.check_output`.
     """
     check_output(path, overwrite=overwrite or _is_run_file(path))
 

@@ -50,7 +50,7 @@ def kaplan_yorke_dimension(exponents: Array, state_size: int) -> float:
     Returns
     -------
     float
-        NaN where the k < D exponents given do not reach the crossing.
+        NaN where k < D exponents do not reach the crossing.
 
     References
     ----------
@@ -65,20 +65,10 @@ def kaplan_yorke_dimension(exponents: Array, state_size: int) -> float:
 
 
 def entropy_rate(exponents: Array, state_size: int) -> float:
-    """Return the sum of the positive exponents, in nats per step.
+    """Return the sum of the positive exponents (k,), in their units.
 
-    It is an upper bound of the Kolmogorov–Sinai entropy (Ruelle 1978).
-
-    Parameters
-    ----------
-    exponents : array (k,)
-    state_size : int
-        D.
-
-    Returns
-    -------
-    float
-        NaN where all k < D exponents given are positive, so that more may follow.
+    It is an upper bound of the Kolmogorov–Sinai entropy (Ruelle 1978). NaN where all k < D
+    exponents are positive, so that more may follow; ``state_size`` is D.
     """
     if len(exponents) < state_size and np.all(exponents > 0.0):
         return math.nan
@@ -88,11 +78,7 @@ def entropy_rate(exponents: Array, state_size: int) -> float:
 def kaplan_yorke_slopes(exponents: Array) -> Array:
     """Return the derivatives (j + 1,) of the Kaplan–Yorke dimension by the leading exponents.
 
-    Empty where the dimension is 0 or all of them, which a small change leaves as it is.
-
-    Parameters
-    ----------
-    exponents : array (k,), descending
+    Empty where the dimension is 0 or all of them, where a small change has no effect.
     """
     sums = np.cumsum(exponents)
     negative = np.flatnonzero(sums < 0.0)
@@ -104,17 +90,9 @@ def kaplan_yorke_slopes(exponents: Array) -> Array:
 
 
 def participation_ratio(frame: Array) -> Array:
-    """Return for each deviation vector (..., D) the number of coordinates that it occupies.
+    """Return the number of coordinates over which each deviation vector (..., D) is spread.
 
     (Σ v²)² / Σ v⁴: 1 for a vector along one coordinate, D for one spread evenly over all.
-
-    Parameters
-    ----------
-    frame : array (..., D)
-
-    Returns
-    -------
-    array (...)
     """
     squares = np.square(frame)
     return np.asarray(np.sum(squares, axis=-1) ** 2 / np.sum(squares**2, axis=-1))

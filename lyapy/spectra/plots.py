@@ -1,4 +1,4 @@
-"""Pictures of a spectrum, for papers and for a glance."""
+"""Plots of a spectrum."""
 
 from __future__ import annotations
 
@@ -34,15 +34,14 @@ NO_ERROR = 1e-7
 def plot_spectrum(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
     """Plot the exponents against their index, with standard errors.
 
-    Dead directions (−∞) are crosses at the lower edge; exponents of which only an upper bound
-    is known are open triangles that point down. Where the tail would flatten the leading
-    quarter, an inset shows it.
+    Dead directions (−∞) are crosses at the lower edge, upper bounds open triangles that point down.
+    Where the tail would flatten the leading quarter, an inset shows it.
 
     Parameters
     ----------
     spectrum : Spectrum
     axes : matplotlib Axes, optional
-        Where to; those of a new figure by default.
+        Those of a new figure by default.
 
     Returns
     -------
@@ -52,7 +51,7 @@ def plot_spectrum(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
     Raises
     ------
     ModuleNotFoundError
-        If matplotlib is missing.
+        Without matplotlib.
     """
     axes = new_figure(5.4, 3.8).subplots() if axes is None else axes
     from matplotlib.ticker import MaxNLocator
@@ -80,23 +79,14 @@ def plot_spectrum(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
 def plot_convergence(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
     """Plot running means of the exponents against the counted steps.
 
-    Of more than eight exponents, eight of the leading quarter are shown, evenly spaced. The
-    legend has the final values with their standard errors.
+    Of more than eight exponents, eight of the leading quarter are shown, evenly spaced. The legend
+    has the final values with their standard errors.
 
     Parameters
     ----------
     spectrum : Spectrum
     axes : matplotlib Axes, optional
-        Where to; those of a new figure by default.
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If matplotlib is missing.
+        Those of a new figure by default.
     """
     axes = new_figure(6.4, 3.8).subplots() if axes is None else axes
     from matplotlib import colormaps
@@ -142,20 +132,14 @@ def plot_finite_time(
     window : int
         Steps, as in `Spectrum.finite_time_exponents`.
     axes : matplotlib Axes, optional
-        Where to; those of a new figure by default.
+        Those of a new figure by default.
     indices : sequence of int
-        Which exponents, counted from 1; those that the spectrum has not are left out.
-
-    Returns
-    -------
-    Axes
+        Which exponents, counted from 1; those beyond the spectrum are left out.
 
     Raises
     ------
     ValueError
         If the window does not fit, or none of the exponents is finite.
-    ModuleNotFoundError
-        If matplotlib is missing.
     """
     found = spectrum.finite_time_exponents(window)
     finite = np.isfinite(found).all(axis=(0, 1))
@@ -187,16 +171,14 @@ def plot_summary(spectrum: Spectrum, path: str | PathLike[str], *, overwrite: bo
     path : str or path
         With the suffix .png, .pdf or .svg.
     overwrite : bool
-        Whether a file that exists is replaced.
+        Replace a file that exists.
 
     Raises
     ------
     ValueError
-        If the suffix is none of these.
+        If the suffix is another.
     OSError
         If the file exists and ``overwrite`` is False, or cannot be written.
-    ModuleNotFoundError
-        If matplotlib is missing.
     """
     check_picture(path, overwrite=overwrite)
     figure = new_figure(10.5, 4.0)
@@ -213,21 +195,21 @@ def _draw_exponents(axes: Axes, spectrum: Spectrum, count: int) -> None:
     sound = np.where(spectrum.bounded[:count], np.nan, values)
     errors = np.where(np.isnan(sound), np.nan, spectrum.standard_error[:count])
     axes.axhline(0.0, color=GREY, lw=0.8, zorder=0)
-    told = "± standard error" if np.isfinite(errors).any() else None
+    label = "± standard error" if np.isfinite(errors).any() else None
     if count > MANY:
         axes.plot(index, sound, color=BLUE, lw=1.6)
         low, high = sound - errors, sound + errors
-        axes.fill_between(index, low, high, color=BLUE, alpha=0.3, lw=0, label=told)
+        axes.fill_between(index, low, high, color=BLUE, alpha=0.3, lw=0, label=label)
     else:
         axes.plot(index, sound, color=BLUE, lw=0.6, alpha=0.5)
         size = 4 if count <= MANY // 2 else 2.5
         style: dict[str, Any] = {"fmt": "o", "ms": size, "elinewidth": 1.2, "capsize": size / 2}
-        axes.errorbar(index, sound, np.nan_to_num(errors), color=BLUE, label=told, **style)
+        axes.errorbar(index, sound, np.nan_to_num(errors), color=BLUE, label=label, **style)
     bounds = spectrum.bounded[:count]
     if bounds.any():
         style = {"color": RED, "mfc": "none", "ms": 4, "mew": 0.9}
-        label = "not resolved: upper bound"
-        axes.plot(index[bounds], values[bounds], "v", label=label, **style)
+        text = "not resolved: upper bound"
+        axes.plot(index[bounds], values[bounds], "v", label=text, **style)
 
 
 def _has_deep_tail(spectrum: Spectrum) -> bool:

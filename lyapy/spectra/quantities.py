@@ -24,35 +24,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Quantity(NamedTuple):
-    """Description of a reported number or array.
-
-    Attributes
-    ----------
-    axes : tuple of str
-        Names of its axes; none for a number.
-    units : str
-        ``{time}`` in it stands for the time unit of the exponents, step or unit of time.
-    text : str
-        Meaning, in one line.
-    missing : object
-        Value in the row of a network without a result.
-    stored : bool
-        Whether a spectrum is read from it; the others are derived.
-    label : str
-        Name in tables and plots, of a number.
-    otherwise : str
-        Status of a measure that is not finite; empty for quantities that are no measures.
-    slopes : callable, optional
-        Derivatives of a number by the leading exponents, for its standard error.
-    """
+    """Description of a reported number or array."""
 
     axes: tuple[str, ...] = ()
+    # {time} stands for the time unit of the exponents, step or unit of time
     units: str = "1"
     text: str = ""
+    # value in the row of a network without a result
     missing: Any = np.nan
+    # whether a spectrum is read from it; the others are derived
     stored: bool = False
+    # name of a number in tables and plots
     label: str = ""
+    # status of a measure that is not finite; empty for other quantities
     otherwise: str = ""
+    # derivatives of a number by the leading exponents, for its standard error
     slopes: Callable[[Array], Array] | None = None
 
 

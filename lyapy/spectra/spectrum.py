@@ -16,17 +16,17 @@ __all__ = ["Spectrum"]
 @with_attributes
 @dataclass(frozen=True, eq=False)
 class Spectrum(Exponents):
-    """A Lyapunov spectrum; what `lyapunov_spectrum` returns.
+    """A Lyapunov spectrum, the result of `lyapunov_spectrum`.
 
     Of a stack, each layer has a separate frame of up to k vectors, so that there can be more
     vectors than exponents. The blocks are the layers, or the whole stack where a ``frame`` was
-    given as an array. ``settings`` holds what is needed to repeat the run: its arguments, the
-    network, its origin, and versions.
+    given as an array. ``settings`` has the arguments, the network, its origin,
+    and versions: all that repeating the run needs.
     """
 
     @property
     def status(self) -> Status:
-        """Whether the run can be relied on, and if not what to do; see `lyapy.spectra.status`."""
+        """Whether the run can be relied on, with advice; see `lyapy.spectra.status`."""
         return status_of(self)
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
@@ -35,20 +35,12 @@ class Spectrum(Exponents):
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, group: str = "/") -> Spectrum:
-        """Read a spectrum that `save` wrote.
-
-        Parameters
-        ----------
-        path : str or path
-        group : str
-            Its group in the file, where run files were merged.
+        """Read a spectrum that `save` wrote, or ``group`` of a file into which it was merged.
 
         Raises
         ------
         ValueError
             If the file is no run file, is damaged, or has another format version.
-        OSError
-            If it cannot be opened.
         """
         return cls(**read_fields(path, group=group))
 

@@ -1,4 +1,4 @@
-"""Whether a spectrum can be relied on, as data, with advice."""
+"""Status of a spectrum: whether it can be relied on, with advice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOT_CONVERGED = "not converged"
 INTERRUPTED = "interrupted"
 UNRESOLVED = "unresolved tail"
 
-# autocorrelation times in a run below which block averages promise too small an error
+# autocorrelation times in a run below which block averages underestimate the error
 LEAST_TIMES = 50
 # steps, with the transient, below which deviation vectors may not have found their directions
 LEAST_STEPS = 64
@@ -30,16 +30,14 @@ FALSE_ALARM = 0.01
 
 
 class Status(NamedTuple):
-    """What a run came to.
+    """Status of a run, with advice.
 
     Attributes
     ----------
     code : str
-        ``converged``, ``not converged``, ``interrupted``, ``unresolved tail`` or
-        ``failed check``.
+        ``converged``, ``not converged``, ``interrupted``, ``unresolved tail`` or ``failed check``.
     advice : str
-        What was found and what to do about it, a sentence for each finding; empty where there
-        is nothing to do.
+        A finding and its remedy in each sentence; empty where there is nothing to do.
     """
 
     code: str
@@ -47,37 +45,26 @@ class Status(NamedTuple):
 
 
 def status_of(spectrum: Exponents) -> Status:
-    """Return whether a spectrum can be relied on.
+    """Return whether a spectrum can be relied on: the first code that applies, all advice.
 
-    Parameters
-    ----------
-    spectrum : Exponents
-
-    Returns
-    -------
-    Status
-        ``failed check`` where the run contradicts itself: growth that the norms of the Jacobians
-        do not allow, a frame that is not orthonormal, or a sum of exponents that is not the mean
-        log|det J|; ``interrupted`` where fewer steps than wanted were counted; ``not converged``
-        where the standard errors are not known or miss the target, the run is shorter than 64
-        steps or 50 autocorrelation times, or the exponents drift; ``unresolved tail`` where
-        float64 does not resolve all of them; else ``converged``. The first that applies is the
-        code, and all findings are in the advice.
+    ``failed check``: the run contradicts itself, as growth exceeds the norms of the Jacobians, a
+    frame is not orthonormal, or the sum of the exponents is not the mean log|det J|.
+    ``interrupted``: fewer steps were counted than asked for. ``not converged``: standard errors
+    are unknown or miss the target, the run is shorter than 64 steps or 50 autocorrelation times,
+    or the exponents drift. ``unresolved tail``: float64 does not resolve all exponents.
     """
-    found = [
-        (FAILED, _failed(spectrum)),
-        (INTERRUPTED, _interrupted(spectrum)),
-        (NOT_CONVERGED, _not_converged(spectrum)),
-        (UNRESOLVED, _unresolved(spectrum)),
-    ]
-    told = [(code, advice) for code, advice in found if advice]
-    if not told:
-        return Status(CONVERGED, "")
-    return Status(told[0][0], " ".join(advice for _, advice in told))
+    checks = {
+        FAILED: _failed(spectrum),
+        INTERRUPTED: _interrupted(spectrum),
+        NOT_CONVERGED: _not_converged(spectrum),
+        UNRESOLVED: _unresolved(spectrum),
+    }
+    found = {code: advice for code, advice in checks.items() if advice}
+    return Status(next(iter(found), CONVERGED), " ".join(found.values()))
 
 
 def target_reached(spectrum: Exponents, target: float) -> bool:
-    """Return whether all standard errors are known, to be relied on, and within the target."""
+    """Return whether all standard errors are known, reliable, and within the target."""
     living = np.isfinite(spectrum.exponents)
     error = spectrum.standard_error[living]
     return not living.any() or bool(np.all(error <= target) and not _short(spectrum, living))
@@ -87,7 +74,7 @@ def _failed(spectrum: Exponents) -> str:
     tolerance = spectrum.settings["tolerance"]
     checks = (
         (
-            "growth passes the bounds by the norms of the Jacobians, in nats per step,",
+            "growth exceeds its bounds by the norms of the Jacobians, in nats per step,",
             float(spectrum.norm_excess.max()),
             RESOLVED * tolerance,
         ),
@@ -98,12 +85,12 @@ def _failed(spectrum: Exponents) -> str:
         ),
         (
             "the sum of the exponents is not the mean log|det J|, for each in nats per step,",
-            # what rounding is known to have cost is no contradiction
+            # a known rounding error is no contradiction
             spectrum.sum_rule_residual if spectrum.resolved.all() else 0.0,
             RESOLVED * tolerance,
         ),
     )
-    failed = [f"{what} by {found:.2g}" for what, found, allowed in checks if found > allowed]
+    failed = [f"{check} by {found:.2g}" for check, found, allowed in checks if found > allowed]
     if not failed:
         return ""
     remedy = (
@@ -118,7 +105,9 @@ def _failed(spectrum: Exponents) -> str:
 def _interrupted(spectrum: Exponents) -> str:
     if not spectrum.settings.get("interrupted"):
         return ""
-    return f"The run was interrupted after {spectrum.steps} counted steps: run it again to go on."
+    return (
+        f"The run was interrupted after {spectrum.steps} counted steps: run it again to continue."
+    )
 
 
 def _unresolved(spectrum: Exponents) -> str:
@@ -140,14 +129,14 @@ def _not_converged(spectrum: Exponents) -> str:
     error = spectrum.standard_error[living]
     if np.isnan(error).any():
         return (
-            f"Standard errors are not known: one trajectory of {spectrum.steps} steps is too short "
+            f"Standard errors are unknown: one trajectory of {spectrum.steps} steps is too short "
             "for block averages. Give more steps or trajectories."
         )
     target = spectrum.settings.get("until")
     if target and error.max() > target[0]:
         return (
             f"The largest standard error is {error.max():.2g}, the target was {target[0]:.2g}. "
-            f"About {_steps_for(spectrum, error.max() / target[0])} steps would reach it."
+            f"About {spectrum.steps * (error.max() / target[0]) ** 2:.1g} steps would reach it."
         )
     seen = spectrum.transient + spectrum.steps
     if seen < LEAST_STEPS:
@@ -155,8 +144,7 @@ def _not_converged(spectrum: Exponents) -> str:
             f"Each trajectory has {seen} steps: too few for deviation vectors to find their "
             "directions, and for a drift to be seen. Give more steps, or a longer transient."
         )
-    short = _short(spectrum, living)
-    if short:
+    if short := _short(spectrum, living):
         return short
     drifting = int(np.count_nonzero(_drifts(spectrum, living)))
     if drifting:
@@ -180,10 +168,6 @@ def _short(spectrum: Exponents, living: Array) -> str:
     )
 
 
-def _steps_for(spectrum: Exponents, factor: float) -> str:
-    return f"{spectrum.steps * factor**2:.1g}"
-
-
 def _drifts(spectrum: Exponents, living: Array) -> Array:
     """Return for each living exponent whether its growth drifts (Geweke 1992)."""
     ends = spectrum.growth_steps
@@ -193,12 +177,12 @@ def _drifts(spectrum: Exponents, living: Array) -> Array:
     sums = np.cumsum(spectrum.growth.mean(axis=0)[:, spectrum.order[living]], axis=0)
     first = sums[quarter] / ends[quarter]
     second = (sums[-1] - sums[half]) / (ends[-1] - ends[half])
-    # errors of the means over parts of the run, from that over all of it
-    part = ends[-1] / ends[quarter] + ends[-1] / (ends[-1] - ends[half])
+    # variances of the means over the quarter and the half, in that over the run
+    ratio = ends[-1] / ends[quarter] + ends[-1] / (ends[-1] - ends[half])
     error, freedom, _ = (values[living] for values in spectrum.uncertainty)
     from scipy.special import stdtrit
 
     allowed = stdtrit(freedom, 1.0 - 0.5 * FALSE_ALARM / len(first))
     drift = np.abs(first - second) / spectrum.dt
     rounding = spectrum.settings["tolerance"] / spectrum.dt
-    return np.asarray(drift > allowed * error * np.sqrt(part) + rounding)
+    return np.asarray(drift > allowed * error * np.sqrt(ratio) + rounding)

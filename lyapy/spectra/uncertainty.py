@@ -19,17 +19,17 @@ WINDOW = 5.0
 
 
 class Uncertainty(NamedTuple):
-    """Statistical errors of the mean exponents; NaN where they cannot be known.
+    """Statistical errors of the mean exponents; NaN where unknown.
 
     Attributes
     ----------
     standard_error : array (k,)
         In nats per step.
     degrees_of_freedom : array (k,)
-        Of Student's t, by which a standard error becomes a confidence interval.
+        Of Student's t, for confidence intervals.
     correlation_time : array (k,)
-        Integrated autocorrelation time of the growth, in steps; half a row of the history
-        where rows are not seen to be correlated.
+        Integrated autocorrelation time of the growth, in steps; half a row of the history where
+        rows are not seen to be correlated.
     """
 
     standard_error: Array
@@ -40,11 +40,11 @@ class Uncertainty(NamedTuple):
 def uncertainty(growth: Array, ends: Array, *, shared_inputs: bool = False) -> Uncertainty:
     """Return the statistical errors of the mean exponents.
 
-    Over trajectories where there are several; over blocks of consecutive rows where there is
-    one. The blocks are at least four times as long as the autocorrelation makes necessary, and
-    what bias is left in their variance is corrected as for an AR(1) process. Trajectories that
-    read the same inputs are not independent: for them the blocks are those of their mean
-    growth, and the larger of the two errors is returned.
+    Of several trajectories, from their scatter; of one, from blocks of consecutive rows, at least
+    four times as long as the autocorrelation makes necessary. The remaining bias of their variance
+    is corrected as for an AR(1) process. Trajectories that read the same inputs are not
+    independent: for them the blocks are those of their mean growth, and the larger error is
+    returned.
 
     Parameters
     ----------
@@ -57,8 +57,7 @@ def uncertainty(growth: Array, ends: Array, *, shared_inputs: bool = False) -> U
     Returns
     -------
     Uncertainty
-        Each (k,). NaN where there is one trajectory of fewer than four rows, or the growth is
-        −∞ somewhere.
+        Each (k,). NaN for one trajectory of fewer than four rows, or where the growth is −∞.
     """
     B, _, k = growth.shape
     sound = np.isfinite(growth).all(axis=(0, 1))
@@ -81,10 +80,7 @@ def uncertainty(growth: Array, ends: Array, *, shared_inputs: bool = False) -> U
 def half_width(found: Uncertainty, level: float) -> Array:
     """Return half the width of the confidence interval at ``level``, by Student's t.
 
-    Raises
-    ------
-    ValueError
-        If ``level`` does not lie between 0 and 1.
+    Raises ValueError if ``level`` is not between 0 and 1.
     """
     if not 0.0 < level < 1.0:
         raise ValueError(f"level is {level!r}; it must lie between 0 and 1, such as 0.95")
@@ -95,14 +91,10 @@ def half_width(found: Uncertainty, level: float) -> Array:
 
 
 def autocorrelation_time(series: Array) -> Array:
-    """Return the integrated autocorrelation time ½ + Σ ρ(t) of each column, in rows.
+    """Return the integrated autocorrelation time ½ + Σ ρ(t) of each column (rows, k), in rows.
 
-    The sum ends at the first lag that is five times itself (Sokal 1997). It is ½ where rows
-    are independent, and less where they tend to cancel.
-
-    Parameters
-    ----------
-    series : array (rows, k)
+    The sum ends at the first lag that is five times itself (Sokal 1997). It is ½ where rows are
+    independent, and less where they tend to cancel.
     """
     N = len(series)
     spectrum = np.fft.rfft(series - series.mean(axis=0), 2 * N, axis=0)

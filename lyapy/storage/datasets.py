@@ -37,7 +37,7 @@ def write_dataset(
         Where the scales are, ``group`` by default.
     """
     values = np.asarray(values)
-    is_text = values.dtype.kind in "OT"
+    is_text = values.dtype.kind in "OU"
     if is_text:
         values = values.astype(h5py.string_dtype())
     options: dict[str, Any] = {}

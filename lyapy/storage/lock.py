@@ -156,7 +156,7 @@ def _shown(path: Path) -> str:
 
 
 def _is_stale(path: Path) -> bool:
-    """Return whether nobody has signed the file, or a process of this host that has ended."""
+    """Return whether nobody signed the file, or a process of this host that has ended."""
     owner = _owner(path)
     if owner is None or owner == (platform.node(), os.getpid()):
         return True
@@ -164,7 +164,8 @@ def _is_stale(path: Path) -> bool:
         return False
     try:
         os.kill(owner[1], 0)
-    except ProcessLookupError:
+    # the second error is of a number that no process can have
+    except (ProcessLookupError, OverflowError):
         return True
     except PermissionError:
         pass

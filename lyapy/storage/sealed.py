@@ -18,13 +18,8 @@ import h5py
 from .atomic import placed_whole
 
 __all__ = [
-    "SIGNATURE",
-    "USER_BLOCK",
-    "DamagedError",
-    "check_seal",
-    "read_sealed",
-    "write_sealed",
-]
+    "SIGNATURE", "USER_BLOCK", "DamagedError", "check_seal", "read_sealed", "write_sealed"
+]  # fmt: skip
 
 USER_BLOCK = 512
 FIRST_WORD = b"lyapy-sealed "
@@ -52,7 +47,7 @@ def write_sealed(
         Fills the HDF5 file, its first argument. Where there is much, it calls its second now and
         then, which raises OSError if something could not be written.
     overwrite, scratch
-        As for `lyapy.storage.atomic.placed_whole`, which also says what is raised.
+        As for `lyapy.storage.atomic.placed_whole`, which also lists the errors.
     """
     with placed_whole(path, overwrite=overwrite, scratch=scratch) as raw:
         shield = _Shield(raw)

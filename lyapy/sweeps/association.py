@@ -96,7 +96,6 @@ def associations(
     permutations : int
         Drawn for the p-values; all of them where there are no more.
     seed : int
-        Of the permutations.
 
     Raises
     ------
@@ -182,9 +181,8 @@ def predictions(
     ----------
     sweep : Sweep
     metric : str
-    length : int
-    folds : int
-        Shares in which the networks are left out.
+        A column of numbers.
+    length, folds : int
     groups : str, optional
         Column of networks that belong together, such as the training of which they are epochs: a
         group is left out as a whole.
@@ -212,9 +210,9 @@ def predictions(
         count = int(known.sum())
         separate = len(set(of[known])) if of is not None else count
         if separate < max(folds, 2):
-            what = "networks" if of is None else f"values of {groups}"
+            kind = "networks" if of is None else f"values of {groups}"
             raise ValueError(
-                f"{metric}: {separate} {what} are too few for {folds} folds; give fewer"
+                f"{metric}: {separate} {kind} are too few for {folds} folds; give fewer"
             )
         guess, mean = _guess(X[known], y[known], None if of is None else of[known], folds, seed)
         squares = np.sum((y[known] - guess) ** 2)

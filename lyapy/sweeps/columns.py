@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -12,14 +12,15 @@ from ..arrays import Array
 from ..spectra.exponents import QUANTITIES
 from ..spectra.quantities import Quantity
 from ..spectra.spectrum import Spectrum
+from ..storage.trees import legible
 
-__all__ = ["COLUMNS", "SPECTRA", "Row", "row_of", "row_without"]
+__all__ = ["COLUMNS", "SPECTRA", "Row", "column_of", "row_of", "row_without"]
 
 # text in the columns that are no quantities of a spectrum
 TEXTS = {
     "name": "Path of the run file, without .h5",
     "status": "As of a run; or missing, unfinished, failed, damaged",
-    "advice": "Findings, and what to do about them",
+    "advice": "Findings and remedies",
     "weights": "Origin of the network",
     "layers": "Layers of the network",
     "network_sha256": "SHA-256 of its weights",
@@ -33,20 +34,11 @@ SPECTRA = {name: q for name, q in QUANTITIES.items() if q.axes == ("exponent",)}
 
 
 class Row(NamedTuple):
-    """A network's row.
-
-    Attributes
-    ----------
-    columns : dict
-        A value for each of `COLUMNS`.
-    spectra : dict
-        For each of `SPECTRA` an array (k,).
-    metadata : mapping
-        The user's columns: numbers and text.
-    """
+    """A network's row: a value for each of `COLUMNS`, an array (k,) for each of `SPECTRA`."""
 
     columns: dict[str, Any]
     spectra: dict[str, Array]
+    # the user's columns: numbers and text
     metadata: Mapping[str, Any] = MappingProxyType({})
 
     @property
@@ -61,15 +53,7 @@ class Row(NamedTuple):
 
 
 def row_of(name: str, spectrum: Spectrum, run_sha256: str) -> Row:
-    """Return the row of a network with a result.
-
-    Parameters
-    ----------
-    name : str
-    spectrum : Spectrum
-    run_sha256 : str
-        From `lyapy.storage.sealed.check_seal` of its run file.
-    """
+    """Return the row of a network with a result; ``run_sha256`` is from its run file's seal."""
     settings, report = spectrum.settings, spectrum.report()
     own = {
         "name": name,
@@ -91,3 +75,11 @@ def row_without(name: str, status: str, advice: str, weights: str = "") -> Row:
     columns = {column: quantity.missing for column, quantity in COLUMNS.items()}
     columns.update(name=name, status=status, advice=advice, weights=weights)
     return Row(columns, {column: np.full(0, q.missing) for column, q in SPECTRA.items()})
+
+
+def column_of(values: Sequence[Any]) -> Array:
+    """Return the user's values as an array of numbers, or of text where one is none."""
+    found = np.array(values, dtype=None if values else float)
+    if found.dtype.kind in "biuf":
+        return found
+    return np.array(["" if value != value else legible(str(value)) for value in values])

@@ -34,18 +34,10 @@ def base_folder(sources: Sequence[str | PathLike[str]]) -> Path:
 
 
 def find_runs(sources: Sequence[str | PathLike[str]]) -> dict[str, Path]:
-    """Return the run files of networks by name, whether finished or not.
+    """Return the run files in folders, and those given, by name, whether finished or not.
 
-    Parameters
-    ----------
-    sources : sequence of path
-        Run files, and folders that are searched for them. Names are paths below `base_folder`,
-        without ``.h5``.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none in a folder, or a file does not exist.
+    Names are paths below `base_folder`, without ``.h5``. Raises FileNotFoundError if there is none
+    in a folder, or a file does not exist.
     """
     found: set[Path] = set()
     for source in sources:
@@ -56,24 +48,15 @@ def find_runs(sources: Sequence[str | PathLike[str]]) -> dict[str, Path]:
             traces = (root, checkpoint_folder(root), failure_file(root))
             inside = {root} if any(path.exists() for path in traces) else set()
         if not inside:
-            what = "holds no run file" if root.is_dir() else "does not exist"
-            raise FileNotFoundError(f"{source}: {what}; give the folder of lyapy spectrum -o")
+            problem = "holds no run file" if root.is_dir() else "does not exist"
+            raise FileNotFoundError(f"{source}: {problem}; give the folder of lyapy spectrum -o")
         found |= inside
     base = base_folder(sources)
     return {path.relative_to(base).with_suffix("").as_posix(): path for path in sorted(found)}
 
 
 def row_of_run(name: str, run: str | PathLike[str], weights: str = "") -> Row:
-    """Return the row of a network, with its result or the reason why there is none.
-
-    Parameters
-    ----------
-    name : str
-    run : path
-        Its run file, which need not exist.
-    weights : str
-        Its weights file, for a row without a result.
-    """
+    """Return the row of a network, with its result or the reason why there is none."""
     run = Path(run)
     failure = failure_file(run)
     # a run file next to it is older, with other settings perhaps
@@ -100,16 +83,9 @@ def merge_networks(
     networks: Mapping[str, str | Network],
     metadata: Mapping[str, Mapping[str, Any]],
 ) -> Sweep:
-    """Write the merged file of all networks of a sweep, computed or not, and return its contents.
+    """Write the merged file of all networks of a sweep, computed or not, and return it.
 
-    Parameters
-    ----------
-    checkpoint : str or path
-        The merged file, which is replaced.
-    networks : mapping
-        Name to network or weights file.
-    metadata : mapping
-        Name to columns.
+    ``networks`` maps names to networks or weights files, ``metadata`` names to columns.
     """
     folder = runs_folder(checkpoint)
     # of several shards, the last to arrive must see the runs of all

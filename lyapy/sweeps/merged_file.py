@@ -12,19 +12,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import h5py
 import numpy as np
 
-from ..arrays import Array
 from ..spectra.file import copy_run
-from ..spectra.quantities import Quantity
 from ..spectra.spectrum import Spectrum
 from ..storage.datasets import read_dataset, write_dataset
 from ..storage.sealed import write_sealed
 from ..storage.trees import legible
-from .columns import COLUMNS, SPECTRA, Row
+from .columns import COLUMNS, SPECTRA, Row, column_of
 
 __all__ = ["is_merged", "read_network", "read_rows", "write_merged"]
 
@@ -51,21 +49,18 @@ def write_merged(
         Names of networks to the run files to copy.
     path : str or path
     overwrite : bool
-        Whether a file that exists is replaced.
+        Replace a file that exists.
 
     Raises
     ------
-    FileExistsError
-        If the file exists and ``overwrite`` is False.
     OSError
-        If it cannot be written, or a run file not be read.
+        If it exists and ``overwrite`` is False, cannot be written, or a run file not be read.
     """
     ordered = sorted(rows, key=lambda row: row.name)
 
     def fill(file: h5py.File, check: Callable[[], None]) -> None:
         file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION)
-        _write_columns(file, ordered)
-        _write_metadata(file, [row.metadata for row in ordered])
+        _write_rows(file, ordered)
         copies = file.create_group("runs")
         for number, row in enumerate(ordered):
             if row.name in runs:
@@ -78,12 +73,7 @@ def write_merged(
 def read_rows(path: str | PathLike[str]) -> list[Row]:
     """Read the rows that `write_merged` wrote.
 
-    Raises
-    ------
-    ValueError
-        If the file is no merged file, is damaged, or has another format version.
-    OSError
-        If the file cannot be opened.
+    Raises ValueError if the file is no merged file, is damaged, or has another format version.
     """
     with open(path, "rb") as raw:
         if not _has_format(raw):
@@ -98,18 +88,20 @@ def read_rows(path: str | PathLike[str]) -> list[Row]:
 def read_network(path: str | PathLike[str], name: str) -> Spectrum:
     """Read the spectrum of one network.
 
-    Raises
-    ------
-    ValueError
-        If the file is no merged file, or has no result of this name, or only its row.
-    OSError
-        If the file cannot be opened.
+    Raises ValueError if the file is no merged file, or has no result of this name, or only its row.
     """
     for number, row in enumerate(read_rows(path)):
-        if row.name == name and row.has_result:
-            return _read_run(path, name, f"runs/{number}")
-        if row.name == name:
+        if row.name == name and not row.has_result:
             raise ValueError(f"{path}: {name} is {row.columns['status']}: {row.columns['advice']}")
+        if row.name == name:
+            with open(path, "rb") as raw, h5py.File(raw, "r") as file:
+                is_there = f"runs/{number}" in file
+            if is_there:
+                return Spectrum.load(path, group=f"runs/{number}")
+            raise ValueError(
+                f"{path}: has only the row of {name}, without its run; give the file that it was "
+                "saved from, or its run file"
+            )
     raise ValueError(f"{path}: has no network {name!r}; lyapy show {path} lists them")
 
 
@@ -128,17 +120,6 @@ def _has_format(raw: BinaryIO) -> bool:
             return bool(file.attrs.get("format") == FORMAT)
     except (OSError, RuntimeError):
         return False
-
-
-def _read_run(path: str | PathLike[str], name: str, group: str) -> Spectrum:
-    with open(path, "rb") as raw, h5py.File(raw, "r") as file:
-        is_there = group in file
-    if not is_there:
-        raise ValueError(
-            f"{path}: has only the row of {name}, without its run; give the file that it was saved "
-            "from, or its run file"
-        )
-    return Spectrum.load(path, group=group)
 
 
 def _rows_in(file: h5py.File, path: str | PathLike[str]) -> list[Row]:
@@ -162,44 +143,22 @@ def _rows_in(file: h5py.File, path: str | PathLike[str]) -> list[Row]:
     ]
 
 
-def _write_columns(file: h5py.File, rows: Sequence[Row]) -> None:
+def _write_rows(file: h5py.File, rows: Sequence[Row]) -> None:
     time = " or ".join(sorted({row.columns["time"] for row in rows if row.has_result})) or "step"
-    for name, quantity in COLUMNS.items():
-        values = [row.columns[name] for row in rows]
-        _write(file, name, _array(values, quantity), quantity, time)
     longest = max((row.columns["k"] for row in rows), default=0)
-    for name, quantity in SPECTRA.items():
-        table = np.full((len(rows), longest), quantity.missing)
-        for line, row in zip(table, rows, strict=True):
-            line[: len(row.spectra[name])] = row.spectra[name]
-        _write(file, name, table, quantity, time)
-
-
-def _write(file: h5py.File, name: str, values: Array, quantity: Quantity, time: str) -> None:
-    axes = ("network", *quantity.axes)
-    write_dataset(file, name, values, axes, quantity.units.format(time=time), quantity.text)
-
-
-def _array(values: Sequence[Any], quantity: Quantity) -> Array:
-    if isinstance(quantity.missing, str):
-        return np.array([legible(text) for text in values], dtype=object)
-    return np.array(values, dtype=type(quantity.missing))
-
-
-def _write_metadata(file: h5py.File, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write the users' columns, numbers where all are."""
-    names = sorted(set().union(*rows))
-    if not names:
-        return
-    group = file.create_group("metadata")
-    for name in names:
-        values: Any = np.array([row.get(name, math.nan) for row in rows], dtype=object)
-        kinds = {type(value) for value in values}
-        if all(issubclass(kind, (int, np.integer)) for kind in kinds):
-            values = values.astype(np.int64)
-        elif all(issubclass(kind, (int, float, np.number)) for kind in kinds):
-            values = values.astype(np.float64)
+    for name, quantity in (COLUMNS | SPECTRA).items():
+        if name in COLUMNS:
+            values = np.array([row.columns[name] for row in rows], dtype=type(quantity.missing))
+            if isinstance(quantity.missing, str):
+                values = np.array([legible(row.columns[name]) for row in rows], dtype=object)
         else:
-            texts = ["" if value != value else legible(str(value)) for value in values]
-            values = np.array(texts, dtype=object)
+            values = np.full((len(rows), longest), quantity.missing)
+            for line, row in zip(values, rows, strict=True):
+                line[: len(row.spectra[name])] = row.spectra[name]
+        axes, units = ("network", *quantity.axes), quantity.units.format(time=time)
+        write_dataset(file, name, values, axes, units, quantity.text)
+    names = sorted(set().union(*(row.metadata for row in rows)))
+    group = file.create_group("metadata") if names else file
+    for name in names:
+        values = column_of([row.metadata.get(name, math.nan) for row in rows])
         write_dataset(group, name, values, ("network",), "", "Given by the user", scales=file)

@@ -45,23 +45,9 @@ def metadata_of(
 def match_paths(pattern: str, paths: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Return the values of a pattern's fields in the path of each network.
 
-    Parameters
-    ----------
-    pattern : str
-        The end of the paths, with or without their suffix, with fields in braces that stand for
-        text without a slash: ``"lr{lr}_g{gain}/epoch{epoch}"``. A field may be repeated.
-    paths : mapping
-        Name of a network to its path.
-
-    Returns
-    -------
-    dict
-        Name of a network to field and value, a number where the text is one.
-
-    Raises
-    ------
-    ValueError
-        If the pattern has no field or an invalid one, or a path does not match.
+    The pattern is the end of the paths, with or without their suffix, with fields in braces that
+    stand for text without a slash: ``"lr{lr}_g{gain}/epoch{epoch}"``. A field may be repeated.
+    Raises ValueError if it has no field or an invalid one, or a path does not match.
     """
     expression = _expression(pattern)
     found = {}
@@ -113,12 +99,7 @@ def _as_value(text: str) -> Any:
 def read_table(path: str | PathLike[str]) -> list[dict[str, Any]]:
     """Read a CSV file whose first line has the names of its columns.
 
-    Raises
-    ------
-    ValueError
-        If it has no names, or lines of different length.
-    OSError
-        If it cannot be opened.
+    Raises ValueError if it has no names, or lines of different length.
     """
     with open(path, encoding="utf-8-sig", newline="") as file:
         lines = list(csv.reader(file))
@@ -145,26 +126,12 @@ def join_table(
     table: Iterable[Mapping[str, Any]],
     where: str,
 ) -> dict[str, dict[str, Any]]:
-    """Add the columns of a table to the networks.
+    """Add the columns of a table to those of the networks.
 
     A line belongs to the networks that agree with it in all columns they share: ``name``,
-    ``weights``, and the columns known already. Lines of other networks are ignored.
-
-    Parameters
-    ----------
-    networks : mapping
-        Name to the columns known already, such as the fields of a pattern.
-    weights : mapping
-        Name to weights file.
-    table : iterable of mapping
-        All with the same columns.
-    where : str
-        Name of the table in messages.
-
-    Raises
-    ------
-    ValueError
-        If there is no shared column, no line belongs to a network, or several belong to one.
+    ``weights``, and the columns known already. Lines of other networks are ignored. Raises
+    ValueError if there is no shared column, no line belongs to a network, or several belong to one;
+    ``where`` names the table.
     """
     lines = list(table)
     columns = list(lines[0]) if lines else []

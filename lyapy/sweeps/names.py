@@ -26,32 +26,21 @@ T = TypeVar("T")
 
 
 class Shard(NamedTuple):
-    """One of several shares of the networks.
+    """The i-th of n shares of the networks, from 1."""
 
-    Attributes
-    ----------
-    part : int
-        From 1 to `parts`.
-    parts : int
-    """
-
-    part: int
-    parts: int
+    i: int
+    n: int
 
     def select(self, networks: Sequence[T]) -> Sequence[T]:
-        """Return this share: every `parts`-th network, so that sizes are mixed."""
-        return networks[self.part - 1 :: self.parts]
+        """Return this share: every n-th network, so that sizes are mixed."""
+        return networks[self.i - 1 :: self.n]
 
 
 def expand(patterns: Iterable[str]) -> list[str]:
     """Return the files that paths and shell patterns match, sorted, each once.
 
-    A path without a wildcard, or of a file that exists, is kept, whether it exists or not.
-
-    Raises
-    ------
-    FileNotFoundError
-        If nothing matches a pattern.
+    A path without a wildcard, or of a file that exists, is kept, whether it exists or not. Raises
+    FileNotFoundError if nothing matches a pattern.
     """
     found: set[str] = set()
     for pattern in patterns:
@@ -69,12 +58,8 @@ def named(paths: Iterable[str]) -> dict[str, str]:
     """Return the paths by the names of their networks, sorted.
 
     A name is the path below the deepest folder that holds all of them, without its last suffix:
-    ``lr1/epoch3`` and ``lr2/epoch3`` for ``runs/lr1/epoch3.pt`` and ``runs/lr2/epoch3.pt``.
-
-    Raises
-    ------
-    ValueError
-        If two would have the same name.
+    ``lr1/epoch3`` and ``lr2/epoch3`` for ``runs/lr1/epoch3.pt`` and ``runs/lr2/epoch3.pt``. Raises
+    ValueError if two would have the same name.
     """
     absolute = {path: Path(os.path.abspath(path)) for path in paths}
     common = os.path.commonpath([path.parent for path in absolute.values()]) if absolute else ""
@@ -92,14 +77,8 @@ def named(paths: Iterable[str]) -> dict[str, str]:
 def named_networks(networks: Any) -> dict[str, str | Network]:
     """Return networks or their weights files by name, sorted.
 
-    Parameters
-    ----------
-    networks : path, sequence of paths, or mapping of str to path or Network
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a name cannot be that of a run file, or a network is neither a Network nor a path.
+    ``networks`` is a path or pattern, several of them, or a mapping of names to paths or networks.
+    Raises ValueError or TypeError where a name or a network is of no use.
     """
     if isinstance(networks, (str, PathLike)):
         networks = [networks]
@@ -128,13 +107,7 @@ def failure_file(run: Path) -> Path:
 
 
 def parse_shard(text: str) -> Shard:
-    """Return the shard ``i/n``, i from 1 to n.
-
-    Raises
-    ------
-    ValueError
-        If the text is none.
-    """
+    """Return the shard ``i/n``, i from 1 to n; raise ValueError if the text is none."""
     first, _, second = text.partition("/")
     if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
         raise ValueError(f"{text!r} is neither auto nor i/n with i from 1 to n")
@@ -144,15 +117,7 @@ def parse_shard(text: str) -> Shard:
 def shard_of_array(environment: Mapping[str, str]) -> Shard:
     """Return the shard of this task of a Slurm job array; all networks outside of one.
 
-    Parameters
-    ----------
-    environment : mapping
-        With ``SLURM_ARRAY_TASK_ID``, ``_MIN``, ``_MAX``, ``_STEP`` and ``_COUNT`` in a task.
-
-    Raises
-    ------
-    ValueError
-        If the tasks are not evenly numbered, so that a task does not know its position.
+    Raises ValueError if the tasks are unevenly numbered, so that a task does not know its position.
     """
     if "SLURM_ARRAY_TASK_ID" not in environment:
         return Shard(1, 1)

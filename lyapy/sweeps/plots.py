@@ -27,6 +27,9 @@ CELLS_WITH_NUMBERS = 64
 def plot_spectra(sweep: Sweep, over: str | None = None, axes: Axes | None = None) -> Axes:
     """Plot all spectra together, coloured by a column such as the epoch.
 
+    The exponents are drawn at their index, or at (i − 1/2)/D where networks differ in D; dead ones
+    (−∞) are not drawn.
+
     Parameters
     ----------
     sweep : Sweep
@@ -34,12 +37,6 @@ def plot_spectra(sweep: Sweep, over: str | None = None, axes: Axes | None = None
         A column of numbers.
     axes : matplotlib Axes, optional
         Those of a new figure by default.
-
-    Returns
-    -------
-    Axes
-        The exponents are drawn at their index, or at (i − 1/2)/D where networks differ in D. Dead
-        exponents (−∞) are not drawn.
 
     Raises
     ------
@@ -85,10 +82,6 @@ def plot_heat_map(sweep: Sweep, x: str, y: str, axes: Axes | None = None) -> Axe
     axes : matplotlib Axes, optional
         Those of a new figure by default.
 
-    Returns
-    -------
-    Axes
-
     Raises
     ------
     ValueError
@@ -98,7 +91,16 @@ def plot_heat_map(sweep: Sweep, x: str, y: str, axes: Axes | None = None) -> Axe
     axes = new_figure(5.4, 3.8).subplots() if axes is None else axes
     from matplotlib.colors import Normalize
 
-    columns, rows, mean, most = _grid(sweep, x, y)
+    columns, rows, exponents = _values(sweep, x), _values(sweep, y), sweep.numbers("largest")
+    if not (columns and rows):
+        raise ValueError(f"no network has both {x} and {y}")
+    over_x, over_y = sweep.column(x), sweep.column(y)
+    mean, most = np.full((len(rows), len(columns)), np.nan), 0
+    for i, j in np.ndindex(mean.shape):
+        here = (over_x == columns[j]) & (over_y == rows[i])
+        found = exponents[here & np.isfinite(exponents)]
+        if len(found):
+            mean[i, j], most = found.mean(), max(most, len(found))
     largest = float(np.nanmax(np.abs(mean))) or 1.0
     ends = Normalize(-largest, largest)
     image = axes.imshow(mean, cmap="RdBu_r", norm=ends, origin="lower", aspect="auto")
@@ -131,10 +133,6 @@ def plot_metric(
     axes : matplotlib Axes, optional
         Those of a new figure by default.
 
-    Returns
-    -------
-    Axes
-
     Raises
     ------
     ValueError
@@ -158,8 +156,8 @@ def plot_metric(
         quantity = QUANTITIES[feature]
         label, unit = quantity.label, "" if quantity.units == "1" else f" ({sweep.units})"
     name_axes(axes, f"{label[0].upper()}{label[1:]}{unit}", metric)
-    if known.sum() >= FEWEST:
-        found = correlate(x[known], y[known])
+    found = correlate(x[known], y[known])
+    if known.sum() >= FEWEST and np.isfinite(found.value):
         text = f"Pearson {found.value:.2f} ({found.low:.2f} to {found.high:.2f}), n = {known.sum()}"
         axes.set_title(text.replace("-", "−"), fontsize="small", color=GREY)
     return axes
@@ -170,6 +168,8 @@ def plot_components(
 ) -> Axes:
     """Plot the first two principal components of the spectra, resampled to a common length.
 
+    Networks with dead exponents (−∞) at these positions are left out.
+
     Parameters
     ----------
     sweep : Sweep
@@ -178,11 +178,6 @@ def plot_components(
     axes : matplotlib Axes, optional
         Those of a new figure by default.
     length : int
-
-    Returns
-    -------
-    Axes
-        Networks with dead exponents (−∞) at these positions are left out.
 
     Raises
     ------
@@ -198,6 +193,8 @@ def plot_components(
     axes = new_figure(4.8, 3.8).subplots() if axes is None else axes
     centred = table[known] - table[known].mean(axis=0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    # without the rounding of equal spectra
+    sizes[sizes < 1e-12 * np.abs(table[known]).max()] = 0.0
     shares = np.append(sizes**2 / max(np.sum(sizes**2), np.finfo(float).tiny), 0.0)
     places = np.column_stack([left * sizes, np.zeros(len(left))])[:, :2]
     if colour_by is None:
@@ -306,21 +303,6 @@ def _values(sweep: Sweep, name: str) -> list[Any]:
     has = np.array([row.has_result for row in sweep.rows])
     known = has & (column != "" if column.dtype.kind == "U" else np.isfinite(column))
     return list(np.unique(column[known]).tolist())
-
-
-def _grid(sweep: Sweep, x: str, y: str) -> tuple[list[Any], list[Any], Array, int]:
-    """Return the values of x and y, the mean largest exponents, and the most networks in one."""
-    columns, rows = _values(sweep, x), _values(sweep, y)
-    if not (columns and rows):
-        raise ValueError(f"no network has both {x} and {y}")
-    sums, counts = np.zeros((len(rows), len(columns))), np.zeros((len(rows), len(columns)))
-    found = zip(sweep.column(x), sweep.column(y), sweep.column("largest"), strict=True)
-    for a, b, exponent in found:
-        if a in columns and b in rows and np.isfinite(exponent):
-            sums[rows.index(b), columns.index(a)] += exponent
-            counts[rows.index(b), columns.index(a)] += 1
-    mean = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-    return columns, rows, mean, int(counts.max())
 
 
 def _tick(value: Any) -> str:

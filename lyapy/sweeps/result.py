@@ -9,19 +9,18 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from .columns import COLUMNS, Row
+from .columns import COLUMNS, Row, column_of
 from .merged_file import read_rows, write_merged
 
 __all__ = ["Sweep", "common_positions", "resample"]
 
 
 class Sweep:
-    """Spectra of many networks, one row for each.
+    """Spectra of many networks, one row for each, sorted by name.
 
-    Parameters
+    Attributes
     ----------
-    rows : sequence of Row
-        Sorted by name.
+    rows : list of Row
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
@@ -31,29 +30,15 @@ class Sweep:
     def load(cls, path: str | PathLike[str]) -> Sweep:
         """Read a merged file, of `sweep` or of ``lyapy merge``.
 
-        Raises
-        ------
-        ValueError
-            If the file is no merged file.
-        OSError
-            If it cannot be opened.
+        Raises ValueError if the file is no merged file.
         """
         return cls(read_rows(path))
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the rows to a merged file, without their runs: a small file to pass on.
+        """Write the rows to a merged file without their runs: a small file to pass on.
 
-        Parameters
-        ----------
-        path : str or path
-            For `load` and ``lyapy show`` and ``lyapy plot``.
-        overwrite : bool
-            Replace a file that exists.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written, or exists and ``overwrite`` is False.
+        `load`, ``lyapy show`` and ``lyapy plot`` read it. Raises OSError if it cannot be written,
+        or exists and ``overwrite`` is False.
         """
         write_merged(self.rows, {}, path, overwrite=overwrite)
 
@@ -77,10 +62,7 @@ class Sweep:
     def where(self, **metadata: Any) -> Sweep:
         """Return the rows whose metadata have these values.
 
-        Raises
-        ------
-        ValueError
-            If there is no such column.
+        Raises ValueError if there is no such column.
         """
         for name in metadata:
             if name not in self.metadata_names:
@@ -92,15 +74,8 @@ class Sweep:
     def columns(self, *, spectra: bool = False) -> dict[str, Array]:
         """Return the table as named arrays (N,), for ``pandas.DataFrame(sweep.columns())``.
 
-        Parameters
-        ----------
-        spectra : bool
-            With ``exponent_1`` … ``exponent_k``, NaN where a network has fewer.
-
-        Returns
-        -------
-        dict
-            The name, metadata, and the other columns in docs/file_formats.md.
+        The name, metadata, and the other columns in docs/file_formats.md; with ``spectra`` also
+        ``exponent_1`` … ``exponent_k``, NaN where a network has fewer.
         """
         names = ["name", *self.metadata_names, *COLUMNS]
         table: dict[str, Array] = {name: self.column(name) for name in names}
@@ -111,29 +86,17 @@ class Sweep:
     def column(self, name: str) -> Array:
         """Return one column (N,), of the results or of the metadata.
 
-        Raises
-        ------
-        ValueError
-            If there is none of this name.
+        Raises ValueError if there is none of this name.
         """
         if name in COLUMNS:
             return np.array([row.columns[name] for row in self.rows])
         if name not in self.metadata_names:
             known = ", ".join([*self.metadata_names, *COLUMNS])
             raise ValueError(f"{name!r} is no column; there are {known}")
-        values = [row.metadata.get(name, np.nan) for row in self.rows]
-        if any(isinstance(value, str) for value in values):
-            return np.array(["" if value != value else str(value) for value in values])
-        return np.array(values)
+        return column_of([row.metadata.get(name, np.nan) for row in self.rows])
 
     def numbers(self, name: str) -> Array:
-        """Return a column (N,) of numbers.
-
-        Raises
-        ------
-        ValueError
-            If there is none of this name, or it is text.
-        """
+        """Return a column (N,) of numbers; raise ValueError if there is none, or it is text."""
         column = self.column(name)
         if column.dtype.kind not in "fiu":
             raise ValueError(f"{name}: is a column of text; give one of numbers")
@@ -169,11 +132,8 @@ class Sweep:
     def features(self) -> dict[str, Array]:
         """Return numbers (N,) that summarize each spectrum, NaN for rows without a result.
 
-        Returns
-        -------
-        dict
-            ``largest``, ``mean``, ``positive`` (the number of positive exponents),
-            ``kaplan_yorke_dimension`` and ``entropy_rate``.
+        They are ``largest``, ``mean``, ``kaplan_yorke_dimension``, ``entropy_rate`` and
+        ``positive``, the number of positive exponents.
         """
         names = ("largest", "mean", "kaplan_yorke_dimension", "entropy_rate")
         found = {name: self.numbers(name) for name in names}
@@ -186,26 +146,15 @@ class Sweep:
 def common_positions(counts: Sequence[int], state_sizes: Sequence[int], length: int) -> Array:
     """Return positions (length,) that all spectra reach.
 
-    Parameters
-    ----------
-    counts : sequence of int
-        Exponents k of each.
-    state_sizes : sequence of int
-        D of each, of which k are the leading ones.
-    length : int
-
-    Returns
-    -------
-    array (length,)
-        Midpoints of equal intervals from 0, the largest exponent, to the last position that all
-        spectra reach, 1 for whole ones.
+    They are the midpoints of equal intervals from 0, the largest exponent, to the smallest share
+    k/D of the ``counts`` k of the ``state_sizes`` D; 1 for whole spectra.
     """
     shares = [k / D for k, D in zip(counts, state_sizes, strict=True)]
     return min(shares) * (np.arange(length) + 0.5) / length
 
 
 def resample(exponents: Array, state_size: int, positions: Array) -> Array:
-    """Return a spectrum at positions between 0 and 1, linear between its exponents.
+    """Return a spectrum at positions (n,) between 0 and 1, linear between its exponents.
 
     The i-th of D exponents has the position (i − 1/2)/D; before the first and after the last the
     spectrum is constant. Where exponents are dead, it is −∞.
@@ -216,10 +165,6 @@ def resample(exponents: Array, state_size: int, positions: Array) -> Array:
     state_size : int
         D.
     positions : array (n,)
-
-    Returns
-    -------
-    array (n,)
     """
     alive = int(np.count_nonzero(np.isfinite(exponents)))
     if not alive:

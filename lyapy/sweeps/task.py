@@ -53,39 +53,23 @@ class Outcome(NamedTuple):
 
 
 class Task(NamedTuple):
-    """Instructions for a worker to compute one network; files are given by their paths.
-
-    Attributes
-    ----------
-    name : str
-    network : Network or str
-        Or its weights file.
-    folder : str
-        Base of a relative path of weights.
-    inputs : str or None
-        File of inputs.
-    vocabulary : str or None
-        File of the characters of a text.
-    run : Path
-        Its run file.
-    load_options : dict
-        For `lyapy.load`.
-    options : dict
-        For `lyapy.lyapunov_spectrum`.
-    closed_loop : bool
-        Whether the read-out is fed back, and inputs only warm up.
-    readout : str or None
-        As for `lyapy.weights.load.load_closed_loop`.
-    """
+    """Instructions for a worker to compute one network; files are given by their paths."""
 
     name: str
+    # or its weights file
     network: Network | str
+    # base of a relative path of weights
     folder: str
     inputs: str | None
+    # file of the characters of a text
     vocabulary: str | None
+    # run file
     run: Path
+    # for `load`
     load_options: Mapping[str, Any]
+    # for `lyapunov_spectrum`
     options: Mapping[str, Any]
+    # whether the read-out is fed back, and inputs only warm up
     closed_loop: bool
     readout: str | None
 
@@ -103,20 +87,8 @@ def compute(task: Task) -> Outcome:
 def attempt(name: str, run: Path, compute: Callable[[], Spectrum]) -> Outcome:
     """Compute a network into its run file, or write its failure file.
 
-    Parameters
-    ----------
-    name : str
-    run : Path
-        Its run file, whose folder is made if missing.
-    compute
-        Computes the network and writes its run file.
-
-    Raises
-    ------
-    CheckpointError
-        If nothing can be written.
-    Interrupted
-        After an interruption; the same call continues.
+    ``compute`` computes it and writes its run file. Raises CheckpointError if nothing can be
+    written, and Interrupted after an interruption; the same call continues.
     """
     run.parent.mkdir(parents=True, exist_ok=True)
     failure_file(run).unlink(missing_ok=True)

@@ -75,13 +75,7 @@ def csv_text(sweep: Sweep) -> str:
 
 
 def metric_table(sweep: Sweep, metric: str, groups: str | None = None) -> str:
-    """Return correlations of a column with the features of spectra, and regressions on them.
-
-    Raises
-    ------
-    ValueError
-        As `associations` and `predictions`.
-    """
+    """Return correlations of a column with the features of spectra, and regressions on them."""
     lines = [
         f"{metric} against features of the spectra, with intervals of {LEVEL:.0%} and p-values of",
         "permutations, which assume independent networks",

@@ -47,17 +47,12 @@ def watch(
     report : callable, optional
         Called with the `Outcome` of each new network.
     **options
-        As for `sweep`.
+        As for `sweep`, whose errors it raises.
 
     Yields
     ------
     Sweep
         After each look that found new files.
-
-    Raises
-    ------
-    ValueError, TypeError, OSError
-        As `sweep`.
     """
     given = [networks] if isinstance(networks, (str, PathLike)) else list(networks)
     sources = [os.path.abspath(fspath(source)) for source in given]

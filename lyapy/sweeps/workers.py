@@ -63,18 +63,10 @@ def _outcome(future: Future[Outcome], task: Task) -> Outcome:
 def compute_in_processes(
     tasks: Sequence[Task], workers: int, report: Callable[[Outcome], None]
 ) -> None:
-    """Compute the tasks in spawned processes.
+    """Compute the tasks in spawned processes, and report the outcome of each as it comes.
 
     When a process dies, killed for its memory perhaps, all tasks in progress are tried again one
     after the other, each from its checkpoint. A task whose process dies again is given up.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-    workers : int
-        Processes at a time.
-    report
-        Called with the outcome of each, as it comes.
     """
     waiting = list(tasks)
     while waiting:
@@ -156,12 +148,7 @@ def _end_with(receiver: Connection, parent: int) -> None:
 def mpi_executor() -> Iterator[Any]:
     """Yield an executor of all other ranks in rank 0; in the others None, when all is done.
 
-    Raises
-    ------
-    ModuleNotFoundError
-        Without mpi4py.
-    ValueError
-        If every process was started as a separate MPI job.
+    Raises ModuleNotFoundError without mpi4py, ValueError if each process is a separate MPI job.
     """
     try:
         from mpi4py import MPI
@@ -181,15 +168,7 @@ def mpi_executor() -> Iterator[Any]:
 
 
 def check_ranks(ranks: int, environment: Mapping[str, str]) -> None:
-    """Raise ValueError if processes that were started together form separate MPI jobs.
-
-    Parameters
-    ----------
-    ranks : int
-        Size of the communicator.
-    environment : mapping
-        Of the process.
-    """
+    """Raise ValueError if processes that were started together form separate MPI jobs."""
     if ranks > 1:
         return
     for name in COUNTS:
@@ -205,17 +184,8 @@ def check_ranks(ranks: int, environment: Mapping[str, str]) -> None:
 def dask_executor(address: str) -> Iterator[Executor]:
     """Yield an executor of the workers of a dask cluster.
 
-    Parameters
-    ----------
-    address : str
-        Of its scheduler, or a scheduler file (``.json``).
-
-    Raises
-    ------
-    ModuleNotFoundError
-        Without dask's distributed.
-    OSError
-        If the scheduler cannot be reached.
+    ``address`` is that of its scheduler, or a scheduler file (``.json``). Raises
+    ModuleNotFoundError without dask's distributed, OSError if the scheduler cannot be reached.
     """
     try:
         from distributed import Client

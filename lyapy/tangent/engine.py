@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from ..networks.blocks import DiagonalBlock
 from ..networks.forward import LayerForward, layer_forward
 from ..networks.network import Network
 from ..networks.program import Program
-from .factors import FactorTangent
-from .gpu.choices import CHOICES
 from .gpu.device import Device, find_devices
-from .two_ended import Tangent
+from .reference import ArrayTangent, DecoupledTangent, FactorTangent, Tangent
+from .two_ended import FullTangent
 
 __all__ = ["Engine", "choose_engine", "fitted_engine"]
 
@@ -20,14 +20,16 @@ BACKENDS = ("auto", "numba", "numpy", "cupy")
 
 
 class Engine(NamedTuple):
-    """An engine: its loop over time and its tangent side.
+    """How a forward pass and its deviation vectors are computed.
 
     Attributes
     ----------
+    tangent : callable
+        From a program and the number of deviation vectors to their `Tangent`.
     checked : bool
         Whether full spectra are checked by the determinant as they go.
     devices : tuple of Device
-        What the trajectories are computed on side by side; one after the other without any.
+        On which the trajectories are computed side by side; one after the other without any.
     """
 
     name: str
@@ -37,50 +39,39 @@ class Engine(NamedTuple):
     devices: tuple[Device, ...] = ()
 
     def settings(self) -> dict[str, str]:
-        """Return what a result tells of the engine: its name, the cards, and the ways chosen."""
+        """Return the settings that a result reports: the name, and the cards."""
         cards = ", ".join(sorted({device.name for device in self.devices}))
-        told = {"gpu": cards, "gpu_choices": str(CHOICES)} if cards else {}
-        return {"backend": self.name} | told
+        return {"backend": self.name} | ({"gpu": cards} if cards else {})
+
+    def tangent_of(self, block: DiagonalBlock, vectors: int) -> Tangent:
+        """Return the deviation vectors of a block, checked by the determinant where it is known."""
+        if block.decoupled:
+            return DecoupledTangent(block.program, vectors)
+        leading = self.tangent(block.program, vectors)
+        partial = vectors < block.program.state_size
+        if partial or not block.has_log_abs_det or not self.checked:
+            return leading
+        trailing = self.tangent(block.inverse_program, vectors) if block.inverse else None
+        return FullTangent(block, leading, trailing)
 
 
 def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
-    """Return the engine of ``backend``; "auto" is the compiled one.
-
-    Raises
-    ------
-    ValueError
-        If there is no such backend.
-    ModuleNotFoundError
-        If the backend is not installed.
-    DeviceError
-        If there is no GPU for it.
-    """
+    """Return the engine of ``backend``; "auto" is the compiled one."""
     if backend in ("auto", "numba"):
         from . import compiled
 
         tangent = partial(compiled.CompiledTangent, blas=blas_threads > 1)
         return Engine("numba", compiled.layer_forward, tangent)
     if backend == "numpy":
-        from ..networks.forward import layer_forward
-        from .reference import ArrayTangent
-
         return Engine("numpy", layer_forward, ArrayTangent)
     if backend == "cupy":
-        from ..networks.forward import layer_forward
-        from .reference import ArrayTangent
-
-        # what the device cannot do, the readable engine does
+        # the readable engine does what the device cannot
         return Engine("cupy", layer_forward, ArrayTangent, devices=find_devices())
     raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}")
 
 
 def fitted_engine(backend: str, blas_threads: int, network: Network, factors: bool) -> Engine:
-    """Return the engine of ``backend`` fitted to a network.
-
-    Parameters
-    ----------
-    factors : bool
-        Whether the R factors are recorded.
+    """Return the engine of ``backend`` for a network, which keeps R factors where asked to.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The frames with which the trajectories begin."""
+"""Initial frames of the trajectories."""
 
 from __future__ import annotations
 
@@ -13,30 +13,32 @@ __all__ = ["initial_frames", "turned"]
 
 
 def initial_frames(
-    parts: Sequence[DiagonalBlock], k: int, kind: str, seed: list[int]
+    blocks: Sequence[DiagonalBlock], k: int, kind: str, seed: list[int], orthonormal: bool = True
 ) -> list[Array]:
-    """Return initial frames: as many rows for each part as can be among the k leading.
+    """Return the initial frame of each block, with all rows that can be among the k leading.
 
-    Of units that do not read one another, each keeps its own direction, and the identity stays
-    exact at every time; a random frame would turn to these directions, and then turn away as
-    rounding has it. Which of them lead is not known beforehand.
+    Random ones are normal numbers, and orthonormal unless a GPU is to make them so.
+
+    Units that do not read one another keep their directions, so that the identity stays exact;
+    a random frame would turn to these directions, and rounding would turn it away again.
     """
     rng = np.random.default_rng(seed)
     frames = []
-    for part in parts:
-        D, rows = part.program.state_size, part.vectors(k)
-        if part.decoupled or kind == "identity":
+    for block in blocks:
+        D, rows = block.program.state_size, block.vectors(k)
+        if block.decoupled or kind == "identity":
             frames.append(np.eye(D)[:rows])
         else:
             vectors = rng.normal(size=(D, rows))
-            frames.append(np.ascontiguousarray(np.linalg.qr(vectors)[0].T))
+            vectors = np.linalg.qr(vectors)[0] if orthonormal else vectors
+            frames.append(np.ascontiguousarray(vectors.T))
     return frames
 
 
 def turned(frame: Array) -> Array:
-    """Return a frame of coordinate directions turned within its span; another one as it is.
+    """Return a frame of coordinate directions turned within its span; any other unchanged.
 
-    The engines take the last rows for those that die. Of coordinates any can be the dead ones.
+    The engines expect the last rows to die, but any coordinate can be the dead one.
     """
     if np.count_nonzero(frame) > len(frame):
         return frame

@@ -1,31 +1,43 @@
-"""The interval between two reorthonormalizations, controlled by error.
+"""The interval between two reorthonormalizations, controlled by error, and the count of its growth.
 
 Over one interval let the spread be s = max log R_ii − min log R_ii. Rounding puts an error
 of about u exp(s) on the smallest growth, u the unit roundoff. So a tolerance bounds s; the
 next interval follows from the last spread per step; one that overshoots is thrown away and
 repeated from its saved frame, like a rejected step of an ODE solver.
 
-The functions are plain number code: the compiled engine compiles this same text.
+The functions are plain number code: the compiled engine and the GPU compile this same text.
+There ``rate`` is the spread per step, ``remaining`` are the steps to the end of the tile,
+``largest`` and ``smallest`` are max and min log R_ii, ``dual`` is |R⁻ᵀ b|_i or the largest of them.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from ..arrays import UNIT_ROUNDOFF
 
+T = TypeVar("T")
+
 __all__ = [
     "Control",
+    "accept_interval",
     "block_spread_limit",
+    "counted_growth",
     "disturbed_spread",
     "dual_sign",
     "effective_spread",
+    "exponential",
+    "first_steps",
+    "image_noise",
+    "interval_spread",
     "make_control",
     "next_interval",
     "next_rate",
+    "repeated_steps",
     "shortened",
 ]
 
@@ -33,12 +45,14 @@ __all__ = [
 LOG_RANGE = 300.0
 SAFETY = 0.95
 FADING = 0.95
-# how far the rounding may exceed what the spread of log R_ii tells of it, in nats
+# by how many nats the rounding may exceed what the spread of log R_ii shows
 SLACK = 4.0
+# exp of more overflows
+LARGEST_EXPONENT = 709.0
 
 
 class Control(NamedTuple):
-    """What decides on the interval.
+    """Bounds that decide the interval.
 
     Attributes
     ----------
@@ -93,15 +107,7 @@ def make_control(
 
 
 def next_interval(rate: float, remaining: int, limit: float) -> int:
-    """Return the steps of the next interval, so that those remaining are cut evenly.
-
-    Parameters
-    ----------
-    rate : float
-        Spread per step.
-    remaining : int
-        Steps to the end of the tile.
-    """
+    """Return the steps of the next interval, so that those remaining are cut evenly."""
     steps = remaining
     if rate * remaining > SAFETY * limit:
         steps = max(1, int(SAFETY * limit / rate))
@@ -112,7 +118,7 @@ def next_interval(rate: float, remaining: int, limit: float) -> int:
 def next_rate(rate: float, spread: float, steps: int) -> float:
     """Return the expected spread per step: the last one, or a slowly fading memory of more.
 
-    A rejected interval costs all its steps anew, a cautious one only its share of a QR.
+    A rejected interval costs all its steps again, a cautious one only its share of a QR.
     """
     found = spread / steps
     if found < 0.25 * rate:
@@ -158,14 +164,75 @@ def disturbed_spread(spread: float, largest: float, dual: float) -> float:
     Rounding u exp(largest) in the image puts u exp(largest) |R⁻ᵀ b|_i on log R_ii, with b a
     random vector. Where R_jk ≫ R_jj, k > j, this is far more than u exp(spread), and can hide
     how small the smallest R_ii are.
-
-    Parameters
-    ----------
-    largest : float
-        max log R_ii.
-    dual : float
-        max |R⁻ᵀ b|_i.
     """
     if not 0.0 < dual < math.inf:
         return spread
     return max(spread, largest + math.log(dual) - SLACK)
+
+
+def interval_spread(largest: float, smallest: float, dual: float, limit: float) -> float:
+    """Return the spread of an interval, of which the acceptance and the next interval follow."""
+    return disturbed_spread(effective_spread(largest, smallest, limit), largest, dual)
+
+
+def first_steps(rate: float, remaining: int, limit: float, fixed: int) -> int:
+    """Return the steps with which an interval is tried."""
+    if fixed > 0:
+        return min(fixed, remaining)
+    return next_interval(rate, remaining, limit)
+
+
+def repeated_steps(steps: int, spread: float, limit: float, fixed: int) -> int:
+    """Return the steps with which an interval is repeated; 0 if it is accepted."""
+    if spread <= limit or steps == 1 or fixed > 0:
+        return 0
+    return shortened(steps, spread, limit)
+
+
+def image_noise(log_r: float, largest: float, dual: float) -> float:
+    """Return the rounding of a vector's image, relative to the image, over the roundoff."""
+    return max(exponential(largest - log_r), exponential(largest) * abs(dual))
+
+
+def exponential(x: float) -> float:
+    """Return exp(x), infinity where it overflows."""
+    if x > LARGEST_EXPONENT:
+        return math.inf
+    return math.exp(x)
+
+
+def counted_growth(log_r: float, scale: float, limit: float, floor: float) -> float:
+    """Return log R_ii, or where rounding hides it its upper bound, log(R_ii + D u exp(scale)).
+
+    It is hidden where scale − log R_ii exceeds ``limit``; ``floor`` is log(D u).
+    """
+    if not scale - log_r > limit:
+        return log_r
+    bottom = floor + scale
+    return max(log_r, bottom) + math.log1p(math.exp(-abs(log_r - bottom)))
+
+
+def accept_interval(
+    attempt: Callable[[int], tuple[T, float]], rate: float, remaining: int, control: Control
+) -> tuple[T, float, int, int]:
+    """Try intervals, each shorter than the one before, until one is accepted.
+
+    Parameters
+    ----------
+    attempt : callable
+        From a number of steps to the result of an interval of so many, and its spread.
+
+    Returns
+    -------
+    tuple
+        Of the accepted attempt: result, spread, steps; and how many were rejected before.
+    """
+    steps = first_steps(rate, remaining, control.limit, control.fixed)
+    rejections = 0
+    while True:
+        result, spread = attempt(steps)
+        shorter = repeated_steps(steps, spread, control.limit, control.fixed)
+        if not shorter:
+            return result, spread, steps, rejections
+        rejections += 1
+        steps = shorter

@@ -19,12 +19,8 @@ __all__ = ["Lowered", "Product", "Sum", "Summand", "lower"]
 class Summand(NamedTuple):
     """``diag(left) · matrix · diag(right)``; a factor that is None is absent.
 
-    Attributes
-    ----------
-    matrix : int or Coefficient
-        Number of a constant matrix in `Lowered.matrices`, or the entries (rows × columns) of one
-        that each step's coefficients hold.
-    left, right : Coefficient or None
+    The matrix is the number of a constant one, or the entries (rows × columns) of a given one
+    among each step's coefficients.
     """
 
     matrix: int | Coefficient
@@ -33,15 +29,9 @@ class Summand(NamedTuple):
 
 
 class Product(NamedTuple):
-    """A sum of matrices, applied to the columns ``source`` of the frame.
+    """A sum of matrices applied to the columns ``source``, of the new frame where ``new``.
 
-    Attributes
-    ----------
-    source : Columns
-    new : bool
-        Whether the source was assigned in this step.
-    summands : tuple of Summand
-        A sparse matrix is the only one.
+    A sparse matrix is the only summand.
     """
 
     source: Columns
@@ -50,16 +40,7 @@ class Product(NamedTuple):
 
 
 class Sum(NamedTuple):
-    """``target = products + diagonal terms``; zero without any.
-
-    Attributes
-    ----------
-    target : Columns
-    products : tuple of Product
-        One for each source, or for each term that must not be merged.
-    diagonal : tuple of Term
-        Without a matrix.
-    """
+    """``target = products + diagonal terms``, those without a matrix; zero without any."""
 
     target: Columns
     products: tuple[Product, ...]
@@ -67,15 +48,7 @@ class Sum(NamedTuple):
 
 
 class Lowered(NamedTuple):
-    """A program as products.
-
-    Attributes
-    ----------
-    sums : tuple of Sum
-        In the order of execution.
-    matrices : tuple of array (rows, columns) or Sparse
-        The constant matrices, each once.
-    """
+    """Sums in the order of execution, and the constant matrices (rows, columns), each once."""
 
     sums: tuple[Sum, ...]
     matrices: tuple[Array | Sparse, ...]
@@ -92,8 +65,8 @@ def lower(program: Program, merge: Callable[[Term], bool] = lambda term: True) -
     Parameters
     ----------
     merge : callable
-        Whether a term with a dense matrix shares the product of its source with other terms;
-        all do by default, which makes one product for each source.
+        Whether a term with a dense matrix shares a product with other terms of its source; all do
+        by default.
     """
     numbers: dict[int, int] = {}
     matrices: list[Array | Sparse] = []

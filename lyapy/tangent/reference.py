@@ -1,37 +1,43 @@
-"""The reference engine: plain array code, readable, for NumPy and any module like it."""
+"""The reference engine: plain array code, readable."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import UNIT_ROUNDOFF, Array
 from ..networks.apply import orthonormalize_with, tangent_step
 from ..networks.program import Program
-from .interval import (
-    Control,
-    disturbed_spread,
-    dual_sign,
-    effective_spread,
-    next_interval,
-    shortened,
-)
+from .interval import Control, accept_interval, dual_sign, interval_spread
 from .state import Carry
 
-__all__ = ["ArrayTangent"]
+__all__ = ["ArrayTangent", "DecoupledTangent", "FactorTangent", "Tangent"]
 
 
-class ArrayTangent:
-    """The tangent engine in plain array code.
+class Tangent:
+    """The deviation vectors of one block of the Jacobian along one trajectory.
 
     Parameters
     ----------
     program : Program
     vectors : int
-        Number k of deviation vectors; the compiled engine allocates by it.
+        Largest number k of deviation vectors.
+
+    Attributes
+    ----------
+    logs : array (T,) or None
+        log|det J| of each step of the last chunk, where `advance` computes it.
+    factor : array or None
+        R, or log R_ii, since the last call of `take_factor`, where it is kept.
     """
+
+    logs: Array | None = None
+    factor: Array | None = None
 
     def __init__(self, program: Program, vectors: int) -> None:
         self.program = program
+        self.vectors = vectors
 
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
@@ -46,7 +52,7 @@ class ArrayTangent:
         alive : array (tiles,)
             Directions of the frame that are not dead in each tile.
         carry : Carry
-            Frame, controller and statistics; changed in place.
+            Changed in place.
 
         Returns
         -------
@@ -54,7 +60,29 @@ class ArrayTangent:
             Growth: the sum of log R_ii over each tile; −∞ for dead directions. All NaN if a
             norm overflowed.
         """
-        growth = np.full((len(ends), len(carry.frame)), -np.inf)
+        raise NotImplementedError
+
+    def take_factor(self) -> Array:
+        """Return R (k, k) of all steps since the last call: J Q = Q′ R, vectors as columns."""
+        raise NotImplementedError
+
+    def save(self) -> dict[str, Any]:
+        """Return a copy of all that decides how to go on, except the carry."""
+        return {} if self.factor is None else {"factor": self.factor.copy()}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go on from a result of `save`."""
+        self.factor = saved["factor"].copy() if "factor" in saved else None
+
+
+class ArrayTangent(Tangent):
+    """The deviation vectors in plain array code."""
+
+    def advance(
+        self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
+    ) -> Array:
+        """Move the frame through a chunk of time, as `Tangent.advance` says."""
+        growth = np.full((len(ends), len(carry.state.frame)), -np.inf)
         start = 0
         for tile, end in enumerate(ends):
             rows = int(alive[tile])
@@ -73,28 +101,96 @@ class ArrayTangent:
         self, coefficients: Array, rows: int, carry: Carry, control: Control
     ) -> tuple[Array, int]:
         """Advance the first ``rows`` of the frame by an interval; return growth and steps."""
-        if control.graded or carry.tilted(control):
-            rate = carry.rate
+        rate, frame = carry.state.rate, carry.state.frame[:rows]
+        if control.graded or carry.state.tilted(control):
             return carry.take_graded_step(self.program, coefficients[0], rows, rate, control), 1
-        frame, left = carry.frame[:rows], len(coefficients)
-        steps = min(control.fixed or next_interval(carry.rate, left, control.limit), left)
-        while True:
+        signs = np.array([dual_sign(i) for i in range(rows)])
+
+        def attempt(steps: int) -> tuple[tuple[Array, Array, Array], float]:
             image = frame
             for t in range(steps):
                 image = tangent_step(self.program, coefficients[t], image)
-            signs = np.array([dual_sign(i) for i in range(rows)])
             image, log_r, duals = orthonormalize_with(signs, image)
-            spread = effective_spread(log_r.max(), log_r.min(), control.limit)
-            spread = disturbed_spread(spread, log_r.max(), np.abs(duals).max())
-            if spread <= control.limit or steps == 1 or control.fixed:
-                break
-            carry.rejections += 1
-            steps = shortened(steps, spread, control.limit)
-        # an R_ii of zero is rounding, too: what is dead was left out
-        finite = log_r.max() < np.inf and (spread < np.inf or control.fixed <= 1)
-        if steps == 1 and spread > control.alone and finite:
+            largest, smallest, dual = log_r.max(), log_r.min(), np.abs(duals).max()
+            return (image, log_r, duals), interval_spread(largest, smallest, dual, control.limit)
+
+        accepted = accept_interval(attempt, rate, len(coefficients), control)
+        (image, log_r, duals), spread, steps, rejections = accepted
+        finite = log_r.max() < np.inf
+        # an R_ii of zero is rounding, too: dead directions were left out
+        resolvable = finite and (spread < np.inf or control.fixed <= 1)
+        if steps == 1 and spread > control.alone and resolvable:
+            carry.statistics.count(0, rejections, 0.0)
             return carry.take_graded_step(self.program, coefficients[0], rows, spread, control), 1
-        if not log_r.max() < np.inf:
+        if not finite:
             return np.full(rows, np.nan), steps
-        carry.settle(image, log_r, duals)
-        return carry.count(log_r, np.full(rows, log_r.max()), spread, steps, control), steps
+        return carry.absorb(image, log_r, duals, spread, steps, rejections, control), steps
+
+
+class FactorTangent(ArrayTangent):
+    """An `ArrayTangent` that multiplies up the R factors of its intervals.
+
+    Rows and columns of dead directions are zero.
+    """
+
+    def __init__(self, program: Program, vectors: int) -> None:
+        super().__init__(program, vectors)
+        self.factor: Array = np.eye(vectors)
+
+    def take_factor(self) -> Array:
+        """Return R of all steps since the last call."""
+        found, self.factor = self.factor, np.eye(self.vectors)
+        return found
+
+    def _interval(
+        self, coefficients: Array, rows: int, carry: Carry, control: Control
+    ) -> tuple[Array, int]:
+        image = carry.state.frame[:rows].copy()
+        growth, steps = super()._interval(coefficients, rows, carry, control)
+        for t in range(steps):
+            image = tangent_step(self.program, coefficients[t], image)
+        factor = np.zeros_like(self.factor)
+        factor[:rows, :rows] = np.triu(carry.state.frame[:rows] @ image.T)
+        self.factor = factor @ self.factor
+        return growth, steps
+
+
+class DecoupledTangent(Tangent):
+    """Units that do not read one another: no QR, and dead units anywhere.
+
+    A unit's block of J is a number, or turns and scales all its directions alike; so the norms of
+    the deviation vectors are R_ii, whatever the others do, and R is diagonal. A dead unit's vector
+    vanishes; its growth is −∞ from then on, wherever it stands.
+    """
+
+    def __init__(self, program: Program, vectors: int) -> None:
+        super().__init__(program, vectors)
+        self.factor: Array = np.zeros(vectors)
+
+    def advance(
+        self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
+    ) -> Array:
+        """Move the frame through a chunk of time, as `Tangent.advance` says."""
+        frame, growth = carry.state.frame, np.zeros((len(ends), self.vectors))
+        start = 0
+        for tile, end in enumerate(ends):
+            for step in coefficients[start:end]:
+                image = tangent_step(self.program, step, frame)
+                norms = np.linalg.norm(image, axis=1)
+                with np.errstate(divide="ignore"):
+                    growth[tile] += np.log(norms)
+                # the direction of a vector that vanishes does not matter any more
+                dead = norms == 0.0
+                image[dead] = frame[dead]
+                frame = image / np.where(dead, 1.0, norms)[:, None]
+            carry.statistics.error += UNIT_ROUNDOFF * (end - start)
+            carry.statistics.count(1, 0, 0.0)
+            start = end
+        carry.state.frame = frame
+        self.factor += growth.sum(axis=0)
+        return growth
+
+    def take_factor(self) -> Array:
+        """Return R of all steps since the last call."""
+        found, self.factor = np.diag(np.exp(self.factor)), np.zeros(self.vectors)
+        return found

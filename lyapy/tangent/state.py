@@ -1,9 +1,11 @@
-"""What one trajectory carries from one chunk of time to the next."""
+"""State and statistics that one trajectory carries from one chunk of time to the next."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +13,9 @@ from ..arrays import UNIT_ROUNDOFF, Array
 from ..networks.program import Program
 from .graded.step import graded_step
 from .graded.tilt import SAMPLES, exchanged, settled_tilt, tilt_limit
-from .interval import Control, next_rate
+from .interval import Control, counted_growth, image_noise, next_rate
 
-__all__ = ["RESOLVED", "Carry"]
+__all__ = ["RESOLVED", "UNKNOWN_RATE", "Carry", "FrameState", "Statistics"]
 
 # so large that the first interval has one step
 UNKNOWN_RATE = 40.0
@@ -22,8 +24,8 @@ RESOLVED = 10.0
 
 
 @dataclass
-class Carry:
-    """Frame, controller and statistics of one trajectory.
+class FrameState:
+    """How to go on: the frame, the expected spread, and the tilt.
 
     Attributes
     ----------
@@ -31,141 +33,78 @@ class Carry:
         Orthonormal deviation vectors as rows.
     rate : float
         Expected spread per step.
-    error : array (k,)
-        Sum over the intervals of the estimated rounding error of log R_ii, u exp(spread).
-    intervals, trailing_intervals, rejections : int
-        Accepted intervals of the (leading) frame and of a trailing one, and rejected ones.
-    largest_spread : float
-        Over the accepted intervals, of log R_ii or, in a graded step, above its rounding.
     split : int
         Rows of the leading frame in a two-ended computation; k where there is one frame.
-    norm_excess : float
-        By how much growth passes the bounds by norms, at most, in nats per step; see
-        `lyapy.tangent.checks`.
-    frame_error : float
-        Largest entry of |Q Qᵀ − 1| for the resolved rows of the last frame, as the engine
-        leaves it.
     tilt : array (k, samples, k)
         Sample of the frame's tilt after the last graded step; without entries before the first.
     since, noise : array (k,)
         Growth in the ordinary intervals since then; the rounding of each vector's image in the
         last one, relative to the image, over the roundoff.
-    exchange : array (k, samples)
-        Sample of the error of the growth in graded steps, with what tilted directions exchange.
-    turnover : array (k, samples)
-        Sum of the squares of the errors of single steps, of which `exchange` is the sum.
     graded_steps : int
         All so far.
     """
 
     frame: Array
-    rate: float = UNKNOWN_RATE
-    error: Array = field(init=False)
-    intervals: int = field(init=False)
-    trailing_intervals: int = field(init=False)
-    rejections: int = field(init=False)
-    largest_spread: float = field(init=False)
-    split: int = field(init=False)
-    norm_excess: float = field(init=False)
-    frame_error: float = 0.0
-    tilt: Array = field(default_factory=lambda: np.zeros((0, SAMPLES, 0)))
-    since: Array = field(init=False)
-    noise: Array = field(init=False)
-    exchange: Array = field(init=False)
-    turnover: Array = field(init=False)
-    graded_steps: int = 0
+    rate: float
+    split: int
+    tilt: Array
+    since: Array
+    noise: Array
+    graded_steps: int
 
-    def __post_init__(self) -> None:
-        self.split = len(self.frame)
-        self.since, self.noise = np.zeros(len(self.frame)), np.zeros(len(self.frame))
-        self.reset_statistics()
-
-    def reset_statistics(self) -> None:
-        """Forget what was counted, not how to go on."""
-        self.error = np.zeros(len(self.frame))
-        self.intervals = self.trailing_intervals = self.rejections = 0
-        self.largest_spread = 0.0
-        self.norm_excess = -math.inf
-        self.exchange = np.zeros((len(self.frame), SAMPLES))
-        self.turnover = np.zeros((len(self.frame), SAMPLES))
-
-    @property
-    def numerical_error(self) -> Array:
-        """Estimated rounding error (k,) of the growth."""
-        return self.error + exchanged(self.exchange, self.turnover)
-
-    def copy(self, rate: float) -> Carry:
-        """Return a carry that goes on from here, with statistics of its own."""
-        other = Carry(self.frame.copy(), rate)
-        other.tilt, other.graded_steps = self.tilt, self.graded_steps
-        other.since, other.noise = self.since.copy(), self.noise.copy()
-        return other
-
-    def follow(self, end: Carry) -> None:
-        """Go on with the tilt of another carry."""
-        self.tilt, self.since, self.noise = end.tilt, end.since, end.noise
-        self.graded_steps = end.graded_steps
+    @classmethod
+    def begin(cls, frame: Array, rate: float = UNKNOWN_RATE) -> FrameState:
+        """Return the state of a frame that no graded step has tilted."""
+        k = len(frame)
+        return cls(frame, rate, k, np.zeros((0, SAMPLES, 0)), np.zeros(k), np.zeros(k), 0)
 
     def tilted(self, control: Control) -> bool:
         """Whether the frame is tilted so far that the next step has to be a graded one."""
         fresh = self.tilt.size > 0 and not self.since.any() and control.fixed <= 1
         return fresh and float(np.abs(self.tilt).max()) > tilt_limit(control.limit)
 
-    def take_graded_step(
-        self, program: Program, coefficients: Array, rows: int, spread: float, control: Control
-    ) -> Array:
-        """Take a graded step with the first ``rows`` of the frame and return its growth.
 
-        Parameters
-        ----------
-        spread : float
-            From which the next interval follows.
+@dataclass
+class Statistics:
+    """Counts and errors since the transient.
 
-        Returns
-        -------
-        array (rows,)
-            As `count` does; all NaN if a norm overflowed.
-        """
-        tilt = self.tilt[:rows, :, :rows]
-        if not tilt.size or self.since.any():
-            tilt = settled_tilt(tilt, self.since[:rows], self.noise[:rows], self.graded_steps)
-        frame = self.frame[:rows]
-        step = graded_step(program, coefficients, frame, control.limit, tilt, self.graded_steps)
-        if not step.log_r.max() < np.inf:
-            return np.full(rows, np.nan)
-        self.frame[:rows], self.tilt = step.frame, step.tilt
-        self.exchange[:rows] += step.errors
-        self.turnover[:rows] += step.errors**2
-        self.graded_steps += 1
-        self.since[:], self.noise[:] = 0.0, 0.0
-        return self.count(step.log_r, step.scale, spread, 1, control)
+    Attributes
+    ----------
+    error : array (k,)
+        Sum over the intervals of the estimated rounding error of log R_ii, u exp(spread).
+    exchange, turnover : array (k, samples)
+        Sample of the error of the growth in graded steps, with the growth that tilted directions
+        exchange; and the sum of the squares of the errors of single steps, of which it is the sum.
+    intervals, trailing_intervals, rejections : int
+        Accepted intervals of the (leading) frame and of a trailing one, and rejected ones.
+    largest_spread : float
+        Over the accepted intervals, of log R_ii or, in a graded step, above its rounding.
+    norm_excess : float
+        By how much growth passes the bounds by norms, at most, in nats per step.
+    frame_error : float
+        Largest entry of |Q Qᵀ − 1| for the resolved rows of the last frame, as the engine
+        leaves it.
+    """
 
-    def count(
-        self, log_r: Array, scale: Array, spread: float, steps: int, control: Control
-    ) -> Array:
-        """Count an accepted interval and return its growth.
+    error: Array
+    exchange: Array
+    turnover: Array
+    intervals: int = 0
+    trailing_intervals: int = 0
+    rejections: int = 0
+    largest_spread: float = 0.0
+    norm_excess: float = -math.inf
+    frame_error: float = 0.0
 
-        Parameters
-        ----------
-        log_r, scale : array (rows,)
-            log R_ii, and the logarithm of the scale of the rounding in it.
-        spread : float
-            From which the next interval follows.
+    @classmethod
+    def begin(cls, k: int) -> Statistics:
+        """Return the statistics of k vectors of which nothing is counted."""
+        return cls(np.zeros(k), np.zeros((k, SAMPLES)), np.zeros((k, SAMPLES)))
 
-        Returns
-        -------
-        array (rows,)
-            log R_ii, or where rounding hides it its upper bound, log(R_ii + D u scale).
-        """
-        exact = np.isneginf(scale)
-        noise = scale - np.where(exact, 0.0, log_r)
-        with np.errstate(over="ignore"):
-            self.error[: len(log_r)] += UNIT_ROUNDOFF * np.exp(noise)
-        self.rate = next_rate(self.rate, spread, steps)
-        self.intervals += 1
-        self.largest_spread = max(self.largest_spread, float(noise.max()))
-        floor = np.log(self.frame.shape[-1] * UNIT_ROUNDOFF) + scale
-        return np.where(noise > control.alone, np.logaddexp(log_r, floor), log_r)
+    @property
+    def numerical_error(self) -> Array:
+        """Estimated rounding error (k,) of the growth."""
+        return self.error + exchanged(self.exchange, self.turnover)
 
     def resolved(self, steps: int, limit: float) -> Array:
         """Return for each row whether float64 resolves its growth in so many counted steps."""
@@ -173,20 +112,129 @@ class Carry:
             self.numerical_error <= RESOLVED * steps * UNIT_ROUNDOFF * math.exp(limit)
         )
 
-    def settle(self, frame: Array, log_r: Array, duals: Array) -> None:
-        """Take over the frame after an ordinary interval, of R⁻ᵀ b and log R_ii (rows,)."""
-        rows = len(frame)
-        self.frame[:rows] = frame
-        self.since[:rows] += log_r
-        top = log_r.max()
-        known, measured = np.exp(top - log_r), np.exp(top) * np.abs(duals)
-        self.noise[:rows] = np.maximum(known, measured)
-        self.error[:rows] += UNIT_ROUNDOFF * np.maximum(measured - known, 0.0)
+    def count(self, intervals: int, rejections: int, spread: float) -> None:
+        """Count accepted and rejected intervals, of the largest ``spread``."""
+        self.intervals += intervals
+        self.rejections += rejections
+        self.largest_spread = max(self.largest_spread, spread)
 
-    def add(self, end: Carry, rows: slice) -> None:
-        """Add the statistics, but for the intervals, of one end, which covers ``rows``."""
+    def add(self, end: Statistics, rows: slice) -> None:
+        """Add the statistics, but for the intervals, of one end, whose vectors are ``rows``."""
         self.error[rows] += end.error
         self.exchange[rows] += end.exchange
         self.turnover[rows] += end.turnover
-        self.rejections += end.rejections
-        self.largest_spread = max(self.largest_spread, end.largest_spread)
+        self.count(0, end.rejections, end.largest_spread)
+
+
+@dataclass
+class Carry:
+    """State and statistics of one trajectory in one block."""
+
+    state: FrameState
+    statistics: Statistics
+
+    @classmethod
+    def begin(cls, frame: Array, rate: float = UNKNOWN_RATE) -> Carry:
+        """Return the carry of a trajectory that begins with ``frame`` (k, D)."""
+        return cls(FrameState.begin(frame, rate), Statistics.begin(len(frame)))
+
+    def fork(self, rate: float) -> Carry:
+        """Return a carry that goes on from here, with separate statistics."""
+        k = len(self.state.frame)
+        copied = {name: getattr(self.state, name).copy() for name in ("frame", "since", "noise")}
+        return Carry(replace(self.state, rate=rate, split=k, **copied), Statistics.begin(k))
+
+    def reset_statistics(self) -> None:
+        """Begin to count again."""
+        self.statistics = Statistics.begin(len(self.state.frame))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a copy of all fields, of state and statistics, by their names."""
+        values = vars(self.state) | vars(self.statistics)
+        return {name: _copy(value) for name, value in values.items()}
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Put copies of ``values`` into the fields of their names."""
+        for fields in (vars(self.state), vars(self.statistics)):
+            fields.update({name: _copy(values[name]) for name in fields.keys() & values.keys()})
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Carry:
+        """Return the carry of which `to_dict` returned ``values``."""
+        carry = cls.begin(values["frame"])
+        carry.update(values)
+        return carry
+
+    def absorb(
+        self,
+        frame: Array,
+        log_r: Array,
+        duals: Array,
+        spread: float,
+        steps: int,
+        rejections: int,
+        control: Control,
+    ) -> Array:
+        """Take over an accepted ordinary interval, and return its growth (rows,).
+
+        Given are its frame (rows, D), log R_ii and R⁻ᵀ b (rows,), the spread from which the next
+        interval follows, its steps, and the attempts rejected before.
+        """
+        state, rows, top = self.state, len(frame), float(log_r.max())
+        state.frame[:rows] = frame
+        state.since[:rows] += log_r
+        pairs = zip(log_r.tolist(), duals.tolist(), strict=True)
+        state.noise[:rows] = [image_noise(log, top, dual) for log, dual in pairs]
+        self.statistics.error[:rows] += UNIT_ROUNDOFF * state.noise[:rows]
+        state.rate = next_rate(state.rate, spread, steps)
+        self.statistics.count(1, rejections, top - float(log_r.min()))
+        return self._counted(log_r, np.full(rows, top), control)
+
+    def take_graded_step(
+        self, program: Program, coefficients: Array, rows: int, spread: float, control: Control
+    ) -> Array:
+        """Take a graded step with the first ``rows`` of the frame, and return its growth (rows,).
+
+        It is all NaN if a norm overflowed. The next interval follows from ``spread``.
+        """
+        state, statistics = self.state, self.statistics
+        tilt = state.tilt[:rows, :, :rows]
+        if not tilt.size or state.since.any():
+            tilt = settled_tilt(tilt, state.since[:rows], state.noise[:rows], state.graded_steps)
+        frame, number = state.frame[:rows], state.graded_steps
+        step = graded_step(program, coefficients, frame, control.limit, tilt, number)
+        if not step.log_r.max() < np.inf:
+            return np.full(rows, np.nan)
+        state.frame[:rows], state.tilt = step.frame, step.tilt
+        state.since[:], state.noise[:] = 0.0, 0.0
+        state.graded_steps += 1
+        state.rate = next_rate(state.rate, spread, 1)
+        statistics.exchange[:rows] += step.errors
+        statistics.turnover[:rows] += step.errors**2
+        # −∞ that is exact is no rounding
+        noise = step.scale - np.where(np.isneginf(step.scale), 0.0, step.log_r)
+        with np.errstate(over="ignore"):
+            statistics.error[:rows] += UNIT_ROUNDOFF * np.exp(noise)
+        statistics.count(1, 0, float(noise.max()))
+        return self._counted(step.log_r, step.scale, control)
+
+    def _counted(self, log_r: Array, scale: Array, control: Control) -> Array:
+        floor = math.log(self.state.frame.shape[-1] * UNIT_ROUNDOFF)
+        pairs = zip(log_r.tolist(), scale.tolist(), strict=True)
+        return np.array([counted_growth(log, top, control.alone, floor) for log, top in pairs])
+
+    def absorb_ends(self, front: Carry, back: Carry | None) -> None:
+        """Take over tiles of one frame, or of two ends; ``back`` begins with the last row."""
+        split, rate = len(front.state.frame), self.state.rate
+        self.statistics.add(front.statistics, slice(split))
+        self.statistics.intervals += front.statistics.intervals
+        self.state = replace(front.state, rate=rate)
+        if back is not None:
+            frame = np.concatenate([front.state.frame, back.state.frame[::-1]])
+            self.state = replace(FrameState.begin(frame, rate), split=split)
+            self.statistics.add(back.statistics, slice(None, split - 1, -1))
+            self.statistics.trailing_intervals += back.statistics.intervals
+
+
+def _copy(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value

@@ -13,30 +13,68 @@ in one frame, and then in graded steps: R can be worse conditioned than its diag
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import UNIT_ROUNDOFF, Array
 from ..networks.apply import orthonormalize
-from .interval import Control
-from .split import MARGIN, best_split
+from ..networks.blocks import DiagonalBlock
+from .interval import SAFETY, Control
+from .reference import Tangent
 from .state import UNKNOWN_RATE, Carry
 
-__all__ = ["FullTangent", "Tangent"]
+__all__ = ["FullTangent", "best_split"]
 
 # below this size two calls cost more than the smaller QRs save, unless the spread demands it
 SMALL = 32
-WAY = ("split", "graded", "tiles", "tried")
+# spreads over single intervals exceed those of the mean growth by about so much
+FLUCTUATION = 1.2
+# the second pass over coefficients and weights, as rows of the frame at a QR in every step
+OVERHEAD_ROWS = 2.0
+# QRs of an ordinary step that cost as much as those of a graded one
+GRADED_COST = 8.0
+# next to the cut no row of the same frame takes up the rounding mixed into a row: the errors there
+# are up to this factor larger, measured
+MARGIN = 16.0
 
 
-class Tangent(Protocol):
-    """The tangent side of an engine, with the workspaces of one trajectory."""
+@dataclass
+class Way:
+    """How the tiles to come are followed.
 
-    def advance(
-        self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
-    ) -> Array: ...
+    Attributes
+    ----------
+    split : int
+        Rows of the leading frame; D stands for one frame.
+    rates : list of float
+        Expected spread per step, of the leading frame and of the trailing one.
+    two_ended : bool
+        Whether the frame may be split.
+    graded : bool
+        Whether all steps are graded ones, until the way is reconsidered.
+    tiles : int
+        Tiles done.
+    """
+
+    split: int
+    rates: list[float]
+    two_ended: bool
+    graded: bool = False
+    tiles: int = 0
+
+    def ahead(self) -> int:
+        """Return how many tiles to follow at a time.
+
+        The way is reconsidered after 1, 2, 4, 8 … tiles, and then tried on one tile alone.
+        """
+        return 1 if self.reconsidered else (1 << self.tiles.bit_length()) - self.tiles
+
+    @property
+    def reconsidered(self) -> bool:
+        """Whether the way has been reconsidered after the last tile."""
+        return self.tiles & (self.tiles - 1) == 0
 
 
 class _Span(NamedTuple):
@@ -54,112 +92,72 @@ class _Span(NamedTuple):
         return _Span(self.coefficients[:end], *rest)
 
 
-class _Advance(NamedTuple):
-    """Where one way leads: both ends, or one frame, and the growth (tiles, D)."""
-
-    front: Carry
-    back: Carry | None
-    growth: Array
+# carries of both ends, or of one frame, and the growth (tiles, D)
+Advance = tuple[Carry, Carry | None, Array]
 
 
-class FullTangent:
-    """A tangent engine for full spectra of a cell whose log|det J| has a closed form.
+class FullTangent(Tangent):
+    """Full spectra of a cell whose log|det J| has a closed form.
 
     Parameters
     ----------
+    block : DiagonalBlock
     leading, trailing : Tangent
         Under J, and under J⁻ᵀ; None where that is not cheap or safe.
-    invert : callable
-        From the coefficients (T, C) of J to those of J⁻ᵀ, not finite where J has no inverse.
-    log_abs_det : callable
-        From the coefficients (T, C) to log|det J| (T,).
-    size : int
-        D.
-
-    Attributes
-    ----------
-    split : int
-        Rows of the leading frame; D stands for one frame.
-    logs : array (T,)
-        log|det J| of each step of the last chunk.
     """
 
-    def __init__(
-        self,
-        leading: Tangent,
-        trailing: Tangent | None,
-        invert: Callable[[Array], Array],
-        log_abs_det: Callable[[Array], Array],
-        size: int,
-    ) -> None:
+    def __init__(self, block: DiagonalBlock, leading: Tangent, trailing: Tangent | None) -> None:
+        super().__init__(block.program, block.program.state_size)
+        self.block = block
         self.leading = leading
         self.trailing = trailing
-        self.invert = invert
-        self.log_abs_det = log_abs_det
-        self.size = size
-        self.split = size // 2 if trailing is not None and size >= SMALL else size
-        self.graded = False
-        self.tiles = 0
-        self.tried = False
-        self.rates = [UNKNOWN_RATE, UNKNOWN_RATE]
-        self.logs: Array = np.zeros(0)
+        size = self.vectors
+        halves = trailing is not None and size >= SMALL
+        rates = [UNKNOWN_RATE, UNKNOWN_RATE]
+        self.way = Way(size // 2 if halves else size, rates, trailing is not None)
 
     def save(self) -> dict[str, Any]:
-        """Return what decides on the way from here on."""
-        return {name: getattr(self, name) for name in WAY} | {
-            "rates": list(self.rates),
-            "two_ended": self.trailing is not None,
-        }
+        """Return a copy of the way."""
+        return asdict(self.way)
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Go on as what `save` returned would have."""
-        for name in WAY:
-            setattr(self, name, saved[name])
-        self.rates = list(saved["rates"])
-        if not saved["two_ended"]:
-            self.trailing = None
-        if self.trailing is None and self.split < self.size:
-            # what an engine with two ends left to one without
-            self.split, self.rates = self.size, [UNKNOWN_RATE, UNKNOWN_RATE]
+        """Go on from a result of `save`."""
+        self.way = Way(**saved | {"rates": list(saved["rates"])})
+        self.way.two_ended &= self.trailing is not None
+        if not self.way.two_ended and self.way.split < self.vectors:
+            # saved by an engine with two ends
+            self.way.split, self.way.rates = self.vectors, [UNKNOWN_RATE, UNKNOWN_RATE]
 
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
     ) -> Array:
-        """Move the frame through a chunk of time, as `ArrayTangent.advance` does."""
+        """Move the frame through a chunk of time, as `Tangent.advance` says."""
         starts = np.concatenate([[0], ends[:-1]])
-        self.logs = self.log_abs_det(coefficients)
+        self.logs = self.block.log_abs_det(coefficients)
+        assert self.logs is not None
         expected = np.add.reduceat(self.logs, starts)
-        growth = np.empty((len(ends), self.size))
+        growth = np.empty((len(ends), self.vectors))
         done = 0
         while done < len(ends):
-            # the way is reconsidered after 1, 2, 4, 8 … tiles, and tried on one tile alone
-            ahead = (1 << self.tiles.bit_length()) - self.tiles if self.tried else 1
-            last = min(done + ahead, len(ends))
+            last = min(done + self.way.ahead(), len(ends))
             last = done + int(np.searchsorted(-alive[done:last], -alive[done], side="right"))
             first = starts[done]
-            tiles = self._advance_tiles(
-                _Span(
-                    coefficients[first : ends[last - 1]],
-                    ends[done:last] - first,
-                    alive[done:last],
-                    expected[done:last],
-                ),
-                carry,
-                control,
-            )
-            growth[done : done + len(tiles)] = tiles
-            done += len(tiles)
+            steps, tiles = slice(first, ends[last - 1]), slice(done, last)
+            span = _Span(coefficients[steps], ends[tiles] - first, alive[tiles], expected[tiles])
+            found = self._advance_tiles(span, carry, control)
+            growth[done : done + len(found)] = found
+            done += len(found)
         return growth
 
     def _advance_tiles(self, span: _Span, carry: Carry, control: Control) -> Array:
-        """Advance by the tiles of ``span`` that go one way, the cheapest; return their growth.
+        """Advance by the tiles of ``span`` that go the cheapest way; return their growth.
 
-        How far is found by going all the way and looking back, which is cheap where little
-        goes wrong: what follows a tile that fails is thrown away.
+        All are tried together, which is cheap where few fail: tiles after one that fails are
+        thrown away.
         """
-        if span.alive[0] < self.size:
-            self._cut(self.size, carry)
-            self.trailing = None
+        if span.alive[0] < self.vectors:
+            self._cut(self.vectors, carry)
+            self.way.two_ended = False
         found = self._attempt(span, carry, control)
         count = self._count_agreeing(span, found, control)
         while not count and len(span.ends) > 1:
@@ -170,99 +168,116 @@ class FullTangent:
             span = span.head(count)
             found = self._attempt(span, carry, control)
         elif not count:
-            found = self._mend(span, carry, control)
+            found = self._repeat(span, carry, control)
         assert found is not None
         front, back, growth = found
-        self._keep(front, back, carry)
-        self.tiles += len(span.ends)
-        self.tried = self.tiles & (self.tiles - 1) != 0
-        if not self.tried:
-            self.graded = False
-            if self.trailing is not None:
+        for i, end in enumerate((front,) if back is None else (front, back)):
+            self.way.rates[i] = end.state.rate
+        carry.absorb_ends(front, back)
+        self.way.tiles += len(span.ends)
+        if self.way.reconsidered:
+            self.way.graded = False
+            if self.way.two_ended:
                 rates = growth[-1] / np.diff(span.ends, prepend=0)[-1]
                 self._cut(best_split(rates, control.limit, control.tile), carry)
         return growth
 
-    def _attempt(self, span: _Span, carry: Carry, control: Control) -> _Advance | None:
-        if self.split < self.size:
+    def _attempt(self, span: _Span, carry: Carry, control: Control) -> Advance | None:
+        if self.way.split < self.vectors:
             return self._both_ends(span, carry, control)
         return self._one_frame(span, carry, control)
 
-    def _mend(self, span: _Span, carry: Carry, control: Control) -> _Advance:
-        """Advance by one tile on which the way so far fails: in one frame, or in graded steps."""
-        if self.split < self.size:
-            self._cut(self.size, carry)
+    def _repeat(self, span: _Span, carry: Carry, control: Control) -> Advance:
+        """Repeat a tile on which the way so far fails: in one frame, or in graded steps."""
+        if self.way.split < self.vectors:
+            self._cut(self.vectors, carry)
             found = self._one_frame(span, carry, control)
             if self._count_agreeing(span, found, control):
                 return found
-        self.graded = True
+        self.way.graded = True
         return self._one_frame(span, carry, control)
 
-    def _count_agreeing(self, span: _Span, found: _Advance | None, control: Control) -> int:
+    def _count_agreeing(self, span: _Span, found: Advance | None, control: Control) -> int:
         """Return how many tiles from the first one on agree with the determinant."""
         if found is None:
             return 0
         steps = np.diff(span.ends, prepend=0)
-        admitted = math.exp(control.limit) * UNIT_ROUNDOFF * steps * math.sqrt(self.size)
+        admitted = math.exp(control.limit) * UNIT_ROUNDOFF * steps * math.sqrt(self.vectors)
         # a dead direction makes both sides −∞
         known = np.isfinite(span.expected)
-        difference = np.abs(found.growth.sum(axis=1) - np.where(known, span.expected, 0.0))
-        agrees = ~known | (difference <= admitted) | self.graded
+        difference = np.abs(found[2].sum(axis=1) - np.where(known, span.expected, 0.0))
+        agrees = ~known | (difference <= admitted) | self.way.graded
         return len(agrees) if agrees.all() else int(agrees.argmin())
 
-    def _way(self, control: Control) -> Control:
-        return control._replace(graded=self.graded and control.fixed <= 1)
-
-    def _one_frame(self, span: _Span, carry: Carry, control: Control) -> _Advance:
-        frame = carry.copy(self.rates[0])
-        control = self._way(control)
+    def _one_frame(self, span: _Span, carry: Carry, control: Control) -> Advance:
+        frame = carry.fork(self.way.rates[0])
+        control = control._replace(graded=self.way.graded and control.fixed <= 1)
         growth = self.leading.advance(span.coefficients, span.ends, span.alive, frame, control)
-        return _Advance(frame, None, growth)
+        return frame, None, growth
 
-    def _both_ends(self, span: _Span, carry: Carry, control: Control) -> _Advance | None:
+    def _both_ends(self, span: _Span, carry: Carry, control: Control) -> Advance | None:
         """Advance both ends, the trailing one from its last row upwards; None if impossible."""
         assert self.trailing is not None
-        inverse = self.invert(span.coefficients)
+        inverse = self.block.inverse_coefficients(span.coefficients)
         if not np.isfinite(inverse).all():
             return None
-        p, ends = self.split, span.ends
+        p, ends = self.way.split, span.ends
         margin = math.log(MARGIN)
         control = control._replace(limit=control.limit - margin, slack=margin)
-        front = Carry(carry.frame[:p].copy(), self.rates[0])
-        back = Carry(np.ascontiguousarray(carry.frame[: p - 1 : -1]), self.rates[1])
-        growth = np.empty((len(ends), self.size))
+        frame, rates = carry.state.frame, self.way.rates
+        front = Carry.begin(frame[:p].copy(), rates[0])
+        back = Carry.begin(np.ascontiguousarray(frame[: p - 1 : -1]), rates[1])
+        growth = np.empty((len(ends), self.vectors))
         rows = np.full(len(ends), p)
         growth[:, :p] = self.leading.advance(span.coefficients, ends, rows, front, control)
-        rows = np.full(len(ends), self.size - p)
+        rows = np.full(len(ends), self.vectors - p)
         growth[:, p:] = -self.trailing.advance(inverse, ends, rows, back, control)[:, ::-1]
-        if max(front.largest_spread, back.largest_spread) > control.alone:
+        if max(end.statistics.largest_spread for end in (front, back)) > control.alone:
             return None
-        return _Advance(front, back, growth)
-
-    def _keep(self, front: Carry, back: Carry | None, carry: Carry) -> None:
-        p = self.split
-        carry.split = p
-        carry.follow(front if back is None else Carry(carry.frame))
-        carry.frame[:p], self.rates[0] = front.frame, front.rate
-        carry.add(front, slice(None, p))
-        carry.intervals += front.intervals
-        if back is not None:
-            carry.frame[p:], self.rates[1] = back.frame[::-1], back.rate
-            back.error = back.error[::-1]
-            carry.add(back, slice(p, None))
-            carry.trailing_intervals += back.intervals
+        return front, back, growth
 
     def _cut(self, split: int, carry: Carry) -> None:
         """Cut the frame elsewhere from now on.
 
         Gram–Schmidt leaves rows that are not quite orthogonal to those before them. That is
-        harmless while it goes on in the same order; before the order changes, each end is
-        orthonormalized in its own.
+        harmless while the order stays; before it changes, each end is orthonormalized in its order.
         """
-        if split == self.split:
+        if split == self.way.split:
             return
-        p = self.split
-        carry.frame[:p] = orthonormalize(carry.frame[:p])[0]
-        carry.frame[p:] = orthonormalize(carry.frame[: p - 1 : -1])[0][::-1]
-        self.split = split
-        self.rates = [UNKNOWN_RATE, UNKNOWN_RATE]
+        p, frame = self.way.split, carry.state.frame
+        frame[:p] = orthonormalize(frame[:p])[0]
+        frame[p:] = orthonormalize(frame[: p - 1 : -1])[0][::-1]
+        self.way.split = split
+        self.way.rates = [UNKNOWN_RATE, UNKNOWN_RATE]
+
+
+def best_split(rates: Array, limit: float, tile: int) -> int:
+    """Return the rows of the leading frame, 1 to D, that make the reorthonormalizations cheapest.
+
+    Parameters
+    ----------
+    rates : array (D,)
+        Growth per step in the order of the frame.
+    limit : float
+        Largest spread of one interval.
+    tile : int
+        Longest interval.
+    """
+    D = len(rates)
+    tail = rates[::-1]
+    front = np.maximum.accumulate(rates) - np.minimum.accumulate(rates)
+    back = (np.maximum.accumulate(tail) - np.minimum.accumulate(tail))[::-1]
+    rows = np.arange(1, D + 1)
+    # only one frame can take graded steps
+    cost = _cost(rows, front, limit - np.log(MARGIN), tile, np.inf)
+    cost[:-1] += _cost(D - rows[:-1], back[1:], limit - np.log(MARGIN), tile, np.inf)
+    cost[:-1] += OVERHEAD_ROWS * D
+    cost[-1] = _cost(rows, front, limit, tile, GRADED_COST)[-1]
+    return int(np.argmin(cost)) + 1
+
+
+def _cost(rows: Array, spreads: Array, limit: float, tile: int, graded: float) -> Array:
+    """Return the operations of QR per step, over D, ``graded`` times as many for graded steps."""
+    expected = FLUCTUATION * spreads
+    intervals = np.clip(np.floor(SAFETY * limit / np.maximum(expected, 1e-300)), 1, tile)
+    return rows**2 / intervals * np.where(expected > limit, graded, 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from ..arrays import Array, check_size
@@ -115,7 +116,7 @@ def load_closed_loop(source: Any, hints: Hints, readout: str | None = None) -> C
             contents, readouts, recurrent_names(stacks), sizes, readout
         )
         assumed += origins(contents, chosen.names)
-        loop = ClosedLoop(network, chosen.matrix, chosen.bias)
+        loop = ClosedLoop(network, chosen.matrix, chosen.bias, chosen.activation)
     loop.assumptions += tuple(assumed)
     return loop
 
@@ -179,16 +180,16 @@ def _choose(
             path,
             f"no recurrent layer is recognised among {len(arrays)} tensors: {_listed(arrays)}",
             "recurrent weights are recognised by PyTorch's names, weight_ih_l0, weight_hh_l0, "
-            "bias_ih_l0 and bias_hh_l0: rename them in an .npz; or give cell= (--cell) where they "
-            "have the names of a cell's arguments, as W, U and b of cell='reservoir' (a vanilla "
-            "network)",
+            "bias_ih_l0 and bias_hh_l0, or as W_in, W_rec and b: rename them in an .npz; or give "
+            "cell= (--cell) if they have the names of a cell's arguments, as W, U and b of "
+            "cell='vanilla'",
         )
     if prefix is None:
         if len(stacks) > 1:
             raise WeightsError(
                 path,
                 f"{len(stacks)} recurrent networks, with prefixes {_quoted(stacks)}",
-                "pick one with prefix= (--prefix)",
+                f"pick one with prefix= (--prefix){_offer(stacks)}",
             )
         return list(stacks)
     chosen = []
@@ -202,6 +203,15 @@ def _choose(
             )
         chosen += matching
     return chosen
+
+
+def _offer(stacks: Stacks) -> str:
+    """Return the offer to stack all networks in their order, if each fits on the one before."""
+    ends = [(stack[0].arrays.get("W"), stack[-1].arrays.get("U")) for stack in stacks.values()]
+    if any(W is None or U is None for W, U in ends):
+        return ""
+    fits = all(W.shape[-1] == U.shape[-1] for (_, U), (W, _) in pairwise(ends))  # type: ignore[union-attr]
+    return f", or stack them with prefix=[{_quoted(stacks)}]" if fits else ""
 
 
 def recurrent_names(stacks: Stacks) -> set[str]:

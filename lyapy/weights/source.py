@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..errors import WeightsError
 from .formats import Contents, read_contents
 from .formats.refusal import RefusedError, weights_errors
 from .parameters import parameters
@@ -41,14 +42,27 @@ def read_source(source: Any) -> tuple[str, Contents]:
         name, contents = str(fspath(source)), read_contents(source)
     elif hasattr(source, "read"):
         name, contents = _read_file(source)
-    else:
+    elif isinstance(source, Mapping) or _is_keras(source) or _is_module(source):
         name = f"a {type(source).__name__} in memory"
         with weights_errors(name, "cannot be read"):
             contents = _read_model(source)
             if not contents.arrays:
                 raise RefusedError("holds no arrays", "give a mapping of names to arrays")
+    else:
+        raise TypeError(
+            f"source is a {type(source).__name__}; give a path, an open file, a mapping of names "
+            "to arrays (such as flax.nnx.state(model)), or a PyTorch or Keras model"
+        )
     with weights_errors(name, "cannot be read"):
         return name, parameters(contents)
+
+
+def _is_keras(model: Any) -> bool:
+    return hasattr(model, "weights") and hasattr(model, "get_config")
+
+
+def _is_module(model: Any) -> bool:
+    return callable(getattr(model, "state_dict", None))
 
 
 def _read_file(file: Any) -> tuple[str, Contents]:
@@ -63,30 +77,24 @@ def _read_file(file: Any) -> tuple[str, Contents]:
                 target.write(part)
         try:
             return name, read_contents(copy)
-        except ValueError as error:
-            error.args = (str(error).replace(str(copy), name),)
-            raise
+        except WeightsError as error:
+            raise WeightsError(name, error.what, error.remedy) from None
 
 
 def _read_model(model: Any) -> Contents:
     """Return the arrays of a model or mapping, and the choices that it states."""
+    if _is_keras(model):
+        # Keras 3 has the whole path, Keras 2 in the name
+        named = {getattr(v, "path", v.name): _as_array(v) for v in model.weights}
+        arrays = {name: array for name, array in named.items() if array is not None}
+        return Contents(arrays, _keras_metadata(model))
     metadata: dict[str, str] = {}
-    if callable(getattr(model, "state_dict", None)):
+    if _is_module(model):
         modules = getattr(model, "named_modules", None)
         for name, module in modules() if modules else ():
             if (stated := _nonlinearity(module)) is not None:
                 metadata[f"{name}.nonlinearity" if name else "nonlinearity"] = stated
         model = model.state_dict()
-    elif not isinstance(model, Mapping) and hasattr(model, "weights"):
-        metadata = _keras_metadata(model)
-        # Keras 3 has the whole path, Keras 2 in the name
-        variables = [(getattr(v, "path", v.name), v) for v in model.weights]
-        return Contents({name: _as_array(v) for name, v in variables}, metadata)
-    if not isinstance(model, Mapping):
-        raise TypeError(
-            f"source is a {type(model).__name__}; give a path, an open file, a mapping of names to "
-            "arrays, or a model with state_dict() or weights"
-        )
     return Contents(dict(_leaves(model, "", 0)), metadata)
 
 
@@ -97,10 +105,11 @@ def _nonlinearity(module: Any) -> str | None:
 
 def _keras_metadata(model: Any) -> dict[str, str]:
     """Return a model's or layer's configuration, as Keras's files have it."""
-    if not hasattr(model, "get_config"):
-        return {}
-    config = {"class_name": type(model).__name__, "config": model.get_config()}
     version = "3" if any(hasattr(v, "path") for v in model.weights) else "2"
+    try:
+        config = {"class_name": type(model).__name__, "config": model.get_config()}
+    except NotImplementedError:  # of a class that the user derived
+        return {"keras_version": version}
     return {"model_config": json.dumps(config, default=str), "keras_version": version}
 
 
@@ -115,9 +124,9 @@ def _leaves(found: Any, path: str, depth: int) -> Iterator[tuple[str, Array]]:
         items = enumerate(found)
     elif hasattr(found, "tocsr"):
         rows = found.tocsr()
-        items = ((part, getattr(rows, part)) for part in ("data", "indices", "indptr"))
+        items = ((part, getattr(rows, part)) for part in ("data", "indices", "indptr", "shape"))
     else:
-        array = _as_array(found) if found is not None else None
+        array = _as_array(found)
         if array is not None and array.dtype.kind in "biufcSU":
             yield path, array
         return
@@ -129,8 +138,8 @@ def _holds_arrays(value: Any) -> bool:
     return isinstance(value, (Mapping, list, tuple)) or hasattr(value, "shape")
 
 
-def _as_array(value: Any) -> Array:
-    """Return an array of another library as NumPy's: detached, on the CPU, never float16-like."""
+def _as_array(value: Any) -> Array | None:
+    """Return an array of another library as NumPy's, on the CPU; None for what is no array."""
     for step in ("detach", "cpu"):
         value = getattr(value, step)() if callable(getattr(value, step, None)) else value
     if type(value).__module__.partition(".")[0] == "cupy":
@@ -139,5 +148,5 @@ def _as_array(value: Any) -> Array:
         value = value.float() if hasattr(value, "float") else np.asarray(value).astype(np.float32)
     try:
         return np.asarray(value)
-    except TypeError:
-        return np.from_dlpack(value)
+    except (TypeError, RuntimeError):
+        return np.from_dlpack(value) if hasattr(value, "__dlpack__") else None

@@ -68,7 +68,7 @@ BAD_INPUTS = {
 
 
 @pytest.mark.parametrize("name", BAD_INPUTS)
-def test_bad_input_is_told_in_one_line(folder, capsys, name):
+def test_bad_input_is_reported_in_one_line(folder, capsys, name):
     (folder / "empty.pt").touch()
     (folder / "result.h5").write_bytes(b"lyapy-sealed 1 ")
     (folder / "page.pt").write_text("<!DOCTYPE html><html>sign in</html>")
@@ -116,7 +116,7 @@ def test_an_output_is_refused_before_the_work(folder, capsys, monkeypatch, outpu
     assert (folder / "run.h5").read_bytes() == b"precious"
 
 
-def test_a_divergence_is_told_and_writes_nothing(folder, capsys):
+def test_a_divergence_is_reported_and_writes_nothing(folder, capsys):
     np.savez("vanilla.npz", **VANILLA | {"weight_hh_l0": 1e3 * np.eye(4)})
     words = ["vanilla.npz", "--nonlinearity", "identity", "--steps", "500"]
     assert main(["spectrum", *words, *RUN]) == 2
@@ -124,7 +124,7 @@ def test_a_divergence_is_told_and_writes_nothing(folder, capsys):
     assert not (folder / "run.h5").exists()
 
 
-def test_a_missing_backend_is_told(capsys, monkeypatch):
+def test_a_missing_backend_is_reported(capsys, monkeypatch):
     monkeypatch.setattr("lyapy.tangent.gpu.device.find_spec", lambda name: None)
     words = ["gru.npz", "--inputs", "drive.npy", "-o", "run.h5", "--backend", "cupy"]
     assert main(["spectrum", *words]) == 2

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -131,7 +132,7 @@ def test_check_finds_a_wrong_jacobian(monkeypatch):
     assert check.jacobian_difference(lyapy.load("gru.npz"), 0) > 0.1
 
 
-def test_check_tells_where_the_sum_rule_does_not_apply(capsys, folder):
+def test_check_reports_that_the_sum_rule_does_not_apply(capsys, folder):
     singular = VANILLA | {"weight_hh_l0": np.diag([1.0, 1.0, 1.0, 0.0])}
     np.savez("singular.npz", **singular)
     words = ["check", "singular.npz", "--nonlinearity", "tanh", "--backend", "numpy"]
@@ -230,3 +231,13 @@ def test_every_command_explains_itself_with_an_example(capsys, command):
     out = " ".join(capsys.readouterr().out.split())
     assert f"usage: lyapy {command}" in out
     assert f"example: lyapy {command}" in out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["spectrum", "--help"]])
+def test_the_docs_show_every_flag_and_its_help(capsys, words):
+    page = (Path(__file__).parents[2] / "docs/command_line.md").read_text()
+    shown = page.partition(f"$ lyapy {' '.join(words)}\n")[2].partition("\n```")[0]
+    assert main(words) == 0
+    # line breaks, and some commas, depend on the terminal and on Python
+    words_of = [set(text.replace(",", " ").split()) for text in (shown, capsys.readouterr().out)]
+    assert words_of[0] == words_of[1]

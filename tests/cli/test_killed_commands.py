@@ -1,4 +1,4 @@
-"""Commands that are told to end, or killed, and continued."""
+"""Commands that end by a signal or a kill, and are continued."""
 
 import shutil
 import signal

@@ -52,7 +52,7 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """Return a folder with weights, inputs, and what uninterrupted runs give."""
+    """Return a folder with weights, inputs, and results of uninterrupted runs."""
     folder = tmp_path_factory.mktemp("work")
     rng = np.random.default_rng(1)
     np.save(folder / "drive.npy", rng.normal(size=(STEPS, M)))
@@ -85,7 +85,7 @@ def jobs(cluster, work):
         return cluster.submit(*words, folder=work)
 
     script = SCRIPTS / "spectrum.sh"
-    # Slurm looks every 30 s, and tells half a minute too early rather than late: after 20 to 50 s
+    # Slurm looks every 30 s, and signals rather too early than too late: after 20 to 50 s
     limits = ["--array=1-2", "--time=1", "--signal=B:USR1@10", "--cpus-per-task=1"]
     found = {"limited": submit(*limits, script, *LONG, *WORDS, "-o", "limited", "--shard", "auto")}
     one = [LONG[0], *WORDS]
@@ -118,7 +118,7 @@ def wait_for_checkpoint(run):
 
 
 def contents(path):
-    """Return what was computed, byte for byte: all but settings, which hold the date."""
+    """Return the bytes of all results: everything but settings, which hold the date."""
     found = {}
 
     def visit(name, item):
@@ -136,8 +136,8 @@ def check_requeued(cluster, work, job, run, expected):
     log = (work / f"spectrum-{facts['JobId']}.log").read_text()
     # a signal in the last moments starts it once more, to find itself finished
     assert int(facts["Restarts"]) >= 1, log
-    told = re.search(r"checkpoint (\d+) is kept(?:.|\n)*?continues from checkpoint (\d+)", log)
-    assert told and told[1] == told[2], log
+    numbers = re.search(r"checkpoint (\d+) is kept(?:.|\n)*?continues from checkpoint (\d+)", log)
+    assert numbers and numbers[1] == numbers[2], log
     assert contents(work / run) == contents(work / expected)
     assert not (work / f"{run}.checkpoints").exists()
 

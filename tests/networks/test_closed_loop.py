@@ -10,6 +10,7 @@ import pytest
 
 import lyapy
 from lyapy import cells, lyapunov_spectrum
+from lyapy.cells.activations import activation
 from lyapy.cli import main
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent.engine import choose_engine
@@ -24,11 +25,12 @@ KINDS = [
 ]
 
 
-def closed(kinds):
+def closed(kinds, nonlinearity="identity"):
     network = mixed_stack(kinds)
     rng = np.random.default_rng(7)
     R = rng.normal(size=(network.input_size, network.cells[-1].output_size))
-    return lyapy.ClosedLoop(network, R, rng.normal(size=network.input_size)), R
+    bias = rng.normal(size=network.input_size)
+    return lyapy.ClosedLoop(network, R, bias, nonlinearity), R
 
 
 def output(network, state, x):
@@ -40,25 +42,30 @@ def output(network, state, x):
 
 def fed_by_hand(loop, R, state, steps):
     """Drive the open loop with its own read-out, step by step."""
-    network, c = loop.open_loop, loop.cells[0].readout[1]
+    network, (_, c), kind = loop.open_loop, loop.cells[0].readout, loop.cells[0].kind
     columns, D, states = network.cells[-1].output_columns, network.state_size, []
     # the input, where it is a part of the state
     h, x = state[:D], state[D:]
     for _ in range(steps):
         if columns is not None:
-            x = R @ network.split_state(h)[-1][columns] + c
+            x = activation(R @ network.split_state(h)[-1][columns] + c, kind)[0]
         h = forward_chunk(network, x[None], h).states[0]
         if columns is None:
-            x = R @ output(network, h, x) + c
+            x = activation(R @ output(network, h, x) + c, kind)[0]
         states.append(h if columns is not None else np.concatenate([h, x]))
     return np.array(states)
 
 
 @pytest.mark.parametrize(
-    ("kinds", "backend"), [*((k, "numpy") for k in KINDS), *((k, "numba") for k in KINDS[-4:-1])]
+    ("kinds", "backend", "nonlinearity"),
+    [
+        *((kinds, "numpy", "identity") for kinds in KINDS),
+        *((kinds, "numba", "identity") for kinds in KINDS[-4:-1]),
+        *((KINDS[i], backend, "sigmoid") for i in (-2, -1) for backend in ("numpy", "numba")),
+    ],
 )
-def test_states_and_jacobian(kinds, backend):
-    loop, R = closed(kinds)
+def test_states_and_jacobian(kinds, backend, nonlinearity):
+    loop, R = closed(kinds, nonlinearity)
     state = np.random.default_rng(8).normal(size=loop.state_size)
     run = choose_engine(backend).run_layer
     found = forward_chunk(loop, np.zeros((6, 0)), state, run).states
@@ -70,8 +77,9 @@ def test_states_and_jacobian(kinds, backend):
     assert list(loop.state_layout()) == [*loop.open_loop.state_layout(), *[("input", 2)] * held]
 
 
-def test_spectrum(backend):
-    loop, _ = closed(("lstm", "gru-reset-before", "vanilla"))
+@pytest.mark.parametrize("nonlinearity", ["identity", "tanh"])
+def test_spectrum(backend, nonlinearity):
+    loop, _ = closed(("lstm", "gru-reset-before", "vanilla"), nonlinearity)
     D = loop.state_size
     start = np.random.default_rng(9).normal(size=D)
     J = orbit_jacobians(loop, np.zeros((100, 0)), start)
@@ -187,13 +195,13 @@ def test_what_is_told_of_a_loop():
 @pytest.mark.parametrize("steps", [1, 5, 1030])
 @pytest.mark.parametrize("kinds", [("gru",), ("state-space",), ("lstm", "state-space")])
 def test_warming_up(kinds, steps):
-    loop, R = closed(kinds)
+    loop, R = closed(kinds, "tanh")
     inputs = np.random.default_rng(9).normal(size=(steps, 2))
     state = np.zeros(loop.open_loop.state_size)
     states = forward_chunk(loop.open_loop, inputs, state).states
     wanted = states[-1]
     if loop.state_size > len(wanted):
-        x = R @ output(loop.open_loop, wanted, inputs[-1]) + loop.cells[0].readout[1]
+        x = np.tanh(R @ output(loop.open_loop, wanted, inputs[-1]) + loop.cells[0].readout[1])
         wanted = np.concatenate([wanted, x])
     np.testing.assert_allclose(loop.warm_up(inputs), wanted[None], rtol=1e-11)
 
@@ -222,7 +230,8 @@ def test_what_does_not_fit(build, message):
 def test_the_digest_tells_loops_apart():
     network = lyapy.random_network("gru", 4, 2)
     loops = [lyapy.ClosedLoop(network, R) for R in (np.ones((2, 4)), np.zeros((2, 4)))]
-    assert len({network.digest(), *(loop.digest() for loop in loops)}) == 3
+    loops += [lyapy.ClosedLoop(network, np.ones((2, 4)), None, kind) for kind in ("tanh", "relu")]
+    assert len({network.digest(), *(loop.digest() for loop in loops)}) == 5
     before = cells.GRUResetBefore(network.cells[0].W, network.cells[0].weights.U)
     after = cells.GRU(network.cells[0].W, network.cells[0].weights.U)
     digests = {

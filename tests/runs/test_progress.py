@@ -1,4 +1,4 @@
-"""What long work tells of itself, in a log and when it is to stop."""
+"""Progress in a log, and the message when a run is to stop."""
 
 import io
 import os
@@ -45,7 +45,7 @@ def test_a_long_chunk_of_steps_is_not_silent(monkeypatch):
 
 
 def interrupted(seconds):
-    """Be told to stop, and take so long for it."""
+    """Receive a signal to stop, and take so long for it."""
     with signals.interruptions():
         try:
             os.kill(os.getpid(), signal.SIGUSR1)
@@ -55,14 +55,14 @@ def interrupted(seconds):
             raise
 
 
-def test_what_is_to_stop_asks_for_patience(monkeypatch, capsys):
+def test_a_run_that_stops_slowly_asks_for_patience(monkeypatch, capsys):
     monkeypatch.setattr(signals, "SECONDS_OF_SILENCE", 0.01)
     with pytest.raises(KeyboardInterrupt):
         interrupted(0.3)
     assert capsys.readouterr().err.startswith("lyapy: stopping after the current steps")
 
 
-def test_what_stops_at_once_says_nothing(capsys):
+def test_a_run_that_stops_at_once_says_nothing(capsys):
     with pytest.raises(KeyboardInterrupt):
         interrupted(0.0)
     assert capsys.readouterr().err == ""

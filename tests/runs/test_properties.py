@@ -1,4 +1,4 @@
-"""What holds for the spectrum of any product of matrices, tried on random ones."""
+"""Properties of the spectrum of any product of matrices, tried on random ones."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What float64 resolves of saturated networks, against arithmetic of 150 digits."""
+"""Exponents of saturated networks are right or marked, against arithmetic of 150 digits."""
 
 import mpmath
 import numpy as np
@@ -32,7 +32,7 @@ CASES = [
 
 
 def compute(kind, n, options, backend, tolerance):
-    """Return the exact growth, and lyapy's with its estimated error and what it calls resolved."""
+    """Return the exact growth, and lyapy's with its error and which of it is resolved."""
     bias = 1.0 if kind == "vanilla" else 2.0
     network = lyapy.random_network(kind, n, 2, **{"bias": bias, "seed": 2} | options)
     inputs = np.random.default_rng(3).normal(size=(STEPS, 2))
@@ -57,7 +57,7 @@ def test_every_exponent_is_right_or_marked(kind, n, options, share, backend):
     assert sure[dead].all()
     np.testing.assert_allclose(found[sure], exact[sure], rtol=1e-9, atol=1e-13)
     assert sure.mean() >= share
-    # what is not resolved lies below the bound that is given with it
+    # exponents that are not resolved lie below their bounds
     assert np.all(exact[~sure] <= found[~sure] + 3.0 * error[~sure])
 
 
@@ -67,13 +67,13 @@ def test_every_exponent_is_right_or_marked(kind, n, options, share, backend):
     [
         # an interval of three steps hid a growth of exp(−49) behind rounding of exp(−18)
         ("gru", 6, 40.0, 7),
-        # an ordinary interval took what a graded step had tilted to reorder it
+        # an ordinary interval followed a frame that a graded step had tilted to reorder it
         ("gru-reset-before", 6, 60.0, 7),
         ("gru-reset-before", 6, 60.0, 2),
         ("lstm", 6, 40.0, 5),
     ],
 )
-def test_what_was_wrong_and_called_resolved(kind, n, gain, seed, backend):
+def test_cases_that_were_wrong_and_marked_resolved(kind, n, gain, seed, backend):
     exact, found, error, sure = compute(kind, n, {"gain": gain, "seed": seed}, backend, 1e-8)
     np.testing.assert_allclose(found[sure], exact[sure], atol=1e-7)
     assert np.all(np.abs(found - exact) <= np.maximum(3.0 * error, 1e-8))
@@ -89,10 +89,10 @@ def test_the_tolerance_is_kept_by_default(case, backend):
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
-def test_an_exchange_of_growth_is_not_taken_for_resolved(backend):
+def test_an_exchange_of_growth_is_marked(backend):
     """Rows sorted by size do not help where a step orders tilted directions the other way round.
 
-    Nor do the spread and the determinant show it: what one exponent gains, another loses.
+    Spread and determinant do not show it either: what one exponent gains, another loses.
     """
     exact, found, error, sure = compute("lstm", 6, {"gain": 60.0}, backend, 1e-8)
     wrong = np.abs(found - exact)

@@ -1,4 +1,4 @@
-"""What is said of exponents that rounding spoils."""
+"""Warnings of exponents that rounding spoils."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ BOUNDS = r"are upper bounds \(Spectrum.bounded\)"
 
 
 @pytest.mark.parametrize(
-    ("errors", "interval", "what"),
+    ("errors", "interval", "found"),
     [
         ([0.0, 1e-4, 1.0], "auto", f"of 3 exponents 1 {BOUNDS} and 1 have a rounding error of "
          "up to 0.0001 nats per step$"),
@@ -31,9 +31,9 @@ BOUNDS = r"are upper bounds \(Spectrum.bounded\)"
         ([0.0, 0.0, 1e-4], 1, "of 3 exponents 1 have a rounding error of up to 0.0001 nats per "),
     ],
 )  # fmt: skip
-def test_bounds_are_told_from_errors(errors, interval, what):
+def test_the_warning_counts_bounds_and_errors(errors, interval, found):
     control = make_control(interval, 1e-8, 64)
-    with pytest.warns(RuntimeWarning, match="the Jacobians are too graded for float64.*" + what):
+    with pytest.warns(RuntimeWarning, match="the Jacobians are too graded for float64.*" + found):
         warn_of_rounding(spectrum_with(errors), control, whole_stack=False)
 
 
@@ -43,22 +43,22 @@ def test_a_spread_that_is_allowed_is_no_part_of_the_warning():
         warn_of_rounding(spectrum_with([0.0, 0.0, 1.0], spread=14.2), control, whole_stack=False)
 
 
-def test_errors_that_are_told_beside_the_exponents_need_no_warning():
+def test_errors_reported_next_to_the_exponents_need_no_warning():
     warn_of_rounding(
         spectrum_with([0.0, 0.0, 1e-4]), make_control("auto", 1e-8, 64), whole_stack=False
     )
 
 
 def test_a_fixed_interval_in_which_everything_underflows(tmp_path, capsys, monkeypatch):
-    """The remedy is another interval, the exit code tells a batch script, no number is made up."""
+    """The remedy is another interval, and the exit code warns a batch script."""
     monkeypatch.chdir(tmp_path)
     network = lyapy.random_network("lstm", 8, 3, bias=0.3, seed=1)
     (tmp_path / "net.h5").write_bytes(canonical_bytes(network))
     np.save("drive.npy", np.random.default_rng(0).normal(size=(3000, 3)))
     words = ["net.h5", "--inputs", "drive.npy", "--interval", "1000", "-o", "run.h5"]
     assert main(["spectrum", *words]) == 1
-    told = capsys.readouterr()
-    assert "interval=1000 is too long: R_ii spread by inf nats" in told.err
-    assert "nan" not in told.err
-    assert "report it" not in told.out
-    assert "Do not use it. Give interval='auto'." in " ".join(told.out.split())
+    shown = capsys.readouterr()
+    assert "interval=1000 is too long: R_ii spread by inf nats" in shown.err
+    assert "nan" not in shown.err
+    assert "report it" not in shown.out
+    assert "Do not use it. Give interval='auto'." in " ".join(shown.out.split())

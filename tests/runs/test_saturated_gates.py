@@ -15,7 +15,7 @@ from lyapy.tangent.engine import choose_engine
 GATE = np.array([-40.0, -5.0, -1.0, 0.3, 2.0, 2.9, 5.0, 20.0, 36.8, 40.0, 300.0])
 CANDIDATE = np.array([1e-9, 1e-3, 0.3, 1.0, 2.4, 10.0, 19.0, 30.0, 300.0])
 STATE = np.array([1.0, 1.0 - 1e-12, -1.0 + 1e-9, 0.7, 1e-5])
-# what the gate reads, what the candidate reads, and the state: one unit for each
+# inputs of the gate and of the candidate, and the state: one unit for each combination
 A, B, H = np.array([*itertools.product(GATE, [*-CANDIDATE, *CANDIDATE], STATE)]).T
 N = len(A)
 GATES = ("sigmoid", "hard-sigmoid", "hard-sigmoid-keras2")

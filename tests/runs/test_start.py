@@ -1,4 +1,4 @@
-"""Bad arguments: the error names the argument, what was found and, where needed, the remedy."""
+"""Bad arguments: the error names the argument, the finding and, if needed, the remedy."""
 
 import importlib.util
 import os
@@ -49,7 +49,7 @@ def test_inputs(inputs, error, message):
         lyapunov_spectrum(DRIVEN, inputs)
 
 
-def test_a_batch_in_the_other_order_is_told():
+def test_a_batch_in_the_other_order_is_warned_of():
     with pytest.warns(
         RuntimeWarning, match=r"which is 20 trajectories of 3 steps.*swapaxes\(0, 1\)"
     ):
@@ -130,7 +130,7 @@ def test_autonomous_network():
 
 
 def test_a_cell_is_no_list_of_cells():
-    with pytest.raises(TypeError, match="cells is a GRU; give a list of cells"):
+    with pytest.raises(TypeError, match="cells is a GRU; give a list, even of one cell"):
         lyapy.Network(DRIVEN.cells[0])
 
 
@@ -216,7 +216,7 @@ def test_inputs_of_other_types(backend):
 
 
 def test_initial_states():
-    """Zero for inputs of their own; drawn where only the state tells trajectories apart."""
+    """Zero for separate inputs; drawn if only the state distinguishes trajectories."""
     D, zeros = DRIVEN.state_size, np.zeros(DRIVEN.state_size)
     given = lyapunov_spectrum(DRIVEN, INPUTS, initial_state=zeros)
     both = lyapunov_spectrum(DRIVEN, np.stack([INPUTS, INPUTS]))

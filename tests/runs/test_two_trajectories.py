@@ -1,4 +1,4 @@
-"""Maps of one's own, and the largest exponent without Jacobians."""
+"""Maps given as functions, and the largest exponent without Jacobians."""
 
 import math
 
@@ -48,18 +48,10 @@ def test_a_driven_map_reads_its_inputs():
     np.testing.assert_allclose(spectrum.exponents, wanted, atol=1e-12)
 
 
-def test_maps_are_told_apart():
+def test_digests_of_maps_differ():
     one = lyapy.Network([henon()]).digest()
     other = lyapy.Map(lambda h, x: h, lambda h, x: np.eye(2), state_size=2)
     assert one == lyapy.Network([henon()]).digest() != lyapy.Network([other]).digest()
-
-
-def test_functions_of_the_wrong_shape_are_told():
-    wrong = lyapy.Map(lambda h, x: h[:1], lambda h, x: np.eye(2), state_size=2)
-    with pytest.raises(
-        ValueError, match=r"step returned shape \(1,\) .* needs \(2,\) and \(2, 2\)"
-    ):
-        lyapunov_spectrum(lyapy.Network([wrong]), steps=3)
 
 
 @pytest.mark.parametrize("kind", ["vanilla", "gru", "lstm"])
@@ -72,32 +64,10 @@ def test_nearby_trajectories_agree_with_the_spectrum(kind):
     assert abs(found.value - spectrum.largest) < allowed
 
 
-def test_nearby_trajectories_of_a_chaotic_network():
-    network = lyapy.random_network("vanilla", 30, gain=3.0, seed=1)
-    options = {"steps": 1500, "transient": 300, "trajectories": 8, "dt": 0.5}
-    spectrum = lyapunov_spectrum(network, k=2, **options)
-    found = largest_exponent(network, **options)
-    allowed = 4 * math.hypot(found.standard_error, spectrum.standard_error[0])
-    assert abs(found.value - spectrum.largest) < allowed < 0.2
-    assert found.half_width > 2 * found.standard_error
-
-
 def test_nearby_trajectories_count_every_step_after_the_transient():
     doubling = lyapy.Network([lyapy.Map(lambda h, x: 2.0 * h, lambda h, x: [[2.0]], 1)])
     found = largest_exponent(doubling, steps=64, transient=3, initial_state=[0.0])
     assert found.value == pytest.approx(math.log(2.0), abs=1e-7)
-
-
-@pytest.mark.parametrize("shared", [True, False])
-def test_errors_of_nearby_trajectories_are_those_of_the_spectrum(shared):
-    """Trajectories with the same inputs come together, and are not independent."""
-    network = lyapy.random_network("vanilla", 8, 2, gain=0.7, seed=3)
-    shape = (1500, 2) if shared else (4, 1500, 2)
-    inputs = np.random.default_rng(4).normal(size=shape)
-    options = {"transient": 200} | ({"trajectories": 4} if shared else {})
-    spectrum = lyapunov_spectrum(network, inputs, k=1, **options)
-    found = largest_exponent(network, inputs, **options)
-    assert found.standard_error == pytest.approx(spectrum.standard_error[0], rel=0.2)
 
 
 @pytest.mark.parametrize("B", [1, 3])
@@ -146,15 +116,16 @@ def test_an_autonomous_network_shares_no_inputs():
     assert found.standard_error < 1e-3
 
 
-def test_what_does_not_fit_is_refused():
+def test_bad_arguments_are_refused():
     network = lyapy.random_network("vanilla", 3)
     with pytest.raises(ValueError, match=r"seed is -1; it must be"):
         largest_exponent(network, steps=3, seed=-1)
-    for distance in (1.0, -1e-7, math.nan):
+    for distance in (1.0, 0, -1e-7, math.nan):
         with pytest.raises(ValueError, match=r"distance is .*; it must be a small positive"):
             largest_exponent(network, steps=3, distance=distance)
-    with pytest.raises(ValueError, match=r"distance is 0; it must be a small positive number"):
-        largest_exponent(network, steps=3, distance=0)
+    wrong = lyapy.Map(lambda h, x: h[:1], lambda h, x: np.eye(2), state_size=2)
+    with pytest.raises(ValueError, match=r"step returned shape \(1,\) .* needs \(2,\) and"):
+        lyapunov_spectrum(lyapy.Network([wrong]), steps=3)
     relu = lyapy.Network([lyapy.Vanilla(None, np.eye(2), [-50.0, -50.0], "relu")])
     with pytest.raises(FloatingPointError, match="became the same in step 0; give a larger"):
         largest_exponent(relu, steps=3)

@@ -35,7 +35,7 @@ def test_lengths_double_in_whole_chunks():
         (1, 1025, [1024, 1025]),
         (512, 1024, [1024]),
     ):
-        # with an end, whatever they come to
+        # finite, whatever the lengths
         assert list(islice(Until(1.0, most).lengths(chunk), 9)) == wanted
 
 
@@ -90,7 +90,7 @@ def test_errors_are_in_the_units_of_the_result():
     assert per_time.steps == per_step.steps
 
 
-def test_the_most_steps_are_kept_and_told():
+def test_max_steps_end_the_run_with_advice():
     network = random_network("vanilla", 6, gain=3.0, bias=0.3, seed=2)
     found = lyapunov_spectrum(network, until=1e-6, max_steps=3000)
     assert found.steps == 3000
@@ -98,7 +98,7 @@ def test_the_most_steps_are_kept_and_told():
     assert "the target was 1e-06" in found.status.advice
 
 
-def test_errors_that_are_not_known_do_not_end_it():
+def test_unknown_errors_do_not_end_it():
     """One trajectory of fewer than four rows has none."""
     network = random_network("vanilla", 2, gain=0.5, seed=2)
     assert lyapunov_spectrum(network, until=1e3, max_steps=1).steps == 1
@@ -139,7 +139,7 @@ def test_arguments_that_do_not_go_together(tmp_path):
 
 
 def run_in_pieces(monkeypatch, chunks, network, path, **options):
-    """Interrupt a run whenever a trajectory has moved so far; return it and the pieces it took."""
+    """Interrupt a run each time a trajectory advanced by ``chunks``; return it, and its pieces."""
     advance = Trajectory.advance
 
     def counted(self):
@@ -158,7 +158,7 @@ def run_in_pieces(monkeypatch, chunks, network, path, **options):
             continue
         monkeypatch.setattr(Trajectory, "advance", advance)
         return found, pieces
-    raise AssertionError("it does not come on")
+    raise AssertionError("the run makes no progress")
 
 
 @pytest.mark.parametrize("chunks", [5, 16, 17])
@@ -187,7 +187,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(chunks, options, tmp_path, 
         lyapunov_spectrum(network, checkpoint=path, **options | {"until": 0.01})
 
 
-def test_a_run_interrupted_before_its_errors_are_looked_at_looks_at_them(tmp_path, monkeypatch):
+def test_a_run_interrupted_before_its_errors_are_compared_compares_them(tmp_path, monkeypatch):
     """All steps of the length are done then, and it may be the last."""
     network = random_network("vanilla", 30, gain=3.0, bias=0.3, seed=2)
     options = {"k": 2, "until": 1.0, "transient": 100, "max_steps": 10_000}

@@ -165,7 +165,9 @@ def test_an_existing_picture_and_a_wrong_suffix_are_refused(tmp_path):
     assert path.read_bytes() == b"precious"
     plot_summary(computed(), path, overwrite=True)
     assert path.read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(ValueError, match=r"picture\.txt: is no name of a picture; give one in"):
+    with pytest.raises(
+        ValueError, match=r"picture\.txt: unsupported type of plot file; give one of"
+    ):
         plot_summary(computed(), tmp_path / "picture.txt")
 
 

@@ -32,9 +32,9 @@ def ended():
     return process.pid
 
 
-@pytest.mark.parametrize("content", ["", "{", "own", "ended"])
+@pytest.mark.parametrize("content", ["", "{", "own", "ended", "impossible"])
 def test_a_lock_of_no_living_process_is_taken(folder, content):
-    processes = {"own": os.getpid(), "ended": ended()}
+    processes = {"own": os.getpid(), "ended": ended(), "impossible": 10**20}
     if content in processes:
         content = json.dumps({"host": platform.node(), "process": processes[content]})
     (folder / "lock").write_text(content)

@@ -6,12 +6,12 @@ import lyapy
 from lyapy.cells import CELLS
 from lyapy.networks.forward import forward_chunk
 from lyapy.runs.gpu.batch import Batch
-from lyapy.tangent.gpu.counting import Counting
 from lyapy.tangent.gpu.fused_forward import FusedForward
-from lyapy.tangent.gpu.fused_step import FusedStep
+from lyapy.tangent.gpu.orthonormalize import Orthonormalizer
 from lyapy.tangent.gpu.precision import PRECISIONS
-from lyapy.tangent.gpu.shared_qr import SharedQR
-from lyapy.tangent.gpu.whole_interval import WholeInterval
+from lyapy.tangent.gpu.step import BatchStep
+from lyapy.tangent.gpu.whole_tile import WholeTile
+from lyapy.tangent.interval import make_control
 from tests.support import stand_in
 
 
@@ -23,16 +23,18 @@ def moved(network, device):
 
 
 def kernel_texts(precision, n=5):
-    """Return the names by text: the kernel's, and that of a cell of n units that it belongs to."""
+    """Return for each text its kernel's name, with the cell it belongs to, and if it is exact."""
     found, kind = {}, ""
 
-    def noted(text, name):
-        found.setdefault(text, f"{name} {kind}".strip())
+    def noted(text, name, exact=False):
+        found.setdefault(text, (f"{name} {kind}".strip(), exact))
         return lambda grid, block, arguments, shared=0: None
 
     device, arithmetic = stand_in.stand_in()._replace(compile_kernel=noted), PRECISIONS[precision]
-    SharedQR(device, arithmetic, n)
-    Counting(device, n, 18.0, arithmetic.roundoff)
+    control = make_control("auto", arithmetic.tolerance, 64, arithmetic.roundoff)
+    for room in (96 * 1024, 8300):
+        small = device._replace(shared_bytes=room)
+        Orthonormalizer(n, 64, small, arithmetic, control)
     for kind in CELLS:
         network = lyapy.random_network(kind, n, 3, seed=1)
         state = device.to_device(np.zeros((2, network.state_size), precision))
@@ -41,6 +43,6 @@ def kernel_texts(precision, n=5):
             run = FusedForward(device, arithmetic, n)
             forward_chunk(moved(network, device), inputs, state, run)
         for vectors in (1, n):
-            FusedStep(network.program, vectors, device, arithmetic)
-        WholeInterval(network.program, device, arithmetic)
+            BatchStep(network.program, vectors, device, arithmetic)
+        WholeTile(network.program, device, arithmetic, control)
     return found

@@ -23,10 +23,13 @@ class Resources(NamedTuple):
 
 @cache
 def library():
-    """Return the library, or None where it is not installed."""
+    """Return the library of a wheel of CUDA 12 or 13, or None where there is none."""
     for name in ("nvidia.cuda_nvrtc", "nvidia.cu13"):
         found = find_spec(name) if find_spec("nvidia") else None
         for folder in found.submodule_search_locations if found else ():
+            # the compiler of CUDA 13 looks for its builtins by name only
+            for path in sorted(Path(folder, "lib").glob("libnvrtc-builtins.so.*")):
+                ctypes.CDLL(str(path), ctypes.RTLD_GLOBAL)
             for path in sorted(Path(folder, "lib").glob("libnvrtc.so.*")):
                 return ctypes.CDLL(str(path))
     return None

@@ -63,7 +63,7 @@ def state(*values):
 
 
 THING = b"cowned_module\nThing\n"
-# pickles by name, with what is said of a file that holds them
+# pickles by name, and the finding in a file that holds them
 PICKLES = {
     "system": (b"cos\nsystem\n(Vtouch owned\ntR.", "'os.system'.*not allowed; .*state_dict"),
     "stack": (b"\x8c\x05posix\x8c\x06system\x93(Vtouch owned\ntR.", "'posix.system'"),

@@ -89,7 +89,7 @@ def array_task(task, tasks, step=1):
 
 def test_the_tasks_of_a_job_array_are_the_shards():
     assert shard_of_array({}) == (1, 1)
-    assert [shard_of_array(array_task(i, [0, 1, 2])).part for i in (0, 1, 2)] == [1, 2, 3]
+    assert [shard_of_array(array_task(i, [0, 1, 2])).i for i in (0, 1, 2)] == [1, 2, 3]
     assert shard_of_array(array_task(5, [5])) == (1, 1)
     assert shard_of_array(array_task(20, [0, 10, 20, 30], step=10)) == (3, 4)
     with pytest.raises(ValueError, match="the 3 tasks of this job array are numbered unevenly"):

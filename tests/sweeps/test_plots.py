@@ -68,6 +68,7 @@ def test_a_metric_stands_against_its_feature():
     axes = plot_metric(sweep, "loss", "mean")
     np.testing.assert_array_equal(axes.get_lines()[0].get_ydata(), sweep.column("loss")[:40])
     assert axes.get_title().startswith("Pearson 1.00 (")
+    assert plot_metric(SWEEPS["all the same"][0](), "loss").get_title() == ""
 
 
 def test_components_are_those_of_the_covariance():
@@ -77,6 +78,8 @@ def test_components_are_those_of_the_covariance():
     values = np.linalg.eigvalsh(np.cov(sweep.resampled(8)[:-1].T))
     assert drawn.var(axis=0, ddof=1) == pytest.approx(values[::-1][:2], rel=1e-9)
     assert f"{values[-1] / values.sum():.0%}" in axes.get_xlabel()
+    (points,) = plot_components(SWEEPS["one exponent"][0]()).get_lines()
+    np.testing.assert_array_equal(points.get_ydata(), 0.0)
 
 
 SWEEPS = {
@@ -106,7 +109,7 @@ def test_what_cannot_be_drawn_is_refused(tmp_path):
         plot_metric(sweep, "loss", "x")
     with pytest.raises(ValueError, match="three spectra"):
         plot_components(lyapy.Sweep(rows([[0.1]])))
-    with pytest.raises(ValueError, match="no name of a picture"):
+    with pytest.raises(ValueError, match="unsupported type of plot file"):
         plot_sweep(sweep, tmp_path / "picture.jpeg")
     assert list(tmp_path.iterdir()) == []
 

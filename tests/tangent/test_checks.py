@@ -1,4 +1,4 @@
-"""What every run checks of itself: each check passes sound runs, and fails where it must."""
+"""Checks of every run: each passes sound runs, and fails where it must."""
 
 from dataclasses import replace
 
@@ -11,7 +11,13 @@ from lyapy.cells import Reservoir
 from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent import engine as engines
-from lyapy.tangent.checks import SAMPLED, NormBounds, frame_error, log_norm_bound
+from lyapy.tangent.norm_bounds import (
+    SAMPLED,
+    NormBounds,
+    _norm_bound,
+    frame_error,
+    log_norm_bound,
+)
 from lyapy.tangent.reference import ArrayTangent
 from tests.conftest import mixed_stack, orbit_jacobians
 from tests.support.made_spectra import made
@@ -29,14 +35,14 @@ def singular_values(network, inputs, state):
 def assert_bounds(network, inputs, state):
     """The bounds hold at every step, and are within a factor of the truth that is not idle."""
     chunk = forward_chunk(network, inputs, state)
-    (part,) = diagonal_blocks(network, whole=len(network.cells) > 1, tolerance=1e-8)
+    (block,) = diagonal_blocks(network, whole=len(network.cells) > 1, tolerance=1e-8)
     logs = np.log(singular_values(network, inputs, state))
-    upper = log_norm_bound(part.program, chunk.coefficients)
+    upper = log_norm_bound(block.program, chunk.coefficients)
     assert np.all(upper >= logs[:, 0] - 1e-12)
     assert np.all(upper <= logs[:, 0] + 4.0)
-    if part.inverse is not None:
-        inverse = part.inverse_coefficients(chunk.coefficients)
-        lower = -log_norm_bound(part.inverse_program, inverse)
+    if block.inverse is not None:
+        inverse = block.inverse_coefficients(chunk.coefficients)
+        lower = -log_norm_bound(block.inverse_program, inverse)
         assert np.all(lower <= logs[:, -1] + 1e-12)
         assert np.all(lower >= logs[:, -1] - 14.0)
 
@@ -54,25 +60,11 @@ def test_norms_of_a_whole_stack_are_bounded():
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 5), (40, 7), (7, 40)])
 def test_the_bound_of_a_weight_is_close(shape):
-    from lyapy.tangent.checks import _norm_bound
-
     matrix = np.random.default_rng(4).normal(size=shape)
     exact = np.linalg.norm(matrix, 2)
     assert exact * (1 - 1e-14) <= _norm_bound(matrix) <= 1.01 * exact
     assert _norm_bound(0.0 * matrix) == 0.0
     assert _norm_bound(np.eye(3)) == pytest.approx(3 ** (1 / 64))
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (30, 30), (5, 60)])
-def test_the_bound_of_a_sparse_weight_holds(shape):
-    from lyapy.cells.sparse import as_weight
-    from lyapy.tangent.checks import _norm_bound
-
-    for density in (0.0, 0.1, 1.0):
-        matrix = scipy.sparse.random_array(shape, density=density, rng=1)
-        bound = _norm_bound(as_weight(matrix, "U", shape))
-        exact = np.linalg.norm(matrix.toarray(), 2)
-        assert exact * (1 - 1e-14) <= bound <= 2.0 * exact
 
 
 def test_a_sparse_network_keeps_within_its_bounds(backend):
@@ -85,22 +77,12 @@ def test_a_sparse_network_keeps_within_its_bounds(backend):
 
 def test_jacobians_beyond_the_range_of_squares_are_bounded():
     network = lyapy.Network([lyapy.Map(lambda h, x: h, lambda h, x: [[1.0]], 1)])
-    (part,) = diagonal_blocks(network, whole=False)
+    (block,) = diagonal_blocks(network, whole=False)
     J = np.array([[1e-200], [0.0], [1e200], [-3.0]])
-    upper = log_norm_bound(part.program, J)
+    upper = log_norm_bound(block.program, J)
     np.testing.assert_allclose(upper[3], np.log(3.0))
     assert upper[2] == np.inf
     assert np.all(upper[:2] >= -460.0) and np.all(upper[:2] <= -345.0)
-
-
-def test_the_bound_of_a_large_weight_holds_and_takes_no_squares():
-    from lyapy.tangent.checks import _norm_bound
-
-    matrix = np.random.default_rng(0).normal(size=(300, 280))
-    exact = np.linalg.norm(matrix, 2)
-    # squares would be as tight as for small weights
-    assert 2.0 * exact <= _norm_bound(matrix) <= np.sqrt(280) * exact
-    assert _norm_bound(np.eye(300)) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -159,17 +141,17 @@ def faulty(monkeypatch, fault):
 def test_growth_above_the_norm_is_found(monkeypatch):
     status = faulty(monkeypatch, lambda growth, carry: growth + 64 * 5.0).status
     assert status.code == "failed check"
-    assert "growth passes the bounds by the norms" in status.advice
+    assert "growth exceeds its bounds by the norms" in status.advice
 
 
 def test_growth_below_the_norm_of_the_inverse_is_found():
     network = lyapy.random_network("lstm", 4, 2, seed=5)
     inputs, state = driven(network, 128)
-    (part,) = diagonal_blocks(network, whole=False, tolerance=1e-8)
+    (block,) = diagonal_blocks(network, whole=False, tolerance=1e-8)
     chunk = forward_chunk(network, inputs, state)
     ends = np.array([64, 128])
     growth = np.log(singular_values(network, inputs, state)).reshape(2, 64, -1).sum(axis=1)
-    bounds = NormBounds(part)
+    bounds = NormBounds(block)
     assert bounds.excess(chunk.coefficients, ends, growth) < 0.0
     fallen = growth - 64 * np.array([[0.0], [30.0]])
     # one tile in so many is looked at, from number 0 on
@@ -185,7 +167,7 @@ def test_growth_below_the_norm_of_the_inverse_is_found():
 
 def test_a_frame_that_is_not_orthonormal_is_found(monkeypatch):
     def shear(growth, carry):
-        carry.frame[1] += 0.02 * carry.frame[0]
+        carry.state.frame[1] += 0.02 * carry.state.frame[0]
         return growth
 
     spectrum = faulty(monkeypatch, shear)
@@ -217,7 +199,7 @@ def test_the_error_of_a_frame():
 
 
 def test_rows_that_are_not_resolved_do_not_spoil_the_frame():
-    """A fixed interval that is too long leaves rows of noise, which `resolved` tells already."""
+    """A fixed interval that is too long leaves rows of noise, which `resolved` shows already."""
     network = lyapy.random_network("vanilla", 24, 3, gain=1.5, bias=0.5, seed=1)
     inputs, _ = driven(network, 1000)
     with pytest.warns(RuntimeWarning, match="interval=10 is too long"):
@@ -273,5 +255,5 @@ def test_the_step_in_which_a_long_interval_overflows(interval, backend, step):
     """Growth of log 10 a step begins with the second interval."""
     J = np.broadcast_to(np.eye(3), (1200, 3, 3)).copy()
     J[400:] *= 10.0
-    with pytest.raises(FloatingPointError, match=f"overflow in step {step}; a shorter interval"):
+    with pytest.raises(FloatingPointError, match=f"overflow in step {step}; use a shorter"):
         lyapy.spectrum_of_jacobians(J, interval=interval, backend=backend)

@@ -8,8 +8,7 @@ from lyapy.networks.forward import layer_forward
 from lyapy.runs.threads import default_threads, side_by_side
 from lyapy.tangent import engine as engines
 from lyapy.tangent.engine import Engine
-from lyapy.tangent.factors import FactorTangent
-from lyapy.tangent.reference import ArrayTangent
+from lyapy.tangent.reference import ArrayTangent, FactorTangent
 
 CARDS = Engine("cupy", None, ArrayTangent, devices=("one", "another"))
 NUMPY = Engine("numpy", None, ArrayTangent)

@@ -1,4 +1,4 @@
-"""What decides on intervals and splits: a mistake costs time, and shows nowhere else."""
+"""Decisions on intervals and splits: a mistake costs time, and shows nowhere else."""
 
 import math
 
@@ -8,17 +8,22 @@ import pytest
 import lyapy
 from lyapy.arrays import UNIT_ROUNDOFF
 from lyapy.tangent.interval import (
+    accept_interval,
     block_spread_limit,
+    counted_growth,
     disturbed_spread,
     dual_sign,
     effective_spread,
+    first_steps,
+    image_noise,
+    interval_spread,
     make_control,
     next_interval,
     next_rate,
+    repeated_steps,
     shortened,
 )
-from lyapy.tangent.split import best_split
-from lyapy.tangent.state import Carry
+from lyapy.tangent.two_ended import best_split
 
 
 def test_the_limit_is_the_spread_of_the_tolerance():
@@ -49,11 +54,50 @@ def test_a_rejected_interval_is_shortened_by_its_spread():
     assert shortened(10, 20.0, 18.0) == 8
     assert shortened(10, 18.5, 18.0) == 9
     assert shortened(2, 20.0, 18.0) == 1
-    # rounding noise tells nothing but that it was too long
+    # rounding noise shows only that it was too long
     assert shortened(10, 27.0, 18.0) == shortened(10, 30.0, 18.0) == 5
     assert shortened(10, math.nan, 18.0) == 5
     assert shortened(2, math.inf, 18.0) == shortened(3, math.inf, 18.0) == 1
     assert shortened(10, math.inf, 18.0) == 5
+
+
+def test_a_fixed_interval_is_neither_chosen_nor_rejected():
+    assert first_steps(2.0, 20, 18.0, 0) == next_interval(2.0, 20, 18.0)
+    assert [first_steps(2.0, left, 18.0, 10) for left in (20, 7)] == [10, 7]
+    assert repeated_steps(10, 20.0, 18.0, 0) == shortened(10, 20.0, 18.0)
+    assert repeated_steps(10, 18.0, 18.0, 0) == repeated_steps(1, 99.0, 18.0, 0) == 0
+    assert repeated_steps(10, 99.0, 18.0, 10) == 0
+
+
+def test_attempts_are_repeated_until_one_is_accepted():
+    tried = []
+
+    def attempt(steps):
+        tried.append(steps)
+        return f"{steps} steps", 5.0 * steps
+
+    control = make_control("auto", 1e-8, 64)
+    assert accept_interval(attempt, 0.1, 64, control) == ("3 steps", 15.0, 3, 5)
+    assert tried == [64, 32, 16, 8, 4, 3]
+    assert accept_interval(attempt, 0.1, 64, control._replace(fixed=40))[1:] == (200.0, 40, 0)
+
+
+def test_rounding_is_that_of_the_spread_or_the_measured_one():
+    assert interval_spread(3.0, -2.0, 0.0, 18.0) == effective_spread(3.0, -2.0, 18.0)
+    assert interval_spread(3.0, 3.0, 1e9, 18.0) == disturbed_spread(0.0, 3.0, 1e9)
+    assert image_noise(-2.0, 3.0, 0.0) == math.exp(5.0)
+    assert image_noise(-2.0, 3.0, -1e9) == math.exp(3.0) * 1e9
+    # where exp overflows
+    assert image_noise(-708.0, 1.0, 0.0) < image_noise(-709.0, 1.0, 0.0) == math.inf
+
+
+def test_growth_that_rounding_hides_is_counted_as_its_bound():
+    floor = math.log(4 * UNIT_ROUNDOFF)
+    assert counted_growth(-15.0, 3.0, 18.0, floor) == -15.0
+    hidden = math.log(math.exp(-15.5) + 4 * UNIT_ROUNDOFF * math.exp(3.0))
+    assert counted_growth(-15.5, 3.0, 18.0, floor) == pytest.approx(hidden, rel=1e-14)
+    assert counted_growth(-math.inf, 3.0, 18.0, floor) == floor + 3.0
+    assert counted_growth(-math.inf, -math.inf, 18.0, floor) == -math.inf
 
 
 def test_norms_near_the_end_of_the_range_count_as_spread():
@@ -142,20 +186,3 @@ def test_a_mild_network_takes_neither_graded_nor_short_steps(backend):
     spectrum = lyapy.lyapunov_spectrum(network, inputs, backend=backend)
     assert spectrum.intervals.max() < 640 / 3
     assert spectrum.rejections.max() < 40
-
-
-def test_what_an_interval_leaves_behind():
-    carry = Carry(np.eye(4))
-    log_r, scale = np.array([0.0, -10.0, -25.0, -3.0]), np.array([0.0, 0.0, 0.0, -np.inf])
-    growth = carry.count(log_r, scale, 5.0, 2, make_control("auto", 1e-8, 64))
-    noise = UNIT_ROUNDOFF * np.exp([0.0, 10.0, 25.0, -np.inf])
-    np.testing.assert_allclose(carry.error, noise, rtol=1e-12)
-    # what rounding hides is its upper bound
-    hidden = math.log(math.exp(-25.0) + 4 * UNIT_ROUNDOFF)
-    np.testing.assert_allclose(growth, [0.0, -10.0, hidden, -3.0], rtol=1e-12)
-    assert (carry.largest_spread, carry.intervals, carry.rate) == (25.0, 1, 20.0)
-    end = Carry(np.eye(4)[:2])
-    end.error[:], end.rejections, end.largest_spread = 1.0, 3, 7.0
-    carry.add(end, slice(2, None))
-    np.testing.assert_allclose(carry.error, noise + np.array([0.0, 0.0, 1.0, 1.0]), rtol=1e-12)
-    assert (carry.rejections, carry.largest_spread) == (3, 25.0)

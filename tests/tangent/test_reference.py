@@ -11,10 +11,8 @@ from lyapy.cells.sparse import as_weight
 from lyapy.networks.apply import absolute, orthonormalize, orthonormalize_with, tangent_step
 from lyapy.networks.program import Assignment, Coefficient, Columns, Program, Term
 from lyapy.tangent import reference as array
-from lyapy.tangent.decoupled import DecoupledTangent
-from lyapy.tangent.factors import FactorTangent
 from lyapy.tangent.interval import dual_sign, make_control, next_interval, next_rate
-from lyapy.tangent.reference import ArrayTangent
+from lyapy.tangent.reference import ArrayTangent, DecoupledTangent, FactorTangent
 from lyapy.tangent.state import Carry
 from tests.conftest import qr_growth
 
@@ -45,11 +43,17 @@ def jacobians(steps, D, seed=1):
 
 def advance(J, carry=None, control=CONTROL, ends=None, alive=None, engine=ArrayTangent):
     T, D, _ = J.shape
-    carry = carry or Carry(np.eye(D))
+    carry = carry or Carry.begin(np.eye(D))
     ends = np.array([T] if ends is None else ends)
-    alive = np.full(len(ends), len(carry.frame)) if alive is None else np.asarray(alive)
-    tangent = engine(map_of(D), len(carry.frame))
+    alive = np.full(len(ends), len(carry.state.frame)) if alive is None else np.asarray(alive)
+    tangent = engine(map_of(D), len(carry.state.frame))
     return tangent.advance(J.reshape(T, -1), ends, alive, carry, control), carry
+
+
+def counts(carry):
+    """Return the intervals, rejections and graded steps."""
+    counted = carry.statistics
+    return counted.intervals, counted.rejections, carry.state.graded_steps
 
 
 @pytest.mark.parametrize("size", [1.0, 1e-3])
@@ -110,7 +114,7 @@ def test_tiles_and_their_living_directions():
     both = growth[:3, :2].sum(axis=0)
     np.testing.assert_allclose(both, qr_growth(J[:20], np.eye(4)[:2]), rtol=1e-10)
     assert np.isneginf(growth[1:3, 2:]).all() and np.isneginf(growth[3]).all()
-    assert carry.rejections == 0
+    assert carry.statistics.rejections == 0
 
 
 def test_intervals_follow_the_spread():
@@ -124,51 +128,51 @@ def test_intervals_follow_the_spread():
             steps = next_interval(rate, tile, CONTROL.limit)
             rate = next_rate(rate, 2.0 * steps, steps)
             intervals, tile = intervals + 1, tile - steps
-    assert (carry.intervals, carry.rejections, carry.graded_steps) == (intervals, 0, 0)
-    np.testing.assert_allclose(carry.rate, rate)
-    assert carry.largest_spread == pytest.approx(16.0)
-    np.testing.assert_array_equal(carry.frame, np.eye(3))
+    assert counts(carry) == (intervals, 0, 0)
+    np.testing.assert_allclose(carry.state.rate, rate)
+    assert carry.statistics.largest_spread == pytest.approx(16.0)
+    np.testing.assert_array_equal(carry.state.frame, np.eye(3))
 
 
 def test_an_interval_that_overshoots_is_halved_from_where_it_began():
     J = np.broadcast_to(np.diag([math.e, 1.0 / math.e]), (8, 2, 2))
-    carry = Carry(np.eye(2), 0.01)
+    carry = Carry.begin(np.eye(2), 0.01)
     J = np.concatenate([J] * 8)
     growth, _ = advance(J, carry)
     np.testing.assert_allclose(growth, [[64.0, -64.0]], rtol=1e-12)
     # 64, 32 and 16 steps of two nats
-    assert (carry.rejections, carry.intervals) == (3, 8)
+    assert (carry.statistics.rejections, carry.statistics.intervals) == (3, 8)
     # a fixed one is not
-    carry = Carry(np.eye(2), 0.01)
+    carry = Carry.begin(np.eye(2), 0.01)
     growth, _ = advance(J, carry, make_control(25, 1e-8, 64))
-    assert (carry.rejections, carry.intervals) == (0, 3)
-    assert carry.largest_spread == pytest.approx(50.0)
+    assert (carry.statistics.rejections, carry.statistics.intervals) == (0, 3)
+    assert carry.statistics.largest_spread == pytest.approx(50.0)
 
 
 def test_steps_that_spread_too_far_alone_are_graded():
     steep = np.broadcast_to(np.diag([1.0, 1e-9]), (5, 2, 2))
-    growth, carry = advance(steep, Carry(np.eye(2), 21.0))
-    assert (carry.graded_steps, carry.intervals, carry.rejections) == (5, 5, 0)
+    growth, carry = advance(steep, Carry.begin(np.eye(2), 21.0))
+    assert counts(carry) == (5, 0, 5)
     np.testing.assert_allclose(growth, [[0.0, 5 * math.log(1e-9)]])
-    assert carry.rate == pytest.approx(math.log(1e9))
+    assert carry.state.rate == pytest.approx(math.log(1e9))
     # with slack they are not
     _, carry = advance(steep, control=CONTROL._replace(slack=3.0))
-    assert (carry.graded_steps, carry.intervals) == (0, 5)
+    assert (carry.state.graded_steps, carry.statistics.intervals) == (0, 5)
     # after one that is asked for all are, with the rate as it was
     J = jacobians(5, 2)
-    growth, carry = advance(J, Carry(np.eye(2), 3.0), CONTROL._replace(graded=True))
+    growth, carry = advance(J, Carry.begin(np.eye(2), 3.0), CONTROL._replace(graded=True))
     np.testing.assert_allclose(growth[0], qr_growth(J, np.eye(2)))
-    assert carry.graded_steps == 5
-    assert carry.rate == pytest.approx(3.0)
+    assert carry.state.graded_steps == 5
+    assert carry.state.rate == pytest.approx(3.0)
     steep = J * np.array([1.0, 1e-12])[:, None]
-    growth, carry = advance(steep, Carry(np.eye(2), 21.0))
-    assert carry.graded_steps == 5
+    growth, carry = advance(steep, Carry.begin(np.eye(2), 21.0))
+    assert carry.state.graded_steps == 5
     np.testing.assert_allclose(growth[0], qr_growth(steep, np.eye(2)), rtol=1e-4)
     # so is the next of a frame that one has tilted
-    carry = Carry(np.eye(2), 0.01)
-    carry.tilt = np.full((2, 4, 2), 0.5)
+    carry = Carry.begin(np.eye(2), 0.01)
+    carry.state.tilt = np.full((2, 4, 2), 0.5)
     advance(np.broadcast_to(np.eye(2), (5, 2, 2)), carry)
-    assert carry.graded_steps == 5
+    assert carry.state.graded_steps == 5
 
 
 def test_rounding_hidden_behind_the_diagonal_is_seen():
@@ -176,25 +180,25 @@ def test_rounding_hidden_behind_the_diagonal_is_seen():
     for x, graded in ((1e9, 0), (1e12, 1)):
         J = np.array([[[1.0, x], [0.0, 1.0]]])
         _, carry = advance(J)
-        assert carry.graded_steps == graded
+        assert carry.state.graded_steps == graded
     _, carry = advance(np.array([[[1.0, 1e6], [0.0, 1.0]]]))
     signs = dual_sign(0), dual_sign(1)
     dual = abs(signs[1] - 1e6 * signs[0])
-    assert carry.noise[1] == pytest.approx(dual)
+    assert carry.state.noise[1] == pytest.approx(dual)
 
 
 @pytest.mark.parametrize(("fixed", "graded"), [(0, 1), (1, 1), (2, 0)])
 def test_a_growth_of_zero_is_rounding_where_it_is_not_dead(fixed, graded):
     control = make_control(fixed or "auto", 1e-8, 64)
     growth, carry = advance(np.array([np.diag([1.0, 0.0])]), control=control)
-    assert carry.graded_steps == graded
+    assert carry.state.graded_steps == graded
     assert growth[0, 0] == 0.0 and growth[0, 1] < -30.0
 
 
 @pytest.mark.parametrize(("size", "interval"), [(1e200, 2), (1.5e308, 1), (1.5e308, "auto")])
 def test_what_overflows_is_no_number(size, interval):
     J = np.full((4, 4, 4), size)
-    carry = Carry(np.kron([[0.5, 0.5], [0.5, -0.5]], [[1.0, 1.0], [1.0, -1.0]]))
+    carry = Carry.begin(np.kron([[0.5, 0.5], [0.5, -0.5]], [[1.0, 1.0], [1.0, -1.0]]))
     with np.errstate(over="ignore", invalid="ignore"):
         growth, _ = advance(J, carry, make_control(interval, 1e-8, 64), ends=[2, 4])
     assert growth.shape == (2, 4) and np.isnan(growth).all()
@@ -204,34 +208,43 @@ def test_the_engine_that_keeps_factors():
     J = jacobians(12, 4)
     tangent = FactorTangent(map_of(4), 3)
     frame = np.linalg.qr(J[0])[0][:3]
-    carry = Carry(frame.copy())
+    carry = Carry.begin(frame.copy())
     tangent.advance(J.reshape(12, -1), np.array([12]), np.array([3]), carry, CONTROL)
     product = np.linalg.multi_dot([*J[::-1], frame.T])
-    found = tangent.take()
-    np.testing.assert_allclose(carry.frame.T @ found, product, rtol=1e-9)
+    found = tangent.take_factor()
+    np.testing.assert_allclose(carry.state.frame.T @ found, product, rtol=1e-9)
     np.testing.assert_array_equal(found, np.triu(found))
-    np.testing.assert_array_equal(tangent.take(), np.eye(3))
-    # what is dead has no factor
+    np.testing.assert_array_equal(tangent.take_factor(), np.eye(3))
+    # dead directions have no factor
     tangent.advance(J.reshape(12, -1), np.array([12]), np.array([2]), carry, CONTROL)
-    found = tangent.take()
+    other = FactorTangent(map_of(4), 3)
+    other.restore(tangent.save())
+    found = tangent.take_factor()
+    np.testing.assert_array_equal(other.take_factor(), found)
     assert found[1, 1] > 0.0 and not found[2].any() and not found[:, 2].any()
 
 
 def test_units_that_do_not_read_one_another():
     values = np.array([[2.0, -0.5, 4.0], [2.0, 0.5, 0.0], [-2.0, 0.5, 3.0], [2.0, 8.0, 1.0]])
-    carry = Carry(np.eye(3))
-    tangent = DecoupledTangent(scaling(3))
+    carry = Carry.begin(np.eye(3))
+    tangent = DecoupledTangent(scaling(3), 3)
     growth = tangent.advance(values, np.array([1, 4]), np.array([3, 3]), carry, CONTROL)
     log_2 = math.log(2.0)
     np.testing.assert_allclose(growth, [[log_2, -log_2, 2 * log_2], [3 * log_2, log_2, -math.inf]])
-    np.testing.assert_array_equal(np.abs(carry.frame), np.eye(3))
-    np.testing.assert_array_equal(carry.error, [4 * UNIT_ROUNDOFF] * 3)
-    assert carry.intervals == 2
+    np.testing.assert_array_equal(np.abs(carry.state.frame), np.eye(3))
+    np.testing.assert_array_equal(carry.statistics.error, [4 * UNIT_ROUNDOFF] * 3)
+    assert carry.statistics.intervals == 2
     # of a part of the frame likewise
-    few = DecoupledTangent(scaling(3)).advance(
-        values, np.array([1, 4]), np.array([2, 2]), Carry(np.eye(3)[:2]), CONTROL
-    )
-    np.testing.assert_array_equal(few, growth[:, :2])
+    few = DecoupledTangent(scaling(3), 2)
+    carry = Carry.begin(np.eye(3)[:2])
+    found = few.advance(values, np.array([1, 4]), np.array([2, 2]), carry, CONTROL)
+    np.testing.assert_array_equal(found, growth[:, :2])
+    # their R is diagonal, and goes on where it was saved
+    other = DecoupledTangent(scaling(3), 2)
+    other.restore(few.save())
+    for each in (few, other):
+        np.testing.assert_allclose(each.take_factor(), np.diag([16.0, 1.0]))
+        np.testing.assert_array_equal(each.take_factor(), np.eye(2))
 
 
 def test_rounding_is_measured_by_signs(monkeypatch):
@@ -242,5 +255,5 @@ def test_rounding_is_measured_by_signs(monkeypatch):
         return orthonormalize_with(vector, frame)
 
     monkeypatch.setattr(array, "orthonormalize_with", record)
-    advance(jacobians(1, 4), Carry(np.eye(4)[:3]))
+    advance(jacobians(1, 4), Carry.begin(np.eye(4)[:3]))
     np.testing.assert_array_equal(given[0], [dual_sign(i) for i in range(3)])

@@ -131,6 +131,8 @@ def test_a_keras_model_names_the_other_layers_of_the_loop(tmp_path, monkeypatch)
     named = "but so may Embedding 'embedding', Conv1D 'conv1d'"
     with pytest.raises(WeightsError, match=named):
         keras(tmp_path, monkeypatch, "InputLayer", "Embedding", "Conv1D")
+    curved = keras(tmp_path, monkeypatch, head={"activation": "sigmoid"})
+    assert curved.assumptions[-1] == "the read-out is head/kernel and head/bias, then sigmoid"
     with pytest.raises(WeightsError, match="the read-out head/kernel has the activation softmax"):
         keras(tmp_path, monkeypatch, head={"activation": "softmax"})
 
@@ -162,6 +164,10 @@ def test_onnx_is_followed_through_its_graph(tmp_path):
     loop = onnx_loop(tmp_path, product, R=R.T, c=C)
     assert_closed_by(loop, R, C)
     assert loop.assumptions[-1] == "the read-out is R and c"
+    curved = onnx_loop(tmp_path, lambda node: [*product(node), node("Tanh", ["out"], ["p"])],
+                       R=R.T, c=C)  # fmt: skip
+    assert curved.digest() == lyapy.ClosedLoop(loop.open_loop, R, C, "tanh").digest()
+    assert curved.assumptions[-1] == "the read-out is R and c, then tanh"
     gemm = onnx_loop(
         tmp_path,
         lambda node: [node("Gemm", ["y", "R", "c"], ["z"], transB=1, alpha=2.0, beta=0.5)],
@@ -178,7 +184,6 @@ def test_onnx_is_followed_through_its_graph(tmp_path):
             "but so may Exp 's'",
         ),
         (lambda node: [*product(node), node("Exp", ["out"], ["p"], name="s")], "so may Exp 's'"),
-        (lambda node: [*product(node), node("Tanh", ["out"], ["p"])], "has the activation tanh"),
         (
             lambda node: [node("Mul", ["e", "e"], ["x"]), *product(node)],
             "but so may Mul",

@@ -1,9 +1,8 @@
 """Benchmark of the GPU engine: ``python -m tools.benchmarks.gpu [--write]``.
 
 On one card: lyapy, the floor, and JAX and PyTorch where they are installed and see the card, each
-in a process of its own. With ``--write`` the thresholds are measured first and written into the
-library (``tools.benchmarks.gpu_choices``), then the tests for a GPU run, and what they came to and
-the table go into docs/benchmarks.md, as far as they are, after each case. ``--stand-in`` runs it at
+in a separate process. With ``--write`` the tests for a GPU run first, and their result and the
+table go into docs/benchmarks.md, as far as they are, after each case. ``--stand-in`` runs it at
 tiny sizes on an array module without a GPU, to see that it runs.
 """
 
@@ -53,8 +52,7 @@ def main() -> int:
     cases = [c for c in (TINY if arguments.stand_in else CASES) if arguments.only in c.name]
     end = time.monotonic() + 60.0 * arguments.minutes
     on_card = arguments.write and not arguments.stand_in
-    # the tests run with what was chosen
-    notes = [run_choices(), run_tests()] if on_card else []
+    notes = [run_tests()] if on_card else []
     lines, where, failed, wrong = [HEADER], "", 0, list[str]()
     print(HEADER, flush=True)
     for case in cases:
@@ -82,17 +80,6 @@ def require_card() -> None:
     )
     if done.returncode:
         sys.exit(done.stderr.strip().rpartition("\n")[2])
-
-
-def run_choices() -> str:
-    """Measure the thresholds and write them into the library; return what was the matter, if."""
-    done = run_module("tools.benchmarks.gpu_choices", "--write")
-    if done is None:
-        return f"The thresholds were not measured: more than {LONGEST_SECONDS} s."
-    if done.returncode == 0:
-        return ""
-    last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-    return f"The thresholds were not measured: {last}"
 
 
 def run_tests() -> str:

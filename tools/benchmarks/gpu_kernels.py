@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sys
 
-from lyapy.tangent.gpu.device import COMPILER
+import lyapy
+from lyapy.tangent.gpu.device import COMPILER, EXACT
 from lyapy.tangent.gpu.kernel_text import BLOCK
+from lyapy.tangent.gpu.orthonormalize import THREADS
 from lyapy.tangent.gpu.precision import PRECISIONS
-from lyapy.tangent.gpu.shared_qr import THREADS, shared_bytes
+from lyapy.tangent.gpu.whole_tile import shared_bytes
 from tests.support import nvrtc
 from tests.support.kernel_texts import kernel_texts
 
@@ -22,8 +24,8 @@ SHARED = {"sm_80": 164 * 1024, "sm_90": 228 * 1024, "sm_100": 228 * 1024}
 # that the system keeps for each block
 RESERVED = 1024
 # kernels with a trajectory for each block
-OF_BLOCKS = ("orthonormalize", "walk", "pass")
-SIZES = (32, 64, 96, 128, 160)
+OF_BLOCKS = ("panel", "whole_tile", "pass")
+SIZES = (16, 32, 48, 64, 96)
 
 
 def main() -> int:
@@ -38,11 +40,11 @@ def main() -> int:
         texts = kernel_texts(precision)
         for card in nvrtc.ARCHITECTURES:
             found = [
-                (name, nvrtc.compile_text(library, text, COMPILER, card))
-                for text, name in texts.items()
+                (name, nvrtc.compile_text(library, text, EXACT if exact else COMPILER, card))
+                for text, (name, exact) in texts.items()
             ]
             # the hungriest of each kind
-            for kind in (*OF_BLOCKS, "add", "merge", "combine", "stage"):
+            for kind in (*OF_BLOCKS, "merge", "add_up", "stage"):
                 some = [one for one in found if one[0].startswith(kind)]
                 name, (registers, stack, spilled) = max(some, key=lambda one: one[1])
                 share = occupancy(registers, THREADS if kind in OF_BLOCKS else BLOCK)
@@ -54,8 +56,9 @@ def main() -> int:
     print("|---|---|---|---|")
     for card, shared in SHARED.items():
         for n in SIZES:
+            program = lyapy.random_network("vanilla", n, seed=1).program
             blocks = [
-                min(shared // (shared_bytes(n, n, size) + RESERVED), MOST_THREADS // THREADS)
+                min(shared // (shared_bytes(program, n, size) + RESERVED), MOST_THREADS // THREADS)
                 for size in (8, 4)
             ]
             print(f"| {card} | {n} | {blocks[0]} | {blocks[1]} |")

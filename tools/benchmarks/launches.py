@@ -1,12 +1,9 @@
-"""Kernels launched by the GPU engine, on the stand-in: ``python -m tools.benchmarks.launches``.
+"""Launches of the GPU engine, on the stand-in: ``python -m tools.benchmarks.launches``.
 
-Per step, and per interval with what is counted at its end, of small networks with its tangent
-steps: once by the array module's functions alone, once with kernels of its own.
+Kernels and products of a run of 128 steps, and per QR of large frames on an H100.
 """
 
 from __future__ import annotations
-
-import warnings
 
 import numpy as np
 
@@ -14,45 +11,61 @@ import lyapy
 from lyapy.tangent import engine as engines
 
 KINDS = ("vanilla", "gru", "lstm", "rate-rk4")
-SIZES = (32, 72)
-STEPS, LONG = 128, 64
+SIZES = (32, 136)
+STEPS = 128
+# of a block on an H100
+SHARED_BYTES = 232448
 
 
 def main() -> None:
-    """Print a table."""
-    print("| cell | launches a step, alone | with kernels | an interval, alone | with kernels |")
-    print("|---|---|---|---|---|")
+    """Print both tables."""
+    print(f"| cell | launches a step, in {STEPS} steps of 2 trajectories | waits a step |")
+    print("|---|---|---|")
     for kind in KINDS:
         for n in SIZES:
-            columns = [counted(kind, n, kernels) for kernels in (False, True)]
-            steps, intervals = zip(*columns, strict=True)
-            cells = [f"{x:.1f}" for x in steps] + [f"{x:.0f}" for x in intervals]
-            print("| " + " | ".join([f"{kind} n={n}", *cells]) + " |")
+            launches, waits = (x / STEPS for x in run_counts(kind, n))
+            print(f"| {kind} n={n} | {launches:.1f} | {waits:.2f} |")
+    print("\n| n | kernels and products of a QR |")
+    print("|---|---|")
+    for n in (64, 128, 256, 512, 1024, 2048):
+        print(f"| {n} | {qr_operations(n)} |")
 
 
-def counted(kind: str, n: int, kernels: bool) -> tuple[float, float]:
-    """Return the launches of a step, and those of the end of an interval."""
-    often, seldom = (launches(kind, n, kernels, interval) for interval in (1, LONG))
-    interval = (often - seldom) / (STEPS - STEPS // LONG)
-    return (seldom - interval * STEPS / LONG) / STEPS, interval
-
-
-def launches(kind: str, n: int, kernels: bool, interval: int) -> int:
-    """Return the launches of a run of n units along two trajectories."""
+def run_counts(kind: str, n: int) -> tuple[int, int]:
+    """Return launches and waits of a run of n units along two trajectories, QRs every step."""
     from tests.support import stand_in
 
-    # a Hopper's
-    stand_in.SHARED_BYTES = 232448
-    device = stand_in.stand_in(kernels=kernels)
+    stand_in.SHARED_BYTES = SHARED_BYTES
+    device = stand_in.stand_in()
     engines.find_devices = lambda: (device,)
-    stand_in.COUNTS = stand_in.Counts()
     network = lyapy.random_network(kind, n, 3, gain=0.8, seed=1)
     inputs = np.random.default_rng(2).normal(size=(2, STEPS, 3))
-    with warnings.catch_warnings():
-        # so long an interval is not resolved
-        warnings.simplefilter("ignore")
-        lyapy.lyapunov_spectrum(network, inputs, backend="cupy", interval=interval)
-    return int(stand_in.COUNTS.launches)
+    stand_in.COUNTS = stand_in.Counts()
+    lyapy.lyapunov_spectrum(network, inputs, backend="cupy", interval=1)
+    return stand_in.COUNTS.launches, stand_in.COUNTS.waits
+
+
+def qr_operations(n: int, precision: str = "float64") -> int:
+    """Return the kernels and products that orthonormalize a frame of n vectors on an H100."""
+    from lyapy.tangent.gpu.orthonormalize import Orthonormalizer
+    from lyapy.tangent.gpu.precision import PRECISIONS
+    from lyapy.tangent.interval import make_control
+    from tests.support import stand_in
+
+    done: list[str] = []
+
+    def compile_kernel(text: str, name: str, exact: bool = False):
+        return lambda *arguments: done.append(name)
+
+    device = stand_in.stand_in()._replace(
+        compile_kernel=compile_kernel,
+        multiply=lambda *arguments: done.append("multiply"),
+        shared_bytes=SHARED_BYTES,
+    )
+    control = make_control("auto", 1e-8, 64)
+    qr = Orthonormalizer(n, n, device, PRECISIONS[precision], control)
+    qr(np.empty((1, n, n + 1), precision), np.empty((1, 3, n)))
+    return len(done)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ ROUTES = "tests/tangent/test_engines.py -k 'numba and (keeps or routes or oversh
 MODULES = {
     "tangent/reference": Tests("tests/tangent/test_reference.py"),
     "tangent/state": Tests("tests/tangent/test_state.py"),
-    "tangent/compiled/merging": Tests(AGREE, ROUTES, fresh=True),
+    "tangent/compiled/step": Tests(AGREE, ROUTES, fresh=True),
     "tangent/compiled/products": Tests(
         f"{KERNELS} -k 'product or neighbours or taken'", AGREE, True
     ),
@@ -52,10 +52,8 @@ MODULES = {
         "tests/tangent/graded/test_graded_qr.py",
         fresh=True,
     ),
-    "tangent/compiled/tiles_loop": Tests(AGREE, ROUTES, fresh=True),
+    "tangent/compiled/loop": Tests(AGREE, ROUTES, fresh=True),
     "tangent/compiled/tilting": Tests("tests/tangent/graded/test_tilt.py", fresh=True),
-    "tangent/decoupled": Tests("tests/tangent/test_reference.py -k units"),
-    "tangent/factors": Tests("tests/tangent/test_reference.py -k factors"),
     "tangent/engine": Tests("tests/tangent/test_engine.py"),
     "tangent/two_ended": Tests(
         "tests/tangent/test_two_ended.py", "tests/tangent/test_checks.py -k sound"
@@ -64,9 +62,6 @@ MODULES = {
     "tangent/graded/householder": Tests("tests/tangent/graded/test_householder.py"),
     "tangent/lowering": Tests("tests/tangent/test_lowering.py -k 'lstm or gru or share'"),
     "tangent/interval": Tests(f"tests/tangent/test_interval.py {READABLE}"),
-    "tangent/split": Tests(
-        "tests/tangent/test_split.py tests/tangent/test_interval.py -k 'cut or cheaper'"
-    ),
     "networks/apply": Tests(
         "tests/tangent/test_reference.py tests/networks/test_program.py"
         " -k 'not union and not numba'",
@@ -80,7 +75,8 @@ MODULES = {
         "tests/runs/test_two_trajectories.py -k 'row_by or set_back or shares_no or refused'",
         NEARBY,
     ),
-    "tangent/checks": Tests("tests/tangent/test_norm_bounds.py", SELF_CHECKS),
+    "tangent/norm_bounds": Tests("tests/tangent/test_norm_bounds.py", SELF_CHECKS),
+    "tangent/overflow": Tests("tests/tangent/test_norm_bounds.py -k overflow"),
     "spectra/status": Tests(f"tests/spectra/test_status.py -k 'not ({SLOW})'", SELF_CHECKS),
     "spectra/uncertainty": Tests(
         f"tests/spectra/test_uncertainty.py -k 'not ({SLOW})'", "tests/spectra/test_uncertainty.py"

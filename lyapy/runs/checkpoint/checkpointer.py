@@ -42,16 +42,11 @@ class Checkpointer:
     folder : Path
         Whose lock is held.
     saved : Checkpoint
-        To continue from; number 0 without trajectories at the beginning.
+        To continue from; later the last one written.
     history : dict
         Complete rows of each trajectory in ``saved``.
     every : float
         Seconds between two checkpoints.
-
-    Attributes
-    ----------
-    saved : Checkpoint
-        The last one written.
     """
 
     def __init__(
@@ -114,15 +109,8 @@ class Checkpointer:
     def publish(self, b: int, trajectory: Trajectory, last: bool = False) -> None:
         """Hand over the state of trajectory ``b``, unless that was done a moment ago.
 
-        Parameters
-        ----------
-        last : bool
-            Hand it over in any case.
-
-        Raises
-        ------
-        CheckpointError
-            If an earlier checkpoint could not be written.
+        The ``last`` one is handed over in any case. Raises CheckpointError if an earlier
+        checkpoint could not be written.
         """
         moment = time.monotonic()
         much = trajectory.recorder.nbytes > RECORDER_BYTES

@@ -43,16 +43,7 @@ NAME = re.compile(r"(state|segment)-(\d{6,})\.h5")
 
 
 class Segment(NamedTuple):
-    """Rows of one trajectory in a segment.
-
-    Attributes
-    ----------
-    first : int
-        First row of the history.
-    history : array (rows, K)
-    records : dict
-        Name to (first row, array (rows, ...)).
-    """
+    """Rows of one trajectory in a segment: of the history, and of each record by name."""
 
     first: int
     history: Array
@@ -60,26 +51,16 @@ class Segment(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint.
-
-    Attributes
-    ----------
-    number : int
-    date : str
-    settings : dict
-        Of the run, with the ``seconds`` spent on it.
-    layout : Layout
-    trajectories : dict
-        Number to the dict that `Trajectory.save` returned.
-    segments : dict
-        File name to digest, in order.
-    """
+    """A checkpoint."""
 
     number: int
     date: str
+    # of the run, with the seconds spent on it
     settings: dict[str, Any]
     layout: Layout
+    # number to the dict that Trajectory.save returned
     trajectories: dict[int, dict[str, Any]]
+    # file name to digest, in order
     segments: dict[str, str]
 
 
@@ -91,15 +72,7 @@ def checkpoint_folder(path: str | PathLike[str]) -> Path:
 def write_checkpoint(folder: Path, saved: Checkpoint, rows: dict[int, Segment]) -> Checkpoint:
     """Write a checkpoint: first the segment, if there are new rows, then the state.
 
-    Returns
-    -------
-    Checkpoint
-        With the digest of the new segment.
-
-    Raises
-    ------
-    OSError
-        If a file cannot be written; the checkpoint before is whole.
+    Returns it with the digest of the segment. After an OSError the checkpoint before is whole.
     """
     filled = {b: s for b, s in rows.items() if len(s.history) or s.records}
     if filled:
@@ -160,10 +133,7 @@ def _read_state(path: Path) -> Checkpoint:
 def read_checkpoint(folder: Path) -> tuple[Checkpoint | None, dict[int, Array], list[str]]:
     """Return the newest checkpoint that is whole, its history, and the damage found.
 
-    Raises
-    ------
-    DamagedError
-        If there are states, and none can be used.
+    Raises DamagedError if there are states, and none can be used.
     """
     damaged: list[str] = []
     for number in _states(folder):
@@ -191,15 +161,7 @@ def newest_state(folder: Path) -> Checkpoint | None:
 
 
 def open_segments(folder: Path, saved: Checkpoint) -> Iterator[h5py.File]:
-    """Yield each segment of a checkpoint, open for reading.
-
-    Raises
-    ------
-    DamagedError
-        If one is not the segment that was written.
-    FileNotFoundError
-        If one is missing.
-    """
+    """Yield each segment of a checkpoint, open for reading, or raise DamagedError."""
     for name, digest in saved.segments.items():
         if check_seal(folder / name) != digest:
             raise DamagedError(f"{folder / name}: is not the segment that the state names")

@@ -9,13 +9,13 @@ from ..options import stored
 __all__ = ["differing", "is_place"]
 
 # may change the last bits, but not the task
-PLACE = stored("place") | {"versions", "machine", "processor", "gpu", "gpu_choices"}
+PLACE = stored("place") | {"versions", "machine", "processor", "gpu"}
 IGNORED = {
     *("assumptions", "command", "date", "environment_changes", "interrupted", "network"),
     *("network_origin", "seconds"),
 }
 # some backends have none; compared if both runs have them
-OPTIONAL = {"gpu", "gpu_choices"}
+OPTIONAL = {"gpu"}
 # results of a run with a target
 FOUND = {"steps", "inputs_sha256"}
 SHOWN = 40

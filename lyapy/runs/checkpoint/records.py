@@ -22,13 +22,7 @@ CHUNK_BYTES = 1 << 20
 
 
 class Records(NamedTuple):
-    """The records of a finished run, still in its segments.
-
-    Attributes
-    ----------
-    stop : threading.Event
-        Makes `write` end with KeyboardInterrupt.
-    """
+    """The records of a finished run, still in its segments; ``stop`` interrupts `write`."""
 
     folder: Path
     saved: Checkpoint
@@ -36,13 +30,7 @@ class Records(NamedTuple):
     stop: threading.Event
 
     def write(self, group: h5py.Group, check: Callable[[], None]) -> None:
-        """Write the records into a group, some rows at a time, with ``check()`` between them.
-
-        Raises
-        ------
-        DamagedError
-            If a segment is not what was written, or rows are missing.
-        """
+        """Write the records into a group, some rows at a time, with ``check()`` between them."""
         B, rows = self.layout.trajectories, len(self.layout.record_steps)
         group.create_dataset("step", data=self.layout.record_steps, fletcher32=True)
         written = dict.fromkeys(self.layout.record_shapes, 0)

@@ -32,16 +32,8 @@ log = logging.getLogger("lyapy")
 def run_checkpointed(plan: Plan, keep: Keep) -> Spectrum:
     """Compute a spectrum into its run file, or continue, or read it if it is finished.
 
-    Raises
-    ------
-    ValueError
-        If the file is another run's, or checkpoints are damaged beyond use.
-    LockedError
-        If another process is computing it.
-    CheckpointError
-        If a checkpoint or the result cannot be written.
-    Interrupted
-        If the run is interrupted; it can be continued.
+    Raises ValueError for another run's file or unusable checkpoints, LockedError if another
+    process is computing the run, CheckpointError if a file cannot be written, and Interrupted.
     """
     folder = checkpoint_folder(keep.path)
     _refuse_old(keep)
@@ -91,13 +83,7 @@ def write_result(spectrum: Spectrum, path: Path, records: Records | None, folder
     """Write the run file; the checkpoints in ``folder`` stay.
 
     A thread writes, because HDF5 must not be interrupted and signals reach the main thread only.
-
-    Raises
-    ------
-    CheckpointError
-        If the file cannot be written.
-    KeyboardInterrupt
-        After an interruption; the file is there whole, or it is not.
+    After a KeyboardInterrupt the file is there whole, or it is not.
     """
     errors: list[BaseException] = []
 
@@ -138,13 +124,7 @@ def _refuse_old(keep: Keep) -> None:
 
 
 def _find_finished(plan: Plan, keep: Keep) -> Spectrum | None:
-    """Return the finished run, None if it is still to be computed.
-
-    Raises
-    ------
-    ValueError, FileExistsError
-        If there is another run or another file.
-    """
+    """Return the finished run, None if it is still to be computed; refuse another file."""
     check_run_output(keep.shown, overwrite=keep.overwrite)
     if not keep.path.exists() or keep.overwrite:
         return None

@@ -22,37 +22,23 @@ __all__ = ["Unfinished", "read_unfinished"]
 
 
 class Unfinished(NamedTuple):
-    """An unfinished run at its last checkpoint.
+    """An unfinished run at its last checkpoint."""
 
-    Attributes
-    ----------
-    steps, total : int
-        Done and wanted, of all trajectories.
-    date : str
-        Of the checkpoint; empty before the first one.
-    holder : str or None
-        Host and process that compute it now.
-    spectrum : Spectrum or None
-        Over the counted steps that all trajectories begun have done, with the status
-        "interrupted"; None before there are such steps.
-    """
-
+    # done and wanted, of all trajectories
     steps: int
     total: int
+    # of the checkpoint; empty before the first one
     date: str
+    # host and process that compute it now
     holder: str | None
+    # over the counted steps that all trajectories begun have done; its status is "interrupted"
     spectrum: Spectrum | None
 
 
 def read_unfinished(path: str | PathLike[str]) -> Unfinished | None:
     """Return how far the run is whose result is to go to ``path``; None if there is none.
 
-    Any process may call it, at any time.
-
-    Raises
-    ------
-    DamagedError
-        If a segment is not what was written.
+    Any process may call it, at any time. Raises DamagedError if a segment is damaged.
     """
     folder = checkpoint_folder(path)
     if not folder.is_dir():
@@ -84,11 +70,10 @@ def _so_far(folder: Path, saved: Checkpoint) -> Spectrum | None:
 
 def _result(saved: Checkpoint, b: int, history: Array) -> TrajectoryResult:
     found = saved.trajectories[b]
-    parts = [found["parts"][str(i)] for i in range(len(saved.layout.starts))]
+    parts = [found["blocks"][str(i)] for i in range(len(saved.layout.starts))]
     widths = np.cumsum([len(part["carry"]["frame"]) for part in parts])[:-1]
     results = []
     for part, growth in zip(parts, np.split(history, widths, axis=1), strict=True):
-        carry = Carry(part["carry"]["frame"])
-        vars(carry).update(part["carry"])
+        carry = Carry.from_dict(part["carry"])
         results.append(BlockResult(growth, carry, part["determinants"]))
     return TrajectoryResult(found["state"], results)

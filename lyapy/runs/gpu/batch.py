@@ -10,13 +10,13 @@ import numpy as np
 
 from ...arrays import Array
 from ...cells.sparse import Sparse
-from ...networks.forward import Chunk, LayerForward, forward_chunk, layer_forward
+from ...networks.forward import Chunk, forward_chunk
 from ...networks.network import Network
 from ...tangent.gpu.device import Device
 from ...tangent.gpu.fused_forward import FusedForward
 from ...tangent.gpu.precision import Precision
-from ..trajectory import Trajectory
-from .block import BatchPart, PartChunk
+from ..trajectory import Trajectory, TrajectoryResult
+from .block import BatchBlock
 
 __all__ = ["Batch"]
 
@@ -34,6 +34,8 @@ class Batch:
     trajectories : sequence of Trajectory
     device : Device
     precision : Precision
+    orthonormal : bool
+        Whether the first frames are orthonormal; otherwise the device makes them so.
     """
 
     def __init__(
@@ -42,25 +44,26 @@ class Batch:
         trajectories: Sequence[Trajectory],
         device: Device,
         precision: Precision,
+        orthonormal: bool = True,
     ) -> None:
         self.numbers = numbers
         self.trajectories = trajectories
         self.device = device
         self.precision = precision
+        self.position = trajectories[0].position
         self.schedule = trajectories[0].schedule
         self.network = self._moved_network(trajectories[0].network)
         self.state = self._to_device(np.stack([t.state for t in trajectories]))
+        orthonormal = orthonormal or self.position > 0
         followers = zip(*(t.followers for t in trajectories), strict=True)
-        self.parts = [BatchPart(each, device, precision) for each in followers]
-        self.run_layer: LayerForward = layer_forward
-        if device.compile_kernel is not None:
-            self.run_layer = FusedForward(device, precision)
-        self._chunks = self.schedule.chunks(trajectories[0].position)
+        self.blocks = [BatchBlock(each, device, precision, orthonormal) for each in followers]
+        self.run_layer = FusedForward(device, precision)
+        self._chunks = self.schedule.chunks(self.position)
 
     @property
     def finished(self) -> bool:
         """Whether all steps are done."""
-        return self.trajectories[0].finished
+        return self.position == self.schedule.total
 
     def advance(self) -> int:
         """Move through one chunk and return its steps, of all trajectories together.
@@ -76,34 +79,22 @@ class Batch:
         chunk = forward_chunk(self.network, drive, self.state, self.run_layer)
         last = self.device.to_host(chunk.states[-1]).astype(np.float64)
         self._check(chunk, last, start)
-        found = [self._advance_part(part, chunk.coefficients, start) for part in self.parts]
-        if self.schedule.recording.needs_frames:
-            self.fetch()
-        states = np.broadcast_to(last, (stop - start, *last.shape))
-        if "states" in self.schedule.recording.kinds:
-            states = self.device.to_host(chunk.states).astype(np.float64)
-        for b in range(len(self.trajectories)):
-            self._count(b, start, stop, chunk.coefficients, found)
-            tiles = [part.growth[:, b] for part in found]
-            self.trajectories[b].finish(stop, states[:, b], tiles)
-        self.state = chunk.states[-1]
+        growth = [self._advance_block(block, chunk.coefficients, start) for block in self.blocks]
+        recording = self.schedule.recording
+        if recording.needs_frames:
+            self._fetch_blocks()
+        if recording.kinds:
+            states = np.broadcast_to(last, (stop - start, *last.shape))
+            if "states" in recording.kinds:
+                states = self.device.to_host(chunk.states).astype(np.float64)
+            for b, trajectory in enumerate(self.trajectories):
+                trajectory.finish(stop, states[:, b], [tiles[:, b] for tiles in growth])
+        self.state, self.position = chunk.states[-1], stop
         return (stop - start) * len(self.trajectories)
 
-    def _count(
-        self, b: int, start: int, stop: int, coefficients: Array, found: Sequence[PartChunk]
-    ) -> None:
-        ends = self.schedule.tile_ends(stop - start)
-        for follower, part in zip(self.trajectories[b].followers, found, strict=True):
-            values = None
-            if follower.by_lu and start == self.schedule.transient and part.logs is None:
-                values = self.device.to_host(coefficients[: ends[0], b]).astype(np.float64)
-            logs = None if part.logs is None else part.logs[:, b]
-            excess = float(part.excess[b])
-            follower.count(part.growth[:, b], start, ends, excess, logs, values)
-
-    def _advance_part(self, part: BatchPart, coefficients: Array, start: int) -> PartChunk:
+    def _advance_block(self, block: BatchBlock, coefficients: Array, start: int) -> Array:
         try:
-            return part.advance(coefficients, start)
+            return block.advance(coefficients, start)
         except FloatingPointError as error:
             what, b = error.args
             raise FloatingPointError(f"trajectory {self.numbers[b]}: {what}") from None
@@ -119,15 +110,22 @@ class Batch:
             f"trajectory {self.numbers[b]}: the state is not finite after step {step}: it diverges"
         )
 
-    @property
-    def unfused(self) -> set[str]:
-        """Why the forward pass of some layer was computed operation by operation, if it was."""
-        return self.run_layer.plain if isinstance(self.run_layer, FusedForward) else set()
-
     def fetch(self) -> None:
-        """Bring the frames to the trajectories, which are then as they would be on the CPU."""
-        for part in self.parts:
-            part.fetch()
+        """Bring all to the trajectories, which are then as they would be on the CPU."""
+        self._fetch_blocks()
+        states = self.device.to_host(self.state).astype(np.float64)
+        for trajectory, state in zip(self.trajectories, states, strict=True):
+            trajectory.state, trajectory.position = state, self.position
+
+    def _fetch_blocks(self) -> None:
+        for block in self.blocks:
+            block.fetch()
+
+    def results(self) -> list[TrajectoryResult]:
+        """Return what was found of each trajectory."""
+        self.fetch()
+        finals = zip(*(block.finals() for block in self.blocks), strict=True)
+        return [t.result(each) for t, each in zip(self.trajectories, finals, strict=True)]
 
     def _to_device(self, array: Array) -> Array:
         if array.dtype.kind == "f":

@@ -1,57 +1,46 @@
-"""One part of a network along many trajectories: frames on the device, bookkeeping on the host.
+"""One diagonal block along many trajectories: frames on the device, statistics in arrays.
 
 What the device cannot do, the readable engine does on the host, for that trajectory and that
-tile of time: graded steps, trajectories with more dead directions than others, and tiles that
+tile of time: graded steps, trajectories with fewer living directions than others, and tiles that
 disagree with the determinant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ...arrays import Array
 from ...networks.apply import orthonormalize
-from ...tangent.checks import SAMPLED, describe_overflow
-from ...tangent.gpu.decoupled import BatchDecoupled
 from ...tangent.gpu.device import Device
 from ...tangent.gpu.precision import Precision
-from ...tangent.gpu.tangent import BatchTangent
-from ...tangent.gpu.tile import Tile
+from ...tangent.gpu.tangent import Tile, make_tangent
+from ...tangent.norm_bounds import SAMPLED
+from ...tangent.overflow import describe_overflow
 from ...tangent.state import Carry
-from ..block import Follower
+from ..block import Final, Follower, living
 
-__all__ = ["BatchPart", "PartChunk"]
+__all__ = ["BatchBlock"]
 
-
-class PartChunk(NamedTuple):
-    """What a chunk comes to, on the host.
-
-    Attributes
-    ----------
-    growth : array (tiles, B, k)
-    excess : array (B,)
-        Of the growth above its bounds, as `NormBounds.excess` returns it.
-    logs : array (T, B) or None
-        log|det J|, where it is needed and has a closed form.
-    """
-
-    growth: Array
-    excess: Array
-    logs: Array | None
+# of a carry: arrays over the vectors, and numbers
+VECTORS = ("error", "since", "noise")
+NUMBERS = ("intervals", "rejections", "largest_spread", "norm_excess")
 
 
-class BatchPart:
-    """A part of a network followed along trajectories side by side.
+class BatchBlock:
+    """A diagonal block followed along trajectories side by side.
+
+    Frames stay on the device, and what is counted stands in arrays over the trajectories until
+    `fetch` brings both to the followers.
 
     Parameters
     ----------
     followers : sequence of Follower
         One for each trajectory.
-    device : Device
-    precision : Precision
+    orthonormal : bool
+        Whether the frames are orthonormal; otherwise the device makes them so.
 
     Attributes
     ----------
@@ -59,22 +48,58 @@ class BatchPart:
         Tiles of trajectories that were repeated on the host.
     """
 
-    def __init__(self, followers: Sequence[Follower], device: Device, precision: Precision) -> None:
+    def __init__(
+        self,
+        followers: Sequence[Follower],
+        device: Device,
+        precision: Precision,
+        orthonormal: bool,
+    ) -> None:
         self.followers = followers
         self.device = device
         self.bounds = followers[0].bounds
-        self.part = followers[0].part
+        self.block = block = followers[0].block
         self.schedule = followers[0].schedule
         self.roundoff = precision.roundoff
-        frames = np.stack([_in_one(follower.carry) for follower in followers])
-        control = self.schedule.control
-        kind = BatchDecoupled if self.part.decoupled else BatchTangent
-        self.tangent = kind(self.part.program, frames, device, precision, control)
-        self.tangent.rate = max(follower.carry.rate for follower in followers)
         self.repeated = 0
+        B, k = len(followers), len(followers[0].carry.state.frame)
+        self.growth = np.zeros((B, self.schedule.rows, k))
+        self.determinants = np.zeros((B, 3))
+        self.alive = np.array([follower.alive for follower in followers])
+        self.vectors = {name: np.empty((B, k)) for name in VECTORS}
+        self.numbers = {name: np.empty(B) for name in NUMBERS}
+        for b, follower in enumerate(followers):
+            begun = np.flatnonzero(follower.growth.any(axis=1))
+            self.growth[b, begun] = follower.growth[begun]
+            self.determinants[b] = follower.determinants
+            # the followers see what is counted
+            follower.growth, follower.determinants = self.growth[b], self.determinants[b]
+            self._read(b)
+        # those that have taken graded steps, which the host does
+        self._graded = {b for b, follower in enumerate(followers) if follower.carry.state.tilt.size}
+        frames = np.stack([_in_one(follower.carry) for follower in followers])
+        rates = np.array([follower.carry.state.rate for follower in followers])
+        control = self.schedule.control
+        self.tangent = make_tangent(block, frames, rates, device, precision, control)
+        if not (orthonormal or block.decoupled):
+            self.tangent.orthonormalize()
 
-    def advance(self, coefficients: Array, start: int) -> PartChunk:
-        """Move all frames through a chunk of coefficients (T, B, C) on the device.
+    def _read(self, b: int) -> None:
+        """Take the statistics of a trajectory from its carry."""
+        found = _fields(self.followers[b].carry)
+        for name, values in (self.vectors | self.numbers).items():
+            values[b] = found[name]
+
+    def _write(self, b: int, rate: float) -> None:
+        """Put the statistics of a trajectory into its carry."""
+        follower = self.followers[b]
+        follower.alive, kinds = int(self.alive[b]), _fields(follower.carry)
+        numbers = {n: type(kinds[n])(values[b]) for n, values in self.numbers.items()}
+        vectors = {n: values[b] for n, values in self.vectors.items()}
+        follower.carry.update(vectors | numbers | {"rate": rate})
+
+    def advance(self, coefficients: Array, start: int) -> Array:
+        """Move all frames through a chunk of coefficients (T, B, C); return growth (tiles, B, k).
 
         Raises
         ------
@@ -82,116 +107,154 @@ class BatchPart:
             If deviation vectors overflow; its second argument is the place of the trajectory.
         """
         to_host, ends = self.device.to_host, self.schedule.tile_ends(len(coefficients))
-        starts, before = np.concatenate([[0], ends[:-1]]), self.tangent.frames
-        dead = to_host(self.part.dead_directions(coefficients))
-        alive = [f.living(dead[:, b], ends) for b, f in enumerate(self.followers)]
-        logs = self.part.log_abs_det(coefficients) if self.followers[0].full else None
-        logs = None if logs is None else to_host(logs).astype(np.float64)
+        starts, before, logs = np.concatenate([[0], ends[:-1]]), self.tangent.frames, None
+        if self.followers[0].full:
+            logs = self.block.log_abs_det(coefficients)
+            logs = None if logs is None else to_host(logs).astype(np.float64)
         expected = None if logs is None else np.add.reduceat(logs, starts, axis=0)
-        # so that what follows does not depend on where a run was continued
-        self.tangent.panel = self.tangent.longest_panel
-        excess = np.full(len(self.followers), -np.inf)
-        growth = np.empty((len(ends), *before.shape[:2]))
-        counted = start - self.schedule.transient
+        alive = np.broadcast_to(self.alive, (len(ends), len(self.alive)))
+        if not self.block.decoupled:
+            dead = to_host(self.block.dead_directions(coefficients))
+            alive = living(dead, starts, self.alive, self.block.program.state_size)
+            self.alive = alive[-1].copy()
+        growth = np.empty((len(ends), len(self.followers), self.growth.shape[2]))
+        counted, excess = start - self.schedule.transient, self.numbers["norm_excess"]
         for tile, (first, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
             values = coefficients[first:end]
-            rows = np.array([each[tile] for each in alive])
             wanted = None if expected is None else expected[tile]
-            growth[tile] = self._advance_tile(values, rows, wanted)
-            if start == tile == 0 and not self.part.decoupled:
-                self._turn(growth[tile], values, rows, before)
+            growth[tile] = self._advance_tile(values, alive[tile], wanted)
+            if start == tile == 0 and not self.block.decoupled:
+                self._turn(growth[tile], values, alive[tile], before)
             number = counted // self.schedule.control.tile + tile
             if counted >= 0 and number % SAMPLED == 0:
-                excess = np.maximum(excess, self._excess(values, growth[tile]))
-        for b in np.flatnonzero(np.isnan(growth).any(axis=(0, 2))).tolist():
-            values, frame = (to_host(x).astype(np.float64) for x in (coefficients[:, b], before[b]))
-            program, control = self.part.program, self.schedule.control
-            raise FloatingPointError(describe_overflow(program, values, frame, start, control), b)
-        return PartChunk(growth, excess, logs)
+                np.maximum(excess, self._excess(values, growth[tile]), out=excess)
+        overflowed = np.isnan(growth).any(axis=(0, 2))
+        if overflowed.any():
+            b = int(overflowed.argmax())
+            values, frame = to_host(coefficients[:, b]), self.tangent.host_frames(b, before)
+            program, control = self.block.program, self.schedule.control
+            what = describe_overflow(program, values.astype(np.float64), frame, start, control)
+            raise FloatingPointError(what, b)
+        self._count(growth, start, ends, logs, coefficients)
+        return growth
 
     def _excess(self, coefficients: Array, growth: Array) -> Array:
         """Return by how much the growth (B, k) over a tile passes its bounds (B,)."""
         largest = self.device.to_host(np.max(np.abs(coefficients), axis=0)).astype(np.float64)
-        rates, one = growth / len(coefficients), np.ones(1, np.int64)
-        pairs = zip(largest, rates, strict=True)
-        found = [self.bounds.excess(c[None], one, rate[None]) for c, rate in pairs]
-        return np.array(found)
+        return self.bounds.excess_of_steps(largest, growth / len(coefficients))
 
     def _advance_tile(self, coefficients: Array, alive: Array, expected: Array | None) -> Array:
         """Return the growth (B, k) over a tile; −∞ for dead directions."""
-        growth = np.full(self.tangent.frames.shape[:2], -np.inf)
-        rows = int(alive.max())
-        if not rows:
-            return growth
-        before, control = self.tangent.frames, self.schedule.control
-        # after graded steps a frame can be tilted so far that another one has to follow
-        tilted = np.array([follower.carry.tilted(control) for follower in self.followers])
-        found = self.tangent.advance(coefficients, rows, (alive < rows) | tilted)
+        before, skip = self.tangent.frames, np.zeros(len(alive), bool)
+        for b in self._graded:
+            # a frame can be tilted so far that another graded step has to follow
+            carry = self.followers[b].carry
+            carry.update({"since": self.vectors["since"][b]})
+            skip[b] = carry.state.tilted(self.schedule.control)
+        found = self.tangent.advance(coefficients, alive, skip)
         failed = found.failed | self._disagrees(found, expected, len(coefficients))
-        growth[:, :rows] = found.growth
-        for b in np.flatnonzero(~failed).tolist():
-            self._take(b, found)
+        self._take(found, ~failed, np.arange(found.growth.shape[1]) < alive[:, None])
         for b in np.flatnonzero(failed).tolist():
-            frame = self.device.to_host(before[b]).astype(np.float64)
-            growth[b] = self._repeat(b, coefficients[:, b], frame, alive[b : b + 1])
-        return growth
+            frame = self.tangent.host_frames(b, before)
+            found.growth[b] = self._repeat(b, coefficients[:, b], frame, alive[b])
+        return found.growth
 
-    def _turn(self, growth: Array, coefficients: Array, alive: Array, before: Array) -> None:
+    def _turn(self, growth: Array, coefficients: Array, alive: Array, before: Any) -> None:
         """Repeat the first tile of trajectories where one of the first rows of a frame is dead."""
         lost = np.isneginf(growth) & (np.arange(growth.shape[1]) < alive[:, None])
         for b in np.flatnonzero(lost.any(axis=1)).tolist():
             follower = self.followers[b]
-            follower.turn(self.device.to_host(before[b]).astype(np.float64))
-            frame = follower.carry.frame
-            growth[b] = self._repeat(b, coefficients[:, b], frame, alive[b : b + 1])
+            follower.turn(self.tangent.host_frames(b, before))
+            self._read(b)
+            growth[b] = self._repeat(b, coefficients[:, b], follower.carry.state.frame, alive[b])
 
     def _disagrees(self, found: Tile, expected: Array | None, steps: int) -> Array:
         """Return which of the trajectories (B,) disagree with log|det J| over the tile."""
         if expected is None:
             return np.zeros(len(found.failed), bool)
-        size = self.part.program.state_size
+        size = self.block.program.state_size
         admitted = np.exp(self.schedule.control.limit) * self.roundoff * steps * np.sqrt(size)
         known = np.isfinite(expected)
         difference = np.abs(found.growth.sum(axis=1) - np.where(known, expected, 0.0))
         return known & ~(difference <= admitted)
 
-    def _take(self, b: int, found: Tile) -> None:
-        carry, rows = self.followers[b].carry, found.growth.shape[1]
-        carry.error[:rows] += found.error[b]
-        carry.noise[:rows] = found.noise[b]
-        carry.since[:rows] += found.growth[b]
-        carry.intervals += found.intervals
-        carry.rejections += found.rejections
-        carry.largest_spread = max(carry.largest_spread, float(found.spread[b]))
-        carry.rate = self.tangent.rate
+    def _take(self, found: Tile, taken: Array, alive: Array) -> None:
+        """Add what a tile adds to the statistics of some of the trajectories."""
+        rows, vectors, numbers = alive & taken[:, None], self.vectors, self.numbers
+        np.add(vectors["error"], found.error, out=vectors["error"], where=rows)
+        np.add(vectors["since"], found.growth, out=vectors["since"], where=rows)
+        np.copyto(vectors["noise"], found.noise, where=rows)
+        for name in ("intervals", "rejections"):
+            np.add(numbers[name], getattr(found, name), out=numbers[name], where=taken)
+        widest = numbers["largest_spread"]
+        np.maximum(widest, found.spread, out=widest, where=taken)
 
-    def _repeat(self, b: int, coefficients: Array, frame: Array, alive: Array) -> Array:
+    def _repeat(self, b: int, coefficients: Array, frame: Array, alive: int) -> Array:
         """Repeat a tile of one trajectory on the host, and return its growth (k,)."""
         self.repeated += 1
-        follower, to_host = self.followers[b], self.device.to_host
-        carry, ends = follower.carry, np.array([len(coefficients)])
-        carry.frame = frame.copy()
-        values = to_host(coefficients).astype(np.float64)
-        control = self.schedule.control
+        follower, control = self.followers[b], self.schedule.control
+        self._write(b, float(self.tangent.rates[b]))
+        follower.carry.update({"frame": frame})
+        values = self.device.to_host(coefficients).astype(np.float64)
+        ends, rows = np.array([len(values)]), np.array([alive])
         # what overflows is found by the caller
         with np.errstate(over="ignore", invalid="ignore"):
-            (growth,) = follower.tangent.advance(values, ends, alive, carry, control)
-        carry.rate = self.tangent.rate
-        frames = self.tangent.frames.copy()
-        frames[b] = self.device.to_device(carry.frame.astype(frames.dtype))
-        self.tangent.frames = frames
-        result: Array = growth
-        return result
+            growth = follower.tangent.advance(values, ends, rows, follower.carry, control)
+        self._read(b)
+        self.tangent.set_frames(b, follower.carry.state.frame)
+        if follower.carry.state.tilt.size:
+            self._graded.add(b)
+        return growth[0]
+
+    def _count(
+        self, growth: Array, start: int, ends: Array, logs: Array | None, coefficients: Array
+    ) -> None:
+        """Count the growth (tiles, B, k) of a chunk, as `Follower.count` does."""
+        counted = start - self.schedule.transient
+        if counted < 0:
+            for b in self._graded:
+                self.followers[b].carry.reset_statistics()
+            self.vectors["error"][...] = 0.0
+            for name, values in self.numbers.items():
+                values[...] = -np.inf if name == "norm_excess" else 0.0
+            return
+        first = counted // self.schedule.control.tile
+        for tile, values in enumerate(growth):
+            self.growth[:, (first + tile) // self.schedule.tiles_per_row] += values
+        if logs is not None:
+            sums = np.sum(logs, axis=0), np.sum(growth, axis=(0, 2))
+            self.determinants += np.stack([*sums, np.full(len(sums[0]), len(logs))], axis=1)
+        elif counted == 0 and self.followers[0].full:
+            for b in (b for b, follower in enumerate(self.followers) if follower.by_lu):
+                values = self.device.to_host(coefficients[: ends[0], b]).astype(np.float64)
+                self.followers[b].compare(values, ends, growth[:, b], None, True)
 
     def fetch(self) -> None:
-        """Bring the frames to the host, for the bookkeeping there."""
-        frames = self.device.to_host(self.tangent.frames).astype(np.float64)
-        for follower, frame in zip(self.followers, frames, strict=True):
-            follower.carry.frame = frame
+        """Bring frames and statistics to the followers, for the bookkeeping there."""
+        frames, rates = self.tangent.host_frames(), self.tangent.rates.tolist()
+        for b, (follower, frame) in enumerate(zip(self.followers, frames, strict=True)):
+            self._write(b, rates[b])
+            follower.carry.state.frame = frame
+
+    def finals(self) -> list[Final]:
+        """Return the last frames, orthonormalized on the device, after `fetch`."""
+        errors = self.tangent.frame_errors(np.stack([f.sure_rows() for f in self.followers]))
+        self.tangent.orthonormalize()
+        each = zip(self.followers, self.tangent.host_frames(), errors.tolist(), strict=True)
+        return [
+            # dead directions may depend on others
+            Final(x if np.isfinite(x).all() else orthonormalize(f.carry.state.frame)[0], error)
+            for f, x, error in each
+        ]
+
+
+def _fields(carry: Carry) -> dict[str, Any]:
+    return vars(carry.state) | vars(carry.statistics)
 
 
 def _in_one(carry: Carry) -> Array:
-    """Return the frame, orthonormalized anew where an engine followed it from both ends."""
-    if carry.split < len(carry.frame):
-        carry.frame, carry.split = orthonormalize(carry.frame)[0], len(carry.frame)
-    return carry.frame
+    """Return the frame, orthonormalized again where an engine followed it from both ends."""
+    state = carry.state
+    if state.split < len(state.frame):
+        state.frame, state.split = orthonormalize(state.frame)[0], len(state.frame)
+    return state.frame

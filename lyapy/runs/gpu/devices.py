@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...tangent.gpu.device import Device, is_exhausted
 from ...tangent.gpu.precision import Precision
@@ -25,10 +25,9 @@ log = logging.getLogger("lyapy")
 
 # share of the time that may go into bringing what a checkpoint needs to the host
 CHECKPOINT_SHARE = 0.05
-LOST = (
-    "%d tiles of a trajectory were repeated on the CPU, %d intervals fell back from Cholesky's "
-    "factor to Gram-Schmidt"
-)
+# the main thread wakes so often, in seconds: after NVRTC has compiled, a signal does not wake it
+POLL = 0.2
+REPEATED = "%d tiles of a trajectory were repeated on the CPU"
 UNFUSED = "the forward pass of a layer launches a kernel for each operation: %s"
 
 
@@ -41,6 +40,7 @@ def run_batches(
     progress: bool,
     devices: Sequence[Device],
     precision: Precision,
+    orthonormal: bool = True,
     checkpointer: Checkpointer | None = None,
 ) -> list[TrajectoryResult]:
     """Run the trajectories to their end, as many side by side as the devices have room for.
@@ -54,6 +54,8 @@ def run_batches(
         As for `lyapy.runs.threads.run_trajectories`.
     threads : int
         The most trajectories at a time on each device.
+    orthonormal : bool
+        Whether the first frames are orthonormal; otherwise the devices make them so.
 
     Raises
     ------
@@ -73,62 +75,51 @@ def run_batches(
     for numbers in _groups(trajectories, most):
         groups.put(numbers)
 
-    def finish(numbers: list[int], device: Device) -> _Left:
-        members = [trajectories[b] for b in numbers]
+    found: dict[int, TrajectoryResult] = {}
+
+    def finish(numbers: list[int], device: Device) -> None:
+        some = [trajectories[b] for b in numbers]
         try:
-            batch = Batch(numbers, members, device, precision)
+            batch = Batch(numbers, some, device, precision, orthonormal)
             _run(batch, display, checkpointer)
+            found.update(zip(numbers, batch.results(), strict=True))
         except Exception as error:
             if not is_exhausted(error):
                 raise
-            text = exhausted(members[0], device, precision, len(members))
-            raise MemoryError(text) from error
-        return _left(batch)
+            raise MemoryError(exhausted(some[0], device, precision, len(some))) from error
+        _log(batch)
 
-    def work(device: Device) -> list[_Left]:
+    def work(device: Device) -> None:
         device.activate()
-        found: list[_Left] = []
         while True:
             try:
                 numbers = groups.get_nowait()
             except Empty:
-                return found
-            found.append(finish(numbers, device))
+                return
+            finish(numbers, device)
 
     # in threads of their own chunks are finished, and kept, when an interruption comes
     with ThreadPoolExecutor(len(devices)) as pool:
         try:
-            for ended in as_completed([pool.submit(work, device) for device in devices]):
-                _tell(ended.result())
+            running = {pool.submit(work, device) for device in devices}
+            while running:
+                ended, running = wait(running, POLL, FIRST_COMPLETED)
+                for one in ended:
+                    one.result()
         except BaseException:
             display.stop()
             raise
         finally:
             display.close()
-    return [trajectory.result() for trajectory in trajectories]
+    return [found.get(b) or trajectory.result() for b, trajectory in enumerate(trajectories)]
 
 
-class _Left(NamedTuple):
-    """What a batch left to slower ways: tiles, intervals, and why forward passes of layers."""
-
-    repeated: int
-    fallbacks: int
-    unfused: set[str]
-
-
-def _left(batch: Batch) -> _Left:
-    repeated = sum(part.repeated for part in batch.parts)
-    fallbacks = sum(part.tangent.fallbacks for part in batch.parts)
-    return _Left(repeated, fallbacks, batch.unfused)
-
-
-def _tell(batches: Sequence[_Left]) -> None:
-    """Tell the log what a device left to slower ways."""
-    repeated = sum(one.repeated for one in batches)
-    fallbacks = sum(one.fallbacks for one in batches)
-    if repeated or fallbacks:
-        log.info(LOST, repeated, fallbacks)
-    for reason in sorted({reason for one in batches for reason in one.unfused}):
+def _log(batch: Batch) -> None:
+    """Report what the device left to slower ways."""
+    repeated = sum(block.repeated for block in batch.blocks)
+    if repeated:
+        log.info(REPEATED, repeated)
+    for reason in sorted(batch.run_layer.plain):
         log.info(UNFUSED, reason)
 
 
@@ -158,4 +149,3 @@ def _run(batch: Batch, display: Progress, checkpointer: Checkpointer | None) -> 
             cost = published - began
         # ends the thread after an interruption
         display.update(done)
-    batch.fetch()

@@ -26,7 +26,7 @@ def bytes_per_trajectory(trajectory: Trajectory, precision: Precision) -> int:
     """Return about how much memory a trajectory takes on a device."""
     numbers, schedule = 0, trajectory.schedule
     for follower in trajectory.followers:
-        program, k = follower.part.program, len(follower.carry.frame)
+        program, k = follower.block.program, len(follower.carry.state.frame)
         numbers += FRAMES * k * program.width
         sizes = [
             a.target.size * t.source.size
@@ -69,7 +69,7 @@ def _message(
     trajectory: Trajectory, device: Device, precision: Precision, count: int, remedy: str
 ) -> str:
     need = count * bytes_per_trajectory(trajectory, precision) / 1e9
-    vectors = [len(follower.carry.frame) for follower in trajectory.followers]
+    vectors = [len(follower.carry.state.frame) for follower in trajectory.followers]
     many = "trajectory needs" if count == 1 else "trajectories need"
     single = ", or precision='float32', half as large" if precision.name == "float64" else ""
     return (

@@ -7,12 +7,14 @@ import numpy as np
 from ...arrays import Array
 from ...networks.program import Program
 from ..interval import Control
+from ..reference import Tangent
 from ..state import Carry
 from .layers import layer_forward
+from .loop import Sums, advance_frame
 from .plan import make_plan
 from .products import SCRATCH, aligned, row_stride
 from .qr import workspace
-from .tiles_loop import Memory, advance_frame
+from .step import Memory
 
 __all__ = ["CompiledTangent", "layer_forward"]
 
@@ -21,8 +23,8 @@ LARGE_STATE = 1000
 LARGE_FRAME = 200
 
 
-class CompiledTangent:
-    """The tangent kernel with the tables and workspaces of one trajectory.
+class CompiledTangent(Tangent):
+    """The deviation vectors in compiled code, with the tables and workspaces of one trajectory.
 
     Parameters
     ----------
@@ -34,25 +36,23 @@ class CompiledTangent:
     """
 
     def __init__(self, program: Program, vectors: int, blas: bool = False) -> None:
-        self.program = program
+        super().__init__(program, vectors)
         large = program.state_size >= LARGE_STATE and vectors >= LARGE_FRAME
         self.plan = make_plan(program, blas or large)
-        self.columns = program.state_size
         self.stride = row_stride(program.width)
         self.frames = aligned(3 * vectors * self.stride)
         merged = aligned(self.plan.merged_size)
-        scratch, projections = aligned(SCRATCH), workspace(vectors)
-        self.memory = Memory(self.frames, merged, scratch, projections)
+        self.memory = Memory(self.frames, merged, aligned(SCRATCH), workspace(vectors))
 
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
     ) -> Array:
-        """Move the frame through a chunk of time, as `ArrayTangent.advance` does."""
-        rows = np.arange(len(carry.frame))
+        """Move the frame through a chunk of time, as `Tangent.advance` says."""
+        rows = np.arange(len(carry.state.frame))
         growth = np.where(rows < alive[:, None], 0.0, -np.inf)
         start = 0
         while start < len(coefficients):
-            if not (control.graded or carry.tilted(control)):
+            if not (control.graded or carry.state.tilted(control)):
                 start = self._run(coefficients, start, ends, alive, carry, control, growth)
             if start < len(coefficients):
                 tile = int(np.searchsorted(ends, start, side="right"))
@@ -72,39 +72,35 @@ class CompiledTangent:
         control: Control,
         growth: Array,
     ) -> int:
-        """Run the kernel from step ``start`` on; return the step before which it stops."""
-        k = len(carry.frame)
+        """Run the loop from step ``start`` on; return the step before which it stops."""
+        state, counted, D = carry.state, carry.statistics, self.program.state_size
+        k = len(state.frame)
         frames = self.frames[: 3 * k * self.stride].reshape(3, k, self.stride)
-        frames[0, :, : self.columns] = carry.frame
-        at, start, carry.rate, intervals, rejections, spread = advance_frame(
+        frames[0, :, :D] = state.frame
+        sums, memory = Sums(counted.error, state.since, state.noise), self.memory
+        at, start, state.rate, *counts = advance_frame(
             self.plan,
             coefficients,
             start,
             ends,
             alive,
-            self.memory._replace(frames=frames),
-            self.columns,
-            control.limit,
-            control.alone,
-            control.fixed,
-            carry.rate,
-            carry.error,
-            carry.since,
-            carry.noise,
+            memory._replace(frames=frames),
+            D,
+            control,
+            state.rate,
+            sums,
             growth,
         )
-        carry.frame[...] = frames[at, :, : self.columns]
-        carry.intervals += intervals
-        carry.rejections += rejections
-        carry.largest_spread = max(carry.largest_spread, spread)
+        state.frame[...] = frames[at, :, :D]
+        counted.count(*counts)
         return int(start)
 
     def _step_alone(
         self, coefficients: Array, carry: Carry, control: Control, growth: Array
     ) -> None:
-        """Take a step at which the kernel stopped: a graded one, or one that overflows."""
+        """Take a step at which the loop stopped: a graded one, or one that overflows."""
         rows = len(growth)
-        if control.fixed > 1 or not np.isfinite(carry.frame[:rows]).all():
+        if control.fixed > 1 or not np.isfinite(carry.state.frame[:rows]).all():
             growth[:] = np.nan
             return
         spread = 2.0 * control.limit

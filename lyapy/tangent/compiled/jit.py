@@ -1,4 +1,4 @@
-"""The one way in which lyapy compiles: cached on disk, never stale, never fatal."""
+"""Compile functions: cached on disk, never stale, never fatal."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ inlined = register_jitable(error_model="numpy")
 vectorized = register_jitable(error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 
-# folders of the package whose functions compiled code may inline
-COMPILED = ("cells", "tangent")
+PACKAGE = Path(__file__).parents[2]
+# files and folders of the package whose functions and constants compiled code may inline
+INLINED = ("arrays.py", "cells", "tangent/compiled", "tangent/interval.py")
 
 
 @cache
 def sources_digest(*extra: str) -> str:
     """Return a hash of the sources that compiled code may inline, ``extra`` files among them."""
-    package = Path(__file__).parents[2]
+    places = [PACKAGE / place for place in INLINED]
+    files = [file for place in places for file in sorted([*place.rglob("*.py"), place])]
     hasher = hashlib.sha256()
-    files = [p for folder in COMPILED for p in sorted((package / folder).rglob("*.py"))]
-    files += map(Path, extra)
-    for path in files:
+    for path in [*filter(Path.is_file, files), *map(Path, extra)]:
         hasher.update(path.read_bytes())
     return hasher.hexdigest()
 
@@ -46,7 +46,7 @@ def compiled(function: Callable[..., Any], *sources: str) -> Callable[..., Any]:
 
     Numba's cache looks at the file of the compiled function alone, and processes that add to
     the same index at the same time can mix up its entries. With the hash of all sources in
-    its name, each version of a function has an index of its own, with one entry.
+    its name, each version of a function has a separate index, with one entry.
 
     Parameters
     ----------
@@ -73,8 +73,7 @@ def compiled(function: Callable[..., Any], *sources: str) -> Callable[..., Any]:
         try:
             return cached(*args)
         except Exception as error:
-            # a damaged cache raises whatever its damaged part happens to; the compiled code
-            # itself raises nothing
+            # a damaged cache can raise any error; the compiled code itself raises none
             if cached is plain:
                 raise
             _warn(error)
@@ -93,8 +92,8 @@ def _announce(dispatcher: Any, name: str) -> None:
 
 def _warn(error: Exception) -> None:
     warnings.warn(
-        f"compiled code cannot be kept on disk ({error}); every process compiles anew. "
-        "Set NUMBA_CACHE_DIR to a writable folder to mend it",
+        f"compiled code cannot be kept on disk ({error}); every process compiles again. "
+        "Set NUMBA_CACHE_DIR to a writable folder",
         RuntimeWarning,
         stacklevel=4,
     )

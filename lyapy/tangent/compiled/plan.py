@@ -47,8 +47,8 @@ class Plan(NamedTuple):
     Attributes
     ----------
     instructions : array of INSTRUCTION
-        To be done in order at every step. The source and other are read from the new
-        frame where ``new`` and ``other_new``; fields that do not apply are `NONE`.
+        In the order of execution. The source and other are read from the new frame where ``new``
+        and ``other_new``; fields that do not apply are `NONE`.
     terms : array of TERM
         Those of the merged products, between ``first`` and ``last`` of their instruction.
     weights : array

@@ -1,7 +1,7 @@
 """Matrix products put together of tiles, and the packing of their right-hand sides.
 
-A packed matrix lies in panels of `PANEL` columns, one behind the other and the last one filled
-up with zeros: each panel is read from its beginning to its end.
+A packed matrix lies in panels of `PANEL` columns, concatenated, and the last one filled up with
+zeros: each panel is read from its beginning to its end.
 """
 
 from __future__ import annotations
@@ -20,15 +20,13 @@ __all__ = [
     "aligned",
     "cross",
     "multiply",
-    "multiply_panel",
     "pack",
     "packed_size",
     "row_stride",
     "subtract",
 ]
 
-_P1, _P2, _P3, _P4, _P5, _P6, _P7, _P8 = (product_tile(rows) for rows in range(1, 9))
-_S1, _S2, _S3, _S4, _S5, _S6, _S7, _S8 = (subtract_tile(rows) for rows in range(1, 9))
+_PRODUCT, _SUBTRACT = product_tile(), subtract_tile()
 _DOT_WIDE, _DOT_41 = dot_tile(4, DOT_COLUMNS), dot_tile(4, 1)
 _DOT_12, _DOT_11 = dot_tile(1, 2), dot_tile(1, 1)
 _COPY = copy_tile()
@@ -75,62 +73,6 @@ def address(array: Array, number: int) -> int:
 
 
 @inlined
-def multiply_panel(
-    a: int,
-    a_stride: int,
-    vectors: int,
-    b: int,
-    b_stride: int,
-    inner: int,
-    out: int,
-    out_stride: int,
-    add: int,
-    scale: int,
-    left: int,
-    other: int,
-    other_stride: int,
-) -> None:
-    """Compute `PANEL` columns of a product for all rows, as `tiles.product_tile` says."""
-    i = 0
-    while i < vectors:
-        at, to, beside = a + 8 * i * a_stride, out + 8 * i * out_stride, other
-        if other != 0:
-            beside = other + 8 * i * other_stride
-        what = (
-            at,
-            a_stride,
-            b,
-            b_stride,
-            inner,
-            to,
-            out_stride,
-            add,
-            scale,
-            left,
-            beside,
-            other_stride,
-        )
-        rows = min(ROWS, vectors - i)
-        if rows == 8:
-            _P8(what)
-        elif rows == 7:
-            _P7(what)
-        elif rows == 6:
-            _P6(what)
-        elif rows == 5:
-            _P5(what)
-        elif rows == 4:
-            _P4(what)
-        elif rows == 3:
-            _P3(what)
-        elif rows == 2:
-            _P2(what)
-        else:
-            _P1(what)
-        i += rows
-
-
-@inlined
 def multiply(
     a: int,
     a_stride: int,
@@ -157,56 +99,37 @@ def multiply(
     scratch : int
         Address of `SCRATCH` numbers.
     """
-    whole = columns // PANEL * PANEL
-    for j in range(0, whole, PANEL):
-        multiply_panel(
-            a,
-            a_stride,
-            vectors,
-            b + 8 * j * inner,
-            PANEL,
-            inner,
-            out + 8 * j,
-            out_stride,
-            add,
-            scale + 8 * j if scale != 0 else 0,
-            left + 8 * j if left != 0 else 0,
-            other + 8 * j if other != 0 else 0,
-            other_stride,
-        )
-    rest = columns - whole
-    if rest == 0:
-        return
-    # the last columns are computed on the side: beside them may lie another block
     near = scratch + 8 * ROWS * PANEL
     factors = near + 8 * ROWS * PANEL
-    if scale != 0:
-        _COPY((scale + 8 * whole, 0, 1, rest, factors, 0))
-    if left != 0:
-        _COPY((left + 8 * whole, 0, 1, rest, factors + 8 * PANEL, 0))
-    for i in range(0, vectors, ROWS):
-        rows = min(ROWS, vectors - i)
-        place = out + 8 * (whole + i * out_stride)
-        if add != 0:
-            _COPY((place, out_stride, rows, rest, scratch, PANEL))
-        if other != 0:
-            _COPY((other + 8 * (whole + i * other_stride), other_stride, rows, rest, near, PANEL))
-        multiply_panel(
-            a + 8 * i * a_stride,
-            a_stride,
-            rows,
-            b + 8 * whole * inner,
-            PANEL,
-            inner,
-            scratch,
-            PANEL,
-            add,
-            factors if scale != 0 else 0,
-            factors + 8 * PANEL if left != 0 else 0,
-            near if other != 0 else 0,
-            PANEL,
-        )
-        _COPY((scratch, PANEL, rows, rest, place, out_stride))
+    for j in range(0, columns, PANEL):
+        width = min(PANEL, columns - j)
+        panel = b + 8 * j * inner
+        scales = scale + 8 * j if scale != 0 else 0
+        lefts = left + 8 * j if left != 0 else 0
+        if width < PANEL:
+            if scale != 0:
+                _COPY((scales, 0, 1, width, factors, 0))
+                scales = factors
+            if left != 0:
+                _COPY((lefts, 0, 1, width, factors + 8 * PANEL, 0))
+                lefts = factors + 8 * PANEL
+        for i in range(0, vectors, ROWS):
+            rows, at = min(ROWS, vectors - i), a + 8 * i * a_stride
+            to, to_stride = out + 8 * (j + i * out_stride), out_stride
+            by, by_stride = other + 8 * (j + i * other_stride) if other != 0 else 0, other_stride
+            if width < PANEL:
+                # computed in the scratch: another block may lie next to the last columns
+                if add != 0:
+                    _COPY((to, to_stride, rows, width, scratch, PANEL))
+                if other != 0:
+                    _COPY((by, by_stride, rows, width, near, PANEL))
+                    by, by_stride = near, PANEL
+                to, to_stride = scratch, PANEL
+            _PRODUCT(rows, (
+                at, a_stride, panel, PANEL, inner, to, to_stride, add, scales, lefts, by, by_stride
+            ))  # fmt: skip
+            if width < PANEL:
+                _COPY((scratch, PANEL, rows, width, out + 8 * (j + i * out_stride), out_stride))
 
 
 @inlined
@@ -257,21 +180,5 @@ def subtract(
     for j in range(0, columns, PANEL):
         for i in range(0, rows, ROWS):
             at, to = a + 8 * i * a_stride, out + 8 * (i * out_stride + j)
-            what = (at, a_stride, b + 8 * j, b_stride, inner, to, out_stride)
             count = min(ROWS, rows - i)
-            if count == 8:
-                _S8(what)
-            elif count == 7:
-                _S7(what)
-            elif count == 6:
-                _S6(what)
-            elif count == 5:
-                _S5(what)
-            elif count == 4:
-                _S4(what)
-            elif count == 3:
-                _S3(what)
-            elif count == 2:
-                _S2(what)
-            else:
-                _S1(what)
+            _SUBTRACT(count, (at, a_stride, b + 8 * j, b_stride, inner, to, out_stride))

@@ -1,4 +1,4 @@
-"""The tilt of a frame through a QR, as `lyapy.tangent.graded.tilt` tells."""
+"""Carry the tilt of a frame through a QR; see `lyapy.tangent.graded.tilt`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .products import address
 
 __all__ = ["carry"]
 
-# rows whose empty part is left out of the products
+# rows whose zeros are left out of the products
 BLOCK = 32
 
 
@@ -26,31 +26,24 @@ def _carry(
     errors: Array,
     carried: Array,
 ) -> None:
-    """Write what is wrong with the growth, and with the new frame, for each sample.
+    """Write the errors of the growth and of the new frame, for each sample.
 
     Parameters
     ----------
     upper : array (k, k)
         R.
-    frame, image : array (k, D)
-        The new frame, and what it was made of.
-    in_image, in_frame : array (k, D)
-        Sizes of the rounding in both.
-    tilt : array (k, samples, k)
+    frame, image, in_image, in_frame : array (k, D)
+        The new frame, the image from which it is made, and sizes of the rounding in both.
     noise : array (2, rows, samples, D)
         Of unit variance. Vectors from ``rows`` on are left out.
-    largest : float
-        Bound on what is written.
     wrong : array (rows, samples, D)
-        Workspace; the caller's, as Numba frees what is its own before BLAS has read it.
-    errors : array (k, samples)
-        Of log R_ii.
-    carried : array (k, samples, k)
-        The new tilt; zero on entry.
+        Workspace of the caller: Numba would free an array made here before BLAS has read it.
+    errors, carried : array (k, samples), array (k, samples, k)
+        Of log R_ii, and the new tilt, which is zero on entry; up to ``largest``.
     """
     k, D = image.shape
     rows, samples = noise.shape[1:3]
-    # of vector j only what the vectors from j on have a part in is needed
+    # of vector j only the shares of the vectors from j on are needed
     for j in range(0, rows, BLOCK):
         count = min(BLOCK, rows - j) * samples
         blas.multiply(
@@ -95,7 +88,7 @@ def _clip_row(values: Array) -> None:
 
 @inlined
 def _clip(value: float, largest: float) -> float:
-    """Return ``value`` within its bound, which what is not a number counts as."""
+    """Return ``value`` within its bound; NaN becomes the bound."""
     return max(-largest, value) if value < largest else largest
 
 

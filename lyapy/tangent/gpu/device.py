@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
@@ -20,8 +21,9 @@ LIBRARIES = "python -m pip install 'cupy-cuda12x[ctk]' (or cuda13x)"
 UNASKED = 48 * 1024
 # in the messages of CUDA and of its libraries
 EXHAUSTED = ("ALLOC_FAILED", "OUT_OF_MEMORY", "cudaErrorMemoryAllocation")
+COMPILER = ("-std=c++14",)
 # products and sums are rounded one by one, as on the CPU
-COMPILER = ("-std=c++14", "--fmad=false")
+EXACT = (*COMPILER, "--fmad=false")
 
 
 class Kernel(Protocol):
@@ -29,6 +31,24 @@ class Kernel(Protocol):
 
     def __call__(
         self, grid: int, block: int, arguments: tuple[Any, ...], shared: int = 0
+    ) -> None: ...
+
+
+class Compile(Protocol):
+    """Makes the kernel of a text in CUDA C++ and a name; ``exact`` ones fuse no operations."""
+
+    def __call__(self, text: str, name: str, exact: bool = False) -> Kernel: ...
+
+
+class Multiply(Protocol):
+    """Sets ``out`` to alpha a @ b + beta out.
+
+    Matrices (B, m, p), (B, p, n) or (p, n), and (B, m, n), whose rows may lie apart; b may be
+    transposed, with its columns apart.
+    """
+
+    def __call__(
+        self, a: Array, b: Array, out: Array, alpha: float = 1.0, beta: float = 0.0
     ) -> None: ...
 
 
@@ -49,9 +69,8 @@ class Device(NamedTuple):
         Makes it the device of the calling thread.
     to_sparse : callable
         Copies a sparse matrix, to one of the device's that `lyapy.cells.sparse.product` takes.
-    compile_kernel : callable or None
-        From the text of a kernel in CUDA C++ and its name to the kernel; None where there are only
-        the array module's own functions.
+    compile_kernel : Compile
+    multiply : Multiply
     shared_bytes : int
         Shared memory that a block of threads can have.
     """
@@ -62,8 +81,9 @@ class Device(NamedTuple):
     free_bytes: Callable[[], int]
     activate: Callable[[], object]
     to_sparse: Callable[[Sparse], Any]
-    compile_kernel: Callable[[str, str], Kernel] | None = None
-    shared_bytes: int = 0
+    compile_kernel: Compile
+    multiply: Multiply
+    shared_bytes: int
 
     def moved(self, matrix: Array | Sparse, dtype: str) -> Any:
         """Return a matrix on the device, its numbers of a floating-point type."""
@@ -103,11 +123,15 @@ def find_devices() -> tuple[Device, ...]:
         return tuple(_device(cupy, number) for number in range(count))
     except Exception as error:
         # a card that others have to themselves, CUDA's compiler or cuBLAS not installed
-        first = str(error).strip().partition("\n")[0]
-        raise DeviceError(
-            f"backend='cupy' finds an NVIDIA GPU, but cannot use it ({first}); it may be taken, "
-            f"or CUDA's libraries may be missing: {LIBRARIES}; or use backend='numba'"
-        ) from error
+        raise DeviceError(_unusable(error)) from error
+
+
+def _unusable(error: Exception) -> str:
+    first = str(error).strip().partition("\n")[0]
+    return (
+        f"backend='cupy' finds an NVIDIA GPU, but cannot use it ({first}); it may be taken, "
+        f"or CUDA's libraries may be missing: {LIBRARIES}; or use backend='numba'"
+    )
 
 
 def is_exhausted(error: Exception) -> bool:
@@ -125,10 +149,10 @@ def describe_devices() -> str:
 
 
 def _device(cupy: Any, number: int) -> Device:
-    with cupy.cuda.Device(number):
-        _try(cupy)
     properties = cupy.cuda.runtime.getDeviceProperties(number)
     shared = int(properties["sharedMemPerBlockOptin"])
+    with cupy.cuda.Device(number):
+        _try(cupy, shared)
     version = cupy.cuda.runtime.runtimeGetVersion()
     cuda = f"CUDA {version // 1000}.{version % 1000 // 10}"
     return Device(
@@ -136,26 +160,33 @@ def _device(cupy: Any, number: int) -> Device:
         to_device=cupy.asarray,
         to_host=cupy.asnumpy,
         free_bytes=lambda: _free_bytes(cupy, number),
-        activate=lambda: _activate(cupy, number),
+        activate=lambda: _activate(cupy, number, shared),
         to_sparse=lambda matrix: _to_sparse(cupy, matrix),
-        compile_kernel=lambda text, name: _compile(cupy, text, name, shared),
+        compile_kernel=partial(_compile, cupy, shared),
+        multiply=_multiplier(cupy),
         shared_bytes=shared,
     )
 
 
-def _try(cupy: Any) -> None:
-    """Compile, multiply and come back: what else would fail in the middle of a run."""
-    cupy.asnumpy(cupy.eye(2) @ cupy.eye(2) + 1.0)
+def _try(cupy: Any, shared: int) -> None:
+    """Do once what a run does: a library that is missing shows now, not in its middle."""
+    text = 'extern "C" __global__ void add(double* x) { x[threadIdx.x] += 1.0; }'
+    array = cupy.zeros((1, 2, 2))
+    _compile(cupy, shared, text, "add")(1, 4, (array,), shared)
+    for precision in ("float64", "float32"):
+        one = array.astype(precision)
+        _multiplier(cupy)(one, one, one.copy())
+    cupy.asnumpy(array + 1.0)
 
 
-def _activate(cupy: Any, number: int) -> None:
+def _activate(cupy: Any, number: int, shared: int) -> None:
     cupy.cuda.Device(number).use()
     # each thread has its own handle of cuBLAS, which takes memory while there is some
-    _try(cupy)
+    _try(cupy, shared)
 
 
-def _compile(cupy: Any, text: str, name: str, most: int) -> Kernel:
-    kernel = cupy.RawKernel(text, name, options=COMPILER)
+def _compile(cupy: Any, most: int, text: str, name: str, exact: bool = False) -> Kernel:
+    kernel = cupy.RawKernel(text, name, options=EXACT if exact else COMPILER)
     asked = False
 
     def launch(grid: int, block: int, arguments: tuple[Any, ...], shared: int = 0) -> None:
@@ -168,6 +199,34 @@ def _compile(cupy: Any, text: str, name: str, most: int) -> Kernel:
         kernel((grid,), (block,), arguments, shared_mem=shared)
 
     return launch
+
+
+def _multiplier(cupy: Any) -> Multiply:
+    """Return cuBLAS's product, which takes rows apart and adds to what is there; CuPy's copies."""
+    from cupy_backends.cuda.libs import cublas
+
+    functions = {"d": cublas.dgemmStridedBatched, "f": cublas.sgemmStridedBatched}
+
+    def multiply(a: Any, b: Any, out: Any, alpha: float = 1.0, beta: float = 0.0) -> None:
+        (B, m, n), p, size = out.shape, a.shape[2], a.itemsize
+        # cuBLAS counts columns first: it sees the transposes of all three
+        transposed = b.strides[-1] != size
+        apart_b = b.strides[-1 if transposed else -2] // size
+        apart_a, apart = a.strides[1] // size, out.strides[1] // size
+        next_a, next_b, following = (x.strides[0] // size for x in (a, b, out))
+        if b.ndim == 2:
+            next_b = 0
+            if next_a == m * apart_a and following == m * apart:
+                B, m = 1, B * m
+        numbers = np.array([alpha, beta], a.dtype)
+        first = numbers.ctypes.data
+        functions[a.dtype.char](
+            *(cupy.cuda.device.get_cublas_handle(), int(transposed), 0, n, m, p, first),
+            *(b.data.ptr, apart_b, next_b, a.data.ptr, apart_a, next_a),
+            *(first + size, out.data.ptr, apart, following, B),
+        )
+
+    return multiply
 
 
 def _free_bytes(cupy: Any, number: int) -> int:
@@ -183,4 +242,9 @@ def _to_sparse(cupy: Any, matrix: Sparse) -> Any:
     # cuSPARSE counts in 32 bits
     indices = (cupy.asarray(a.astype(np.int32)) for a in (matrix.columns, matrix.starts))
     shape = tuple(map(int, matrix.shape))
-    return csr_matrix((cupy.asarray(matrix.values), *indices), shape=shape)
+    found = csr_matrix((cupy.asarray(matrix.values), *indices), shape=shape)
+    try:
+        found @ cupy.zeros((shape[1], 2), matrix.values.dtype)
+    except Exception as error:
+        raise DeviceError(_unusable(error)) from error
+    return found

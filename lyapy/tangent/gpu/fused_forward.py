@@ -8,6 +8,7 @@ products go into one kernel.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,14 +16,17 @@ import numpy as np
 from ...arrays import Array
 from ...cells.base import Step, Vectors
 from ...networks.forward import layer_forward
-from .choices import CHOICES
 from .device import Device, Kernel
-from .kernel_text import BLOCK, Place, Written, elementwise_kernel, grid_for, prelude
+from .kernel_text import BLOCK, Place, Written, elementwise_kernel, grid_for
 from .precision import Precision
 from .trace import Matrix, NotTraceableError, Tape, Traced
 from .whole_forward import THREADS, whole_forward
 
 __all__ = ["FusedForward"]
+
+# of a state whose steps are one launch: a multiprocessor multiplies 64 × 64 matrices in about the
+# time of a launch
+MOST_COLUMNS = 64
 
 
 class _Product(NamedTuple):
@@ -92,11 +96,11 @@ class FusedForward:
     """
 
     def __init__(
-        self, device: Device, precision: Precision, most_columns: int | None = None
+        self, device: Device, precision: Precision, most_columns: int = MOST_COLUMNS
     ) -> None:
         self.device = device
         self.precision = precision
-        self.most_columns = CHOICES.forward_columns if most_columns is None else most_columns
+        self.most_columns = most_columns
         self.plain: set[str] = set()
         # a layer keeps its weights as long as its network lives
         self._plans: dict[tuple[int, int], tuple[object, _Plan | None]] = {}
@@ -123,8 +127,7 @@ class FusedForward:
             arrays = (states, drive, coefficients, *plan.constants, *scratch, *plan.matrices)
             plan.whole(B, THREADS, (*arrays, len(drive), B))
             return
-        # a product that is not there yet is not read
-        results = [states] * len(plan.products)
+        results = [np.empty_like(states, shape=(B, one.rows)) for one in plan.products]
         vectors = {j: np.empty_like(states, shape=(B, plan.products[j].size)) for j in plan.written}
         given = (states, drive, coefficients, *plan.constants)
         for t in range(len(drive)):
@@ -135,7 +138,7 @@ class FusedForward:
                 for j in products:
                     columns, _, _, matrix = plan.products[j]
                     vector = vectors[j] if columns is None else states[t][:, columns]
-                    results[j] = vector @ matrix
+                    self.device.multiply(vector[None], matrix, results[j][None])
 
     def _make_plan(
         self, step: Step, weights: object, drive: Array, states: Array, coefficients: Array
@@ -143,7 +146,7 @@ class FusedForward:
         sizes = states.shape[-1], drive.shape[-1], coefficients.shape[-1]
         try:
             small = sizes[0] <= self.most_columns
-            return _plan(step, weights, sizes, self.device, self.precision.name, small)
+            return _plan(step, weights, sizes, self.device, self.precision, small)
         except NotTraceableError as error:
             self.plain.add(str(error))
             return None
@@ -154,11 +157,10 @@ def _plan(
     weights: object,
     sizes: tuple[int, int, int],
     device: Device,
-    precision: str,
+    precision: Precision,
     small: bool,
 ) -> _Plan:
-    compile_kernel = device.compile_kernel
-    assert compile_kernel is not None
+    compile_kernel = partial(device.compile_kernel, exact=True)
     D, rows, C = sizes
     tape, constants = Tape(), list[Array]()
     state, drive = (Traced(tape, tape.add(("read", *what), n)) for what, n in _reads(D, rows))
@@ -196,7 +198,7 @@ def _plan(
             text = elementwise_kernel(
                 "stage", [*declared, "long long t"], before, tape, places, results
             )
-            kernel = compile_kernel(prelude(precision) + text, "stage")
+            kernel = compile_kernel(precision.prelude + text, "stage")
         pieces_of_stages.append((results, ready))
         entries = max((result.size for result in results), default=0)
         stages.append(_Stage(kernel, tuple(ready), entries))
@@ -209,7 +211,7 @@ def _plan(
             for j, one in enumerate(products)
         }
         text = whole_forward(tape, places, pieces_of_stages, declared, before, vectors)
-        whole = compile_kernel(prelude(precision) + text, "pass")
+        whole = compile_kernel(precision.prelude + text, "pass")
         matrices = [one.matrix.copy() for one in products]
     return _Plan(stages, products, constants, written, whole, matrices)
 

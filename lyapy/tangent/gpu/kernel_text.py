@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .trace import NotTraceableError, Tape
 
-__all__ = ["BLOCK", "Place", "Written", "elementwise_kernel", "grid_for", "loops", "prelude"]
+__all__ = ["BLOCK", "Place", "Written", "elementwise_kernel", "grid_for", "loops"]
 
 BLOCK = 128
 MOST_BLOCKS = 4096
@@ -72,11 +72,6 @@ class Written(NamedTuple):
     start: int
     size: int
     number: int
-
-
-def prelude(precision: str) -> str:
-    """Return the lines before the kernels of a precision."""
-    return f"typedef {'double' if precision == 'float64' else 'float'} real;\n"
 
 
 def grid_for(entries: int) -> int:

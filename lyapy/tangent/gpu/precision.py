@@ -30,6 +30,11 @@ class Precision(NamedTuple):
     log_range: float
     tolerance: float
 
+    @property
+    def prelude(self) -> str:
+        """The line before a kernel's text that says what ``real`` is."""
+        return f"typedef {'double' if self.name == 'float64' else 'float'} real;\n"
+
 
 PRECISIONS = {
     "float64": Precision("float64", UNIT_ROUNDOFF, LOG_RANGE, 1e-8),

@@ -1,4 +1,4 @@
-"""Frames of many trajectories on their way through a tile of time, with one controller."""
+"""Frames of many trajectories on their way through a tile of time."""
 
 from __future__ import annotations
 
@@ -7,68 +7,69 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...arrays import Array
-from ...cells.sparse import Sparse
-from ...networks.program import Program
-from ..interval import (
-    Control,
-    disturbed_spread,
-    effective_spread,
-    next_interval,
-    next_rate,
-    shortened,
-)
+from ...networks.blocks import DiagonalBlock
+from ..interval import Control, accept_interval, next_rate
 from ..state import UNKNOWN_RATE
-from .counting import Counting
 from .device import Device
+from .orthonormalize import Orthonormal, Orthonormalizer
 from .precision import Precision
-from .qr import Orthonormal, dual_signs, first_panel, orthonormalize
-from .shared_qr import SharedQR, fits
-from .step import make_walk
-from .tile import Tile
+from .step import BatchStep, row_width
+from .whole_tile import WholeTile, fits
 
-__all__ = ["BatchTangent"]
+__all__ = ["BatchTangent", "Tile", "make_tangent"]
 
 
-class _Interval(NamedTuple):
-    """An interval tried: its result on the device, and what was read of it (B,)."""
+class Tile(NamedTuple):
+    """What B trajectories add in one tile; on the host.
 
-    found: Orthonormal
+    Attributes
+    ----------
+    growth, error : array (B, k)
+        Sum of log R_ii, −∞ for dead directions, and of its estimated rounding error.
+    noise : array (B, k)
+        Rounding of each vector's image in the last interval, relative to the image, over the
+        roundoff.
+    intervals, rejections, spread : array (B,)
+        Accepted and rejected intervals, and the largest spread of the accepted ones.
+    failed : array (B,)
+        Trajectories that the device cannot take through the tile.
+    """
+
+    growth: Array
+    error: Array
+    noise: Array
+    intervals: Array
+    rejections: Array
     spread: Array
-    sound: Array
+    failed: Array
 
 
 class BatchTangent:
-    """The deviation vectors of B trajectories.
+    """The deviation vectors of B trajectories, with one interval for all.
 
-    The interval is the same for all, and follows from the largest spread among them, which is
-    read once at the end of an interval.
+    It follows from the largest spread among them, which is read once at the end of an interval.
 
     Parameters
     ----------
-    program : Program
+    block : DiagonalBlock
     frames : array (B, k, D)
-        Orthonormal rows; on the host.
-    device : Device
-    precision : Precision
+        Of the host.
+    rates : array (B,)
+        Spread expected per step.
     control : Control
         Whose limit is for this precision.
 
     Attributes
     ----------
-    frames : array (B, k, D)
-        On the device; replaced, never changed in place.
-    rate : float
-        Expected spread per step.
-    longest_panel, panel : int
-        Rows that are orthonormalized by Cholesky's factor; halved where that fails.
-    fallbacks : int
-        How often it failed.
+    frames : array (B, k, width)
+        On the device; replaced, never changed in place. Columns from D on are of no use.
     """
 
     def __init__(
         self,
-        program: Program,
+        block: DiagonalBlock,
         frames: Array,
+        rates: Array,
         device: Device,
         precision: Precision,
         control: Control,
@@ -76,99 +77,180 @@ class BatchTangent:
         self.device = device
         self.precision = precision
         self.control = control
-        _, k, D = frames.shape
-        self.walk = make_walk(program, k, device, precision)
-        self.frames = self._to_device(frames)
-        # small frames are orthonormalized by a kernel of their own, row by row
-        shared = fits(device, precision, k, D)
-        self._shared_qr = SharedQR(device, precision, k) if shared else None
-        self.longest_panel = self.panel = 1 if shared else first_panel(k)
-        self.identity = self._to_device(np.eye(self.panel))
-        self.signs = self._to_device(dual_signs(k))
-        self.count = Counting(device, D, control.limit, precision.roundoff)
-        self.rate = UNKNOWN_RATE
-        self.fallbacks = 0
-        # what E of the panels may be; rounding alone makes a few u
-        tolerance = np.exp(control.limit) * precision.roundoff
-        self.admitted = max(0.1 * tolerance, 100.0 * precision.roundoff)
+        self.program = block.program
+        self.state_size = D = block.program.state_size
+        _, k, _ = frames.shape
+        self._qr = Orthonormalizer(k, D, device, precision, control)
+        self.frames: Any = self._empty(frames.shape[:2])
+        self.set_frames(slice(None), frames)
+        self._begin(rates)
 
-    def _to_device(self, matrix: Array | Sparse) -> Any:
-        return self.device.moved(matrix, self.precision.name)
+    def _begin(self, rates: Array) -> None:
+        k = self.frames.shape[1]
+        self._step = BatchStep(self.program, k, self.device, self.precision)
+        self._rate = float(rates.max(initial=0.0)) or UNKNOWN_RATE
+
+    def _empty(self, shape: tuple[int, ...]) -> Any:
+        like = self.device.to_device(np.zeros(1, self.precision.name))
+        return np.empty_like(like, shape=(*shape, row_width(self.program)))
+
+    @property
+    def rates(self) -> Array:
+        """Spread expected per step (B,), or one for all."""
+        return np.full(len(self.frames), self._rate)
+
+    def host_frames(self, at: Any = slice(None), frames: Any = None) -> Array:
+        """Return frames (k, D) of some trajectories, those now or earlier ones, in float64."""
+        frames = self.frames if frames is None else frames
+        found: Array = self.device.to_host(frames[at][..., : self.state_size])
+        return found.astype(np.float64)
+
+    def set_frames(self, at: Any, frames: Array) -> None:
+        """Replace the frames (k, D) of some trajectories."""
+        moved = self.frames.copy()
+        given = np.ascontiguousarray(frames.astype(self.precision.name))
+        moved[at, :, : self.state_size] = self.device.to_device(given)
+        self.frames = moved
+
+    def orthonormalize(self) -> None:
+        """Orthonormalize all frames to working precision."""
+        frames, (B, k, _) = self.frames.copy(), self.frames.shape
+        self._qr(frames, self.device.to_device(np.zeros((B, 3, k))))
+        self.frames = frames
+
+    def frame_errors(self, rows: Array) -> Array:
+        """Return the largest entry of |Q Qᵀ − 1| (B,) among some rows (B, k) of each frame."""
+        Q, (B, k, _) = self.frames[..., : self.state_size], self.frames.shape
+        products = np.empty_like(Q, shape=(B, k, k))
+        self.device.multiply(Q, np.swapaxes(Q, 1, 2), products)
+        identity, among = (self.device.to_device(x) for x in (np.eye(k), rows))
+        defects = np.absolute(products - identity.astype(self.precision.name))
+        defects = np.where(among[:, :, None] & among[:, None, :], defects, 0.0)
+        found: Array = self.device.to_host(np.max(defects, axis=(1, 2)))
+        return found.astype(np.float64)
 
     # what has failed goes on as NaN or infinity, to no effect
     @np.errstate(divide="ignore", invalid="ignore", over="ignore")
-    def advance(self, coefficients: Array, rows: int, failed: Array) -> Tile:
-        """Move the first ``rows`` of all frames through a tile.
+    def advance(self, coefficients: Array, alive: Array, skip: Array) -> Tile:
+        """Move all frames through a tile.
 
         Parameters
         ----------
-        coefficients : array (steps, B, C)
+        coefficients : array (T, B, C)
             On the device.
-        failed : array (B,)
+        alive : array (B,)
+            Living directions, the first rows of a frame; the others stay as they are.
+        skip : array (B,)
             Trajectories that need not be looked at; their frames are of no use afterwards.
         """
-        B, total = len(failed), len(coefficients)
-        frame, failed = self.frames[:, :rows], failed.copy()
-        growth = np.zeros_like(frame, shape=(B, rows), dtype=np.float64)
-        error, noise = np.zeros_like(growth), np.zeros_like(growth)
-        largest = np.zeros(B)
+        (B, k, _), rows, control = self.frames.shape, int(alive.max()), self.control
+        frame, total, failed = self.frames[:, :rows], len(coefficients), skip | (alive < rows)
+        sums = self.device.to_device(np.zeros((B, 3, rows)))
         start = intervals = rejections = 0
-        while start < total and not failed.all():
-            left = total - start
-            rate, limit, fixed = self.rate, self.control.limit, self.control.fixed
-            steps = min(fixed or next_interval(rate, left, limit), left)
-            while True:
-                tried = self._try(coefficients[start : start + steps], frame, failed)
-                worst = float(tried.spread[~failed].max(initial=0.0))
-                if worst <= limit or steps == 1 or fixed:
-                    break
-                rejections += 1
-                steps = shortened(steps, worst, limit)
-            failed |= ~tried.sound
-            if steps == 1 and fixed <= 1:
-                failed |= tried.spread > limit
+        widest = np.zeros(B)
+
+        def attempt(steps: int) -> tuple[tuple[Any, Orthonormal, Array], float]:
+            image = frame
+            for t in range(start, start + steps):
+                image = self._step(coefficients[t], image)
+            counted = self._qr(image, sums)
+            spread = self.device.to_host(counted.state)[:, 3]
+            return (image, counted, spread), float(spread[~failed].max())
+
+        while rows and start < total and not failed.all():
+            found, worst, steps, rejected = accept_interval(
+                attempt, self._rate, total - start, control
+            )
+            image, counted, spread = found
+            rejections += rejected
+            failed |= ~np.isfinite(spread)
+            if steps == 1 and control.fixed <= 1:
+                failed |= spread > control.limit
             if failed.all():
                 break
-            hidden = worst > limit
-            growth, error, noise = self.count(tried.found, growth, error, hidden)
-            largest = np.where(failed, largest, np.maximum(largest, tried.spread))
-            worst = float(tried.spread[~failed].max(initial=0.0))
-            self.rate = next_rate(self.rate, worst, steps)
-            frame, start, intervals = tried.found.frame, start + steps, intervals + 1
+            worst = float(spread[~failed].max())
+            widest = np.where(failed, widest, np.maximum(widest, spread))
+            self._rate = next_rate(self._rate, worst, steps)
+            frame, sums, start, intervals = image, counted.sums, start + steps, intervals + 1
         kept = self.frames[:, rows:]
-        self.frames = np.concatenate([frame, kept], axis=1) if kept.shape[1] else frame
-        growth, error, noise = self.device.to_host(np.stack([growth, error, noise]))
-        return Tile(growth, error, noise, largest, intervals, rejections, failed)
+        if rows:
+            self.frames = np.concatenate([frame, kept], axis=1) if rows < k else frame
+        added = np.zeros((B, 3, k))
+        added[:, 0] = -np.inf
+        added[:, :, :rows] = self.device.to_host(sums)
+        growth, error, noise = np.moveaxis(added, 1, 0)
+        counts = np.full(B, intervals), np.full(B, rejections)
+        return Tile(growth, error, noise, *counts, widest, failed)
 
-    def _try(self, coefficients: Array, frame: Array, failed: Array) -> _Interval:
-        """Advance by an interval, and read its spreads: the only time to wait for the device."""
-        image = self.walk(coefficients, frame)
-        found, spread, sound = self._orthonormalize(image, self.panel)
-        if self.panel > 1 and not (sound | failed).all():
-            before = sound
-            found, spread, sound = self._orthonormalize(image, 1)
-            self.fallbacks += 1
-            # unless it fails either way, for reasons of its own
-            if (sound & ~before & ~failed).any():
-                self.panel //= 2
-        return _Interval(found, np.where(sound, spread, np.inf), sound)
 
-    def _orthonormalize(self, image: Array, panel: int) -> tuple[Orthonormal, Array, Array]:
-        """Return frames, and spreads and soundness (B,) on the host."""
-        if self._shared_qr is not None:
-            found = self._shared_qr(image)
-        else:
-            found = orthonormalize(image, self.identity, self.signs[: image.shape[1]], panel)
-        top, bottom, dual, *defect = self.device.to_host(found.extremes)
-        sound = np.isfinite(top) & np.isfinite(bottom)
-        for largest in defect:
-            sound &= largest <= self.admitted
-        each = zip(top.tolist(), bottom.tolist(), dual.tolist(), strict=True)
-        return found, np.array([self._spread(*one) for one in each]), sound
+class WholeTangent(BatchTangent):
+    """Small frames, each with its own intervals, which the device chooses."""
 
-    def _spread(self, largest: float, smallest: float, dual: float) -> float:
-        limit = self.control.limit
-        spread = effective_spread(largest, smallest, limit)
-        spread = disturbed_spread(spread, largest, dual)
-        extent = max(abs(largest), abs(smallest))
-        return max(spread, extent * limit / self.precision.log_range)
+    def _begin(self, rates: Array) -> None:
+        self._tile = WholeTile(self.program, self.device, self.precision, self.control)
+        self._rates = self.device.to_device(rates.astype(np.float64))
+        self._alive = self._of_last = np.zeros(0)
+        self._read = rates
+
+    @property
+    def rates(self) -> Array:
+        """Spread expected per step (B,)."""
+        return self._read
+
+    def advance(self, coefficients: Array, alive: Array, skip: Array) -> Tile:
+        """Move all frames through a tile, as `BatchTangent.advance` does."""
+        k, rows = self.frames.shape[1], np.where(skip, 0, alive).astype(np.float64)
+        if not np.array_equal(rows, self._of_last):
+            self._alive, self._of_last = self.device.to_device(rows), rows
+        arrays = (coefficients, self.frames, self._alive, self._rates)
+        self.frames, results = self._tile(*arrays)
+        found = self.device.to_host(results)
+        growth, error, noise = (found[:, i * k : (i + 1) * k] for i in range(3))
+        growth = np.where(np.arange(k) < rows[:, None], growth, -np.inf)
+        intervals, rejections, widest, rates, failed = found[:, 3 * k :].T
+        self._read = rates.copy()
+        failed = (failed > 0.0) | skip
+        return Tile(growth, error, noise, intervals, rejections, widest, failed)
+
+
+class DecoupledTangent(BatchTangent):
+    """Units that do not read one another: no QR, no intervals, and dead units anywhere.
+
+    Does what `lyapy.tangent.decoupled.DecoupledTangent` does on the host.
+    """
+
+    # vectors of dead units vanish
+    @np.errstate(divide="ignore", invalid="ignore", over="ignore")
+    def advance(self, coefficients: Array, alive: Array, skip: Array) -> Tile:
+        """Move the frames through a tile, as `BatchTangent.advance` does."""
+        D, frame, growth = self.state_size, self.frames, 0.0
+        for step in coefficients:
+            image = self._step(step, frame)
+            norms = np.sqrt(np.sum(image[..., :D] * image[..., :D], axis=2))
+            growth = growth + np.log(norms.astype(np.float64))
+            # the direction of a vector that vanishes does not matter any more
+            dead = norms == 0.0
+            frame = np.where(dead[:, :, None], frame, image / (norms + dead)[:, :, None])
+        self.frames = frame
+        found: Array = self.device.to_host(growth)
+        error = np.full(found.shape, self.precision.roundoff * len(coefficients))
+        zeros = np.zeros(len(found))
+        noise = np.ones(found.shape)
+        return Tile(found, error, noise, zeros + 1.0, zeros, zeros, np.zeros(len(found), bool))
+
+
+def make_tangent(
+    block: DiagonalBlock,
+    frames: Array,
+    rates: Array,
+    device: Device,
+    precision: Precision,
+    control: Control,
+) -> BatchTangent:
+    """Return the deviation vectors of a block, followed as suits its size."""
+    kind = BatchTangent
+    if block.decoupled:
+        kind = DecoupledTangent
+    elif fits(block.program, frames.shape[1], device, precision):
+        kind = WholeTangent
+    return kind(block, frames, rates, device, precision, control)

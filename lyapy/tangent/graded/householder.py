@@ -1,4 +1,4 @@
-"""The QR of a graded map, whose rows differ in size."""
+"""QR of a graded map, whose rows differ in size."""
 
 from __future__ import annotations
 
@@ -34,10 +34,7 @@ class Factors(NamedTuple):
 
 
 def sorted_qr(image: Array, sizes: Array) -> Factors:
-    """Orthonormalize ``image`` (k, D), with the map's rows sorted by their ``sizes`` (D,).
-
-    The map's rows are the columns here.
-    """
+    """Orthonormalize ``image`` (k, D), its columns, the map's rows, sorted by ``sizes`` (D,)."""
     from ..compiled.reflections import factor, workspace
 
     k, D = image.shape

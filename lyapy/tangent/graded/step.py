@@ -20,7 +20,7 @@ from ...networks.program import Program
 from .householder import sorted_qr
 from .tilt import SAMPLES, carry_tilt
 
-# part of the tolerance that the sizes of a stage's rows may use up without a QR of their own
+# share of the tolerance that the sizes of a stage's rows may use up without a separate QR
 SHARE = 0.01
 
 __all__ = ["GradedStep", "graded_step"]
@@ -33,7 +33,7 @@ class GradedStep(NamedTuple):
     ----------
     frame : array (k, D)
     log_r : array (k,)
-        log R_ii of the step, of all its stages together; −∞ where a row has vanished.
+        log R_ii of all stages of the step; −∞ where a row has vanished.
     scale : array (k,)
         Logarithm of the scale of the rounding in each R_ii; −∞ where it is exact.
     errors : array (k, samples)
@@ -55,14 +55,14 @@ def graded_step(
     """Advance a frame (k, D) by one step, reorthonormalizing after its stages.
 
     The size of the map's i-th largest row is the scale of the rounding in R_ii. A stage whose
-    rows do not differ too much in size is taken together with the next.
+    rows do not differ too much in size is joined with the next.
 
     Parameters
     ----------
     limit : float
         Largest spread within the tolerance, as in `Control`.
     tilt : array (k, samples, k)
-        Of the frame; see `lyapy.tangent.graded.tilt`.
+        Sample of the frame's tilt; see `lyapy.tangent.graded.tilt`.
     seed : int
         Chooses the sample of the rounding.
     """

@@ -1,12 +1,12 @@
-"""The tilt of a frame: what rounding has mixed of its vectors into one another.
+"""The tilt of a frame: how far rounding has mixed its vectors.
 
-Let the frame be wrong by Q → Q (1 + E), with E strictly lower triangular: the part of E_ij is
-that of the i-th vector in the j-th, i > j, the other way round does not matter. As J Q = Q′ R,
-to first order log R_ii is wrong by the diagonal of R E R⁻¹, and Q′ by its lower triangle. So a
-tilt decays while the directions keep their order, and grows while a later one outgrows an
-earlier one; two directions then exchange growth, which neither the spread nor the determinant
-shows. It is followed by a sample: matrices to which each QR adds random rounding, as large as it
-is in each entry. They stand as arrays (k, samples, k), what is wrong with vector j in row j.
+Let the frame be wrong by Q → Q (1 + E), with E strictly lower triangular: E_ij is the share of
+the i-th vector in the j-th, i > j; the other way round does not matter. As J Q = Q′ R, to first
+order log R_ii is wrong by the diagonal of R E R⁻¹, and Q′ by its lower triangle. So a tilt decays
+while the directions keep their order, and grows while a later one outgrows an earlier one; two
+directions then exchange growth, which neither the spread nor the determinant shows. A sample of
+E is followed: matrices to which each QR adds random rounding of the size of each entry's. They
+stand as arrays (k, samples, k), the errors of vector j in row j.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = [
 SAMPLES = 4
 # of an estimate from so few samples: |t| with four degrees of freedom is below it in 98 of 100
 MARGIN = 4.0
-# part of a step's error that is left where another step takes it back; measured
+# share of a step's error that remains where another step cancels it; measured
 REMAINDER = 0.05
-# a first-order estimate says no more than that all is wrong
+# beyond it a first-order estimate only shows that all is wrong
 LARGEST = 1e3
-# part of the tolerance that a tilt may have before it is followed from step to step
+# share of the tolerance that a tilt may have before it is followed from step to step
 FOLLOWED = 0.01
-# the samples of one step after another are cut from one array, so far apart
+# samples of successive steps are cut from one array, so far apart
 STRIDE, SHIFTS = 977, 4096
 
 
@@ -51,7 +51,6 @@ def carry_tilt(
     image, reach : array (k, D)
         Image of the frame, and the size of the rounding in its entries before the QR, over the
         roundoff.
-    tilt : array (k, samples, k)
     seed : int
         Chooses the sample of the rounding.
 
@@ -64,7 +63,7 @@ def carry_tilt(
     """
     from ..compiled.tilting import carry
 
-    # vectors from the first that vanished on are not known, but do not disturb those before
+    # vectors after one that vanished are unknown, but do not disturb those before it
     size = int(np.cumprod(np.diagonal(factors.upper) > 0.0).sum())
     errors, new = np.zeros(tilt.shape[:2]), np.zeros(tilt.shape)
     D = image.shape[1]
@@ -88,12 +87,8 @@ def carry_tilt(
 def settled_tilt(tilt: Array, since: Array, noise: Array, seed: int) -> Array:
     """Return the tilt (k, samples, k) after ordinary intervals.
 
-    Parameters
-    ----------
-    since : array (k,)
-        Growth since the tilt was that given.
-    noise : array (k,)
-        Rounding of each vector in the last of the intervals, over the roundoff.
+    Given are the growth ``since`` the tilt was sampled (k,), and the rounding of each vector in
+    the last interval (k,), over the roundoff.
     """
     k = len(since)
     with np.errstate(all="ignore"):
@@ -104,26 +99,23 @@ def settled_tilt(tilt: Array, since: Array, noise: Array, seed: int) -> Array:
 
 
 def tilt_limit(limit: float) -> float:
-    """Return the tilt that an ordinary interval may begin with, where ``limit`` is its spread's.
+    """Return the largest tilt with which an ordinary interval of a spread up to ``limit`` begins.
 
-    What it adds to the error is not followed, and can be larger than the tilt by some orders.
+    The error that it adds is not followed, and can be orders of magnitude larger than the tilt.
     """
     return FOLLOWED * UNIT_ROUNDOFF * float(np.exp(limit))
 
 
 def exchanged(errors: Array, turnover: Array) -> Array:
-    """Return an estimate (k,) of the error of which there are samples (k, samples).
+    """Return an estimate (k,) of the error, from samples (k, samples).
 
-    Parameters
-    ----------
-    errors, turnover : array (k, samples)
-        The sum of the errors of single steps, and that of their squares.
+    They are the sum of the errors of single steps, and that of their squares.
     """
     return MARGIN * np.sqrt(np.mean(errors**2 + REMAINDER**2 * turnover, axis=1))
 
 
 def _normals(count: int, seed: int) -> Array:
-    """Return samples of ``count`` numbers, normally distributed, one behind the other."""
+    """Return the samples of ``count`` normally distributed numbers, concatenated."""
     start = seed * STRIDE % SHIFTS
     return _normal(count)[start : start + SAMPLES * count]
 

@@ -89,56 +89,51 @@ class Global:
 class Object:
     """An inert stand-in for an object of the unknown class ``name``."""
 
-    __slots__ = ("entries", "items", "name", "state", "unsaved")
+    __slots__ = ("attributes", "entries", "is_built", "items", "name", "unsaved")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.state: Any = None
+        self.is_built = False
+        self.attributes: dict[Any, Any] = {}
         self.entries: dict[Any, Any] = {}
         self.items: list[Any] = []
         self.unsaved: frozenset[str] = frozenset()
 
+    def __str__(self) -> str:
+        return self.name
+
     def build(self, state: Any) -> None:
         """Take the state that the pickle gives it, once."""
-        if self.state is not None:
+        if self.is_built:
             raise RefusedError(f"sets the state of {self.name!r} twice in its pickle", CONVERT)
-        self.state = state
+        self.is_built = True
+        # those in __slots__ stand second
+        found = state[0] if isinstance(state, tuple) and state else state
+        self.attributes = found if isinstance(found, dict) else {}
         unsaved = self.attributes.get("_non_persistent_buffers_set")
         if isinstance(unsaved, list):
             self.unsaved = frozenset(key for key in unsaved if isinstance(key, str))
             # so that a short pickle cannot have a long list read many times
             unsaved.clear()
 
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def attributes(self) -> dict[Any, Any]:
-        """The attributes in its state, without those in ``__slots__``, which stand second."""
-        state = self.state
-        if isinstance(state, tuple) and state:
-            state = state[0]
-        return state if isinstance(state, dict) else {}
-
     @property
     def nonlinearity(self) -> str | None:
         """The nonlinearity of a ``torch.nn.RNN``, a class derived from it, or an ``RNNCell``."""
         mode, named = self.attributes.get("mode"), self.attributes.get("nonlinearity")
         if mode in ("RNN_TANH", "RNN_RELU"):
-            return {"RNN_TANH": "tanh", "RNN_RELU": "relu"}[mode]
+            return str(mode).removeprefix("RNN_").lower()
         if self.name == "torch.nn.modules.rnn.RNNCell" and named in ("tanh", "relu"):
             return str(named)
         return None
 
     def children(self) -> Iterator[tuple[Any, Any]]:
         """Yield the entries of a module's ``state_dict``, or the items of a dict or list."""
-        attributes = self.attributes
-        if not isinstance(attributes.get("_modules"), dict):
+        if not isinstance(self.attributes.get("_modules"), dict):
             yield from self.entries.items()
             yield from enumerate(self.items)
             return
         for kind in ("_parameters", "_buffers", "_modules"):
-            found = attributes.get(kind)
+            found = self.attributes.get(kind)
             for key, value in found.items() if isinstance(found, dict) else ():
                 yield key, None if kind == "_buffers" and key in self.unsaved else value
 
@@ -170,10 +165,6 @@ def _tensor(
 
 def _tensor_v3(*args: Any) -> Tensor:
     return _tensor(*args[:6], *args[7:], dtype=_DTYPES[args[6].name])
-
-
-def _subclass(function: Any, _: Any, args: Any, __: Any) -> Any:
-    return _call(function, args)
 
 
 def _first(first: Any, *_: Any) -> Any:
@@ -209,7 +200,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v3": _tensor_v3,
     "torch._utils._rebuild_parameter": _first,
     "torch._utils._rebuild_parameter_with_state": _first,
-    "torch._tensor._rebuild_from_type_v2": _subclass,
+    "torch._tensor._rebuild_from_type_v2": lambda function, _, args, __: _call(function, args),
     "torch.Size": _first,
     "builtins.set": _first,
     "collections.OrderedDict": _dict,

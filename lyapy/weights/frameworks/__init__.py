@@ -17,14 +17,17 @@ __all__ = ["LAYOUTS", "find_layers", "find_readouts"]
 
 # Each layout is the module of that name, with find_layers and, unless its files hold no
 # read-outs, find_readouts. A file with the mark of the first kind is searched by
-# that layout alone, any other file by all of the second kind; the third kind needs a hint.
-MARK, NAMES, HINT, CELL = "by the file's mark", "by names", "by layout=", "by cell="
+# that layout alone, any other file by all of the second kind, and if they find nothing by the
+# third, whose names are less certain; the others need a hint.
+MARK, NAMES, LAST = "by the file's mark", "by names", "by names, at last"
+HINT, CELL = "by layout=", "by cell="
 LAYOUTS = {
     "canonical": MARK,
     "onnx": MARK,
     "keras": NAMES,
     "flax": NAMES,
     "torch": NAMES,
+    "scripts": LAST,
     "equinox": HINT,
     "haiku": HINT,
     "tensorflow1": HINT,
@@ -63,11 +66,15 @@ def _search(
     path: str | PathLike[str], contents: Contents, hints: Hints
 ) -> Iterator[tuple[Any, Stacks]]:
     """Yield each layout that is tried, and the stacks that it finds."""
+    found = False
     for name in _candidates(hints):
+        if found and LAYOUTS[name] == LAST:
+            break
         layout = import_module(f".{name}", __name__)
         with weights_errors(path, f"does not fit the layout {name}"):
             stacks = layout.find_layers(contents, hints)
         yield layout, stacks
+        found = found or bool(stacks)
         if stacks and LAYOUTS[name] == MARK:
             break
 
@@ -79,5 +86,5 @@ def _candidates(hints: Hints) -> list[str]:
             raise ValueError(f"layout is {hints.layout!r}; it must be one of {', '.join(layouts)}")
         return [hints.layout]
     if hints.cell in NAMED:
-        return ["canonical", "named"]
-    return [name for name, chosen in LAYOUTS.items() if chosen in (MARK, NAMES)]
+        return ["canonical", "named", "scripts"]
+    return [name for name, chosen in LAYOUTS.items() if chosen in (MARK, NAMES, LAST)]

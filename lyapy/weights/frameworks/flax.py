@@ -35,6 +35,12 @@ def find_layers(contents: Contents, hints: Hints) -> Stacks:
             stroke = f"{prefix}{part}_{dot}"
             return stroke if f"{stroke}kernel" in contents.arrays else f"{prefix}{part}{dot}"
 
+        if match["part"] == "hn" and f"{stem('ir')}kernel" not in contents.arrays:
+            # a minimal gated unit is a GRU whose gates are one and the same
+            if f"{stem('hn')}bias" not in contents.arrays:
+                what = f"has the minimal gated unit {prefix!r} without a reset gate"
+                raise RefusedError(what, "only one with reset_gate=True is computed")
+            inputs = ["if", "if", "in"]
         dense = {"i": list(map(stem, inputs))}
         dense["h"] = [stem(re.sub(r"(^|_)i", r"\1h", part)) for part in inputs]
         # an ordinary dense layer called h, or an attention's, is no cell

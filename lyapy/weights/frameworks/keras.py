@@ -73,7 +73,12 @@ def find_readouts(contents: Contents, chosen: Stacks) -> Iterator[Readout]:
             continue
         bias = f"{group}/bias{match['tail'] or ''}" if match["group"] else f"{group}/vars/1"
         for readout in dense_layers(contents, {name: bias}, transposed=True):
-            activation = configs.get(label, {}).get("activation") or "linear"
+            config = configs.get(label, {})
+            activation = str(config.get("activation") or "linear")
+            if activation in (*ACTIVATIONS, "hard_sigmoid"):
+                activation = _activation(
+                    config, "activation", "linear", _version(contents.metadata)
+                )
             known = [
                 f"{kind} {other!r}"
                 for kind, other in others
@@ -82,7 +87,7 @@ def find_readouts(contents: Contents, chosen: Stacks) -> Iterator[Readout]:
             yield replace(
                 readout,
                 label=label,
-                activation=ACTIVATIONS.get(str(activation), str(activation)),
+                activation=activation,
                 obstacles=tuple(known) if others else None,
             )
 

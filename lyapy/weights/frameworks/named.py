@@ -25,16 +25,19 @@ from .readout import Readout
 
 __all__ = [
     "NAMED",
+    "PARTS",
     "build_named",
     "find_layers",
     "find_readouts",
     "named_arrays",
     "named_numbers",
     "put_together",
+    "whole_argument",
 ]
 
 NAMED = {cell.name for cell in (*OTHERS, *VARIANTS)}
 SPARSE, COMPLEX = ("data", "indices", "indptr"), ("real", "imag")
+PARTS = (*SPARSE, "shape", *COMPLEX)
 # the input weight, which a file of an autonomous network may lack
 INPUT = {PLRNN.name: "C", ShallowPLRNN.name: "C", DiagonalStateSpace.name: "B"}
 NUMBERS = {"float": float, "bool": bool, "str": str}
@@ -44,9 +47,7 @@ def find_layers(contents: Contents, hints: Hints) -> Stacks:
     """Return the layers whose arrays have the names of the hinted cell's arguments."""
     parameters = _parameters(str(hints.cell))
     names = "|".join(sorted(parameters, key=len, reverse=True))
-    pattern = re.compile(
-        rf"(.*?[./])??(?:(\d+)[./])?((?:{names})(?:\.(?:{'|'.join((*SPARSE, *COMPLEX))}))?)"
-    )
+    pattern = re.compile(rf"(.*?[./])??(?:(\d+)[./])?((?:{names})(?:\.(?:{'|'.join(PARTS)}))?)")
     found: dict[str, dict[int, dict[str, str]]] = {}
     for match in filter(None, map(pattern.fullmatch, contents.arrays)):
         layers = found.setdefault(match[1] or "", {})
@@ -83,27 +84,30 @@ def put_together(arrays: Mapping[str, Array]) -> dict[str, Array]:
     for role, array in arrays.items():
         name, _, part = role.partition(".")
         whole.setdefault(name, {})[part] = array
-    return {name: _argument_of(name, parts) for name, parts in whole.items()}
+    return {name: whole_argument(name, parts) for name, parts in whole.items()}
 
 
-def _argument_of(name: str, parts: Mapping[str, Array]) -> Any:
+def whole_argument(name: str, parts: Mapping[str, Array]) -> Any:
+    """Return an argument from its parts, the only one of which is ``""`` if it has none."""
     if set(parts) == {""}:
         return parts[""]
     if set(parts) == set(COMPLEX):
         return parts["real"] + 1j * parts["imag"]
-    if set(parts) == set(SPARSE):
-        return _sparse(name, *(parts[part] for part in SPARSE))
+    if set(parts) - {"shape"} == set(SPARSE):
+        return _sparse(name, *(parts.get(part) for part in (*SPARSE, "shape")))
     what = f"holds {', '.join(f'{name}.{part}' if part else name for part in parts)}"
     remedy = f"give {name}, or {name}.data, {name}.indices and {name}.indptr, or "
     raise RefusedError(what, f"{remedy}{name}.real and {name}.imag")
 
 
-def _sparse(name: str, data: Array, indices: Array, starts: Array) -> Any:
+def _sparse(name: str, data: Any, indices: Any, starts: Any, shape: Any) -> Any:
     from scipy.sparse import csr_array
 
     build: Any = csr_array
     try:
-        matrix = build((data, indices, starts), shape=(len(starts) - 1,) * 2)
+        rows = len(starts) - 1
+        columns = rows if shape is None else int(shape[-1])
+        matrix = build((data, indices, starts), shape=(rows, columns))
         matrix.check_format(full_check=True)
     except (ValueError, TypeError, IndexError) as error:
         what = f"{name} is no sparse matrix ({error})"

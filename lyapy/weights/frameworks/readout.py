@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...arrays import Array
+from ...cells.activations import NONLINEARITIES
 from ..formats import Contents
 from ..formats.refusal import RefusedError
 
@@ -109,10 +110,11 @@ def choose_readout(
     if obstacles and name is None:
         what = f"the read-out {readout.names[0]} leads to the network's input, but so may {shown}"
         raise RefusedError(what, LEAVE_OUT)
-    if readout.activation != "identity":
+    if readout.activation not in NONLINEARITIES:
         what = f"the read-out {readout.names[0]} has the activation {readout.activation}"
-        raise RefusedError(what, "only linear read-outs are computed")
-    assumed = [f"the read-out is {' and '.join(readout.names)}"]
+        raise RefusedError(what, f"only {', '.join(NONLINEARITIES)} are computed")
+    curved = f", then {readout.activation}" * (readout.activation != "identity")
+    assumed = [f"the read-out is {' and '.join(readout.names)}{curved}"]
     if obstacles:
         assumed.append(f"left out of the closed loop: {shown}")
     return readout, assumed

@@ -47,7 +47,9 @@ def find_layers(contents: Contents, hints: Hints) -> Stacks:
         layer.put(role, name, array)
     stacks: Stacks = {}
     for prefix, layers in found.items():
-        if not any("U" in layer.arrays for layer in layers.values()):
+        roles = {role: name for layer in layers.values() for role, name in layer.names.items()}
+        # w_hh alone is a name of scripts
+        if "U" not in roles or ("W" not in roles and roles["U"].endswith("w_hh")):
             continue
         stacks[prefix] = [layers[key] for key in sorted(layers)]
         _require_all(prefix, {number for number, _ in layers})

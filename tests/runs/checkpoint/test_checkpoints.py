@@ -87,8 +87,10 @@ def test_records_are_continued(record, every, path, monkeypatch, tmp_path):
     assert datasets(path) == datasets(tmp_path / "whole.h5")
 
 
-def test_records_agree_with_the_run(path):
-    net = network("gru", layers=1)
+# a state-space layer is followed in the directions of its units
+@pytest.mark.parametrize("kind", ["gru", "state-space"])
+def test_records_agree_with_the_run(path, kind):
+    net = network(kind, layers=1)
     kinds = ("growth", "states", "frames", "factors")
     found = lyapy.lyapunov_spectrum(
         net, DRIVE, checkpoint=path, record=kinds, record_every=10, **OPTIONS

@@ -103,8 +103,8 @@ def test_a_quota_that_ends_at_any_write(whole, tmp_path, monkeypatch):
                 compute(path, every=OFTEN, record_every=64)
             except CheckpointError as error:
                 text = str(error)
-                told = os.strerror(errno.EDQUOT) in text and "run the command again" in text
-                return 74 if told and path.name in text else 71
+                named = os.strerror(errno.EDQUOT) in text and "run the command again" in text
+                return 74 if named and path.name in text else 71
         return 0
 
     number, ends = 1, []

@@ -122,7 +122,7 @@ def test_no_damage_is_shown(kind, tmp_path, monkeypatch):
 
 
 def test_an_interruption_of_the_merge(tmp_path, monkeypatch):
-    """HDF5 is not interrupted; what is there stays."""
+    """HDF5 is not interrupted, and the checkpoints stay."""
     path = tmp_path / "run.h5"
     compute(tmp_path / "whole.h5", **STATES)
     seen, pieces = [], records.Records._pieces

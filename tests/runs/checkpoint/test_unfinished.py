@@ -48,14 +48,14 @@ def test_an_unfinished_run_shows_what_it_has(path, monkeypatch, capsys):
     assert found.spectrum.status.code == "interrupted"
 
     assert main(["show", path]) == 0
-    told = capsys.readouterr().out
-    assert "run.h5: unfinished, 900 of 2000 steps (45 %), checkpoint of 20" in told
-    assert "computed by nobody; run its command again to continue" in told
-    assert "24 of 24 Lyapunov exponents" in told
+    shown = capsys.readouterr().out
+    assert "run.h5: unfinished, 900 of 2000 steps (45 %), checkpoint of 20" in shown
+    assert "computed by nobody; run its command again to continue" in shown
+    assert "24 of 24 Lyapunov exponents" in shown
 
     assert main(["show", path, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["unfinished"], told["steps_done"], told["status"]) == (True, 900, "interrupted")
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["unfinished"], shown["steps_done"], shown["status"]) == (True, 900, "interrupted")
 
 
 def test_a_run_in_its_transient_and_one_that_runs(path, monkeypatch, capsys):
@@ -63,9 +63,9 @@ def test_a_run_in_its_transient_and_one_that_runs(path, monkeypatch, capsys):
     assert read_unfinished(path).spectrum is None
     with lock.held(checkpoint_folder(path), path):
         assert main(["show", path]) == 0
-    told = capsys.readouterr().out
-    assert "256 of 2000 steps (13 %)" in told
-    assert f"computed by process {os.getpid()} on" in told
+    shown = capsys.readouterr().out
+    assert "256 of 2000 steps (13 %)" in shown
+    assert f"computed by process {os.getpid()} on" in shown
 
 
 def test_nothing_is_no_unfinished_run(path, capsys):
@@ -87,9 +87,9 @@ def test_verify_names_what_is_damaged(path, monkeypatch, capsys):
     segment.write_bytes(content)
     flip(checkpoint_folder(path) / "state-000001.h5", 999)
     assert main(["verify", path]) == 1
-    told = capsys.readouterr().out
-    assert "state-000001.h5: DAMAGED" in told
-    assert "segment-000001.h5: whole" in told
+    shown = capsys.readouterr().out
+    assert "state-000001.h5: DAMAGED" in shown
+    assert "segment-000001.h5: whole" in shown
 
 
 def test_a_file_without_a_seal_is_damaged(path, capsys):

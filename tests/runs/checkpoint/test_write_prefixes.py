@@ -30,7 +30,7 @@ def compute(path, every=300.0):
 
 
 class Disk:
-    """What a disk holds after some changes, and after a loss of power on top of them.
+    """The files on a disk after some changes, and after a loss of power.
 
     A file is [content, content when it was last synced]; a folder is None.
     """
@@ -41,11 +41,11 @@ class Disk:
         self.descriptors = {}
 
     def apply(self, name, result, *arguments):
-        """Take one change, as `watched` tells it."""
+        """Take one change, as `watched` reports it."""
         getattr(self, f"_{name}")(result, *arguments)
 
     def contents(self, loss):
-        """Return what is left: all, what was written to disk, or that under names on disk."""
+        """Return the files left: all, their synced content, or that under synced names."""
         names = self.synced if loss == "names" else self.names
         return {
             name: file and file[loss != "nothing"]
@@ -128,7 +128,7 @@ def recorded(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("loss", ["nothing", "data", "names"])
 def test_every_prefix_of_the_writes_is_continued(loss, recorded, tmp_path):
-    """After a kill nothing is lost; after a power cut what was not synced, or its name."""
+    """After a kill nothing is lost; after a power cut unsynced content, or unsynced names."""
     first, log = recorded
     wanted, disk = datasets(first / "run.h5"), Disk(first)
     tried, acknowledged, before = 0, 0, None

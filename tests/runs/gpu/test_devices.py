@@ -10,13 +10,11 @@ import pytest
 import lyapy
 from lyapy import lyapunov_spectrum
 from lyapy.errors import Interrupted
-from lyapy.runs import block as follower
 from lyapy.runs import schedule
 from lyapy.runs.gpu import batch
 from lyapy.runs.gpu import devices as running
 from lyapy.spectra.file import STORED
 from lyapy.tangent import engine as engines
-from lyapy.tangent.gpu.choices import CHOICES
 from tests.support import stand_in
 
 NETWORK = lyapy.random_network("gru", 5, 2, layers=2, seed=1)
@@ -130,30 +128,6 @@ def test_a_run_on_another_card_is_told(monkeypatch, tmp_path):
     with pytest.warns(RuntimeWarning, match="gpu is 'one card' there"):
         found = lyapunov_spectrum(network, **options)
     assert any("gpu is" in change for change in found.settings["environment_changes"])
-
-
-def test_a_run_with_other_choices_is_told(devices, monkeypatch, tmp_path):
-    """Thresholds that were measured while it was interrupted change its last bits."""
-    devices(1)
-    options = {"backend": "cupy", "checkpoint": tmp_path / "run.h5"}
-    monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
-    advance, done = batch.Batch.advance, []
-
-    def interrupted(self):
-        done.append(1)
-        if len(done) == 2:
-            raise KeyboardInterrupt
-        return advance(self)
-
-    monkeypatch.setattr(batch.Batch, "advance", interrupted)
-    with pytest.raises(Interrupted):
-        lyapunov_spectrum(NETWORK, DRIVE, **options)
-    monkeypatch.setattr(follower, "CHOICES", CHOICES._replace(longest_panel=7))
-    with pytest.raises(ValueError, match="gpu_choices is 'shared_vectors "):
-        lyapunov_spectrum(NETWORK, DRIVE, require_identical=True, **options)
-    with pytest.warns(RuntimeWarning, match="gpu_choices is 'shared_vectors "):
-        found = lyapunov_spectrum(NETWORK, DRIVE, **options)
-    assert "longest_panel 7," in found.settings["gpu_choices"]
 
 
 def test_what_goes_wrong_on_one_device_stops_the_other(devices):

@@ -221,6 +221,7 @@ def test_precisions_that_do_not_fit(options, message):
         lyapunov_spectrum(NETWORK, DRIVE, **options)
 
 
+@pytest.mark.repeats
 def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.h5").write_bytes(canonical_bytes(NETWORK))

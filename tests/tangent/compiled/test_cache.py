@@ -1,11 +1,15 @@
 """The disk cache of compiled code: right, never stale, never fatal."""
 
+import ast
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from lyapy.tangent.compiled import jit
 
 PACKAGE = Path(__file__).parents[3] / "lyapy"
 
@@ -75,10 +79,45 @@ def test_a_warm_cache_compiles_nothing(filled_cache):
     assert sorted(p.name for p in filled_cache.rglob("*")) == before
 
 
-def test_an_edited_cell_is_compiled_anew(filled_cache, tmp_path):
-    copy = tmp_path / "lyapy"
-    subprocess.run(["cp", "-r", str(PACKAGE), str(copy)], check=True)
-    source = copy / "cells" / "activations.py"
+@pytest.fixture
+def copied(tmp_path):
+    """A copy of the package."""
+    hidden = shutil.ignore_patterns("__pycache__")
+    return shutil.copytree(PACKAGE, tmp_path / "lyapy", ignore=hidden)
+
+
+INLINED = (
+    *("arrays.py", "cells/gru.py", "cells/sparse.py", "tangent/interval.py"),
+    *("tangent/compiled/loop.py", "tangent/compiled/simd/tiles.py"),
+)
+
+
+def test_compiled_code_depends_on_what_it_inlines(copied, monkeypatch):
+    monkeypatch.setattr(jit, "PACKAGE", copied)
+    digest = jit.sources_digest.__wrapped__
+    seen = {digest()}
+    for count, name in enumerate(INLINED, 2):
+        with (copied / name).open("a") as file:
+            file.write("# edited\n")
+        seen.add(digest())
+        assert len(seen) == count, name
+    (copied / "tangent/reference.py").write_text("")
+    assert digest() in seen
+
+
+def test_compiled_code_imports_what_is_covered_or_never_inlined():
+    covered = {f for name in jit.INLINED for f in [PACKAGE / name, *(PACKAGE / name).rglob("*")]}
+    never = {"state.py", "reference.py", "lowering.py", "program.py", "forward.py"}
+    for path in (PACKAGE / "tangent/compiled").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                place = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+                file = place.with_suffix(".py")
+                assert not file.exists() or file in covered or file.name in never, (path, file)
+
+
+def test_an_edited_cell_is_compiled_again(filled_cache, copied, tmp_path):
+    source = copied / "cells" / "activations.py"
     source.write_text(source.read_text().replace("4.0 * e * s * s", "2.0 * e * s * s"))
     before = run(COMPARE, "vanilla", cache=filled_cache)
     after = run(COMPARE, "vanilla", cache=filled_cache, path=tmp_path)

@@ -9,8 +9,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import lyapy
+from lyapy.cells.sparse import as_weight
 from lyapy.cli import main
 from lyapy.errors import DeviceError
 from lyapy.tangent.gpu import device
@@ -54,7 +56,7 @@ def cupy_of(devices):
     )
     current = SimpleNamespace(mem_info=(3 * 10**9, 8 * 10**9))
     return SimpleNamespace(
-        eye=np.eye,
+        zeros=np.zeros,
         RawKernel=raw_kernels(),
         cuda=SimpleNamespace(runtime=runtime, Device=lambda number: nullcontext(current)),
         get_default_memory_pool=lambda: SimpleNamespace(free_bytes=lambda: 10**9),
@@ -65,11 +67,36 @@ def cupy_of(devices):
     )
 
 
+@pytest.fixture(autouse=True)
+def _products(monkeypatch):
+    monkeypatch.setattr(device, "_multiplier", lambda cupy: lambda *arrays: None)
+
+
+def test_sparse_products_are_tried_before_the_run(monkeypatch):
+    """cuSPARSE is needed by some networks only."""
+
+    class Refusing:
+        def __init__(self, arrays, shape):
+            self.shape = shape
+
+        def __matmul__(self, other):
+            raise ImportError("libcusparse.so.12: cannot open shared object file")
+
+    cupy = cupy_of(1)
+    cupy.asarray = np.asarray
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    for name in ("cupyx", "cupyx.scipy", "cupyx.scipy.sparse"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(csr_matrix=Refusing))
+    (found,) = device.find_devices()
+    with pytest.raises(DeviceError, match=r"cannot use it \(libcusparse.so.12.*cupy-cuda12x"):
+        found.moved(as_weight(csr_array(np.eye(2)), "U", (2, 2)), "float64")
+
+
 def test_one_file_imports_cupy_and_only_when_asked():
     package = Path(lyapy.__file__).parent
     importing = re.compile(r"^\s*(import|from) cupyx?\b", re.MULTILINE)
     files = [path for path in package.rglob("*.py") if importing.search(path.read_text())]
-    assert files == [package / "engines/gpu/device.py"]
+    assert files == [package / "tangent/gpu/device.py"]
     code = "import sys, lyapy.runs.lyapunov; sys.exit('cupy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -110,16 +137,18 @@ def test_frames_of_two_sizes_in_shared_memory(monkeypatch):
         launch(1, 32, (), shared)
 
 
-@pytest.mark.parametrize("broken", ["eye", "asnumpy"])
+@pytest.mark.parametrize("broken", ["zeros", "RawKernel", "asnumpy", "multiply"])
 def test_a_gpu_that_cannot_be_used(broken, monkeypatch, capsys):
     """CuPy's wheel comes without CUDA's compiler and cuBLAS, and a card may be another's."""
 
-    def missing(*arguments):
+    def missing(*arguments, **options):
         raise RuntimeError("Failed to find libnvrtc.so\nsearched in many places")
 
     cupy = cupy_of(1)
     setattr(cupy, broken, missing)
     monkeypatch.setitem(sys.modules, "cupy", cupy)
+    if broken == "multiply":
+        monkeypatch.setattr(device, "_multiplier", lambda cupy: missing)
     message = r"finds an NVIDIA GPU, but cannot use it \(.*libnvrtc.so\).*cupy-cuda12x\[ctk\]"
     with pytest.raises(DeviceError, match=message):
         device.find_devices()

@@ -11,7 +11,6 @@ from lyapy import cells, lyapunov_spectrum
 from lyapy.cells import CELLS, Cell
 from lyapy.cells.sparse import as_weight
 from lyapy.tangent import engine as engines
-from lyapy.tangent.gpu import qr, tangent
 from tests.conftest import Rate, RateByParts, mixed_stack, qr_growth
 from tests.support import stand_in
 
@@ -136,33 +135,25 @@ def test_until_a_standard_error():
     np.testing.assert_allclose(gpu.exponents, cpu.exponents, atol=0.1)
 
 
-def test_one_wait_for_each_interval(counts):
-    """And one for each tile, and a few for each chunk of time; none for a step."""
-    network = lyapy.random_network("gru", 32, 3, gain=0.8, seed=1)
-    gpu = lyapunov_spectrum(network, drive(4, 640, 3), k=8, backend="cupy")
-    intervals = int(gpu.intervals.max() + gpu.rejections.max())
-    tiles, chunks = 10, 2
-    assert counts.waits <= intervals + tiles + 4 * chunks + 1
-    assert intervals < 40
+def test_how_often_the_host_waits_and_launches(counts, device):
+    """However many trajectories there are.
 
-
-def test_launches_do_not_grow_with_trajectories(counts, device, choose):
-    """The forward pass and the tangent step of a GRU, and a QR and what is read and counted.
-
-    With kernels of its own the forward pass of a chunk, the tangent steps of an interval, its QR
-    and what is counted are one launch each. Without, a stack of matrices that lie in no order is
-    copied before each product.
+    It waits once for each tile of small frames, and for each interval of larger ones, and a few
+    times for each chunk. The forward pass of a chunk is one launch. So is a tile of small
+    frames; of larger ones a step is four, and a QR as many as there are panels, and four
+    products where two are joined.
     """
-    choose()
     network = lyapy.random_network("gru", 32, 3, gain=0.8, seed=1)
-    launches = []
+    whole = device.shared_bytes > 50_000
     for B in (2, 5):
-        before = counts.launches
-        found = lyapunov_spectrum(network, drive(B, 128, 3), interval=1, backend="cupy")
-        assert found.intervals.tolist() == [[128]] * B
-        launches.append(counts.launches - before)
-    step, interval = (0, 3) if device.compile_kernel else (65 + 20, 150)
-    assert launches[0] == launches[1] <= 128 * (step + interval) + 100
+        launches, waits = counts.launches, counts.waits
+        gpu = lyapunov_spectrum(network, drive(B, 640, 3), k=8, backend="cupy")
+        assert counts.functions >= {"whole_tile" if whole else "panel", "pass"}
+        tiles, chunks, tried = 10, 2, int(gpu.intervals.max() + gpu.rejections.max())
+        assert tried < 40
+        assert counts.waits - waits <= (tiles if whole else tried + tiles) + 4 * chunks + 10
+        steps = 0 if whole else 4 * 640 + 1.5 * tried * (4 * 5 - 4)
+        assert counts.launches - launches <= steps + 6 * tiles + 20 * chunks + 60
 
 
 def test_trajectories_are_computed_with_others_and_alone():
@@ -201,6 +192,7 @@ def test_a_fixed_interval_that_is_too_long():
     np.testing.assert_allclose(gpu.exponents[cpu.resolved], cpu.exponents[cpu.resolved], atol=1e-6)
 
 
+@pytest.mark.repeats
 @pytest.mark.filterwarnings("ignore:the Jacobians are too graded:RuntimeWarning")
 @pytest.mark.parametrize(("kind", "gain"), [("vanilla", 20.0), ("lstm", 8.0)])
 def test_saturated_units_are_repeated_on_the_cpu(kind, gain, caplog):
@@ -216,6 +208,7 @@ def test_saturated_units_are_repeated_on_the_cpu(kind, gain, caplog):
     np.testing.assert_allclose(gpu.exponents[sure], numpy.exponents[sure], atol=1e-6)
 
 
+@pytest.mark.repeats
 def test_dead_directions():
     """Some in all trajectories, by a weight, and others in some, by their inputs."""
     U = drive(6, 6)
@@ -236,43 +229,6 @@ def test_divergence_names_the_trajectory():
         FloatingPointError, match="trajectory 1: the state is not finite after step"
     ):
         lyapunov_spectrum(network, steps=1000, initial_state=states, backend="cupy")
-
-
-def graded_rows(B, k, D, spread):
-    """Rows whose R_ii spread by about so much, evenly."""
-    lower = np.tril(drive(B, k, k), -1) / k + np.eye(k)
-    orthonormal = np.linalg.qr(drive(B, D, k))[0]
-    return (lower * np.exp(np.linspace(0.0, -spread, k))) @ np.swapaxes(orthonormal, 1, 2)
-
-
-@pytest.mark.parametrize("panel", [1, 4, 8])
-@pytest.mark.parametrize(("k", "D"), [(1, 3), (7, 7), (20, 24), (33, 40)])
-def test_orthonormalization_of_many_frames(panel, k, D, device):
-    """R_ii are as good as Householder's, up to the defect."""
-    rows = graded_rows(3, k, D, 15.0)
-    signs = qr.dual_signs(k)
-    found = qr.orthonormalize(*map(device.to_device, (rows, np.eye(panel), signs)), panel)
-    frame, log_r = device.to_host(found.frame), device.to_host(found.log_r)
-    _, _, _, defect = [*device.to_host(found.extremes), np.zeros(3)][:4]
-    for b in range(3):
-        wanted = np.log(np.abs(np.diagonal(np.linalg.qr(rows[b].T)[1])))
-        np.testing.assert_allclose(log_r[b], wanted, atol=1e-8 + defect[b])
-        np.testing.assert_allclose(frame[b] @ frame[b].T, np.eye(k), atol=1e-8 + 2 * defect[b])
-    # a quarter of the rows, a quarter of the spread: nothing is lost
-    assert defect.max() < 1e-9 or panel > qr.first_panel(k)
-
-
-def test_panels_that_are_too_graded_fall_back(caplog, monkeypatch):
-    """A spectrum whose whole spread lies within each panel."""
-    monkeypatch.setattr(tangent, "first_panel", lambda k: 8)
-    monkeypatch.setattr(tangent, "fits", lambda *arguments: False)
-    jacobians = np.eye(8) * np.exp(np.linspace(0.0, -5.0, 8)) + 0.01 * drive(2, 70, 8, 8)
-    with caplog.at_level("INFO"):
-        found = lyapy.spectrum_of_jacobians(jacobians, frame="identity", backend="cupy")
-    assert "0 tiles of a trajectory" in caplog.text
-    assert "intervals fell back from Cholesky's factor" in caplog.text
-    wanted = [qr_growth(one, np.eye(8)) for one in jacobians]
-    np.testing.assert_allclose(totals(found), wanted, atol=1e-7)
 
 
 def test_what_the_device_does_not_do():

@@ -14,6 +14,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize(("kind", "n", "options", "share"), CASES)
 def test_every_exponent_is_right_or_marked(kind, n, options, share):
     exact, found, error, sure = compute(kind, n, options, "cupy", 1e-10)
@@ -25,6 +26,7 @@ def test_every_exponent_is_right_or_marked(kind, n, options, share):
     assert np.all(exact[~sure] <= found[~sure] + 3.0 * error[~sure])
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize(
     ("kind", "n", "gain", "seed"),
     [
@@ -42,6 +44,7 @@ def test_what_was_wrong_and_called_resolved(kind, n, gain, seed):
     assert np.all(np.abs(found - exact) <= np.maximum(3.0 * error, 1e-8))
 
 
+@pytest.mark.repeats
 def test_dead_directions_among_the_first_rows():
     """The first coordinates of an LSTM without recurrence die, and the identity is turned."""
     W, b = np.random.default_rng(0).normal(size=(16, 2)), np.zeros(16)

@@ -12,7 +12,6 @@ import h5py
 import numpy as np
 import pytest
 
-from lyapy.errors import WeightsError
 from lyapy.weights.formats import hdf5_walks, read_arrays, read_contents
 from tests.support.weights_files import refused, zipped
 
@@ -95,7 +94,7 @@ def bomb_in_a_chunk(file):
     packed.id.write_direct_chunk((0,), zlib.compress(bytes(400 << 20)))
 
 
-# how a file is filled, and what is said of it; some point to pipes in the test of events
+# a function that fills a file, and the finding; some point to pipes in test_audit
 HOSTILE = {
     "soft": (holding(h5py.SoftLink("/elsewhere")), "'a' as a link to another place"),
     "external": (holding(h5py.ExternalLink("other.h5", "/a")), "'a' as a link to another place"),
@@ -240,11 +239,3 @@ def test_a_tree_below_itself(tmp_path):
     # its first child, after a key
     content[top + 32 : top + 40] = struct.pack("<Q", top)
     refused(path, content, "damaged tree of links")
-
-
-def test_truncated(tmp_path):
-    content = written(holding(np.arange(1000.0)))
-    for size in range(8, len(content), 97):
-        (tmp_path / "a.h5").write_bytes(content[:size])
-        with pytest.raises(WeightsError):
-            read_arrays(tmp_path / "a.h5")

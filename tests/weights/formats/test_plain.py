@@ -1,7 +1,8 @@
-"""Npz and safetensors files come back exactly; hostile ones are refused."""
+"""Npz and safetensors files come back exactly; hostile ones, and of msgpack, are refused."""
 
 from __future__ import annotations
 
+import functools
 import json
 import struct
 import zipfile
@@ -24,15 +25,6 @@ ARRAYS = {
 }
 
 
-def test_safetensors_come_in_the_files_order(tmp_path):
-    """The package returns them in another order each time."""
-    arrays = {f"layer{i}": np.full(2, float(i)) for i in range(12)}
-    (tmp_path / "a.safetensors").write_bytes(safetensors.numpy.save(arrays))
-    data = (tmp_path / "a.safetensors").read_bytes()
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    same(read_arrays(tmp_path / "a.safetensors"), {name: arrays[name] for name in header})
-
-
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_npz(tmp_path, save):
     odd = {
@@ -44,12 +36,14 @@ def test_npz(tmp_path, save):
     same(read_arrays(tmp_path / "a.npz"), {**ARRAYS, **odd, "swapped": np.arange(3.0)})
 
 
-def test_safetensors(tmp_path):
-    path = tmp_path / "a.safetensors"
-    path.write_bytes(safetensors.numpy.save(ARRAYS, metadata={"format": "np"}))
-    found = read_arrays(path)
-    same({name: found[name] for name in ARRAYS}, ARRAYS)
-    assert len(found) == len(ARRAYS)
+def test_safetensors_come_in_the_files_order(tmp_path):
+    """The package returns them in another order each time."""
+    arrays = ARRAYS | {f"layer{i}": np.full(2, float(i)) for i in range(12)}
+    content = safetensors.numpy.save(arrays, metadata={"format": "np"})
+    (tmp_path / "a.safetensors").write_bytes(content)
+    names = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    wanted = {name: arrays[name] for name in names if name != "__metadata__"}
+    same(read_arrays(tmp_path / "a.safetensors"), wanted)
 
 
 def test_bfloat16_safetensors(tmp_path):
@@ -138,3 +132,23 @@ ONE = json.dumps(entry()).encode()
 )
 def test_hostile_safetensors(tmp_path, content, finding):
     refused(tmp_path / "a.safetensors", content, finding)
+
+
+@pytest.mark.parametrize(
+    ("tree", "finding"),
+    [
+        ({"a": ((1,), "float8", b"a")}, "of unsupported dtype 'float8'"),
+        ({"a": ((-1,), "int8", b"a")}, r"declares \(-1,\) of int8 for 1 bytes"),
+        ({"a": ((2,), "int8", b"a")}, r"declares \(2,\) of int8 for 1 bytes"),
+        ({"a": {"__msgpack_chunked_array__": True}}, "'a' in chunks"),
+        (functools.reduce(lambda tree, _: {"a": tree}, range(99)), "too deeply"),
+    ],
+)
+def test_hostile_msgpack(tmp_path, tree, finding):
+    msgpack = pytest.importorskip("msgpack", reason="needs the extra flax")
+
+    def extension(value):
+        return msgpack.ExtType(1, msgpack.packb(value))
+
+    content = msgpack.packb(tree, strict_types=True, default=extension)
+    refused(tmp_path / "a.msgpack", content, finding)

@@ -1,28 +1,36 @@
-"""Hostile files in torch's formats: one error each, and nothing runs."""
+"""Torch's formats: hostile files give one error each and nothing runs; objects are read as data."""
 
 from __future__ import annotations
 
 import io
 import struct
+import sys
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import lyapy
+from lyapy.networks.forward import forward_chunk
 from lyapy.weights.formats import read_arrays
-from lyapy.weights.formats.torch_pickle import load_pickle
+from lyapy.weights.formats.torch_pickle import Object, load_pickle
 from tests.support.weights_files import (
     PICKLES,
+    THING,
     legacy_file,
     numbers,
     refused,
+    same,
     state,
     storage,
     tensor,
     torch_file,
     zipped,
 )
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "torch_files"
 
 
 @pytest.mark.parametrize("build", [torch_file, legacy_file])
@@ -40,26 +48,36 @@ def nested(depth, leaf):
     return b"](" + leaf + b"eq\x00" + pairs + b"."
 
 
+def nested_modules(depth):
+    module = b"cm\nM\n)\x81}V_modules\n}%ssbq%c"
+    pairs = [b"0" + module % (b"Va\nh%csVb\nh%cs" % (i, i), i + 1) for i in range(depth)]
+    return module % (b"", 0) + b"".join(pairs) + b"."
+
+
+def long_shape():
+    number = b"\x8b" + struct.pack("<i", 1 << 20) + bytes((1 << 20) - 1) + b"\x01q\x00"
+    shape = b"(" + number + b"h\x00" * 30 + b"tq\x010"
+    return shape + state(tensor().replace(numbers((2, 3)) + numbers((3, 1)), b"h\x01h\x01"))
+
+
+CELL = b"cm\nM\n)\x81}V_modules\n}sVmode\nVRNN_RELU\nsbq\x00"
+
+
 @pytest.mark.parametrize(
     ("pickle", "finding"),
     [
         (nested(25, b""), "holds no arrays"),
         (nested(25, tensor()), "too many values"),
         (nested(15, tensor() + b"N" * 2000), "too many values"),
+        (nested_modules(24), "holds no arrays"),
+        (CELL + b"0](" + b"h\x00" * 20_000 + b"e.", "too many recurrent modules"),
+        (long_shape(), "'w0' has an impossible shape"),
     ],
+    ids=range(6),
 )
-def test_shared_lists_do_not_multiply(tmp_path, pickle, finding):
+def test_shared_and_long_values_do_not_multiply(tmp_path, pickle, finding):
     begin = time.process_time()
     refused(tmp_path / "a.pt", torch_file(pickle), finding)
-    assert time.process_time() - begin < 1.0
-
-
-def test_long_numbers_are_not_multiplied(tmp_path):
-    number = b"\x8b" + struct.pack("<i", 1 << 20) + bytes((1 << 20) - 1) + b"\x01q\x00"
-    shape = b"(" + number + b"h\x00" * 30 + b"tq\x010"
-    pickle = shape + state(tensor().replace(numbers((2, 3)) + numbers((3, 1)), b"h\x01h\x01"))
-    begin = time.process_time()
-    refused(tmp_path / "a.pt", torch_file(pickle), "'w0' has an impossible shape")
     assert time.process_time() - begin < 1.0
 
 
@@ -142,3 +160,69 @@ TWICE = b"}Va.b\n" + tensor() + b"sVa\n}Vb\n" + tensor() + b"ss."
 )
 def test_lying_files(tmp_path, content, finding):
     refused(tmp_path / "a.pt", content, finding)
+
+
+def written(name):
+    with np.load(GOLDEN / "modules.npz") as archive:
+        head = name + "/"
+        found = {key.removeprefix(head): archive[key] for key in archive if key.startswith(head)}
+        return found, archive["inputs"], archive.get(f"{name}:outputs")
+
+
+@pytest.mark.parametrize("old", ["", "_old"])
+@pytest.mark.parametrize("name", ["rnn", "rnn_cell", "gru", "lstm", "tagger", "parallel"])
+def test_a_module_gives_its_state_dict_and_computes_as_torch(name, old):
+    wanted, inputs, outputs = written(name)
+    assert wanted
+    path = GOLDEN / f"module_{name}{old}.pt"
+    same(read_arrays(path), wanted)
+    network = lyapy.load(path)
+    start = np.zeros(network.state_size)
+    states = forward_chunk(network, inputs.astype(float), start).states
+    below = sum(cell.state_size for cell in network.cells[:-1])
+    found = states[:, below : below + network.cells[-1].output_size]
+    np.testing.assert_allclose(found, outputs, rtol=0, atol=1e-6)
+
+
+def test_a_checkpoint_with_foreign_objects():
+    for old in ("", "_old"):
+        path = GOLDEN / f"foreign{old}.pt"
+        same(read_arrays(path), written("foreign")[0])
+        assert lyapy.load(path).state_size == 3
+
+
+def test_another_nonlinearity_than_in_the_file_is_reported():
+    network = lyapy.load(GOLDEN / "module_rnn.pt", nonlinearity="relu")
+    assert any("the file says tanh" in said for said in network.assumptions)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        *(THING + way for way in (b")R", b")\x81", b")}\x92", b")R)R")),
+        b"(" + THING + b"o",
+        b"(iowned_module\nThing\n",
+    ],
+)
+def test_every_way_to_make_an_object_makes_a_stand_in(made, tmp_path, monkeypatch):
+    (tmp_path / "owned_module.py").write_text("raise SystemExit")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = load_pickle(io.BytesIO(made + b"}Vx\nI1\nsb."))
+    assert isinstance(found, Object)
+    assert (found.name, found.attributes) == ("owned_module.Thing", {"x": 1})
+    assert "owned_module" not in sys.modules
+
+
+def test_a_class_derived_from_rnn_has_its_nonlinearity(tmp_path):
+    square = tensor(shape=(2, 2), strides=(2, 1))
+    weights = b"}Vweight_ih_l0\n" + square + b"sVweight_hh_l0\n" + square + b"s"
+    pickle = b"cm\nM\n)\x81}V_modules\n}sVmode\nVRNN_RELU\nsV_parameters\n" + weights + b"sb."
+    path = tmp_path / "a.pt"
+    path.write_bytes(torch_file(pickle))
+    assert lyapy.load(path).cells[0].nonlinearity == "relu"
+
+
+def test_a_kind_of_dict_is_read_as_one(tmp_path):
+    path = tmp_path / "a.pt"
+    path.write_bytes(torch_file(THING + b")\x81" + state(tensor())[1:]))
+    assert list(read_arrays(path)) == ["w0"]

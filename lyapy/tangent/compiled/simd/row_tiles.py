@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .vectors import LANES, NUMBER, VECTOR, VECTORS, WORD, ZERO, Code, Values, kernel_of
+from .vectors import (
+    LANES,
+    NUMBER,
+    VECTOR,
+    VECTORS,
+    WORD,
+    ZERO,
+    Code,
+    Values,
+    kernel_by_rows,
+    kernel_of,
+)
 
 __all__ = ["dot_tile", "reflect_tile", "solve_tile", "subtract_tile"]
 
@@ -48,15 +59,15 @@ def dot_tile(rows: int, columns: int) -> Any:
     return kernel_of(f"lyapy_dot_{rows}_{columns}", 7, write)
 
 
-def subtract_tile(rows: int) -> Any:
-    """Return code for ``rows`` rows and `PANEL` columns of a product that is taken away.
+def subtract_tile() -> Any:
+    """Return code for some rows and `PANEL` columns of a product that is subtracted.
 
-    Its arguments are a, a_stride, b, b_stride, inner, out and out_stride, and it computes
-    out −= a @ b.
+    Its arguments are the number of rows, and a, a_stride, b, b_stride, inner, out and out_stride,
+    and it computes out −= a @ b.
     """
 
     def write(
-        code: Code, a: Any, a_stride: Any, b: Any, b_stride: Any, inner: Any, out: Any,
+        rows: int, code: Code, a: Any, a_stride: Any, b: Any, b_stride: Any, inner: Any, out: Any,
         out_stride: Any,
     ) -> None:  # fmt: skip
         starts = [code.at(a, code.mul(a_stride, WORD(i))) for i in range(rows)]
@@ -78,7 +89,7 @@ def subtract_tile(rows: int) -> Any:
             for j in range(VECTORS):
                 code.put(found[i * VECTORS + j], row, LANES * j)
 
-    return kernel_of(f"lyapy_subtract_{rows}", 7, write)
+    return kernel_by_rows("lyapy_subtract", 7, write)
 
 
 def solve_tile(rows: int) -> Any:

@@ -5,7 +5,7 @@ the processor's speed at the sizes of recurrent networks: a BLAS packs its opera
 call, while here a weight is packed once for millions of steps.
 
 Every number of a result is one chain of operations whose order depends on the inner
-dimension alone. So a row does not depend on the rows that are computed beside it.
+dimension alone. So a row does not depend on the rows that are computed with it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .vectors import LANES, NUMBER, PANEL, ROWS, VECTORS, WORD, ZERO, Code, Values, kernel_of
+from .vectors import (
+    LANES,
+    NUMBER,
+    PANEL,
+    ROWS,
+    VECTORS,
+    WORD,
+    ZERO,
+    Code,
+    Values,
+    kernel_by_rows,
+    kernel_of,
+)
 
 __all__ = [
     "PANEL",
@@ -52,11 +64,11 @@ def copy_tile() -> Any:
     return kernel_of("lyapy_copy", 6, write)
 
 
-def product_tile(rows: int) -> Any:
-    """Return code for ``rows`` rows and `PANEL` columns of a product.
+def product_tile() -> Any:
+    """Return code for some rows and `PANEL` columns of a product.
 
-    Its arguments are a, a_stride, b, b_stride, inner, out, out_stride, add, scale, left, other
-    and other_stride, and it computes
+    Its arguments are the number of rows, and a, a_stride, b, b_stride, inner, out, out_stride,
+    add, scale, left, other and other_stride, and it computes
 
         out = (out if add) + scale ⊙ (a @ b) + left ⊙ other
 
@@ -64,7 +76,7 @@ def product_tile(rows: int) -> Any:
     """
 
     def write(
-        code: Code, a: Any, a_stride: Any, b: Any, b_stride: Any, inner: Any, out: Any,
+        rows: int, code: Code, a: Any, a_stride: Any, b: Any, b_stride: Any, inner: Any, out: Any,
         out_stride: Any, add: Any, scale: Any, left: Any, other: Any, other_stride: Any,
     ) -> None:  # fmt: skip
         vectors = range(VECTORS)
@@ -117,7 +129,7 @@ def product_tile(rows: int) -> Any:
             for j in vectors:
                 code.put(sums[i * VECTORS + j], row, LANES * j)
 
-    return kernel_of(f"lyapy_product_{rows}", 12, write)
+    return kernel_by_rows("lyapy_product", 12, write)
 
 
 def merge_tile(terms: int, right: bool) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import llvmlite.binding
@@ -24,6 +25,7 @@ __all__ = [
     "ZERO",
     "Code",
     "Values",
+    "kernel_by_rows",
     "kernel_of",
 ]
 
@@ -37,7 +39,7 @@ VECTORS = 2
 # rows and columns of a product's tile: as many sums as the registers hold
 ROWS = 8 if _WIDE or not _X86 else 6
 PANEL = VECTORS * LANES
-# columns of a tile of inner products, beside four rows
+# columns of a tile of inner products, for four rows
 DOT_COLUMNS = 4 if _WIDE or not _X86 else 2
 
 NUMBER, WORD, _INDEX = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
@@ -148,16 +150,8 @@ def kernel_of(name: str, count: int, write: Callable[..., None]) -> Any:
     """Return compiled code of a tuple of whole numbers, as ``write(code, *numbers)`` says."""
 
     def codegen(context: Any, builder: Any, _: Any, arguments: Sequence[Any]) -> Any:
-        module = builder.module
-        if name not in module.globals:
-            kind = ir.FunctionType(ir.VoidType(), [WORD] * count)
-            function = ir.Function(module, kind, name)
-            function.linkage = "internal"
-            code = Code(function.append_basic_block())
-            write(code, *function.args)
-            code.ret_void()
         numbers = cgutils.unpack_tuple(builder, arguments[0], count)
-        builder.call(module.globals[name], numbers)
+        builder.call(_function(builder.module, name, count, write), numbers)
         return context.get_dummy_value()
 
     @intrinsic
@@ -165,3 +159,42 @@ def kernel_of(name: str, count: int, write: Callable[..., None]) -> Any:
         return types.void(arguments), codegen
 
     return kernel
+
+
+def kernel_by_rows(name: str, count: int, write: Callable[..., None]) -> Any:
+    """Return compiled code of a number of rows up to `ROWS`, and of a tuple of whole numbers.
+
+    It is written by ``write(rows, code, *numbers)``, once for each number of rows.
+    """
+
+    def codegen(context: Any, builder: Any, _: Any, arguments: Sequence[Any]) -> Any:
+        numbers = cgutils.unpack_tuple(builder, arguments[1], count)
+        after = builder.append_basic_block()
+        choice = builder.switch(arguments[0], after)
+        for rows in range(1, ROWS + 1):
+            each = partial(write, rows)
+            function = _function(builder.module, f"{name}_{rows}", count, each)
+            block = builder.append_basic_block()
+            choice.add_case(WORD(rows), block)
+            builder.position_at_end(block)
+            builder.call(function, numbers)
+            builder.branch(after)
+        builder.position_at_end(after)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def kernel(typingctx: Any, rows: Any, arguments: Any) -> Any:
+        return types.void(types.int64, arguments), codegen
+
+    return kernel
+
+
+def _function(module: Any, name: str, count: int, write: Callable[..., None]) -> Any:
+    """Return the function of so many whole numbers that ``write`` writes, once in a module."""
+    if name not in module.globals:
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [WORD] * count), name)
+        function.linkage = "internal"
+        code = Code(function.append_basic_block())
+        write(code, *function.args)
+        code.ret_void()
+    return module.globals[name]

@@ -1,32 +1,24 @@
-"""The tangent kernel: it runs any network's linear program and knows no cell."""
+"""One step of a plan: its instructions, carried out on a frame."""
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
-from ...arrays import UNIT_ROUNDOFF, Array
-from .. import interval
+from ...arrays import Array
 from . import blas
-from .jit import compiled, inlined
-from .merging import merge, merge_rows, pack_transposed
+from .jit import inlined
 from .plan import DIAGONAL, GIVEN, MERGED, PRODUCT, SPARSE, Plan
 from .products import address, multiply
-from .qr import orthonormalize
-from .simd.tiles import PANEL
+from .simd.tiles import PANEL, copy_tile, merge_tile
 from .sparse_products import multiply_sparse
 
-__all__ = ["advance_frame"]
+__all__ = ["Memory", "step"]
 
-block_spread_limit = inlined(interval.block_spread_limit)
-disturbed_spread = inlined(interval.disturbed_spread)
-dual_sign = inlined(interval.dual_sign)
-effective_spread = inlined(interval.effective_spread)
-next_interval = inlined(interval.next_interval)
-next_rate = inlined(interval.next_rate)
-shortened = inlined(interval.shortened)
+_MERGE_1, _MERGE_2, _MERGE_3 = (merge_tile(terms, False) for terms in (1, 2, 3))
+_MERGE_RIGHT = merge_tile(1, True)
+_COPY = copy_tile()
 
 
 class Memory(NamedTuple):
@@ -90,7 +82,7 @@ def _packed_product(
     if row.op == PRODUCT:
         matrix = address(plan.weights, row.matrix)
     elif row.op == GIVEN:
-        pack_transposed(address(coefficients, row.matrix), row.columns, row.rows, matrix)
+        _pack_transposed(address(coefficients, row.matrix), row.columns, row.rows, matrix)
     else:
         width = PANEL
     # a merged matrix is multiplied panel by panel, while each is still near
@@ -99,7 +91,7 @@ def _packed_product(
         if row.op == MERGED:
             terms = plan.terms[row.first : row.last]
             inner, scratch = row.columns, memory.scratch
-            merge(terms, plan.weights, coefficients, inner, j, columns, matrix, scratch)
+            _merge(terms, plan.weights, coefficients, inner, j, columns, matrix, scratch)
         multiply(
             address(new if row.new == 1 else frame, row.source),
             stride,
@@ -138,7 +130,7 @@ def _blas_product(
         matrix = address(plan.weights, row.matrix)
     else:
         terms = plan.terms[row.first : row.last]
-        merge_rows(terms, plan.weights, coefficients, row.columns, row.rows, memory.merged)
+        _merge_rows(terms, plan.weights, coefficients, row.columns, row.rows, memory.merged)
     blas.multiply(
         1.0,
         address(new if row.new == 1 else frame, row.source),
@@ -160,7 +152,7 @@ def _blas_product(
 
 
 @inlined
-def _step(
+def step(
     plan: Plan, coefficients: Array, frame: Array, new: Array, vectors: int, memory: Memory
 ) -> None:
     """Write the image of ``frame`` under one step's Jacobian into ``new``."""
@@ -183,91 +175,75 @@ def _step(
 
 
 @inlined
-def _interval(plan: Plan, coefficients: Array, at: int, vectors: int, memory: Memory) -> int:
-    """Apply all steps of ``coefficients`` to frame ``at``, which is kept; return the last's."""
-    source = at
-    target = (at + 1) % 3
-    for t in range(len(coefficients)):
-        _step(plan, coefficients[t], memory.frames[source], memory.frames[target], vectors, memory)
-        source = target
-        target = 3 - at - source
-    return source
+def _merge(
+    terms: Array,
+    weights: Array,
+    coefficients: Array,
+    inner: int,
+    first: int,
+    columns: int,
+    out: int,
+    scratch: Array,
+) -> None:
+    """Write a panel of the packed sum of left ⊙ W ⊙ right[:, None] over ``terms``, to an address.
+
+    Each W (inner, any) is the transpose of a term's matrix, packed; the panel has its
+    ``columns`` from ``first`` on.
+    """
+    t = 0
+    while t < len(terms):
+        together = min(3, len(terms) - t)
+        for s in range(together):
+            term = terms[t + s]
+            if term.right >= 0:
+                together = 1
+            for c in range(columns):
+                left = coefficients[term.left + first + c] if term.left >= 0 else 1.0
+                scratch[s * PANEL + c] = left
+        add = np.int64(t > 0)
+        l1, l2, l3 = address(scratch, 0), address(scratch, PANEL), address(scratch, 2 * PANEL)
+        w1 = address(weights, terms[t].matrix + first * inner)
+        if terms[t].right >= 0:
+            right = address(coefficients, terms[t].right)
+            _MERGE_RIGHT((out, inner, add, w1, l1, right))
+            together = 1
+        elif together == 1:
+            _MERGE_1((out, inner, add, w1, l1))
+        else:
+            w2 = address(weights, terms[t + 1].matrix + first * inner)
+            if together == 2:
+                _MERGE_2((out, inner, add, w1, l1, w2, l2))
+            else:
+                w3 = address(weights, terms[t + 2].matrix + first * inner)
+                _MERGE_3((out, inner, add, w1, l1, w2, l2, w3, l3))
+        t += together
 
 
 @inlined
-def _count(
-    log_r: Array, noise: Array, alone: float, columns: int, error: Array, growth: Array
+def _merge_rows(
+    terms: Array, weights: Array, coefficients: Array, inner: int, columns: int, out: Array
 ) -> None:
-    """Add an interval's growth and estimated errors; see `lyapy.tangent.state.Carry.count`."""
-    top = log_r.max()
-    floor = columns * UNIT_ROUNDOFF * math.exp(top)
-    for i in range(len(log_r)):
-        error[i] += UNIT_ROUNDOFF * noise[i]
-        if top - log_r[i] > alone:
-            growth[i] += math.log(math.exp(log_r[i]) + floor)
-        else:
-            growth[i] += log_r[i]
+    """Write the same sum row by row, for BLAS, of weights that are not packed."""
+    for j in range(inner):
+        target = out[j * columns : (j + 1) * columns]
+        target[:] = 0.0
+        for t in range(len(terms)):
+            term = terms[t]
+            source = weights[term.matrix + j * columns : term.matrix + (j + 1) * columns]
+            factor = coefficients[term.right + j] if term.right >= 0 else 1.0
+            if term.left >= 0:
+                left = coefficients[term.left : term.left + columns]
+                for i in range(columns):
+                    target[i] += factor * source[i] * left[i]
+            else:
+                for i in range(columns):
+                    target[i] += factor * source[i]
 
 
-@compiled
-def advance_frame(
-    plan: Plan,
-    coefficients: Array,
-    start: int,
-    ends: Array,
-    alive: Array,
-    memory: Memory,
-    columns: int,
-    limit: float,
-    alone: float,
-    fixed: int,
-    rate: float,
-    error: Array,
-    since: Array,
-    noise: Array,
-    growth: Array,
-) -> tuple[int, int, float, int, int, float]:
-    """Move a frame through a chunk of time, tile by tile, as `ArrayTangent.advance` does.
-
-    The frame is the first of ``memory.frames``. Stops before a step that by itself
-    spreads too far or overflows. Returns the number of the buffer in which the frame ends, the
-    step reached, the rate, intervals, rejections, and the largest spread.
-    """
-    at = 0
-    caution = block_spread_limit(limit)
-    intervals, rejections, largest = 0, 0, 0.0
-    logs, duals = np.empty(memory.frames.shape[1]), np.empty(memory.frames.shape[1])
-    for tile in range(len(ends)):
-        end = ends[tile]
-        vectors = alive[tile]
-        log_r, dual = logs[:vectors], duals[:vectors]
-        while start < end and vectors > 0:
-            steps = min(fixed, end - start) if fixed else next_interval(rate, end - start, limit)
-            while True:
-                image = _interval(plan, coefficients[start : start + steps], at, vectors, memory)
-                frame = memory.frames[image]
-                for i in range(vectors):
-                    dual[i] = dual_sign(i)
-                orthonormalize(
-                    frame, vectors, columns, memory.projections, log_r, dual, caution, plan.blas
-                )
-                spread = effective_spread(log_r.max(), log_r.min(), limit)
-                spread = disturbed_spread(spread, log_r.max(), np.abs(dual).max())
-                if spread <= limit or steps == 1 or fixed:
-                    break
-                rejections += 1
-                steps = shortened(steps, spread, limit)
-            if not log_r.max() < math.inf or (steps == 1 and spread > alone):
-                return at, start, rate, intervals, rejections, largest
-            top = log_r.max()
-            for i in range(vectors):
-                since[i] += log_r[i]
-                noise[i] = max(math.exp(top - log_r[i]), math.exp(top) * abs(dual[i]))
-            _count(log_r, noise, alone, columns, error, growth[tile])
-            rate = next_rate(rate, spread, steps)
-            largest = max(largest, spread)
-            intervals += 1
-            at = image
-            start += steps
-        start = max(start, end)
-    return at, start, rate, intervals, rejections, largest
+@inlined
+def _pack_transposed(matrix: int, inner: int, columns: int, out: int) -> None:
+    """Pack the transpose of the matrix (columns, inner) at an address."""
+    for j in range(0, columns, PANEL):
+        for c in range(min(PANEL, columns - j)):
+            row = matrix + 8 * (j + c) * inner
+            _COPY((row, 1, inner, 1, out + 8 * (j * inner + c), PANEL))

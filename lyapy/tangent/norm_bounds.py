@@ -1,7 +1,8 @@
-"""What every run checks of itself: growth within norm bounds, the frame, where vectors overflow."""
+"""Bounds on growth by norms, and the error of a frame, which every run checks."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,20 +11,19 @@ import numpy as np
 
 from ..arrays import Array
 from ..cells.sparse import Sparse
-from ..networks.apply import orthonormalize, tangent_step
-from ..networks.program import Coefficient, Program, Term
-from .interval import Control
+from ..networks.apply import tangent_step
+from ..networks.program import Assignment, Coefficient, Columns, Program, Term
 
 if TYPE_CHECKING:
     from ..networks.blocks import DiagonalBlock
 
-__all__ = ["NormBounds", "describe_overflow", "frame_error", "log_norm_bound"]
+__all__ = ["NormBounds", "frame_error", "log_norm_bound"]
 
 # ‖M‖ ≤ ‖(MᵀM)^16‖_F^(1/32), which is too large by n^(1/64) at most
 SQUARINGS = 4
 # for larger matrices the squares would cost more than many a run
 SQUARED = 256
-# one tile in so many is compared with the norms, so that it costs next to nothing
+# one tile in so many is compared with the norms, which then costs next to nothing
 SAMPLED = 32
 # norms below it, whose squares leave float64's range, count as this
 LEAST_NORM = 1e-150
@@ -36,17 +36,17 @@ class NormBounds:
 
     Parameters
     ----------
-    part : DiagonalBlock
+    block : DiagonalBlock
     """
 
-    def __init__(self, part: DiagonalBlock) -> None:
-        self.part = part
+    def __init__(self, block: DiagonalBlock) -> None:
+        self.block = block
 
     def excess(self, coefficients: Array, ends: Array, growth: Array, first: int = 0) -> float:
         """Return by how much growth passes the bounds at most, in nats per step.
 
-        For the sake of cheapness, a part of the tiles is looked at, and the bounds of a tile
-        are those of the largest coefficients in it.
+        To save time only some of the tiles are checked, and the bounds of a tile are those of the
+        largest coefficients in it.
 
         Parameters
         ----------
@@ -71,22 +71,33 @@ class NormBounds:
             worst = max(worst, rates.max() - upper, lower - alive.min())
         return float(worst)
 
+    def excess_of_steps(self, coefficients: Array, rates: Array) -> Array:
+        """Return by how much growth per step (B, k) passes its upper bounds at most (B,).
+
+        Parameters
+        ----------
+        coefficients : array (B, C)
+            The largest over the steps.
+        """
+        upper = log_norm_bound(self.block.program, coefficients, self._norms)
+        return np.asarray(rates.max(axis=1) - upper)
+
     def _bounds(self, coefficients: Array) -> tuple[float, float]:
         """Return bounds on the growth of a step, lower and upper, that hold for some of them."""
         largest = np.abs(coefficients).max(axis=0, keepdims=True)
-        upper = log_norm_bound(self.part.program, largest, self._norms)[0]
-        if self.part.inverse is None:
+        upper = log_norm_bound(self.block.program, largest, self._norms)[0]
+        if self.block.inverse is None:
             return -np.inf, upper
-        inverse = np.abs(self.part.inverse_coefficients(coefficients)).max(axis=0, keepdims=True)
-        return -log_norm_bound(self.part.inverse_program, inverse, self._inverse_norms)[0], upper
+        inverse = np.abs(self.block.inverse_coefficients(coefficients)).max(axis=0, keepdims=True)
+        return -log_norm_bound(self.block.inverse_program, inverse, self._inverse_norms)[0], upper
 
     @cached_property
     def _norms(self) -> dict[int, float]:
-        return _matrix_norms(self.part.program)
+        return _matrix_norms(self.block.program)
 
     @cached_property
     def _inverse_norms(self) -> dict[int, float]:
-        return _matrix_norms(self.part.inverse_program)
+        return _matrix_norms(self.block.inverse_program)
 
 
 def log_norm_bound(
@@ -104,22 +115,37 @@ def log_norm_bound(
         Norms of the program's constant matrices, by ``id``.
     """
     norms = _matrix_norms(program) if norms is None else norms
-    sources = sorted({t.source for a in program.assignments for t in a.terms if not t.new})
-    unit = dict(zip(sources, np.eye(len(sources)), strict=True))
-    new: dict[object, Array] = {}
+    small = _norm_program(program)
+    terms = [term for assignment in program.assignments for term in assignment.terms]
     with np.errstate(over="ignore", invalid="ignore"):
-        for assignment in program.assignments:
-            total = np.zeros((len(coefficients), len(sources)))
-            for term in assignment.terms:
-                factor = _term_norm(term, coefficients, norms)
-                total += factor[:, None] * (new if term.new else unit)[term.source]
-            new[assignment.target] = new.get(assignment.target, 0.0) + total
-        targets = {a.target for a in program.assignments}
-        state = [new[block] for block in targets if block.start < program.state_size]
-        squares = np.sum(np.square(state), axis=(0, 2))
-    # what is not a number bounds nothing
+        factors = [_term_norm(term, coefficients, norms) for term in terms]
+        values = np.stack(factors, axis=1) if factors else np.zeros((len(coefficients), 0))
+        found = tangent_step(small, values, np.eye(small.state_size))
+        squares = np.sum(np.square(found), axis=(1, 2))
+    # NaN bounds nothing
     norm = np.where(np.isnan(squares), np.inf, np.sqrt(squares))
     return np.asarray(np.log(np.maximum(norm, LEAST_NORM)))
+
+
+def _norm_program(program: Program) -> Program:
+    """Return a program of one column for each block, whose coefficients are the terms' norms."""
+    state = {t.source for a in program.assignments for t in a.terms if not t.new}
+    targets = {a.target for a in program.assignments}
+    state |= {target for target in targets if target.start < program.state_size}
+    auxiliary = targets - state
+    places = {old: Columns(i, 1) for i, old in enumerate([*sorted(state), *sorted(auxiliary)])}
+    numbers = itertools.count()
+    assignments = tuple(
+        Assignment(
+            places[target],
+            tuple(
+                Term(places[term.source], term.new, None, Coefficient(next(numbers), 1), None)
+                for term in terms
+            ),
+        )
+        for target, terms in program.assignments
+    )
+    return Program(assignments, len(state), len(places), ())
 
 
 def _term_norm(term: Term, coefficients: Array, norms: dict[int, float]) -> Array:
@@ -175,56 +201,3 @@ def _sparse_norm_bound(matrix: Sparse) -> float:
 def frame_error(frame: Array) -> float:
     """Return the largest entry of |Q Qᵀ − 1| for a frame Q (k, D)."""
     return float(np.abs(frame @ frame.T - np.eye(len(frame))).max(initial=0.0))
-
-
-def describe_overflow(
-    program: Program, coefficients: Array, frame: Array, start: int, control: Control
-) -> str:
-    """Return what overflows, where and why, for an error message.
-
-    Parameters
-    ----------
-    coefficients : array (T, C)
-        Of the chunk in which deviation vectors are not finite at the end of an interval.
-    frame : array (k, D)
-        Before the first step of the chunk.
-    start : int
-        Number of that step.
-    """
-    sound = np.isfinite(coefficients).all(axis=1)
-    if not sound.all():
-        return (
-            f"the Jacobian is not finite in step {start + int(sound.argmin())}: the map has no "
-            "derivative there, or one beyond the range of float64"
-        )
-    found = _find_overflow(program, coefficients, frame, control)
-    where = f"steps {start} to {start + len(coefficients) - 1}"
-    if found is not None:
-        where = f"step {start + found}"
-    if control.fixed > 1:
-        return f"deviation vectors overflow in {where}; a shorter interval or 'auto' mends it"
-    return f"deviation vectors overflow in {where}: one Jacobian exceeds the range of float64"
-
-
-def _find_overflow(
-    program: Program, coefficients: Array, frame: Array, control: Control
-) -> int | None:
-    """Return the first step in which deviation vectors overflow, by taking them one at a time.
-
-    The compiled engine sums squares, so that vectors can overflow in it that are still finite.
-    """
-    length = max(control.fixed, 1)
-    for size in (np.asarray, _row_squares):
-        image = frame
-        for t, step in enumerate(coefficients):
-            with np.errstate(over="ignore", invalid="ignore"):
-                image = tangent_step(program, step, image)
-                if not np.isfinite(size(image)).all():
-                    return t
-            if (t + 1) % length == 0:
-                image = orthonormalize(image)[0]
-    return None
-
-
-def _row_squares(frame: Array) -> Array:
-    return np.asarray(np.square(frame).sum(axis=1))
