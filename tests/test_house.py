@@ -50,7 +50,7 @@ def imported(name):
 
 
 def room(name):
-    return (name.split(".") + ["__init__"])[1]
+    return ([*name.split("."), "__init__"])[1]
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -1,4 +1,4 @@
-"""Damage the parts of a run: ``python -m tools.damage [--flips 1000] [--write]``.
+"""Damage the checkpoints of a run: ``python -m tools.damage [--flips 1000] [--write]``.
 
 An unfinished run is copied, one bit of one of its files is flipped or the file is truncated, and
 the run is continued. Either it comes to the same result, or it is refused by the name of the
@@ -115,11 +115,11 @@ def count(damages, files, wanted, folder):
     """Return how often each thing happened."""
     found = Counter()
     for name, content in damages:
-        parts = checkpoint_folder(folder / "run.h5")
-        shutil.rmtree(parts, ignore_errors=True)
-        parts.mkdir()
+        inside = checkpoint_folder(folder / "run.h5")
+        shutil.rmtree(inside, ignore_errors=True)
+        inside.mkdir()
         for other, whole in files.items():
-            (parts / other).write_bytes(content if other == name else whole)
+            (inside / other).write_bytes(content if other == name else whole)
         found[outcome(folder / "run.h5", name, wanted)] += 1
     return found
 

@@ -165,8 +165,8 @@ def compute_acknowledged(path, number, at_change, acknowledged):
 def inspect(live, wanted, acknowledged, count):
     """Count what a kill has done."""
     path = live / "run.h5"
-    parts = checkpoint_folder(path)
-    for part in parts.glob("s*.h5") if parts.exists() else ():
+    folder = checkpoint_folder(path)
+    for part in folder.glob("s*.h5") if folder.exists() else ():
         count["files"] += 1
         try:
             check_seal(part)
@@ -176,7 +176,7 @@ def inspect(live, wanted, acknowledged, count):
         count["kills after the result"] += 1
         count["bad files"] += datasets(path) != wanted
         return
-    saved = newest_state(parts) if parts.exists() else None
+    saved = newest_state(folder) if folder.exists() else None
     newest, (told,) = saved.number if saved else 0, struct.unpack("q", acknowledged[:8])
     count["lost"] += newest < told
     count["kills with a checkpoint"] += told > 0

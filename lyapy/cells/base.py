@@ -184,7 +184,9 @@ class Cell(ABC):
         return {**self.variables, **self.auxiliary}[self.output]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(inputs={self.input_size}, state={self.state_size})"
+        sizes = set(self.variables.values())
+        size = f"units={sizes.pop()}" if len(sizes) == 1 else f"state={self.state_size}"
+        return f"{type(self).__name__}(inputs={self.input_size}, {size})"
 
 
 class Inverse(NamedTuple):

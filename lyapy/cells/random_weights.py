@@ -49,8 +49,8 @@ class Draw:
         if self.distribution == "uniform":
             return self.gain * self.rng.uniform(-1.0, 1.0, shape) * math.sqrt(3.0 / n)
         if self.distribution == "orthogonal":
-            blocks = [self._orthogonal(min(n, rows - i), n) for i in range(0, rows, n)]
-            return self.gain * np.concatenate(blocks)
+            gates = [self._orthogonal(min(n, rows - i), n) for i in range(0, rows, n)]
+            return self.gain * np.concatenate(gates)
         # imported here, as it takes a second
         from scipy.stats import levy_stable
 

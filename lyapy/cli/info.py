@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from platform import machine, python_version, system
 from typing import TYPE_CHECKING
 
 from .arguments import add_weights, given_hints
 
 if TYPE_CHECKING:
     from ..networks.network import Network
-    from ..weights.frameworks.layer import Stacks
+    from ..weights.formats import Contents
+    from ..weights.frameworks.layer import Hints, Stacks
 
 __all__ = ["add_arguments", "run"]
 
@@ -21,8 +23,7 @@ OTHERS_SHOWN = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_weights(parser, "?")
-    machine = "print versions, CPU and GPU instead"
-    parser.add_argument("--system", action="store_true", help=machine)
+    parser.add_argument("--system", action="store_true", help="print versions, CPU and GPU instead")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,7 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
     if len(stacks) > 1 and arguments.prefix is None:
         _print_candidates(path, stacks)
     else:
-        _print_network(path, network_from_contents(path, contents, hints))
+        network = network_from_contents(path, contents, hints)
+        _print_network(path, network)
+        if network.input_size:
+            _print_loop(path, contents, hints, network)
     used = recurrent_names(stacks)
     others = [name for name in contents.arrays if name not in used]
     for name in others[:OTHERS_SHOWN]:
@@ -56,11 +60,29 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_system() -> int:
-    from ..runs.provenance import describe_system
+    from ..runs.provenance import installed_versions, processor
+    from ..runs.threads import default_threads
+    from ..tangent.gpu.device import describe_devices
 
-    for name, found in describe_system().items():
-        print(f"{name}: {found}")
+    versions = ", ".join(f"{name} {found}" for name, found in installed_versions().items())
+    print(f"Python: {python_version()} on {system()} {machine()}")
+    print(f"packages: {versions}")
+    print(f"CPU: {processor()}, {default_threads()} trajectories at the same time")
+    print(f"GPU: {describe_devices()}")
     return 0
+
+
+def _print_loop(path: str, contents: Contents, hints: Hints, network: Network) -> None:
+    from ..errors import WeightsError
+    from ..weights.load import closed_loop_from_contents
+
+    try:
+        loop = closed_loop_from_contents(path, contents, hints)
+    except WeightsError as error:
+        print(f"  closed loop: {error.what}")
+        return
+    for assumption in loop.assumptions[len(network.assumptions) :]:
+        print(f"  closed loop: {assumption}")
 
 
 def _print_candidates(path: str, stacks: Stacks) -> None:

@@ -103,13 +103,7 @@ class Follower:
             raise FloatingPointError(
                 describe_overflow(program, coefficients, before, start, control)
             )
-        counted, logs, excess = start - self.schedule.transient, None, -np.inf
-        if counted >= 0:
-            excess = self.bounds.excess(coefficients, ends, tiles, counted // control.tile)
-            logs = self.tangent.logs
-            if logs is None and self.full:
-                logs = self.block.log_abs_det(coefficients)
-        self.count(tiles, start, ends, excess, logs, coefficients)
+        self._count(tiles, start, ends, coefficients)
         return tiles
 
     def turn(self, frame: Array) -> None:
@@ -126,25 +120,20 @@ class Follower:
         self.alive = int(rows[-1])
         return rows
 
-    def count(
-        self,
-        tiles: Array,
-        start: int,
-        ends: Array,
-        excess: float,
-        logs: Array | None,
-        coefficients: Array,
-    ) -> None:
-        """Count the growth (tiles, k) of a chunk that begins at step ``start``; see `compare`."""
+    def _count(self, tiles: Array, start: int, ends: Array, coefficients: Array) -> None:
+        """Count the growth (tiles, k) of a chunk that begins at step ``start``."""
         counted, statistics = start - self.schedule.transient, self.carry.statistics
         if counted < 0:
             self.carry.reset_statistics()
             return
-        statistics.norm_excess = max(statistics.norm_excess, excess)
         first = counted // self.schedule.control.tile
+        excess = self.bounds.excess(coefficients, ends, tiles, first)
+        statistics.norm_excess = max(statistics.norm_excess, excess)
         rows = (first + np.arange(len(tiles))) // self.schedule.tiles_per_row
         np.add.at(self.growth, rows, tiles)
         if self.full:
+            logs = self.tangent.logs
+            logs = self.block.log_abs_det(coefficients) if logs is None else logs
             self.compare(coefficients, ends, tiles, logs, counted == 0)
 
     def compare(

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..networks.network import Network
-from ..weights.formats import read_arrays
+from ..weights.formats import read_contents
 
 __all__ = ["read_encoding", "read_inputs", "read_inputs_for", "read_vocabulary"]
 
@@ -34,7 +34,7 @@ def read_inputs(
         ``.npy``; ``.npz`` or ``.h5`` with one array, or ``FILE.npz:NAME``, ``FILE.h5:NAME``;
         or ``.txt``, UTF-8, whose characters are the steps.
     network : Network
-        Its input size m is what the inputs must fit.
+        Its input size is m.
     vocabulary : str, optional
         For text: the characters in the order of their indices, V of them.
     embedding : array (V, m), optional
@@ -48,7 +48,7 @@ def read_inputs(
     Raises
     ------
     ValueError, TypeError
-        If the content does not fit the network or the vocabulary; says what was found.
+        If the content does not fit the network or the vocabulary.
     OSError
         If the file cannot be opened.
     """
@@ -62,7 +62,7 @@ def read_inputs(
         found = _check_array(path, _read_array(file, suffix, name), network.input_size)
     else:
         kinds = ", ".join((*ARRAYS, ".txt"))
-        raise ValueError(f"{path}: is no file of inputs by its name; give one in {kinds}")
+        raise ValueError(f"{path}: unsupported type of input file; give one of {kinds}")
     return found
 
 
@@ -72,21 +72,21 @@ def read_inputs_for(
     weights: str | PathLike[str] | None,
     vocabulary: str | PathLike[str] | None = None,
 ) -> Array:
-    """Read inputs as `read_inputs`, text as the network's weights file encodes it.
+    """Read inputs as `read_inputs`, with text encoded by the network's weights file.
 
     Parameters
     ----------
     network : Network
     path : str or path
-        Of the inputs.
+        File of inputs.
     weights : str or path, optional
-        File that the network came from, with an embedding or a vocabulary perhaps.
+        File of the network, which may hold an embedding or a vocabulary.
     vocabulary : str or path, optional
-        File of the characters, in place of those in ``weights``.
+        File of the characters, instead of those in ``weights``.
     """
     if not os.fspath(path).lower().endswith(".txt"):
         if vocabulary is not None:
-            raise ValueError("--vocabulary: is given without a text; add --inputs FILE.txt")
+            raise ValueError("--vocabulary: is for text; add --inputs FILE.txt")
         return read_inputs(path, network)
     characters, embedding = read_encoding(weights) if weights is not None else (None, None)
     if vocabulary is not None:
@@ -109,7 +109,7 @@ def read_vocabulary(path: str | PathLike[str]) -> str:
     if twice is not None:
         raise ValueError(
             f"{path}: has the character {twice!r} twice; give each once, in the order of its "
-            "index, and no newline at the end that is not meant"
+            "index, and no newline at the end unless it is one of them"
         )
     if not vocabulary:
         raise ValueError(f"{path}: is empty; give the characters in the order of their indices")
@@ -117,7 +117,7 @@ def read_vocabulary(path: str | PathLike[str]) -> str:
 
 
 def read_encoding(weights: str | PathLike[str]) -> tuple[str | None, Array | None]:
-    """Return what a weights file tells of encoding text: vocabulary and embedding.
+    """Return the vocabulary and the embedding in a weights file, None for each that is missing.
 
     The vocabulary is the entry "vocabulary" in the metadata of a safetensors file, the
     embedding the tensor ``embedding.weight`` (V, m), with or without a prefix.
@@ -127,20 +127,10 @@ def read_encoding(weights: str | PathLike[str]) -> tuple[str | None, Array | Non
     lyapy.WeightsError
         If the file cannot be read.
     """
-    arrays = read_arrays(weights)
-    found = [a for n, a in arrays.items() if n == EMBEDDING or n.endswith(f".{EMBEDDING}")]
+    contents = read_contents(weights)
+    found = [a for n, a in contents.arrays.items() if f".{n}".endswith(f".{EMBEDDING}")]
     embedding = found[0] if len(found) == 1 and found[0].ndim == 2 else None
-    return _metadata(weights).get("vocabulary"), embedding
-
-
-def _metadata(weights: str | PathLike[str]) -> dict[str, str]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(weights, framework="numpy") as file:
-            return file.metadata() or {}
-    except SafetensorError:
-        return {}
+    return contents.metadata.get("vocabulary"), embedding
 
 
 def _split_name(path: str) -> tuple[str, str | None]:
@@ -163,7 +153,9 @@ def _read_array(file: str, suffix: str, name: str | None) -> Array:
             raise ValueError(str(error)) from None
         except Exception as error:  # a broken file can break its reader anywhere
             what = f"cannot be read as {suffix} ({_line(error)})"
-            raise ValueError(f"{file}: {what}; write a plain array of numbers anew") from error
+            raise ValueError(
+                f"{file}: {what}; write it again as a plain array of numbers"
+            ) from error
 
 
 def _read_hdf5(file: str, name: str | None) -> Array:
@@ -178,7 +170,7 @@ def _read_hdf5(file: str, name: str | None) -> Array:
 
 
 class _ChoiceError(Exception):
-    """Which array is meant is open."""
+    """The name of an array is missing or wrong."""
 
 
 def _choose(file: str, names: list[str], name: str | None) -> str:
@@ -216,7 +208,7 @@ def _check_array(path: str | PathLike[str], array: Array, m: int) -> Array:
     if len(bad):
         raise ValueError(
             f"{path}: holds {len(bad)} values that are NaN or infinite, the first at "
-            f"{tuple(map(int, bad[0]))}; mend or cut them"
+            f"{tuple(map(int, bad[0]))}; fix or remove them"
         )
     return array
 
@@ -235,8 +227,9 @@ def _read_text(file: str, m: int, vocabulary: str | None, embedding: Array | Non
     if unknown:
         named = ", ".join(map(repr, unknown[:NAMES_SHOWN]))
         raise ValueError(
-            f"{file}: has {len(unknown)} characters that the vocabulary of {len(vocabulary)} has "
-            f"not: {named}, first at position {text.index(unknown[0])}; replace or remove them"
+            f"{file}: has {len(unknown)} characters that are missing in the vocabulary of "
+            f"{len(vocabulary)}: {named}, first at position {text.index(unknown[0])}; replace or "
+            "remove them"
         )
     index = {character: i for i, character in enumerate(vocabulary)}
     return rows[[index[character] for character in text]]

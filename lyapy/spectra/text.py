@@ -38,6 +38,8 @@ def spectrum_table(spectrum: Exponents) -> str:
     facts = {**_facts(spectrum), "status": status.code}
     width = max(map(len, facts))
     lines = [f"{name:<{width}}   {text}" for name, text in facts.items()]
+    for assumption in spectrum.settings.get("assumptions", []):
+        lines += textwrap.wrap(f"assumed: {assumption}", LINE, subsequent_indent="  ")
     advice = ["", *textwrap.wrap(status.advice, LINE)] if status.advice else []
     return "\n".join([head, "", *_exponent_lines(spectrum), "", *lines, *advice])
 

@@ -13,6 +13,7 @@ from ..arrays import Array
 from ..cells.sparse import Sparse
 from ..networks.apply import tangent_step
 from ..networks.program import Assignment, Coefficient, Columns, Program, Term
+from .lowering import lower
 
 if TYPE_CHECKING:
     from ..networks.blocks import DiagonalBlock
@@ -129,23 +130,21 @@ def log_norm_bound(
 
 def _norm_program(program: Program) -> Program:
     """Return a program of one column for each block, whose coefficients are the terms' norms."""
-    state = {t.source for a in program.assignments for t in a.terms if not t.new}
-    targets = {a.target for a in program.assignments}
-    state |= {target for target in targets if target.start < program.state_size}
-    auxiliary = targets - state
-    places = {old: Columns(i, 1) for i, old in enumerate([*sorted(state), *sorted(auxiliary)])}
+    blocks = {term.source for a in program.assignments for term in a.terms}
+    blocks |= {a.target for a in program.assignments}
+    # auxiliary ones lie behind the state
+    places = {block: Columns(i, 1) for i, block in enumerate(sorted(blocks))}
     numbers = itertools.count()
+
+    def small(term: Term) -> Term:
+        return Term(places[term.source], term.new, None, Coefficient(next(numbers), 1), None)
+
     assignments = tuple(
-        Assignment(
-            places[target],
-            tuple(
-                Term(places[term.source], term.new, None, Coefficient(next(numbers), 1), None)
-                for term in terms
-            ),
-        )
+        Assignment(places[target], tuple(map(small, terms)))
         for target, terms in program.assignments
     )
-    return Program(assignments, len(state), len(places), ())
+    state_size = sum(block.start < program.state_size for block in blocks)
+    return Program(assignments, state_size, len(places), ())
 
 
 def _term_norm(term: Term, coefficients: Array, norms: dict[int, float]) -> Array:
@@ -162,9 +161,7 @@ def _term_norm(term: Term, coefficients: Array, norms: dict[int, float]) -> Arra
 
 
 def _matrix_norms(program: Program) -> dict[int, float]:
-    terms = [term for assignment in program.assignments for term in assignment.terms]
-    matrices = [t.matrix for t in terms if not isinstance(t.matrix, Coefficient | None)]
-    return {id(matrix): _norm_bound(matrix) for matrix in matrices}
+    return {id(matrix): _norm_bound(matrix) for matrix in lower(program).matrices}
 
 
 def _norm_bound(matrix: Array | Sparse) -> float:

@@ -120,7 +120,7 @@ class ArrayTangent(Tangent):
         # an R_ii of zero is rounding, too: dead directions were left out
         resolvable = finite and (spread < np.inf or control.fixed <= 1)
         if steps == 1 and spread > control.alone and resolvable:
-            carry.statistics.count(0, rejections, 0.0)
+            carry.statistics.count(rejections=rejections)
             return carry.take_graded_step(self.program, coefficients[0], rows, spread, control), 1
         if not finite:
             return np.full(rows, np.nan), steps
@@ -184,7 +184,7 @@ class DecoupledTangent(Tangent):
                 image[dead] = frame[dead]
                 frame = image / np.where(dead, 1.0, norms)[:, None]
             carry.statistics.error += UNIT_ROUNDOFF * (end - start)
-            carry.statistics.count(1, 0, 0.0)
+            carry.statistics.count(intervals=1)
             start = end
         carry.state.frame = frame
         self.factor += growth.sum(axis=0)

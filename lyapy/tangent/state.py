@@ -112,7 +112,7 @@ class Statistics:
             self.numerical_error <= RESOLVED * steps * UNIT_ROUNDOFF * math.exp(limit)
         )
 
-    def count(self, intervals: int, rejections: int, spread: float) -> None:
+    def count(self, intervals: int = 0, rejections: int = 0, spread: float = 0.0) -> None:
         """Count accepted and rejected intervals, of the largest ``spread``."""
         self.intervals += intervals
         self.rejections += rejections
@@ -123,7 +123,7 @@ class Statistics:
         self.error[rows] += end.error
         self.exchange[rows] += end.exchange
         self.turnover[rows] += end.turnover
-        self.count(0, end.rejections, end.largest_spread)
+        self.count(rejections=end.rejections, spread=end.largest_spread)
 
 
 @dataclass
@@ -215,7 +215,7 @@ class Carry:
         noise = step.scale - np.where(np.isneginf(step.scale), 0.0, step.log_r)
         with np.errstate(over="ignore"):
             statistics.error[:rows] += UNIT_ROUNDOFF * np.exp(noise)
-        statistics.count(1, 0, float(noise.max()))
+        statistics.count(intervals=1, spread=float(noise.max()))
         return self._counted(step.log_r, step.scale, control)
 
     def _counted(self, log_r: Array, scale: Array, control: Control) -> Array:

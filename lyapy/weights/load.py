@@ -21,7 +21,13 @@ from .frameworks.readout import choose_readout
 from .parameters import origins
 from .source import read_source
 
-__all__ = ["load", "load_closed_loop", "network_from_contents", "recurrent_names"]
+__all__ = [
+    "closed_loop_from_contents",
+    "load",
+    "load_closed_loop",
+    "network_from_contents",
+    "recurrent_names",
+]
 
 NAMES_SHOWN = 12
 
@@ -105,7 +111,13 @@ def load_closed_loop(source: Any, hints: Hints, readout: str | None = None) -> C
     WeightsError
         As `load`, or if the file holds no read-out that fits, or several.
     """
-    path, contents = read_source(source)
+    return closed_loop_from_contents(*read_source(source), hints, readout)
+
+
+def closed_loop_from_contents(
+    path: str, contents: Contents, hints: Hints, readout: str | None = None
+) -> ClosedLoop:
+    """Build the closed loop of a source's contents; see `load_closed_loop`."""
     network = network_from_contents(path, contents, hints)
     stacks = find_layers(path, contents, hints)
     prefixes = _choose(path, contents.arrays, stacks, hints.prefix)

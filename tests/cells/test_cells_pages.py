@@ -1,4 +1,4 @@
-"""The pages on cells: the code on one is run, the programs and costs on the other compared."""
+"""The pages on cells: runs the code of one, compares the programs and costs on the other."""
 
 import re
 from pathlib import Path
@@ -21,10 +21,10 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """Run the Python code of the page as one module, and return what it defines."""
+    """Run the Python code of the page as one module, and return its names."""
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / "adding_a_cell.md").read_text(), re.DOTALL)
     assert len(blocks) == 2
-    # from a file, as compiled code needs the source
+    # a file, as compiled code needs the source
     path = tmp_path_factory.mktemp("page") / "page.py"
     path.write_text("\n".join(blocks))
     names = {"__name__": "page"}
@@ -70,8 +70,8 @@ def test_the_contract_on_the_cell_of_the_page(page, m):
 
 def sections():
     """Return the text under each heading that names cells, by these names."""
-    parts = (DOCS / "cells.md").read_text().split("\n## ")[1:]
-    return {name: part for part in parts for name in re.findall(r'`"([\w-]+)"`', part)}
+    texts = (DOCS / "cells.md").read_text().split("\n## ")[1:]
+    return {name: text for text in texts for name in re.findall(r'`"([\w-]+)"`', text)}
 
 
 def lines(text):
@@ -80,15 +80,15 @@ def lines(text):
 
 @pytest.mark.parametrize("name", CELLS)
 def test_every_cell_is_on_the_page_of_all_cells(name):
-    """Its program as it is, its coefficients, and how many products a step costs."""
+    """With its program, its coefficients, and the number of products of a step."""
     text = sections()[name]
     (program,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
     assert lines(program) == lines(CELLS[name].program)
     network = lyapy.random_network(name, 6, 3)
     constants = text.partition("constant $")[2]
     assert all(re.search(rf"\b{c}\b", constants) for c in network.cells[0].constants)
-    (part,) = diagonal_blocks(network, whole=False)
-    plan = make_plan(part.program, blas=False)
+    (block,) = diagonal_blocks(network, whole=False)
+    plan = make_plan(block.program, blas=False)
     count = int(np.sum(plan.instructions["op"] != DIAGONAL))
     cost = " ".join(re.search(r"Cost: ([^.;]*)", text)[1].split())
     numbers = {"no": 0, "one": 1, "two": 2, "three": 3, "four": 4}

@@ -23,13 +23,13 @@ CELLS = {
 @pytest.mark.parametrize("name", CELLS)
 def test_the_program_of_the_inverse_inverts(name):
     network = lyapy.Network([CELLS[name]])
-    (part,) = diagonal_blocks(network, whole=False, tolerance=1e-8)
+    (block,) = diagonal_blocks(network, whole=False, tolerance=1e-8)
     chunk = forward_chunk(network, 0.3 * RNG.normal(size=(20, 2)), np.zeros(network.state_size))
-    J = np.array([tangent_step(part.program, c, np.eye(network.state_size)).T
+    J = np.array([tangent_step(block.program, c, np.eye(network.state_size)).T
                   for c in chunk.coefficients])  # fmt: skip
-    found = np.array([tangent_step(part.inverse_program, c, np.eye(network.state_size)).T
-                      for c in part.inverse_coefficients(chunk.coefficients)])  # fmt: skip
-    # a clipped gate has no inverse, which is said
+    found = np.array([tangent_step(block.inverse_program, c, np.eye(network.state_size)).T
+                      for c in block.inverse_coefficients(chunk.coefficients)])  # fmt: skip
+    # a clipped gate has no inverse: NaN or infinite coefficients
     known = np.isfinite(found).all(axis=(1, 2))
     assert known.sum() >= 5
     J, found = J[known], found[known]
@@ -40,15 +40,15 @@ def test_the_program_of_the_inverse_inverts(name):
 
 
 @pytest.mark.parametrize("name", ["tanh", "lstm"])
-def test_an_inverse_is_given_up_to_the_rounding_of_its_weight(name):
+def test_inverses_within_the_tolerance(name):
     network = lyapy.Network([CELLS[name]])
     weight = U[:5] if name == "tanh" else U[15:]
     rounding = 2.0**-53 * np.linalg.cond(weight, 1)
     for tolerance, given in ((0.999 * rounding, False), (1.001 * rounding, True), (0.0, False)):
-        (part,) = diagonal_blocks(network, whole=False, tolerance=tolerance)
-        assert (part.inverse is not None) == given
+        (block,) = diagonal_blocks(network, whole=False, tolerance=tolerance)
+        assert (block.inverse is not None) == given
     for options in ({"whole": False}, {"whole": True, "tolerance": 1.0}):
-        (part,) = diagonal_blocks(network, **options)
-        assert part.inverse is None
+        (block,) = diagonal_blocks(network, **options)
+        assert block.inverse is None
     assert lyapy.Vanilla(None, np.ones((2, 2))).inverse() is None
     assert lyapy.LSTM(None, np.ones((8, 2))).inverse() is None

@@ -39,7 +39,7 @@ def test_product_with_a_sparse_weight_that_is_not_square():
 
 
 def test_sparse_weights_with_factors_on_both_sides(backend):
-    """As `dh' = l dh + f U s dh`, with two sparse products into one block."""
+    """As `dh' = l dh + f U s dh`, with two sparse products into the same columns."""
 
     class TwoSided(cells.Reservoir):
         program = "dh' = l dh + s U dh + l U s dh"
@@ -65,10 +65,10 @@ def large_reservoir(density):
 
 @pytest.mark.parametrize("density", [0.0025, 0.005, 0.01, 0.02])
 def test_multiplications_of_a_large_reservoir(density):
-    """One for each number that is not zero and vector, and as many in the forward pass."""
+    """One for each vector and number that is not zero, and as many in the forward pass."""
     network = large_reservoir(density)
-    (part,) = diagonal_blocks(network, whole=False)
-    plan = make_plan(part.program, blas=True)
+    (block,) = diagonal_blocks(network, whole=False)
+    plan = make_plan(block.program, blas=True)
     assert plan.instructions["op"].tolist() == [SPARSE]
     assert len(plan.sparse_values) == round(density * 5000**2)
     assert len(network.cells[0].weights.U.values) == round(density * 5000**2)

@@ -1,4 +1,4 @@
-"""Variants of LSTM and GRU: derivatives, determinants and dead directions beside the kinks."""
+"""Variants of LSTM and GRU: derivatives, determinants and dead directions away from the kinks."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ W3, U3, W4, U4, b3, b4, P = (
     RNG.normal(0.0, 0.5, s) for s in ((12, 2), (12, 4), (16, 2), (16, 4), 12, 16, (3, 4))
 )
 GATES = ("sigmoid", "hard-sigmoid", "hard-sigmoid-keras2")
-# which are allowed, and not bounded by 0 and 1
+# allowed, though not bounded by 0 and 1
 UNUSUAL = ("tanh", "relu", "identity")
 CELLS = [
     *(LSTMVariant(W4, U4, b4, gate=g, nonlinearity=n, peepholes=P) for g in GATES
@@ -31,20 +31,13 @@ CELLS = [
 
 
 @pytest.mark.parametrize("number", range(len(CELLS)))
-def test_jacobian_is_the_derivative_of_the_step(number):
+def test_engines_and_the_derivative_of_the_step(number):
     network = lyapy.Network([CELLS[number]])
     rng = np.random.default_rng(number)
     state, x = rng.normal(size=network.state_size), rng.normal(size=2)
     found = lyapy.jacobian(network, state, x)
     wanted = difference_jacobian(network, state, x, step=1e-4)
     np.testing.assert_allclose(found, wanted, atol=1e-10)
-
-
-@pytest.mark.parametrize("number", range(len(CELLS)))
-def test_engines_take_the_same_step(number):
-    network = lyapy.Network([CELLS[number]])
-    rng = np.random.default_rng(number)
-    state, x = rng.normal(size=network.state_size), rng.normal(size=2)
     steps = [forward_chunk(network, x[None], state, choose_engine(b).run_layer).states
              for b in ("numpy", "numba")]  # fmt: skip
     np.testing.assert_allclose(*steps, rtol=1e-13, atol=1e-15)
@@ -73,7 +66,7 @@ def test_a_closed_hard_gate_is_a_dead_direction():
     assert np.isneginf(spectrum.exponents).sum() == 3
 
 
-def test_what_is_left_out():
+def test_defaults_of_variants():
     usual = {"gate": "sigmoid", "nonlinearity": "tanh", "clip": np.inf}
     lstm = {**usual, "output": "tanh", "coupled": False, "peepholes": np.zeros((3, 4))}
     for short, whole in (
@@ -92,7 +85,7 @@ def test_what_is_left_out():
         (GRUResetBeforeVariant(W3, U3, b3), lyapy.GRUResetBefore(W3, U3, b3)),
     ],
 )
-def test_a_variant_with_nothing_varied_takes_the_plain_step(variant, plain):
+def test_a_variant_with_the_usual_arguments_takes_the_plain_step(variant, plain):
     x, start = RNG.normal(size=(3, 2)), RNG.normal(size=plain.state_size)
     run = choose_engine("numpy").run_layer
     steps = [forward_chunk(lyapy.Network([c]), x, start, run).states for c in (variant, plain)]

@@ -44,7 +44,7 @@ BAD_INPUTS = {
     "no steps in inputs": (["--inputs", "empty.npy"], "empty.npy: is empty"),
     "short inputs": (["--transient", "120"], "inputs has 120 steps, too few for transient=120"),
     "text without vocabulary": (["--inputs", "text.txt"], "text.txt: .*--vocabulary"),
-    "vocabulary without text": (["--vocabulary", "text.txt"], "--vocabulary: is given without"),
+    "vocabulary without text": (["--vocabulary", "text.txt"], "--vocabulary: is for text; add"),
     "k = 0": (["-k", "0"], "k is 0; it must be a whole number from 1 to 5"),
     "k > D": (["-k", "6"], "k is 6; it must be a whole number from 1 to 5"),
     "k = x": (["-k", "x"], "argument -k: invalid int value: 'x'; see lyapy spectrum --help"),

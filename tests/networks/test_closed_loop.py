@@ -15,6 +15,7 @@ from lyapy.cli import main
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent.engine import choose_engine
 from tests.conftest import DERIVED, difference_jacobian, mixed_stack, orbit_jacobians, qr_growth
+from tests.networks.test_program import ReadMemory
 
 KINDS = [
     *((kind,) for kind in DERIVED),
@@ -34,9 +35,9 @@ def closed(kinds, nonlinearity="identity"):
 
 
 def output(network, state, x):
-    """Return what the last layer hands on after a step that read x and led to the state."""
-    for cell, part in zip(network.cells, network.split_state(state), strict=True):
-        x = cell.outputs(part, cell.drive(x[None])[0])
+    """Return the last layer's output after a step that read x and led to the state."""
+    for cell, own in zip(network.cells, network.split_state(state), strict=True):
+        x = cell.outputs(own, cell.drive(x[None])[0])
     return x
 
 
@@ -44,7 +45,7 @@ def fed_by_hand(loop, R, state, steps):
     """Drive the open loop with its own read-out, step by step."""
     network, (_, c), kind = loop.open_loop, loop.cells[0].readout, loop.cells[0].kind
     columns, D, states = network.cells[-1].output_columns, network.state_size, []
-    # the input, where it is a part of the state
+    # the input, where the state holds it
     h, x = state[:D], state[D:]
     for _ in range(steps):
         if columns is not None:
@@ -139,15 +140,15 @@ def test_loop_of_a_linear_state_space(direct, backend):
     ],
 )
 def test_inputs_that_follow_from_the_new_state(kinds, lost):
-    """They are dead directions."""
+    """Each is a dead direction."""
     loop, _ = closed(kinds)
     state = np.random.default_rng(8).normal(size=loop.state_size)
     nullity = loop.state_size - np.linalg.matrix_rank(lyapy.jacobian(loop, state), tol=1e-12)
     assert loop.cells[0].dead_directions({}) == nullity == lost
 
 
-class HandsOn(cells.DiagonalStateSpace):
-    """A linear state space that adds its input to what it reads, without a matrix."""
+class PassesInput(cells.DiagonalStateSpace):
+    """A linear state space whose output includes its input, without a matrix."""
 
     program = """
     da' = r da + m db + P dx
@@ -156,10 +157,10 @@ class HandsOn(cells.DiagonalStateSpace):
     """
 
 
-def test_an_input_that_is_handed_on_as_it_is():
+def test_an_input_that_is_passed_on_unchanged():
     (plain,) = lyapy.random_network("state-space", 3, 2, seed=4).cells
     arguments = plain.arguments | {"C": plain.arguments["C"][:2], "D": np.eye(2), "b": None}
-    loop = lyapy.ClosedLoop(lyapy.Network([HandsOn(**arguments)]), np.eye(2))
+    loop = lyapy.ClosedLoop(lyapy.Network([PassesInput(**arguments)]), np.eye(2))
     state = np.random.default_rng(8).normal(size=8)
     J = lyapy.jacobian(loop, state)
     np.testing.assert_allclose(J, difference_jacobian(loop, state, np.zeros(0)), atol=1e-10)
@@ -167,13 +168,7 @@ def test_an_input_that_is_handed_on_as_it_is():
     assert loop.cells[0].dead_directions({}) == 0
 
 
-class ReadMemory(lyapy.LSTM):
-    """An LSTM that is read in the second block of its state."""
-
-    output = "c"
-
-
-def test_an_output_that_is_not_the_first_block():
+def test_an_output_that_is_not_the_first_variable():
     below, above = mixed_stack(("gru", "lstm")).cells
     network = lyapy.Network([below, ReadMemory(above.W, above.weights.U, above.b)])
     R = np.random.default_rng(7).normal(size=(2, 3))
@@ -183,7 +178,7 @@ def test_an_output_that_is_not_the_first_block():
     np.testing.assert_allclose(found, fed_by_hand(loop, R, state, 6), rtol=1e-11, atol=1e-12)
 
 
-def test_what_is_told_of_a_loop():
+def test_origin_and_assumptions_of_a_loop():
     network = lyapy.random_network("gru", 4, 2, seed=1)
     named = lyapy.Network(network.cells, origin="a.pt", assumptions=["no biases"])
     loop = lyapy.ClosedLoop(named, np.ones((2, 4)))
@@ -191,7 +186,7 @@ def test_what_is_told_of_a_loop():
     assert lyapy.ClosedLoop(lyapy.Network(network.cells), np.ones((2, 4))).origin == "closed loop"
 
 
-# a single step, a few that the state remembers, and more than are kept at a time
+# a single step, a few that the state remembers, and more than a chunk
 @pytest.mark.parametrize("steps", [1, 5, 1030])
 @pytest.mark.parametrize("kinds", [("gru",), ("state-space",), ("lstm", "state-space")])
 def test_warming_up(kinds, steps):
@@ -206,28 +201,28 @@ def test_warming_up(kinds, steps):
     np.testing.assert_allclose(loop.warm_up(inputs), wanted[None], rtol=1e-11)
 
 
-def test_a_map_does_not_tell_how_its_input_moves_it():
-    step = lyapy.Map(lambda h, x: h + x, lambda h, x: np.eye(2), state_size=2, inputs=2)
-    with pytest.raises(ValueError, match="layer 0, map, has no term of the deviation of its input"):
-        lyapy.ClosedLoop(lyapy.Network([step]), np.eye(2))
-
-
 @pytest.mark.parametrize(
     ("build", "message"),
     [
         (lambda n: lyapy.ClosedLoop(n, np.ones((2, 5))), r"readout has shape \(2, 5\).*\(2, 4\)"),
         (lambda n: lyapy.ClosedLoop(n, np.ones((2, 4)), [1.0]), r"bias has shape \(1,\)"),
         (lambda n: lyapy.ClosedLoop(lyapy.random_network("gru", 3), np.ones((1, 3))), "no inputs"),
+        (
+            lambda n: lyapy.ClosedLoop(
+                lyapy.Network([lyapy.Map(np.add, np.outer, state_size=2, inputs=2)]), np.eye(2)
+            ),
+            "layer 0, map, has no term of the deviation of its input",
+        ),
     ],
 )
-def test_what_does_not_fit(build, message):
+def test_arguments_that_do_not_fit(build, message):
     with pytest.raises(ValueError, match=message):
         build(lyapy.random_network("gru", 4, 2))
     with pytest.raises(TypeError, match="network is a GRU"):
         lyapy.ClosedLoop(lyapy.random_network("gru", 4, 2).cells[0], np.ones((2, 4)))
 
 
-def test_the_digest_tells_loops_apart():
+def test_digests_of_loops_differ():
     network = lyapy.random_network("gru", 4, 2)
     loops = [lyapy.ClosedLoop(network, R) for R in (np.ones((2, 4)), np.zeros((2, 4)))]
     loops += [lyapy.ClosedLoop(network, np.ones((2, 4)), None, kind) for kind in ("tanh", "relu")]
@@ -293,7 +288,7 @@ def test_no_read_out_or_several(tmp_path, monkeypatch, capsys, change, arguments
 
 
 def test_a_reservoir_learns_the_spectrum_of_a_flow():
-    """The example, with less to learn from: its closed loop has Lorenz's exponents."""
+    """The example with a shorter series: its closed loop has Lorenz's exponents."""
     path = Path(__file__).parents[2] / "examples" / "lorenz_reservoir.py"
     example = SimpleNamespace(**runpy.run_path(str(path)))
     series = example.lorenz(4000, substeps=5)

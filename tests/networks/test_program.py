@@ -81,35 +81,17 @@ def test_names_that_the_cell_does_not_have(cell, name):
         stack_programs([cell])
 
 
-class WrongSteps(GivenJacobian):
-    """A cell whose step returns vectors that do not fit."""
-
-    @staticmethod
-    def step(weights, state, drive):
-        return (state[..., :-1],), (drive,)
-
-
-class OneCoefficientTooMany(GivenJacobian):
-    @staticmethod
-    def step(weights, state, drive):
-        return (state,), (drive, state)
-
-
-class NoTuple(GivenJacobian):
-    @staticmethod
-    def step(weights, state, drive):
-        return state, (drive,)
-
-
 @pytest.mark.parametrize(
-    ("cell", "message"),
+    ("step", "message"),
     [
-        (WrongSteps(2), r"returns state variables of shapes \[\(1,\)\]; it must return h \(2,\)"),
-        (OneCoefficientTooMany(2), r"coefficients of shapes \[\(4,\), \(2,\)\]; .* J \(4,\)"),
-        (NoTuple(2), r"state variables of shapes \[\(\), \(\)\]; it must return h \(2,\)"),
+        (lambda w, h, x: ((h[:-1],), (x,)), r"state variables of shapes \[\(1,\)\]; .* h \(2,\)"),
+        (lambda w, h, x: ((h,), (x, h)), r"coefficients of shapes \[\(4,\), \(2,\)\]; .* J \(4,\)"),
+        (lambda w, h, x: (h, (x,)), r"state variables of shapes \[\(\), \(\)\]; .* h \(2,\)"),
     ],
 )
-def test_steps_that_do_not_fit_the_program(cell, message):
+def test_steps_that_do_not_fit_the_program(step, message):
+    cell = GivenJacobian(2)
+    cell.step = step
     with pytest.raises(ValueError, match=message):
         lyapy.jacobian(lyapy.Network([cell]), np.zeros(2), np.zeros(4))
 
@@ -128,20 +110,20 @@ def test_stack_program_on_the_identity_is_the_derivative(kinds):
 
 
 @pytest.mark.parametrize("kinds", STACKS, ids="/".join)
-def test_parts_are_the_diagonal_blocks(kinds):
+def test_blocks_are_the_diagonal_of_the_jacobian(kinds):
     network = mixed_stack(kinds)
     rng = np.random.default_rng(2)
     state, x = rng.normal(size=network.state_size), rng.normal(size=2)
     J = lyapy.jacobian(network, state, x)
     coefficients = forward_chunk(network, x[None], state).coefficients[0]
-    blocks = np.zeros_like(J)
-    for part in diagonal_blocks(network, whole=False):
-        size = part.program.state_size
-        rows = slice(part.start, part.start + size)
-        blocks[rows, rows] = tangent_step(part.program, coefficients, np.eye(size)).T
-        assert not J[rows, part.start + size :].any()
-        np.testing.assert_array_equal(blocks[rows, rows], J[rows, rows])
-    assert np.abs(J - blocks).max() > 0.01
+    diagonal = np.zeros_like(J)
+    for block in diagonal_blocks(network, whole=False):
+        size = block.program.state_size
+        rows = slice(block.start, block.start + size)
+        diagonal[rows, rows] = tangent_step(block.program, coefficients, np.eye(size)).T
+        assert not J[rows, block.start + size :].any()
+        np.testing.assert_array_equal(diagonal[rows, rows], J[rows, rows])
+    assert np.abs(J - diagonal).max() > 0.01
 
 
 @pytest.mark.parametrize("kind", ["spiking-surrogate", "state-space"])
@@ -157,29 +139,29 @@ def test_an_output_that_nothing_reads_is_not_computed(kind):
 
 
 class ReadMemory(lyapy.LSTM):
-    """An LSTM whose second block is what the layer above reads."""
+    """An LSTM whose second state variable is read by the layer above."""
 
     name = "lstm-read-memory"
     output = "c"
 
 
-def test_vectors_that_a_part_follows():
-    """As many as are asked for, but all of units that keep their directions."""
+def test_vectors_of_a_block():
+    """As many as requested, but all where units keep their directions."""
     (below,), (above,) = (
         lyapy.random_network(kind, n, m).cells
         for kind, n, m in (("independent", 6, 2), ("gru", 5, 6))
     )
     network = lyapy.Network([below, above])
-    parts = [*diagonal_blocks(network, whole=False), *diagonal_blocks(network, whole=True)]
-    assert [part.decoupled for part in parts] == [True, False, False]
-    assert [part.start for part in parts] == [0, 6, 0]
-    assert [part.vectors(3) for part in parts] == [6, 3, 3]
-    assert [part.vectors(9) for part in parts] == [6, 5, 9]
-    assert [part.vectors(20) for part in parts] == [6, 5, 11]
+    blocks = [*diagonal_blocks(network, whole=False), *diagonal_blocks(network, whole=True)]
+    assert [block.decoupled for block in blocks] == [True, False, False]
+    assert [block.start for block in blocks] == [0, 6, 0]
+    assert [block.vectors(3) for block in blocks] == [6, 3, 3]
+    assert [block.vectors(9) for block in blocks] == [6, 5, 9]
+    assert [block.vectors(20) for block in blocks] == [6, 5, 11]
 
 
 def test_determinant_and_dead_directions_of_a_stack():
-    """The sum and the largest of the layers'; a layer without closed form leaves it open."""
+    """The sum and the largest of the layers'; None with a layer without closed form."""
     network = mixed_stack(("vanilla", "lstm", "independent"))
     rng = np.random.default_rng(4)
     state, x = rng.normal(size=network.state_size), rng.normal(size=2)
@@ -194,16 +176,16 @@ def test_determinant_and_dead_directions_of_a_stack():
         name = "w" if layer == 1 else "a"
         changed[0, start[name].start : start[name].start + count] = 0.0
         assert whole.dead_directions(changed).tolist() == [count]
-    (open_,) = diagonal_blocks(mixed_stack(("vanilla", "gru", "independent")), whole=True)
-    assert not open_.has_log_abs_det
-    assert open_.log_abs_det(np.ones((1, 100))) is None
+    (unknown,) = diagonal_blocks(mixed_stack(("vanilla", "gru", "independent")), whole=True)
+    assert not unknown.has_log_abs_det
+    assert unknown.log_abs_det(np.ones((1, 100))) is None
 
 
 class InputFirst(lyapy.Vanilla):
     program = "dh' = a W dx + a U dh"
 
 
-def test_terms_behind_that_of_the_input():
+def test_terms_after_that_of_the_input():
     """They count in the first layer, too, whose input does not move."""
     (plain,) = lyapy.random_network("vanilla", 3, 2, seed=1).cells
     network = lyapy.Network([InputFirst(plain.W, plain.weights.U)])
@@ -214,7 +196,7 @@ def test_terms_behind_that_of_the_input():
     assert np.linalg.matrix_rank(found) == 3
 
 
-def test_output_that_is_not_the_first_block():
+def test_output_that_is_not_the_first_variable():
     below, above = mixed_stack(("lstm", "gru")).cells
     read = ReadMemory(below.W, below.weights.U, below.b)
     network, plain = lyapy.Network([read, above]), lyapy.Network([below, above])
@@ -227,10 +209,10 @@ def test_output_that_is_not_the_first_block():
 def test_layers_keep_their_order():
     network = mixed_stack(("gru", "lstm", "vanilla"))
     assert list(network.state_layout()) == [("0.h", 4), ("1.h", 3), ("1.c", 3), ("2.h", 2)]
-    parts = network.split_state(np.arange(12.0))
-    assert [list(part) for part in parts] == [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9], [10, 11]]
+    states = network.split_state(np.arange(12.0))
+    assert [list(state) for state in states] == [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9], [10, 11]]
     several = network.split_state(np.zeros((5, 12)))
-    assert [part.shape for part in several] == [(5, 4), (5, 6), (5, 2)]
+    assert [state.shape for state in several] == [(5, 4), (5, 6), (5, 2)]
     assert all(isinstance(cell, Cell) for cell in network.cells)
     assert network.state_size == 12
     assert network.input_size == 2

@@ -1,4 +1,4 @@
-"""What holds for the spectrum of any network, tried on random ones of each kind."""
+"""Properties of every spectrum, tested on random networks of each kind."""
 
 import math
 

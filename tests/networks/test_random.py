@@ -60,7 +60,7 @@ def test_orthogonal_weights_that_are_not_square():
     np.testing.assert_allclose(np.linalg.norm(U, axis=1), 1.0, rtol=1e-12)
 
 
-def test_what_is_drawn_without_options():
+def test_defaults_of_draws():
     rng = np.random.default_rng(0)
     assert Draw(rng) == Draw(rng, gain=1.0, bias=0.0, distribution="gaussian", alpha=2.0)
 
@@ -95,7 +95,7 @@ def test_arguments_of_the_cell_are_passed_on(kind):
 
 
 def test_bounded_piecewise_linear_networks():
-    """Decay between 0.3 and 0.9; what bends up at one threshold bends back at another."""
+    """Decay between 0.3 and 0.9; one basis bends up, the other back."""
     n = 300
     (plrnn,), (shallow,) = (
         lyapy.random_network(kind, n, 4, gain=1.5, seed=1).cells
@@ -117,16 +117,16 @@ def test_bounded_piecewise_linear_networks():
 def test_stable_state_spaces():
     """Moduli from 0.4 to 0.99 at any phase, inputs weighted so that each state has one size."""
     (cell,) = lyapy.random_network("state-space", 400, 5, seed=1).cells
-    values, B, C, D = (cell.arguments[name] for name in ("eigenvalues", "B", "C", "D"))
-    moduli, phases = np.abs(values), np.angle(values) % (2.0 * np.pi)
+    eigenvalues, B, C, D = (cell.arguments[n] for n in ("eigenvalues", "B", "C", "D"))
+    moduli, phases = np.abs(eigenvalues), np.angle(eigenvalues) % (2.0 * np.pi)
     assert [moduli.min(), moduli.max()] == pytest.approx([0.4, 0.99], abs=0.005)
     assert [phases.min(), phases.max()] == pytest.approx([0.0, 2.0 * np.pi], abs=0.05)
     normalized = B / np.sqrt(1.0 - moduli**2)[:, None]
-    for part, variance in (
+    for values, variance in (
         (normalized.real, 1 / 5), (normalized.imag, 1 / 5), (C.real, 1 / 400), (C.imag, 1 / 400),
         (D, 1 / 5),
     ):  # fmt: skip
-        assert part.var() == pytest.approx(variance, rel=0.1)
+        assert values.var() == pytest.approx(variance, rel=0.1)
 
 
 def test_each_weight_of_an_independent_network_has_the_variance_of_the_gain():
@@ -157,38 +157,33 @@ def test_projected_size(n, projected):
         assert cell.weights.P.std() == pytest.approx(0.1, rel=0.1)
 
 
-@pytest.mark.parametrize(
-    ("kind", "arguments"),
-    [
-        ("reservoir", {"leak": 0.5, "nonlinearity": "tanh"}),
-        ("rate", {"dt": 0.1, "nonlinearity": "tanh"}),
-        ("antisymmetric", {"epsilon": 0.3, "gamma": 0.3}),
-        ("lipschitz", {"epsilon": 0.3, "beta": 0.8, "gamma": 0.5, "alpha": 1.0}),
-        ("cornn", {"dt": 0.3, "gamma": 1.0, "epsilon": 1.0}),
-        ("independent", {"nonlinearity": "tanh"}),
-        ("spiking-surrogate", {"decay": 0.9, "threshold": 1.0, "sharpness": 2.0}),
-    ],
-)
-def test_numbers_of_random_cells(kind, arguments):
+TYPICAL = {
+    "reservoir": {"leak": 0.5, "nonlinearity": "tanh"},
+    "rate": {"dt": 0.1, "nonlinearity": "tanh"},
+    "antisymmetric": {"epsilon": 0.3, "gamma": 0.3},
+    "lipschitz": {"epsilon": 0.3, "beta": 0.8, "gamma": 0.5, "alpha": 1.0},
+    "cornn": {"dt": 0.3, "gamma": 1.0, "epsilon": 1.0},
+    "independent": {"nonlinearity": "tanh"},
+    "spiking-surrogate": {"decay": 0.9, "threshold": 1.0, "sharpness": 2.0},
+}
+DEFAULTS = {
+    "reservoir": {"leak": 1.0, "nonlinearity": "tanh"},
+    "rate": {"dt": 0.1, "nonlinearity": "tanh"},
+    "independent": {"nonlinearity": "relu"},
+    "spiking-surrogate": {"sharpness": 25.0, "detached_reset": False},
+    "shallow-plrnn": {"clipped": False},
+    "lipschitz": {"alpha": 1.0},
+    "lstm-variant": {"coupled": False},
+}
+
+
+@pytest.mark.parametrize("kind", {**TYPICAL, **DEFAULTS})
+def test_numbers_of_random_cells_and_defaults(kind):
     (cell,) = lyapy.random_network(kind, 3, 2).cells
-    assert {name: cell.arguments[name] for name in arguments} == arguments
-
-
-@pytest.mark.parametrize(
-    ("kind", "arguments"),
-    [
-        (cells.Reservoir, {"leak": 1.0, "nonlinearity": "tanh"}),
-        (cells.Rate, {"dt": 0.1, "nonlinearity": "tanh"}),
-        (cells.Independent, {"nonlinearity": "relu"}),
-        (cells.SpikingSurrogate, {"sharpness": 25.0, "detached_reset": False}),
-        (cells.ShallowPLRNN, {"clipped": False}),
-        (cells.Lipschitz, {"alpha": 1.0}),
-        (cells.LSTMVariant, {"coupled": False}),
-    ],
-)
-def test_numbers_that_are_left_out(kind, arguments):
-    parameters = inspect.signature(kind).parameters
-    assert {name: parameters[name].default for name in arguments} == arguments
+    numbers, parameters = TYPICAL.get(kind, {}), inspect.signature(cells.CELLS[kind]).parameters
+    assert {name: cell.arguments[name] for name in numbers} == numbers
+    defaults = DEFAULTS.get(kind, {})
+    assert {name: parameters[name].default for name in defaults} == defaults
 
 
 @pytest.mark.parametrize(
@@ -200,6 +195,6 @@ def test_numbers_that_are_left_out(kind, arguments):
         ({"dt": 0.1}, "dt is no argument of vanilla, which has W, U, b, nonlinearity"),
     ],
 )
-def test_arguments(options, message):
+def test_arguments_that_do_not_fit(options, message):
     with pytest.raises(ValueError, match=message):
         lyapy.random_network("vanilla", 3, **options)

@@ -1,4 +1,4 @@
-"""The run file: nothing lost, nothing half-written, nothing replaced unasked."""
+"""The run file: complete, described, whole or absent, replaced only on request."""
 
 import errno
 import os
@@ -180,7 +180,7 @@ def test_the_mode_follows_the_umask(path):
         ("/dev/null", "is not a regular file; give another name"),
     ],
 )
-def test_what_cannot_be_written_is_refused_before(tmp_path, monkeypatch, output, words):
+def test_an_impossible_output_is_refused_before(tmp_path, monkeypatch, output, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=words):
@@ -220,14 +220,14 @@ def flatten_frame(file):
         (flatten_frame, "final_frame has shape"),
     ],
 )
-def test_a_damaged_file_is_told(path, change, words):
+def test_a_damaged_file_is_refused(path, change, words):
     damage(path, change)
     with pytest.raises(ValueError, match=rf"run\.h5: .*{words}"):
         Spectrum.load(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no spectrum at all", b"\x89HDF\r\n\x1a\n" + bytes(99)])
-def test_another_file_is_told(path, content):
+def test_another_file_is_refused(path, content):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"run\.h5: (is not an HDF5 file|is damaged).*; give"):
         Spectrum.load(path)

@@ -1,4 +1,4 @@
-"""Measures of a spectrum: their errors, their status, and what enters them."""
+"""Measures of a spectrum: values, errors and status."""
 
 import math
 

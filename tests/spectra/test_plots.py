@@ -1,4 +1,4 @@
-"""Pictures: what is drawn where, and that every kind of spectrum can be drawn."""
+"""Plots of spectra of every kind: points, errors, bounds and labels."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Whether a run can be relied on, told as data."""
+"""Status of a run, and advice."""
 
 from dataclasses import replace
 
@@ -15,13 +15,23 @@ def with_settings(spectrum, **settings):
     return replace(spectrum, settings=spectrum.settings | settings)
 
 
+def grown(spectrum, extra):
+    """Add to the growth."""
+    return replace(spectrum, growth=spectrum.growth + extra)
+
+
+def codes(spectrum, extra, *factors):
+    """Return the status codes of growth with an addition, which is multiplied by each factor."""
+    return [grown(spectrum, factor * extra).status.code for factor in factors]
+
+
 def correlated(phi=0.98, rows=400):
-    """One trajectory whose growth remembers about 1 / (1 − φ) rows."""
+    """One trajectory whose growth is correlated over about 1 / (1 − φ) rows."""
     spectrum = made([0.5, -1.0], trajectories=1, rows=rows)
     rng, noise = np.random.default_rng(1), np.zeros((rows, 2))
     for i in range(1, rows):
         noise[i] = phi * noise[i - 1] + rng.normal(size=2)
-    return replace(spectrum, growth=spectrum.growth + noise)
+    return grown(spectrum, noise)
 
 
 def test_a_sound_run_is_converged():
@@ -79,7 +89,7 @@ def test_many_trajectories_do_not_make_up_for_steps():
 def test_a_transient_that_was_too_short(trajectories):
     spectrum = made([0.5, -1.0], trajectories=trajectories, rows=200)
     decay = np.exp(-np.arange(200) / 10)[:, None] * [1.0, 10.0]
-    status = replace(spectrum, growth=spectrum.growth + 10 * decay).status
+    status = grown(spectrum, 10 * decay).status
     assert status.code == "not converged"
     assert "Give" in status.advice
 
@@ -90,16 +100,16 @@ def test_a_drift_is_one_in_any_units_of_time(dt):
     assert spectrum.status.code == "converged"
     offset = np.zeros((200, 2))
     offset[:50, 1] = 2.0
-    drifting = replace(spectrum, growth=spectrum.growth + offset)
+    drifting = grown(spectrum, offset)
     assert drifting.status.advice.startswith("1 exponents drift from the first quarter")
 
 
-def test_a_drift_is_told_by_the_whole_first_quarter_and_second_half():
+def test_a_drift_is_found_by_the_whole_first_quarter_and_second_half():
     spectrum = made([0.5, -1.0], trajectories=5, rows=200)
     offset = np.zeros((200, 2))
     # its first row and the row in the middle lie on the other side
     offset[:50], offset[0], offset[99:101] = 2.0, -2.0, 2.0
-    assert "2 exponents drift" in replace(spectrum, growth=spectrum.growth + offset).status.advice
+    assert "2 exponents drift" in grown(spectrum, offset).status.advice
 
 
 def test_how_much_drift_is_allowed():
@@ -111,13 +121,10 @@ def test_how_much_drift_is_allowed():
     allowed = scipy.stats.t(4).ppf(1 - 0.01 / 2 / 2) * error * np.sqrt(4 + 2) + 1e-8
     step = np.zeros((200, 1))
     step[:50] = 64.0 * allowed
-    # to how many digits that is known, as the parts of so long a run are whole rows
     for dt in (None, 0.5):
-        codes = [
-            replace(with_settings(spectrum, dt=dt), growth=growth + part * step).status.code
-            for part in (0.9999, 1.0001, -1.0001)
-        ]
-        assert codes == ["converged", "not converged", "not converged"]
+        apart = replace(with_settings(spectrum, dt=dt), growth=growth)
+        found = codes(apart, step, 0.9999, 1.0001, -1.0001)
+        assert found == ["converged", "not converged", "not converged"]
 
 
 def test_a_drift_within_the_tolerance_is_none():
@@ -126,11 +133,8 @@ def test_a_drift_within_the_tolerance_is_none():
     step = np.zeros((200, 1))
     step[:50] = 64.0 * 1e-8
     for dt in (None, 0.5):
-        sound = with_settings(spectrum, dt=dt)
-        codes = [
-            replace(sound, growth=sound.growth + part * step).status.code for part in (0.99, 1.01)
-        ]
-        assert codes == ["converged", "not converged"]
+        found = codes(with_settings(spectrum, dt=dt), step, 0.99, 1.01)
+        assert found == ["converged", "not converged"]
 
 
 def test_the_parts_of_a_run_are_those_of_its_steps():
@@ -146,11 +150,8 @@ def test_the_parts_of_a_run_are_those_of_its_steps():
     allowed = scipy.stats.t(4).ppf(1 - 0.01 / 2 / 2) * error * np.sqrt(part) + 1e-8
     step = np.zeros((16, 1))
     step[:8] = 64.0 * allowed
-    codes = [
-        replace(spectrum, growth=growth + by * step, growth_steps=ends).status.code
-        for by in (0.9999, 1.0001)
-    ]
-    assert codes == ["converged", "not converged"]
+    unequal = replace(spectrum, growth=growth, growth_steps=ends)
+    assert codes(unequal, step, 0.9999, 1.0001) == ["converged", "not converged"]
 
 
 def test_false_alarms_are_rare():
@@ -158,11 +159,11 @@ def test_false_alarms_are_rare():
     for seed in range(200):
         spectrum = made(np.linspace(0.5, -1.0, 6), trajectories=1, rows=100)
         noise = np.random.default_rng(seed).normal(size=spectrum.growth.shape)
-        alarms += replace(spectrum, growth=spectrum.growth + noise).status.code != "converged"
+        alarms += grown(spectrum, noise).status.code != "converged"
     assert alarms <= 8
 
 
-def test_a_small_rounding_error_is_told_and_is_no_bound():
+def test_a_small_rounding_error_is_reported_and_is_no_bound():
     spectrum = made([0.1, -1.0, -2.0])
     error = spectrum.numerical_error.copy()
     error[:, 2] = 3e-6
@@ -170,9 +171,9 @@ def test_a_small_rounding_error_is_told_and_is_no_bound():
     assert spectrum.resolved.tolist() == [True, True, False]
     assert not spectrum.bounded.any()
     assert spectrum.status.code == made([0.1, -1.0, -2.0]).status.code
-    told = spectrum_table(spectrum)
-    assert "(rounding 3e-06)" in told
-    assert "up to 3e-06 nats per step in 1 exponents" in told
+    table = spectrum_table(spectrum)
+    assert "(rounding 3e-06)" in table
+    assert "up to 3e-06 nats per step in 1 exponents" in table
     error = error.copy()
     error[:, 2] = 2e-2
     worse = replace(spectrum, numerical_error=error)
@@ -183,7 +184,7 @@ def test_a_small_rounding_error_is_told_and_is_no_bound():
 @pytest.mark.parametrize(
     ("name", "allowed"), [("norm_excess", 10 * 1e-8), ("frame_error", 100 * 1e-4)]
 )
-def test_what_the_checks_allow(name, allowed):
+def test_the_limits_of_the_checks(name, allowed):
     spectrum = made([0.5, -1.0])
     for part, code in ((0.999, "converged"), (1.001, "failed check")):
         found = getattr(spectrum, name).copy()
@@ -191,7 +192,7 @@ def test_what_the_checks_allow(name, allowed):
         assert replace(spectrum, **{name: found}).status.code == code
 
 
-def test_how_far_the_sum_may_be_from_the_determinant():
+def test_the_allowed_distance_of_the_sum_from_the_determinant():
     spectrum = made([0.5, -1.0])
     for part, code in ((0.999, "converged"), (1.001, "failed check")):
         # log|det J|, growth and steps of each trajectory; two exponents share the difference
@@ -207,7 +208,7 @@ def test_how_far_the_sum_may_be_from_the_determinant():
 
 
 def with_correlation_time(spectrum, rows):
-    """Say that growth remembers so many rows."""
+    """Set the correlation time of growth, in rows."""
     times = np.array([0.5, rows]) * spectrum.growth_steps[0]
     found = spectrum.uncertainty._replace(correlation_time=times)
     spectrum = replace(spectrum)
@@ -225,7 +226,7 @@ def test_how_many_autocorrelation_times_are_a_run():
     assert "The run is 44 autocorrelation times long (289 steps each)" in short.status.advice
     assert "below 50" in short.status.advice
     assert not target_reached(short, 1.0)
-    # what is dead has no say, and errors over trajectories no such condition
+    # dead directions do not count, and errors over trajectories need no such condition
     dead = with_correlation_time(made([0.5, -np.inf], trajectories=1, rows=200), 4.51)
     assert dead.status.code == "converged"
     many = with_correlation_time(made([0.5, -1.0], trajectories=2, rows=200), 4.51)
@@ -242,9 +243,9 @@ def test_a_target_is_reached_by_all_living_directions():
     assert not target_reached(made([0.5, -1.0], trajectories=1, rows=3), 1e300)
 
 
-@pytest.mark.parametrize(("rows", "told"), [(7, False), (8, True)])
-def test_a_drift_is_not_looked_for_in_a_few_rows(rows, told):
+@pytest.mark.parametrize(("rows", "found"), [(7, False), (8, True)])
+def test_a_drift_is_not_looked_for_in_a_few_rows(rows, found):
     spectrum = made([0.5, -1.0], trajectories=5, rows=rows)
     offset = np.zeros((rows, 2))
     offset[:3] = 1e3
-    assert ("drift" in replace(spectrum, growth=spectrum.growth + offset).status.advice) == told
+    assert ("drift" in grown(spectrum, offset).status.advice) == found

@@ -38,7 +38,7 @@ def test_decimals_follow_the_smallest_error():
     assert line(table, "1 ") == expected
 
 
-def test_dead_unresolved_and_unknown_are_told_apart():
+def test_dead_unresolved_and_unknown_are_distinct():
     table = spectrum_table(made([0.5, -1.0, -np.inf], noise=0.01, unresolved=[1]))
     assert line(table, "3 ") == "3 -inf (dead)"
     assert line(table, "2 ").startswith("2 < -0.99924")
@@ -67,13 +67,7 @@ def test_measures_are_those_of_the_spectrum():
     assert " ".join(table.split()).endswith(spectrum.status.advice)
 
 
-def test_what_part_of_a_spectrum_does_not_reach_is_told():
-    table = spectrum_table(made([0.5, 0.2], state_size=10))
-    assert line(table, "Kaplan-Yorke").endswith("not reached")
-    assert line(table, "entropy").endswith("not reached")
-
-
-def test_summary_is_valid_json_with_a_status_for_what_is_no_number():
+def test_summary_is_valid_json_with_a_status_for_each_none():
     spectrum = made([0.5, -1.0, -np.inf], unresolved=[1], state_size=5)
     found = json.loads(json.dumps(spectrum_summary(spectrum), allow_nan=False))
     assert [entry["status"] for entry in found["exponents"]] == ["resolved", "not resolved", "dead"]
@@ -88,10 +82,13 @@ def test_summary_is_valid_json_with_a_status_for_what_is_no_number():
     assert found["settings"]["seconds"] == 12.34
 
 
-def test_summary_of_what_is_not_reached():
-    found = spectrum_summary(made([0.5, 0.2], state_size=10))["measures"]
+def test_measures_beyond_a_partial_spectrum():
+    spectrum = made([0.5, 0.2], state_size=10)
+    table, found = spectrum_table(spectrum), spectrum_summary(spectrum)["measures"]
     nothing = {"value": None, "standard_error": None, "status": "not reached"}
     assert found["kaplan_yorke_dimension"] == found["entropy_rate"] == nothing
+    assert line(table, "Kaplan-Yorke").endswith("not reached")
+    assert line(table, "entropy").endswith("not reached")
 
 
 def test_summary_of_a_computed_spectrum():

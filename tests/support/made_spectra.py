@@ -1,4 +1,4 @@
-"""Spectra with given exponents, for tests of what shows and stores them."""
+"""Spectra with given exponents, for tests of files, text and plots."""
 
 from dataclasses import replace
 from functools import cache

@@ -1,14 +1,17 @@
 """A folder of eight networks that differ in three fields of their paths, and how to sweep it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
-from tests.support.made_weights import GRU, write_files
+import lyapy
+from tests.support.made_weights import DRIVE, GRU, write_files
 
 OPTIONS = {"backend": "numpy", "steps": 30, "seed": 3}
 
 WORDS = ["--inputs", "drive.npy", "--backend", "numpy", "--steps", "30", "--seed", "3"]
 
-MEMBERS = [
+NAMES = [
     f"lr{lr}_g{gain}/epoch{epoch}" for lr in ("0.1", "1e-3") for gain in (1, 2) for epoch in (0, 1)
 ]
 
@@ -20,7 +23,7 @@ NETWORKS = "runs/*/epoch*.npz"
 def write_networks(folder):
     """Write the weights of eight networks, and inputs, into the working folder."""
     write_files()
-    for factor, name in enumerate(MEMBERS, 1):
+    for factor, name in enumerate(NAMES, 1):
         path = folder / f"runs/{name}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, **{key: factor / 4 * array for key, array in GRU.items()})
@@ -28,3 +31,9 @@ def write_networks(folder):
 
 def statuses(found):
     return {row.name: row.columns["status"] for row in found.rows}
+
+
+def swept(networks=NETWORKS, inputs=DRIVE, **options):
+    """Return a sweep computed in threads of this process."""
+    with ThreadPoolExecutor(2) as executor:
+        return lyapy.sweep(networks, inputs, executor=executor, **OPTIONS | options)

@@ -54,21 +54,11 @@ def mpiexec():
 
 
 def test_three_ranks_compute_one_sweep(folder):
-    command = [
-        mpiexec(),
-        "-n",
-        "3",
-        sys.executable,
-        "-m",
-        "lyapy",
-        *WORDS,
-        "--mpi",
-        "--steps",
-        "500",
-    ]
+    lyapy_sweep = [sys.executable, "-m", "lyapy", *WORDS, "--mpi", "--steps", "500"]
+    command = [mpiexec(), "-n", "3", *lyapy_sweep]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    # rank 0 alone tells, and computes nothing itself
+    # rank 0 alone reports, and computes nothing itself
     assert done.stdout.splitlines()[-1] == "4 of 4 networks written to sweep.h5"
     assert done.stdout.count("networks written") == 1
     assert_complete(lyapy.Sweep.load("sweep.h5"), steps=500)
@@ -104,7 +94,7 @@ def cluster():
 
 
 def kill_a_worker(folder, killed):
-    """Kill the process that computes a member, once that has a checkpoint."""
+    """Kill a process that computes a network, once that has a checkpoint."""
     while not killed:
         for lock in folder.glob("sweep.h5.runs/*.checkpoints/lock"):
             if len(list(lock.parent.iterdir())) > 2 and lock.stat().st_size:

@@ -1,4 +1,4 @@
-"""Many run files in one: what is in it, what is missing from it, and that order does not matter."""
+"""Merged files: contents, reasons for missing results, and the same bytes in any order."""
 
 import itertools
 import json
@@ -76,7 +76,7 @@ def test_a_merged_file_holds_what_the_run_files_hold(capsys):
             assert file[f"runs/{row}/settings"].attrs["seed"] == 0
 
 
-def test_every_dataset_tells_what_it_is():
+def test_every_dataset_has_axes_units_and_a_description():
     assert main(["merge", "runs", "-o", "all.h5"]) == 0
     with h5py.File("all.h5") as file:
         for name, quantity in (COLUMNS | SPECTRA).items():
@@ -100,7 +100,7 @@ def test_the_order_and_the_time_do_not_change_the_bytes(folder):
         assert (folder / "all.h5").read_bytes() == expected
 
 
-def test_missing_unfinished_failed_and_damaged_members_are_named(folder, capsys):
+def test_missing_unfinished_failed_and_damaged_networks_are_named(folder, capsys):
     for name in ("e.npz", "f.npz", "g.npz"):
         shutil.copy("weights/a.npz", f"weights/{name}")
     (folder / "runs/e.h5.checkpoints").mkdir()
@@ -110,12 +110,12 @@ def test_missing_unfinished_failed_and_damaged_members_are_named(folder, capsys)
     assert main(["merge", "runs", "-o", "all.h5", *expect]) == 1
     out, err = capsys.readouterr()
     assert out == "3 of 7 networks merged, written to all.h5\n"
-    told = err.splitlines()
-    assert [line.split(":")[1].split()[0] for line in told] == ["b", "e", "f", "g"]
-    assert told[0].startswith("lyapy: b (weights/b.npz): damaged: ")
-    assert "unfinished" in told[1]
-    assert told[2].endswith("f (weights/f.npz): failed: weights/f.npz: is broken; export it again")
-    assert "g (weights/g.npz): missing" in told[3]
+    lines = err.splitlines()
+    assert [line.split(":")[1].split()[0] for line in lines] == ["b", "e", "f", "g"]
+    assert lines[0].startswith("lyapy: b (weights/b.npz): damaged: ")
+    assert "unfinished" in lines[1]
+    assert lines[2].endswith("f (weights/f.npz): failed: weights/f.npz: is broken; export it again")
+    assert "g (weights/g.npz): missing" in lines[3]
     found = columns()
     assert found["status"][1:2] == ["damaged"]
     assert found["name"] == ["a", "b", "c/a", "e", "f", "g", "small"]
@@ -125,7 +125,7 @@ def test_missing_unfinished_failed_and_damaged_members_are_named(folder, capsys)
             assert np.isnan(found["largest"][row]) == (k == 0)
 
 
-def test_without_expectations_traces_of_members_are_found(folder, capsys):
+def test_without_expectations_traces_of_networks_are_found(folder, capsys):
     (folder / "runs/e.h5.checkpoints").mkdir()
     (folder / "runs/c/f.h5.failed").write_text("is broken\n")
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
@@ -134,7 +134,7 @@ def test_without_expectations_traces_of_members_are_found(folder, capsys):
 
 
 @pytest.mark.parametrize("position", [100, 600, 9_000, -1])
-def test_a_flipped_bit_is_found_and_the_member_named(folder, position):
+def test_a_flipped_bit_is_found_and_the_network_named(folder, position):
     data = bytearray((folder / "runs/a.h5").read_bytes())
     data[position] ^= 4
     (folder / "runs/a.h5").write_bytes(data)
@@ -149,14 +149,14 @@ def test_a_failure_counts_more_than_an_older_run_file(folder):
     assert columns()["status"][0] == "failed"
 
 
-def test_what_is_not_expected_is_left_out_and_named(capsys):
+def test_unexpected_networks_are_left_out_and_named(capsys):
     assert main(["merge", "runs", "-o", "all.h5", "--expect", "weights/a.npz"]) == 0
     assert columns()["name"] == ["a"]
-    told = [f"lyapy: {name}: is not expected, and left out" for name in NAMES[1:]]
-    assert capsys.readouterr().err.splitlines() == told
+    expected = [f"lyapy: {name}: is not expected, and left out" for name in NAMES[1:]]
+    assert capsys.readouterr().err.splitlines() == expected
 
 
-def test_a_merged_file_in_the_folder_is_no_member(folder):
+def test_a_merged_file_in_the_folder_is_no_network(folder):
     assert main(["merge", "runs", "-o", "runs/all.h5"]) == 0
     before = (folder / "runs/all.h5").read_bytes()
     assert main(["merge", "runs", "-o", "runs/all.h5"]) == 2
@@ -172,7 +172,7 @@ def test_nothing_to_merge_is_refused(folder, capsys):
     assert not (folder / "all.h5").exists()
 
 
-def test_show_lists_the_members(folder, capsys):
+def test_show_lists_the_networks(folder, capsys):
     (folder / "runs/e.h5.checkpoints").mkdir()
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
     capsys.readouterr()
@@ -191,7 +191,7 @@ def test_show_lists_the_members(folder, capsys):
     assert rows[3]["largest"] is None
 
 
-def test_show_a_member_as_its_run_file(folder, capsys):
+def test_show_a_network_as_its_run_file(folder, capsys):
     (folder / "runs/e.h5.checkpoints").mkdir()
     assert main(["merge", "runs", "-o", "all.h5"]) == 1
     for more in ([], ["--json"]):

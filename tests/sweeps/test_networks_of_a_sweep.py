@@ -1,4 +1,4 @@
-"""Many weights files: their names, shards of them, and what one broken file does."""
+"""Many weights files: names, shards, and the effect of a broken one."""
 
 import os
 import signal
@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-MEMBERS = [f"gain{gain}/epoch{epoch}" for gain in (1, 2) for epoch in (0, 1, 2)]
+NAMES = [f"gain{gain}/epoch{epoch}" for gain in (1, 2) for epoch in (0, 1, 2)]
 
 
 def run_files(folder):
@@ -40,7 +40,7 @@ def run_files(folder):
 
 def test_names_are_the_paths_below_the_common_folder(folder):
     weights = named(expand(["sweep/*/epoch*.npz"]))
-    assert list(weights) == MEMBERS
+    assert list(weights) == NAMES
     assert weights["gain1/epoch2"] == "sweep/gain1/epoch2.npz"
     assert list(named([str(folder / "gru.npz")])) == ["gru"]
     mixed = ["sweep/gain1/epoch0.npz", str(folder / "gru.npz")]
@@ -50,8 +50,8 @@ def test_names_are_the_paths_below_the_common_folder(folder):
 def test_the_same_files_in_any_words_have_the_same_names(folder):
     paths = sorted(str(path) for path in (folder / "sweep").rglob("*.npz"))
     spelled = expand(["sweep/gain2/*.npz", "./sweep/gain1/../gain1/*.npz", "sweep/**/*.npz"])
-    assert list(named(spelled)) == list(named(expand(paths))) == MEMBERS
-    assert len(spelled) == len(MEMBERS)
+    assert list(named(spelled)) == list(named(expand(paths))) == NAMES
+    assert len(spelled) == len(NAMES)
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_itself(folder):
@@ -67,9 +67,9 @@ def test_a_pattern_without_files_and_two_networks_of_one_name_are_refused():
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7, 13])
-def test_shards_hold_each_member_once(parts):
-    shares = [Shard(part, parts).select(MEMBERS) for part in range(1, parts + 1)]
-    assert sorted(name for share in shares for name in share) == MEMBERS
+def test_shards_hold_each_network_once(parts):
+    shares = [Shard(part, parts).select(NAMES) for part in range(1, parts + 1)]
+    assert sorted(name for share in shares for name in share) == NAMES
     sizes = [len(share) for share in shares]
     assert max(sizes) - min(sizes) <= 1
 
@@ -106,7 +106,7 @@ def test_shards_write_one_run_file_for_each_weights_file(folder, monkeypatch):
     assert run_files(folder / "runs") == ["gain1/epoch0", "gain1/epoch2", "gain2/epoch1"]
 
 
-def test_members_are_what_single_runs_give(folder):
+def test_results_are_those_of_single_runs(folder):
     assert main(["spectrum", "gru.npz", "sweep/gain2/epoch1.npz", *RUN, "-o", "runs"]) == 0
     assert main(["spectrum", "sweep/gain2/epoch1.npz", *RUN, "-o", "single.h5"]) == 0
     found = lyapy.Spectrum.load("runs/sweep/gain2/epoch1.h5")
@@ -116,29 +116,29 @@ def test_members_are_what_single_runs_give(folder):
     assert found.settings["network_origin"] == "sweep/gain2/epoch1.npz"
 
 
-def test_one_file_is_a_member_where_a_folder_is_named(folder):
+def test_one_file_is_a_network_where_a_folder_is_named(folder):
     assert main(["spectrum", "gru.npz", *RUN, "-o", "runs/"]) == 0
     assert run_files(folder / "runs") == ["gru"]
 
 
-def test_a_broken_member_is_named_and_does_not_stop_the_others(folder, capsys):
+def test_a_broken_network_is_named_and_does_not_stop_the_others(folder, capsys):
     (folder / "sweep/gain1/epoch1.npz").write_bytes(b"PK\x03\x04 broken")
     words = ["spectrum", *(f"sweep/gain1/epoch{i}.npz" for i in (0, 1, 2, 3)), *RUN, "-o", "runs"]
     assert main(words) == 1
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == 2
-    assert told[0].startswith("lyapy: error: epoch1: sweep/gain1/epoch1.npz: ")
-    assert told[1].startswith("lyapy: error: epoch3: sweep/gain1/epoch3.npz: does not exist")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("lyapy: error: epoch1: sweep/gain1/epoch1.npz: ")
+    assert lines[1].startswith("lyapy: error: epoch3: sweep/gain1/epoch3.npz: does not exist")
     assert run_files(folder / "runs") == ["epoch0", "epoch2"]
     failure = folder / "runs/epoch1.h5.failed"
-    assert failure.read_text() == told[0].removeprefix("lyapy: error: epoch1: ") + "\n"
+    assert failure.read_text() == lines[0].removeprefix("lyapy: error: epoch1: ") + "\n"
     np.savez("sweep/gain1/epoch1.npz", **GRU)
     assert main(["spectrum", "sweep/gain1/epoch[13].npz", *RUN, "-o", "runs/"]) == 0
     assert run_files(folder / "runs") == ["epoch0", "epoch1", "epoch2"]
     assert not failure.exists()
 
 
-def test_a_shard_tells_a_line_of_each_member(folder, capsys):
+def test_a_shard_prints_a_line_for_each_network(folder, capsys):
     words = [word for word in RUN if word != "--quiet"]
     assert main(["spectrum", "sweep/gain1/*.npz", *words, "--shard", "2/2", "-o", "runs"]) == 0
     largest = lyapy.Spectrum.load("runs/epoch1.h5").largest
@@ -148,7 +148,7 @@ def test_a_shard_tells_a_line_of_each_member(folder, capsys):
     assert third == "1 of 1 networks written to runs"
 
 
-def test_a_shard_without_members_has_nothing_to_do(folder):
+def test_a_shard_without_networks_has_nothing_to_do(folder):
     words = ["spectrum", "gru.npz", *RUN, "-o", "runs"]
     assert main([*words, "--shard", "2/2"]) == 0
     assert run_files(folder) == []
@@ -167,8 +167,10 @@ def test_an_interruption_leaves_what_is_done_and_the_same_command_continues(
 
     monkeypatch.setattr("lyapy.weights.load.load", interrupted)
     assert main(words) == 75
-    told = "lyapy: interrupted with 1 of 4 networks computed: run the same command again to go on\n"
-    assert capsys.readouterr().err == told
+    message = (
+        "lyapy: interrupted with 1 of 4 networks computed: run the same command again to go on\n"
+    )
+    assert capsys.readouterr().err == message
     assert run_files(folder / "runs") == ["gain1/epoch0"]
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
     monkeypatch.undo()
@@ -180,7 +182,7 @@ def test_an_interruption_leaves_what_is_done_and_the_same_command_continues(
     assert len(run_files(folder / "runs")) == 4
 
 
-def test_a_member_that_another_process_computes_is_passed_over(folder, capsys):
+def test_a_network_that_another_process_computes_is_skipped(folder, capsys):
     words = ["spectrum", "sweep/gain1/*.npz", *RUN, "-o", "runs"]
     run = folder / "runs/epoch1.h5"
     run.parent.mkdir()

@@ -1,4 +1,4 @@
-"""Pictures of many spectra: what is drawn where, and that every kind of sweep can be drawn."""
+"""Plots of sweeps of every kind: curves, maps, points and labels."""
 
 import numpy as np
 import pytest
@@ -12,16 +12,16 @@ from tests.sweeps.test_reading import SPECTRA, rows, sweep_with_loss
 
 def training():
     """Return two learning rates, three gains and four epochs, of which the loss follows λ₁."""
-    spectra, told = [], {"lr": [], "gain": [], "epoch": [], "loss": []}
+    spectra, columns = [], {"lr": [], "gain": [], "epoch": [], "loss": []}
     for lr in (0.1, 0.01):
         for gain in (0.5, 1.0, 2.0):
             for epoch in range(4):
                 largest = np.log(gain) + 3 * lr * (3 - epoch)
                 spectra.append(largest - 2.5 * np.linspace(0, 1, 12) ** (1 + 0.3 * epoch))
                 for name, value in [("lr", lr), ("gain", gain), ("epoch", epoch)]:
-                    told[name].append(value)
-                told["loss"].append(1 + largest**2)
-    return lyapy.Sweep(rows(spectra, **told))
+                    columns[name].append(value)
+                columns["loss"].append(1 + largest**2)
+    return lyapy.Sweep(rows(spectra, **columns))
 
 
 def curves(axes):
@@ -99,7 +99,7 @@ def test_every_kind_of_sweep_is_drawn(tmp_path, kind):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_cannot_be_drawn_is_refused(tmp_path):
+def test_plots_without_data_are_refused(tmp_path):
     sweep, empty = training(), lyapy.Sweep(rows([]))
     with pytest.raises(ValueError, match="has no spectrum"):
         plot_sweep(empty, tmp_path / "picture.png")

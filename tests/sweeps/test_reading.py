@@ -1,4 +1,4 @@
-"""What is read from a sweep: tables, features, spectra of one length, and a metric beside them."""
+"""Results of a sweep: tables, features, spectra of one length, correlations with a metric."""
 
 import csv
 import io
@@ -26,8 +26,8 @@ def rows(spectra, **metadata):
     for i, exponents in enumerate(spectra):
         spectrum = made(exponents, state_size=len(exponents), noise=0.0)
         spectrum.settings.update(network="made", network_sha256="0")
-        told = {name: values[i] for name, values in metadata.items()}
-        found.append(row_of(f"net{i:03}", spectrum, "0")._replace(metadata=told))
+        columns = {name: values[i] for name, values in metadata.items()}
+        found.append(row_of(f"net{i:03}", spectrum, "0")._replace(metadata=columns))
     return [*found, row_without("zz", "failed", "is broken")]
 
 
@@ -37,8 +37,8 @@ SPECTRA = [[0.3, -1.0, -np.inf], [0.2, 0.1, -0.5, -2.0], [-0.25, -1.0]]
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    told = {"lr": [0.1, 0.01, 1], "kind": ["a", "b, c", "d"], "epoch": [1, 2, 3]}
-    write_merged(rows(SPECTRA, **told), {}, "sweep.h5")
+    columns = {"lr": [0.1, 0.01, 1], "kind": ["a", "b, c", "d"], "epoch": [1, 2, 3]}
+    write_merged(rows(SPECTRA, **columns), {}, "sweep.h5")
     return tmp_path
 
 
@@ -47,7 +47,7 @@ def test_metadata_come_back_with_their_kinds():
     found = lyapy.Sweep.load("sweep.h5")
     assert found.rows[1].metadata == {"lr": 0.01, "kind": "b, c", "epoch": 2}
     assert found.metadata_names == ["epoch", "kind", "lr"]
-    # of the network without a result nothing was told
+    # the network without a result has no metadata
     assert found.rows[3].metadata["kind"] == ""
     assert math.isnan(found.rows[3].metadata["lr"])
     with h5py.File("sweep.h5") as file:
@@ -56,7 +56,7 @@ def test_metadata_come_back_with_their_kinds():
 
 
 @pytest.mark.usefixtures("folder")
-def test_show_has_the_metadata_beside_the_names(capsys):
+def test_show_has_the_metadata_next_to_the_names(capsys):
     assert main(["show", "sweep.h5"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].split()[:5] == ["network", "epoch", "kind", "lr", "k"]
@@ -86,13 +86,13 @@ def test_a_data_frame_is_made_of_the_columns():
     assert frame["epoch"].mean() == 2.0
 
 
-def test_what_needs_a_merged_file_says_so(folder, capsys):
+def test_a_run_file_instead_of_a_merged_one_is_refused(folder, capsys):
     made([0.1]).save("run.h5")
     assert main(["show", "run.h5", "--csv"]) == 2
     assert "run.h5: is no merged file" in capsys.readouterr().err
 
 
-def test_rows_saved_alone_come_back_and_say_that_the_runs_are_not_there(folder, capsys):
+def test_rows_saved_without_runs(folder, capsys):
     found = lyapy.Sweep.load("sweep.h5")
     lyapy.Sweep(found.rows[1:]).save("few.h5")
     again = lyapy.Sweep.load("few.h5")
@@ -189,8 +189,8 @@ def sweep_with_loss(count=40):
     ]
     loss = [3.0 + 2.0 * np.mean(s) + 0.05 * random.normal() for s in spectra]
     noise = np.random.default_rng(7).normal(size=count)
-    told = {"loss": loss, "noise": noise, "run": [i // 4 for i in range(count)]}
-    return lyapy.Sweep(rows(spectra, **told, text=["a"] * count))
+    columns = {"loss": loss, "noise": noise, "run": [i // 4 for i in range(count)]}
+    return lyapy.Sweep(rows(spectra, **columns, text=["a"] * count))
 
 
 def test_an_association_is_found_where_it_is():
@@ -206,7 +206,7 @@ def test_an_association_is_found_where_it_is():
 
 
 @pytest.mark.parametrize("groups", [None, "run"])
-def test_regressions_foretell_what_they_have_not_seen(groups):
+def test_regressions_predict_networks_left_out(groups):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     sweep = sweep_with_loss()
     found = {p.features: p for p in predictions(sweep, "loss", groups=groups)}
@@ -224,13 +224,13 @@ def test_a_group_is_never_on_both_sides():
     random = np.random.default_rng(0)
     centres, losses = random.normal(size=10), random.normal(size=10)
     spectra = [[centres[i // 8] + 1e-3 * random.normal(), -5.0] for i in range(80)]
-    told = {"loss": [losses[i // 8] for i in range(80)], "run": [i // 8 for i in range(80)]}
-    sweep = lyapy.Sweep(rows(spectra, **told))
+    columns = {"loss": [losses[i // 8] for i in range(80)], "run": [i // 8 for i in range(80)]}
+    sweep = lyapy.Sweep(rows(spectra, **columns))
     apart = {p.features: p.r_squared for p in predictions(sweep, "loss", groups="run", length=2)}
     assert apart["largest"] < 0.3
 
 
-def test_a_metric_that_is_none_is_refused():
+def test_a_column_without_numbers_is_refused():
     sweep = sweep_with_loss()
     for metric, message in [("losss", "is no column"), ("text", "column of text")]:
         with pytest.raises(ValueError, match=message):
@@ -239,7 +239,7 @@ def test_a_metric_that_is_none_is_refused():
         associations(lyapy.Sweep(rows(SPECTRA, loss=[1.0, 2.0, 3.0])), "loss")
 
 
-def test_show_tells_how_a_metric_goes_with_spectra(tmp_path, capsys):
+def test_show_has_the_correlations_of_a_metric(tmp_path, capsys):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     write_merged(sweep_with_loss().rows, {}, tmp_path / "sweep.h5")
     assert main(["show", str(tmp_path / "sweep.h5"), "--metric", "loss", "--groups", "run"]) == 0

@@ -1,4 +1,4 @@
-"""Sweeps: every member computed once, whatever the workers, the order, and what breaks."""
+"""Sweeps: each network is computed once, in any order, by any workers, if others break."""
 
 import os
 import random
@@ -15,28 +15,14 @@ from lyapy.runs import provenance as origin
 from lyapy.runs.checkpoint import checkpointer
 from lyapy.sweeps import workers
 from lyapy.sweeps.sweep import _as_file
-from tests.support.made_sweeps import (
-    MEMBERS,
-    NETWORKS,
-    OPTIONS,
-    PATTERN,
-    WORDS,
-    statuses,
-    write_networks,
-)
+from tests.support.made_sweeps import NAMES, NETWORKS, OPTIONS, PATTERN, WORDS, statuses, swept
 from tests.support.made_weights import DRIVE, GRU
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Work in a folder with the weights of eight networks, and inputs."""
-    monkeypatch.chdir(tmp_path)
-    write_networks(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("eight_networks")
 
 
 class Shuffled(Executor):
-    """Computes each task here and now, in an order drawn by lot."""
+    """Computes each task here and now, in a random order."""
 
     def __init__(self, seed):
         self.tasks, self.seed = [], seed
@@ -44,7 +30,7 @@ class Shuffled(Executor):
     def submit(self, function, *arguments):
         future = Future()
         self.tasks.append((future, function, arguments))
-        if len(self.tasks) == len(MEMBERS):
+        if len(self.tasks) == len(NAMES):
             random.Random(self.seed).shuffle(self.tasks)
             for made, compute, given in self.tasks:
                 made.set_result(compute(*given))
@@ -52,32 +38,28 @@ class Shuffled(Executor):
 
 
 def test_each_network_is_a_row_with_its_metadata_and_its_own_spectrum():
-    with ThreadPoolExecutor(2) as executor:
-        found = lyapy.sweep(NETWORKS, DRIVE, executor=executor, pattern=PATTERN, **OPTIONS)
-    assert [row.name for row in found.rows] == MEMBERS
+    found = swept(pattern=PATTERN)
+    assert [row.name for row in found.rows] == NAMES
     np.testing.assert_array_equal(found.column("lr"), [0.1] * 4 + [0.001] * 4)
     np.testing.assert_array_equal(found.column("gain"), [1, 1, 2, 2] * 2)
     assert found.column("epoch").dtype.kind == "i"
-    single = lyapy.lyapunov_spectrum(lyapy.load(f"runs/{MEMBERS[5]}.npz"), DRIVE, **OPTIONS)
+    single = lyapy.lyapunov_spectrum(lyapy.load(f"runs/{NAMES[5]}.npz"), DRIVE, **OPTIONS)
     np.testing.assert_array_equal(found.exponents[5], single.exponents)
     assert lyapy.Sweep.load("sweep.h5").rows[5].columns == found.rows[5].columns
 
 
 def test_spawned_processes_give_the_bits_of_threads():
-    with ThreadPoolExecutor(1) as executor:
-        expected = lyapy.sweep(
-            NETWORKS, "drive.npy", executor=executor, checkpoint="one.h5", **OPTIONS
-        )
+    expected = swept(inputs="drive.npy", checkpoint="one.h5")
     outcomes = []
     found = lyapy.sweep(NETWORKS, DRIVE, workers=2, report=outcomes.append, **OPTIONS)
     np.testing.assert_array_equal(found.exponents, expected.exponents)
-    assert sorted(outcome.name for outcome in outcomes) == MEMBERS
+    assert sorted(outcome.name for outcome in outcomes) == NAMES
     assert {outcome.code for outcome in outcomes} == {"computed"}
 
 
 @pytest.fixture
 def no_clock(monkeypatch):
-    """Let no time pass, so that files tell of none."""
+    """Stop the clock, so that files have no times."""
 
     class Still:
         UTC = origin.datetime.UTC
@@ -89,34 +71,30 @@ def no_clock(monkeypatch):
 
 
 @pytest.mark.usefixtures("no_clock")
-def test_the_order_of_completion_does_not_change_the_bytes(folder):
+def test_the_order_of_completion_does_not_change_the_bytes(tmp_path):
     found = []
     for seed in range(4):
-        path = folder / str(seed) / "sweep.h5"
+        path = tmp_path / str(seed) / "sweep.h5"
         path.parent.mkdir()
         lyapy.sweep(NETWORKS, DRIVE, checkpoint=path, executor=Shuffled(seed), **OPTIONS)
         found.append(path.read_bytes())
     assert found[1:] == found[:-1]
 
 
-def test_a_broken_network_is_a_named_row_and_the_others_go_on(folder):
-    broken = folder / f"runs/{MEMBERS[3]}.npz"
+def test_a_broken_network_is_a_named_row_and_the_others_go_on(tmp_path):
+    broken = tmp_path / f"runs/{NAMES[3]}.npz"
     broken.write_bytes(broken.read_bytes()[:100])
-    with ThreadPoolExecutor(2) as executor:
-        found = lyapy.sweep(NETWORKS, DRIVE, executor=executor, **OPTIONS)
-    assert [name for name, status in statuses(found).items() if status == "failed"] == [MEMBERS[3]]
+    found = swept()
+    assert [name for name, status in statuses(found).items() if status == "failed"] == [NAMES[3]]
     # as it was given, not where it lies
-    assert found.rows[3].columns["advice"].startswith(f"runs/{MEMBERS[3]}.npz: is a truncated")
+    assert found.rows[3].columns["advice"].startswith(f"runs/{NAMES[3]}.npz: is a truncated")
     assert np.isnan(found.exponents[3]).all()
     assert np.isfinite(np.delete(found.exponents, 3, axis=0)).all()
 
 
-def test_an_error_of_a_kind_that_nobody_foresaw_is_a_row_too():
+def test_an_unforeseen_error_is_a_row_too():
     network = lyapy.Network([lyapy.Map(lambda h: {}[0], lambda h: {}[0], 3)])
-    with ThreadPoolExecutor(1) as executor:
-        found = lyapy.sweep(
-            {"a": network, "b": f"runs/{MEMBERS[0]}.npz"}, DRIVE, executor=executor, **OPTIONS
-        )
+    found = swept({"a": network, "b": f"runs/{NAMES[0]}.npz"})
     assert statuses(found)["a"] == "failed"
     assert found.rows[1].has_result
 
@@ -126,20 +104,17 @@ def test_a_full_disk_ends_the_sweep(monkeypatch):
         raise CheckpointError("no space left")
 
     monkeypatch.setattr(workers, "compute", full)
-    with ThreadPoolExecutor(2) as executor, pytest.raises(CheckpointError, match="no space"):
-        lyapy.sweep(NETWORKS, DRIVE, executor=executor, **OPTIONS)
+    with pytest.raises(CheckpointError, match="no space"):
+        swept()
 
 
-def test_what_is_finished_is_not_computed_again(folder):
-    with ThreadPoolExecutor(2) as executor:
-        lyapy.sweep("runs/lr0.1_g1/*.npz", DRIVE, executor=executor, checkpoint="a.h5", **OPTIONS)
-        run = folder / "a.h5.runs/epoch0.h5"
-        before = run.read_bytes()
-        os.link(f"runs/{MEMBERS[2]}.npz", "runs/lr0.1_g1/epoch7.npz")
-        found = lyapy.sweep(
-            "runs/lr0.1_g1/*.npz", DRIVE, executor=executor, checkpoint="a.h5", **OPTIONS
-        )
-    assert list(statuses(found)) == ["epoch0", "epoch1", "epoch7"]
+def test_finished_networks_are_not_computed_again(tmp_path):
+    few = {"networks": "runs/lr0.1_g1/*.npz", "checkpoint": "a.h5"}
+    swept(**few)
+    run = tmp_path / "a.h5.runs/epoch0.h5"
+    before = run.read_bytes()
+    os.link(f"runs/{NAMES[2]}.npz", "runs/lr0.1_g1/epoch7.npz")
+    assert list(statuses(swept(**few))) == ["epoch0", "epoch1", "epoch7"]
     assert run.read_bytes() == before
 
 
@@ -158,21 +133,13 @@ def test_inputs_may_be_written_at_the_same_time(tmp_path, monkeypatch):
 
 
 def test_shards_at_the_same_time_end_in_one_whole_file():
-    def part(i):
-        with ThreadPoolExecutor(1) as executor:
-            lyapy.sweep(NETWORKS, DRIVE, executor=executor, shard=(i, 3), **OPTIONS)
-
-    threads = [threading.Thread(target=part, args=(i,)) for i in (1, 2, 3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(3) as shards:
+        list(shards.map(lambda i: swept(shard=(i, 3)), (1, 2, 3)))
     assert all(row.has_result for row in lyapy.Sweep.load("sweep.h5").rows)
 
 
-def test_a_shard_names_what_the_others_have_still_to_do():
-    with ThreadPoolExecutor(1) as executor:
-        found = lyapy.sweep(NETWORKS, DRIVE, executor=executor, shard="2/3", **OPTIONS)
+def test_a_shard_names_the_networks_of_the_others():
+    found = swept(shard="2/3")
     expected = ["converged" if i % 3 == 1 else "missing" for i in range(8)]
     assert [s if s == "missing" else "converged" for s in statuses(found).values()] == expected
 
@@ -195,40 +162,39 @@ def test_a_shard_names_what_the_others_have_still_to_do():
         ({"networks": "none*.npz"}, "matches no file"),
     ],
 )
-def test_wrong_arguments_are_refused_before_anything_is_computed(folder, change, message):
-    before = sorted(folder.rglob("*"))
+def test_wrong_arguments_are_refused_before_anything_is_computed(tmp_path, change, message):
+    before = sorted(tmp_path.rglob("*"))
     arguments = {"networks": NETWORKS, "inputs": DRIVE, **OPTIONS, **change}
     with pytest.raises((ValueError, TypeError, OSError)) as error:
         lyapy.sweep(**arguments)
     assert message in str(error.value)
-    assert sorted(folder.rglob("*")) == before
+    assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_the_command_writes_what_the_function_does(capsys):
+def test_the_command_writes_the_file_of_the_function(capsys):
     words = ["sweep", NETWORKS, *WORDS, "--pattern", PATTERN, "--workers", "2", "-o", "all.h5"]
     assert main(words) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[-1] == "8 of 8 networks written to all.h5"
-    assert sorted(line.split(":")[0] for line in out[:-1]) == MEMBERS
-    with ThreadPoolExecutor(1) as executor:
-        expected = lyapy.sweep(NETWORKS, DRIVE, executor=executor, pattern=PATTERN, **OPTIONS)
+    assert sorted(line.split(":")[0] for line in out[:-1]) == NAMES
+    expected = swept(pattern=PATTERN)
     found = lyapy.Sweep.load("all.h5")
     np.testing.assert_array_equal(found.exponents, expected.exponents)
     assert [row.metadata for row in found.rows] == [row.metadata for row in expected.rows]
 
 
-def test_the_command_names_what_is_broken_and_ends_with_1(folder, capsys):
-    broken = folder / f"runs/{MEMBERS[3]}.npz"
+def test_the_command_names_a_broken_network_and_ends_with_1(tmp_path, capsys):
+    broken = tmp_path / f"runs/{NAMES[3]}.npz"
     broken.write_bytes(broken.read_bytes()[:100])
     assert main(["sweep", NETWORKS, *WORDS, "--workers", "1", "-o", "all.h5"]) == 1
     out, err = capsys.readouterr()
     assert out.splitlines()[-1] == "7 of 8 networks written to all.h5"
-    named = f"runs/{MEMBERS[3]}.npz"
-    assert err.startswith(f"lyapy: error: {MEMBERS[3]}: {named}: is a truncated")
+    named = f"runs/{NAMES[3]}.npz"
+    assert err.startswith(f"lyapy: error: {NAMES[3]}: {named}: is a truncated")
     assert main(["sweep", NETWORKS, "-o", "all.h5", "--workers", "1", "--mpi"]) == 2
 
 
-def test_closed_loops_are_swept_as_each_alone_would_be(folder, capsys):
+def test_closed_loops_are_swept_as_in_single_runs(tmp_path, capsys):
     head = {"head.weight": np.ones((3, 5)) / 5, "head.bias": np.arange(3.0)}
     for number in (1, 2):
         np.savez(f"loop{number}.npz", **{k: number * a for k, a in GRU.items()}, **head)
@@ -247,7 +213,5 @@ def test_closed_loops_are_swept_as_each_alone_would_be(folder, capsys):
     assert "readout is 'head', for an open loop; add closed_loop=True" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"'a' is a network; give a lyapy.ClosedLoop"):
         lyapy.sweep({"a": lyapy.load("loop1.npz")}, closed_loop=True)
-    with ThreadPoolExecutor(1) as executor:
-        options = {**OPTIONS, "transient": 5, "executor": executor, "checkpoint": "made.h5"}
-        made = lyapy.sweep({"a": loop}, DRIVE, **options)
+    made = swept({"a": loop}, transient=5, checkpoint="made.h5")
     np.testing.assert_array_equal(made.exponents[0], found.exponents[1])

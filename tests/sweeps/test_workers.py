@@ -1,4 +1,4 @@
-"""Workers of a sweep that are killed, break or are told to end."""
+"""Workers of a sweep that are killed, break or receive a signal to end."""
 
 import json
 import os
@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,11 @@ import pytest
 import lyapy
 from lyapy.cli import main
 from lyapy.errors import Interrupted
-from tests.support.made_sweeps import MEMBERS, NETWORKS, OPTIONS, statuses, write_networks
+from lyapy.weights.frameworks.canonical import canonical_bytes
+from tests.support.made_sweeps import NAMES, NETWORKS, OPTIONS, statuses, swept
 from tests.support.made_weights import DRIVE
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Work in a folder with the weights of eight networks, and inputs."""
-    monkeypatch.chdir(tmp_path)
-    write_networks(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("eight_networks")
 
 
 LONG = """
@@ -40,32 +36,31 @@ if __name__ == "__main__":
 """
 
 
-def _workers_at_work(folder, process):
-    """Return the process of each member that has a checkpoint and is being computed."""
+def assert_complete(found):
+    assert all(row.has_result for row in found.rows)
+
+
+def worker_of(folder, process):
+    """Return the process that computes a network which has a checkpoint."""
     for _ in range(600):
-        found = {}
         for lock in folder.glob("sweep.h5.runs/*.checkpoints/lock"):
             if len(list(lock.parent.iterdir())) > 2:
-                try:
-                    found[lock.parent] = json.loads(lock.read_text())["process"]
-                except (ValueError, OSError):
-                    continue
-        if found:
-            return found
+                with suppress(ValueError, OSError):
+                    return json.loads(lock.read_text())["process"]
         assert process.poll() is None, "it has ended too early"
         time.sleep(0.1)
     raise AssertionError("no checkpoint in a minute")
 
 
-def test_a_worker_that_is_killed_in_the_middle_costs_nothing(folder):
-    (folder / "long.py").write_text(LONG)
+def test_a_killed_worker_loses_nothing(tmp_path):
+    (tmp_path / "long.py").write_text(LONG)
     with subprocess.Popen([sys.executable, "long.py"]) as process:
-        worker = next(iter(_workers_at_work(folder, process).values()))
+        worker = worker_of(tmp_path, process)
         assert worker != process.pid
         os.kill(worker, signal.SIGKILL)
         assert process.wait(120) == 0
     found = lyapy.Sweep.load("sweep.h5")
-    assert all(row.has_result for row in found.rows)
+    assert_complete(found)
     drive = np.random.default_rng(0).normal(size=(12000, 2))
     for i, exponents in enumerate(found.exponents, 1):
         network = lyapy.random_network("gru", 6, 2, gain=i, seed=i)
@@ -73,20 +68,17 @@ def test_a_worker_that_is_killed_in_the_middle_costs_nothing(folder):
         np.testing.assert_array_equal(exponents, expected.exponents)
 
 
-def test_workers_end_with_the_process_that_started_them(folder):
-    (folder / "long.py").write_text(LONG)
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    (tmp_path / "long.py").write_text(LONG)
     with subprocess.Popen([sys.executable, "long.py"]) as process:
-        worker = next(iter(_workers_at_work(folder, process).values()))
+        worker = worker_of(tmp_path, process)
         process.kill()
+    stat = Path(f"/proc/{worker}/stat")
     for _ in range(100):
-        if (
-            not Path(f"/proc/{worker}").exists()
-            or "Z" in Path(f"/proc/{worker}/stat").read_text().split()[2]
-        ):
-            break
+        if not stat.exists() or "Z" in stat.read_text().split()[2]:
+            return
         time.sleep(0.1)
-    else:
-        raise AssertionError("a worker goes on alone")
+    raise AssertionError("a worker goes on alone")
 
 
 class KillsItsProcess(lyapy.Network):
@@ -96,20 +88,20 @@ class KillsItsProcess(lyapy.Network):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_network_that_kills_its_process_is_given_up_and_only_that():
+def test_only_the_network_that_kills_its_process_is_given_up():
     deadly = KillsItsProcess(lyapy.random_network("gru", 4, 3).cells)
-    good = {name: f"runs/{name}.npz" for name in MEMBERS}
+    good = {name: f"runs/{name}.npz" for name in NAMES}
     found = lyapy.sweep({"deadly": deadly, **good}, DRIVE, workers=2, **OPTIONS)
     assert [name for name, status in statuses(found).items() if status == "failed"] == ["deadly"]
     assert "its process died twice" in found.rows[0].columns["advice"]
-    assert sum(row.has_result for row in found.rows) == len(MEMBERS)
+    assert sum(row.has_result for row in found.rows) == len(NAMES)
 
 
-def test_an_executor_that_breaks_leaves_what_it_has_done():
+def test_a_broken_executor_keeps_finished_networks():
     class Breaks(Executor):
         def submit(self, function, task):
             future = Future()
-            if task.name == MEMBERS[0]:
+            if task.name == NAMES[0]:
                 future.set_result(function(task))
             else:
                 future.set_exception(BrokenProcessPool("gone"))
@@ -118,28 +110,22 @@ def test_an_executor_that_breaks_leaves_what_it_has_done():
     with pytest.raises(BrokenProcessPool):
         lyapy.sweep(NETWORKS, DRIVE, executor=Breaks(), **OPTIONS)
     assert set(statuses(lyapy.Sweep.load("sweep.h5")).values()) >= {"missing"}
-    with ThreadPoolExecutor(1) as executor:
-        found = lyapy.sweep(NETWORKS, DRIVE, executor=executor, **OPTIONS)
-    assert all(row.has_result for row in found.rows)
+    assert_complete(swept())
 
 
-def test_an_interruption_is_handed_on_and_the_same_call_continues():
+def test_the_same_call_continues_after_an_interruption():
     def interrupt(outcome):
         raise KeyboardInterrupt
 
-    with ThreadPoolExecutor(1) as executor, pytest.raises(Interrupted, match="the same sweep"):
-        lyapy.sweep(NETWORKS, DRIVE, executor=executor, report=interrupt, **OPTIONS)
-    with ThreadPoolExecutor(1) as executor:
-        found = lyapy.sweep(NETWORKS, DRIVE, executor=executor, **OPTIONS)
-    assert all(row.has_result for row in found.rows)
+    with pytest.raises(Interrupted, match="the same sweep"):
+        swept(report=interrupt)
+    assert_complete(swept())
 
 
-def test_sigterm_lets_the_workers_write_a_checkpoint_and_the_command_continues(folder):
-    networks = [lyapy.random_network("gru", 6, 2, gain=i, seed=i) for i in (1, 2)]
-    for i, network in enumerate(networks):
-        from lyapy.weights.frameworks.canonical import canonical_bytes
-
-        (folder / f"net{i}.h5").write_bytes(canonical_bytes(network))
+def test_after_sigterm_the_workers_write_checkpoints_and_the_command_continues(tmp_path):
+    for i in (0, 1):
+        network = lyapy.random_network("gru", 6, 2, gain=i + 1, seed=i + 1)
+        (tmp_path / f"net{i}.h5").write_bytes(canonical_bytes(network))
     np.save("long.npy", np.random.default_rng(0).normal(size=(12000, 2)))
     words = ["sweep", "net0.h5", "net1.h5", "--inputs", "long.npy", "--backend", "numpy"]
     words += ["--workers", "2", "-o", "sweep.h5"]
@@ -147,16 +133,16 @@ def test_sigterm_lets_the_workers_write_a_checkpoint_and_the_command_continues(f
     command = [sys.executable, "-m", "lyapy", *words, "--checkpoint-every", "1000"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         for _ in range(600):
-            locks = list(folder.glob("sweep.h5.runs/*.checkpoints/lock"))
+            locks = list(tmp_path.glob("sweep.h5.runs/*.checkpoints/lock"))
             if len(locks) == 2:
                 break
             time.sleep(0.1)
         time.sleep(0.5)
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=60)
-    assert process.returncode == 75, told
-    assert "continues" in told and "Traceback" not in told
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 75, error
+    assert "continues" in error and "Traceback" not in error
     for lock in locks:
         assert len(list(lock.parent.iterdir())) > 1, "no checkpoint was written"
     assert main([*words, "--quiet"]) == 0
-    assert all(row.has_result for row in lyapy.Sweep.load("sweep.h5").rows)
+    assert_complete(lyapy.Sweep.load("sweep.h5"))

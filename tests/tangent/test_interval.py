@@ -64,6 +64,7 @@ def test_a_rejected_interval_is_shortened_by_its_spread():
 def test_a_fixed_interval_is_neither_chosen_nor_rejected():
     assert first_steps(2.0, 20, 18.0, 0) == next_interval(2.0, 20, 18.0)
     assert [first_steps(2.0, left, 18.0, 10) for left in (20, 7)] == [10, 7]
+    assert first_steps(2.0, 20, 18.0, 1) == 1
     assert repeated_steps(10, 20.0, 18.0, 0) == shortened(10, 20.0, 18.0)
     assert repeated_steps(10, 18.0, 18.0, 0) == repeated_steps(1, 99.0, 18.0, 0) == 0
     assert repeated_steps(10, 99.0, 18.0, 10) == 0

@@ -155,6 +155,10 @@ def test_steps_that_spread_too_far_alone_are_graded():
     assert counts(carry) == (5, 0, 5)
     np.testing.assert_allclose(growth, [[0.0, 5 * math.log(1e-9)]])
     assert carry.state.rate == pytest.approx(math.log(1e9))
+    # as after attempts at an interval that were rejected
+    _, carry = advance(steep, Carry.begin(np.eye(2), 0.01))
+    assert counts(carry) == (5, 2, 5)
+    assert carry.statistics.largest_spread < 1.0
     # with slack they are not
     _, carry = advance(steep, control=CONTROL._replace(slack=3.0))
     assert (carry.state.graded_steps, carry.statistics.intervals) == (0, 5)
@@ -233,7 +237,7 @@ def test_units_that_do_not_read_one_another():
     np.testing.assert_allclose(growth, [[log_2, -log_2, 2 * log_2], [3 * log_2, log_2, -math.inf]])
     np.testing.assert_array_equal(np.abs(carry.state.frame), np.eye(3))
     np.testing.assert_array_equal(carry.statistics.error, [4 * UNIT_ROUNDOFF] * 3)
-    assert carry.statistics.intervals == 2
+    assert counts(carry) == (2, 0, 0) and carry.statistics.largest_spread == 0.0
     # of a part of the frame likewise
     few = DecoupledTangent(scaling(3), 2)
     carry = Carry.begin(np.eye(3)[:2])

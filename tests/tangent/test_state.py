@@ -159,7 +159,7 @@ def test_a_graded_step_moves_the_living_rows(steps):
     np.testing.assert_array_equal(state.tilt, np.full((2, SAMPLES, 2), 0.5))
     np.testing.assert_allclose(counted.exchange, np.tile([2e-9, 2e-9, 1e-9], (SAMPLES, 1)).T)
     np.testing.assert_allclose(counted.turnover, np.tile([2e-18, 2e-18, 1e-18], (SAMPLES, 1)).T)
-    assert (state.graded_steps, counted.intervals) == (12, 6)
+    assert (state.graded_steps, counted.intervals, counted.rejections) == (12, 6, 7)
     assert not state.since.any() and not state.noise.any()
     assert state.rate == 30.0
     # none since, so the tilt goes on as it is

@@ -1,4 +1,4 @@
-"""The table of what is read, in docs/file_formats.md, is made of the golden files, each loaded.
+"""The table of formats in docs/file_formats.md agrees with the golden files, each loaded.
 
 ``python -m tests.weights.test_format_table`` prints it.
 """
@@ -29,7 +29,7 @@ CELLS = {
     "activations": "other activations",
     "directions": "both directions",
 }
-# format, golden files, and what their networks are loaded with where the files do not settle it
+# format, golden files, and hints for those that leave something open
 FORMATS = [
     (
         "PyTorch `.pt`, `.pth`, `.ckpt`",
@@ -55,7 +55,7 @@ FORMATS = [
         {"layout": "tensorflow1"},
     ),
 ]
-# what a refusal asks for by name, and the answers that are tried one after the other
+# hints that refusals ask for, tried in this order
 ANSWERS = [
     {"nonlinearity": "tanh"},
     {"nonlinearity": "relu"},

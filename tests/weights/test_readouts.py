@@ -8,6 +8,7 @@ import pytest
 
 import lyapy
 from lyapy import WeightsError
+from lyapy.cli import main
 from lyapy.weights.formats import Contents
 from lyapy.weights.frameworks.layer import Hints
 from lyapy.weights.load import load_closed_loop
@@ -163,11 +164,11 @@ def product(node):
 def test_onnx_is_followed_through_its_graph(tmp_path):
     loop = onnx_loop(tmp_path, product, R=R.T, c=C)
     assert_closed_by(loop, R, C)
-    assert loop.assumptions[-1] == "the read-out is R and c"
+    assert loop.assumptions[-1] == "the read-out is 'z', R and c"
     curved = onnx_loop(tmp_path, lambda node: [*product(node), node("Tanh", ["out"], ["p"])],
                        R=R.T, c=C)  # fmt: skip
     assert curved.digest() == lyapy.ClosedLoop(loop.open_loop, R, C, "tanh").digest()
-    assert curved.assumptions[-1] == "the read-out is R and c, then tanh"
+    assert curved.assumptions[-1] == "the read-out is 'z', R and c, then tanh"
     gemm = onnx_loop(
         tmp_path,
         lambda node: [node("Gemm", ["y", "R", "c"], ["z"], transB=1, alpha=2.0, beta=0.5)],
@@ -211,3 +212,18 @@ def test_onnx_of_a_network_that_the_exporter_changed(tmp_path):
     onnx.save(model, tmp_path / "a.onnx")
     with pytest.raises(WeightsError, match=r"holds no RNN, GRU or LSTM node.*dynamo=False"):
         lyapy.load(tmp_path / "a.onnx")
+
+
+def test_info_and_show_list_the_read_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["info", str(GOLDEN / "square.keras")]) == 0
+    line = "the read-out is 'head', layers/dense/vars/0 and layers/dense/vars/1"
+    assert f"  closed loop: {line}\n" in capsys.readouterr().out
+    np.savez("a.npz", **TORCH, **{"norm.weight": np.ones(N)})
+    assert main(["info", "a.npz"]) == 0
+    assert "closed loop: the read-out head.weight leads to the" in capsys.readouterr().out
+    run = ["spectrum", "a.npz", "--closed-loop", "--readout", "head", "-o", "a.h5", "--quiet"]
+    assert main([*run, "--steps", "50"]) == 0
+    capsys.readouterr()
+    assert main(["show", "a.h5"]) == 0
+    assert "assumed: left out of the closed loop: norm.weight (4,)" in capsys.readouterr().out

@@ -16,7 +16,7 @@ from tests.conftest import orbit_jacobians
 from tests.support.fetched import fetched
 
 pytestmark = pytest.mark.network
-# what the package's README shows that it generates
+# generated text, from the package's README
 TEXT = (
     "[Spoiler] Anyone else find this post and their person that was a little more than I really "
     "like the Star Wars in the fire or health and posting a personal house of the 2016 Letter for "
@@ -171,7 +171,7 @@ def test_chars2vec_spectrum(chars2vec):
     assert alive.sum() == pytest.approx(volume / len(inputs), abs=1e-7)
 
 
-def test_chars2vec_does_not_tell_its_activation(chars2vec):
+def test_chars2vec_leaves_its_activation_open(chars2vec):
     with pytest.raises(
         WeightsError, match=r"Keras 2\.2\.0 keeps activations .*hard-sigmoid-keras2"
     ):

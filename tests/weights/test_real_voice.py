@@ -1,4 +1,4 @@
-"""silero-vad, which tells speech from noise: an LSTM behind convolutions, in safetensors."""
+"""silero-vad, which detects speech: an LSTM behind convolutions, in safetensors."""
 
 import zipfile
 
@@ -53,7 +53,7 @@ def features(arrays, chunk):
 
 @pytest.fixture(scope="module")
 def silero(request, tmp_path_factory):
-    """Return the network, its arrays, and what it hears of the sound."""
+    """Return the network, its arrays, and its inputs for the sound."""
     name = f"silero_vad-{VERSION}-py3-none-any.whl"
     wheel = fetched(request.config, "silero-vad", VERSION, name)
     with zipfile.ZipFile(wheel) as archive:
@@ -81,5 +81,5 @@ def test_silero_spectrum(silero):
     assert spectrum.exponents.shape == (256,)
     assert spectrum.resolved.all()
     assert spectrum.sum_rule_residual < 1e-10
-    # it holds what it heard over many chunks of 32 ms, and does not lose itself
+    # it remembers over many chunks of 32 ms, and is stable
     assert -0.1 < spectrum.largest < 0.05

@@ -2,11 +2,15 @@
 
 import io
 import json
+import pickle
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.io import savemat
+from scipy.sparse import csc_array
 
 import lyapy
 from lyapy import WeightsError
@@ -175,3 +179,63 @@ def test_a_mapping_without_arrays():
     cyclic["a"] = cyclic
     with pytest.raises(WeightsError, match="nests its mappings too deeply"):
         lyapy.load(cyclic)
+
+
+SCRIPT = {"W_in": np.ones((3, 2)), "W_rec": np.eye(3) + 0.5, "b": np.arange(3.0)}
+
+
+def test_arrays_of_numpy_in_a_torch_file(tmp_path):
+    """Pickled by torch.save in protocol 2, where bytes are text of Latin-1; here by hand."""
+    wanted = lyapy.load(SCRIPT, nonlinearity="tanh").digest()
+    stored = {
+        "C": SCRIPT,
+        "F": {n: np.asfortranarray(a) for n, a in SCRIPT.items()},
+        "big": {n: a.astype(">f8") for n, a in SCRIPT.items()},
+    }
+    for name, arrays in stored.items():
+        with zipfile.ZipFile(tmp_path / f"{name}.pt", "w") as archive:
+            tree = {"weights": arrays, "shared": arrays, "text": "a", "dtype": np.dtype("f4")}
+            archive.writestr("a/data.pkl", pickle.dumps(tree, protocol=2))
+            archive.writestr("a/version", "3\n")
+        network = lyapy.load(tmp_path / f"{name}.pt", prefix="weights", nonlinearity="tanh")
+        assert network.digest() == wanted
+
+
+@pytest.mark.parametrize(
+    ("array", "what"),
+    [
+        (np.array([{}], object), "dtype|plain numbers"),
+        (np.zeros(2, [("a", "f4")]), "has the dtype 'V4'"),
+        (np.array(["a"]), "has the dtype '<U1'"),
+    ],
+)
+def test_other_arrays_of_numpy_are_refused(tmp_path, array, what):
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        archive.writestr("a/data.pkl", pickle.dumps({"a": array}, protocol=2))
+    with pytest.raises(WeightsError, match=rf"tensor 'a' .*{what}"):
+        lyapy.load(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_files_of_matlab(tmp_path, packed):
+    content = SCRIPT | {"notes": "hello", "options": {"leak": 0.5}}
+    savemat(tmp_path / "a.mat", content, do_compression=packed)
+    network = lyapy.load(tmp_path / "a.mat", nonlinearity="tanh")
+    assert network.digest() == lyapy.load(SCRIPT, nonlinearity="tanh").digest()
+    sparse = {"W": csc_array(np.eye(3)), "Win": np.ones((3, 2)), "lr": 0.5}
+    savemat(tmp_path / "b.mat", sparse, do_compression=packed)
+    found = lyapy.load(tmp_path / "b.mat", nonlinearity="tanh")
+    assert found.digest() == lyapy.load(sparse, nonlinearity="tanh").digest()
+
+
+def test_files_of_matlab_that_lie(tmp_path):
+    savemat(tmp_path / "a.mat", {"W_rec": np.zeros((5000, 5000))}, do_compression=True)
+    with pytest.raises(WeightsError, match=r"declares arrays of 400000000 bytes|unpacks to more"):
+        lyapy.load(tmp_path / "a.mat")
+    savemat(tmp_path / "b.mat", SCRIPT)
+    (tmp_path / "b.mat").write_bytes((tmp_path / "b.mat").read_bytes()[:300])
+    with pytest.raises(WeightsError, match="is damaged"):
+        lyapy.load(tmp_path / "b.mat")
+    (tmp_path / "c.mat").write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64" + bytes(600))
+    with pytest.raises(WeightsError, match=r"is a MATLAB file of version 7\.3; save it with"):
+        lyapy.load(tmp_path / "c.mat")

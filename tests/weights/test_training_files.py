@@ -22,7 +22,7 @@ SETTLED = [name for name in EXPECTED if name != "orthogonal"]
 
 
 def hints_of(name):
-    """Return what the user has to say: without a configuration, Keras leaves gates open."""
+    """Return the hints that are needed: without a configuration, Keras leaves gates open."""
     return {"gate_nonlinearity": "sigmoid"} if name.endswith(
         ("_checkpoint", "_weights", "_saved_model")
     ) else {}  # fmt: skip

@@ -31,8 +31,8 @@ CELL_MODULES = {
     ),
     "cells/base": readable(
         "cells/test_cells weights/frameworks/test_named cells/test_inverses",
-        "logarithm or determinant or constructors or cut or copied or given_up or round or fit"
-        " or relu or jacobian_is or side_by_side or dead or apart",
+        "logarithm or determinant or constructors or cut or copied or tolerance or round or fit"
+        " or relu or jacobian_is or side_by_side or dead or surrogate",
     ),
     "cells/random_weights": readable("networks/test_random cells/test_cells"),
     "cells/gru": readable(
@@ -95,7 +95,7 @@ CELL_MODULES = {
     ),
     "cells/variants": readable(
         "cells/test_variants cells/test_inverses runs/test_saturated_gates cells/test_cells",
-        "(variant or jacobian_is or coupled or peepholes or clip or closed_hard or left_out)"
+        "(variant or derivative or coupled or peepholes or clip or closed_hard or defaults)"
         " and not engines and not sigmoid-relu and not sigmoid-hard",
     ),
     "networks/closed_loop": readable("networks/test_closed_loop", "not flow and not switch"),

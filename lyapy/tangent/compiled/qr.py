@@ -1,7 +1,7 @@
 """Reorthonormalization of row frames by recursive block Gram–Schmidt.
 
 Blocks of a few rows are orthonormalized by modified Gram–Schmidt; in between, blocks of
-doubling size are projected out of the block behind them by two matrix products.
+doubling size are projected out of the next block by two matrix products.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["BASE", "orthonormalize", "workspace"]
 
 BASE = 8
 LARGE = 128
-# columns from which on the products of a block's rows are worth their while
+# columns from which on the products of a block's rows pay
 WIDE = 32
 
 _SOLVE = solve_tile(BASE)
@@ -45,7 +45,7 @@ def orthonormalize(
         Of `workspace`.
     log_r : array (k,)
     duals : array (k,)
-        A vector b on entry, R⁻ᵀ b on return: numbers that follow the operations on the rows.
+        A vector b on entry, R⁻ᵀ b on return; it follows the operations on the rows.
     spread_limit : float
         Largest max log R_ii − min log R_ii of a block that is projected out as if its rows
         were exactly orthonormal.
@@ -61,7 +61,7 @@ def orthonormalize(
         ):
             _orthonormalize_base(frame, start, stop, columns, log_r, duals)
         # the recursion, unrolled: after panel number c the last lowbit(c) panels are
-        # projected out of as many behind them
+        # projected out of as many after them
         done = stop // BASE
         block = (done & -done) * BASE
         end = min(stop + block, rows)
@@ -88,8 +88,8 @@ def _project_block(
 ) -> None:
     """Project rows ``start:stop`` out of rows ``stop:end``.
 
-    Rows orthonormal up to η leave η times the norm before of a projected row. Where η may
-    matter, the coefficients are corrected by the rows' own products, to second order in η, as
+    Rows orthonormal up to η leave η times the original norm of a projected row. Where η may
+    matter, the coefficients are corrected by the products of the rows, to second order in η, as
     if the rows were projected out one by one.
     """
     stride = frame.shape[1]
@@ -114,7 +114,7 @@ def _project_block(
 def _project_by_blas(
     frame: Array, start: int, stop: int, end: int, columns: int, products: Array, duals: Array
 ) -> None:
-    """Do the same by BLAS, which can use several threads."""
+    """Project them out by BLAS, which can use several threads."""
     stride = frame.shape[1]
     first, second = address(frame, stride * start), address(frame, stride * stop)
     b, n, factors = stop - start, end - stop, address(products, 0)
@@ -125,7 +125,7 @@ def _project_by_blas(
 
 @inlined
 def _follow(factors: Array, duals: Array, start: int, stop: int, end: int) -> None:
-    """Do with ``duals`` as with the rows."""
+    """Apply the projection of the rows to ``duals``."""
     b = stop - start
     for i in range(end - stop):
         duals[stop + i] -= _dot(factors[i * b :], duals[start:], b)
@@ -161,7 +161,7 @@ def _orthonormalize_whole(
             factor *= products[(BASE + 1) * j]
             products[row + j] = factor
             square -= factor * factor
-        # NaN and infinity are for the other way, too
+        # false for NaN and infinity too
         if not least_square < square < math.inf:
             return False
         products[row + i] = 1.0 / math.sqrt(square)
@@ -260,7 +260,7 @@ def _complete(frame: Array, i: int, columns: int) -> None:
 
 
 def workspace(rows: int) -> Array:
-    """Return what `orthonormalize` needs as workspace for ``rows`` rows."""
+    """Return the workspace of `orthonormalize` for ``rows`` rows."""
     half = BASE
     while 2 * half < rows:
         half *= 2

@@ -25,7 +25,7 @@ _REFLECT = reflect_tile()
 
 
 class Workspace(NamedTuple):
-    """Reflectors v, which begin with zeros and a one, their τ, a row at work, and its rounding."""
+    """Reflectors v, which begin with zeros and a one, their τ, the current row, its rounding."""
 
     reflectors: Array
     factors: Array
@@ -35,7 +35,7 @@ class Workspace(NamedTuple):
 
 
 def workspace(k: int, D: int) -> Workspace:
-    """Return room for the QR of k rows of D numbers, in whole vectors of the processor's."""
+    """Return the workspace of k rows of D numbers, in whole vectors of the processor."""
     width = -(-D // LANES) * LANES
     return Workspace(
         np.zeros((k, width)), np.empty(k), np.empty(width), np.empty(width), np.empty(k)
@@ -93,7 +93,7 @@ def _reflector(row: Array, reflector: Array) -> float:
         squares += reflector[d] ** 2
     first = reflector[0]
     reflector[0] = 1.0
-    # not where the rest is merely too small for the norm: it may be all of a later R_ii
+    # a rest too small for the norm still counts: it may be all of a later R_ii
     if not reflector[1:].any():
         return 0.0
     target = -math.copysign(math.sqrt(squares), first)

@@ -50,8 +50,8 @@ def multiply_sparse(
 ) -> None:
     """Compute target = (target if add) + scale ⊙ (M @ (first ⊙ source)), a panel at a time.
 
-    A panel holds `PANEL` deviation vectors side by side, so that what a number of M multiplies
-    lies together.
+    A panel holds `PANEL` deviation vectors side by side, so that the numbers that one of M
+    multiplies lie together.
     """
     n = row.columns
     for start in range(0, vectors, PANEL):

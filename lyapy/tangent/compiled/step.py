@@ -85,7 +85,7 @@ def _packed_product(
         _pack_transposed(address(coefficients, row.matrix), row.columns, row.rows, matrix)
     else:
         width = PANEL
-    # a merged matrix is multiplied panel by panel, while each is still near
+    # a merged matrix is multiplied panel by panel, while each is still in the cache
     for j in range(0, row.rows, width):
         columns = min(width, row.rows - j)
         if row.op == MERGED:
@@ -120,7 +120,7 @@ def _blas_product(
     vectors: int,
     memory: Memory,
 ) -> None:
-    """Compute the same by BLAS and two passes over the target."""
+    """Compute it by BLAS and two passes over the target."""
     stride = frame.shape[1]
     given = row.op == GIVEN
     matrix = address(memory.merged, 0)
@@ -223,7 +223,7 @@ def _merge(
 def _merge_rows(
     terms: Array, weights: Array, coefficients: Array, inner: int, columns: int, out: Array
 ) -> None:
-    """Write the same sum row by row, for BLAS, of weights that are not packed."""
+    """Write the sum row by row, for BLAS, of weights that are not packed."""
     for j in range(inner):
         target = out[j * columns : (j + 1) * columns]
         target[:] = 0.0

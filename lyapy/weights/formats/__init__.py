@@ -37,6 +37,7 @@ _FORMATS = (
     _Format("safetensors_file.read", ".safetensors", rb".{8}\{"),
     _Format("hdf5.read", ".h5 .hdf5", rb"\x89HDF\r\n\x1a\n"),
     _Format("npy.read_sequence", ".eqx", rb"\x93NUMPY"),
+    _Format("mat_file.read", ".mat", rb"MATLAB 5\.0 MAT-file"),
     # a model's version of the format, then any other field
     _Format("onnx_file.read", ".onnx", rb"\x08[\x01-\x20][\x12\x1a\x22\x2a\x32\x3a\x42]"),
     # a map of one entry or more, whose first key is a text
@@ -50,6 +51,7 @@ _FOREIGN = [
     (rb"lyapy-sealed ", "is a result of lyapy, not weights", "show it with lyapy show"),
     (rb"\s*<(!DOCTYPE|!doctype|html)", "is a web page, perhaps of a failed download", AGAIN),
     (rb"version https://git-lfs", "is the pointer of a git-lfs file", "run git lfs pull"),
+    (rb"MATLAB 7\.3 MAT", "is a MATLAB file of version 7.3", "save it with save(file, '-v7')"),
     (rb"\x80[\x02-\x05]", "is a pickle that torch.save did not write", CONVERT),
 ]
 # a TensorFlow checkpoint is a text, a table (``.index``) known by its last bytes, and raw data

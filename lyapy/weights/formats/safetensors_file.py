@@ -23,20 +23,23 @@ _DTYPES = {
 
 
 def read(file: BinaryIO) -> Contents:
-    """Read every tensor, in the file's order."""
+    """Read every tensor, in the file's order, and the ``vocabulary`` of its metadata."""
     try:
         import safetensors
     except ImportError:
         raise RefusedError("needs the package safetensors", "pip install safetensors") from None
     data = file.read()
     names = _read_header(data)
+    said = names.get("__metadata__")
+    vocabulary = said.get("vocabulary") if isinstance(said, dict) else None
     deserialize: Callable[[bytes], list[tuple[str, dict[str, Any]]]] = safetensors.deserialize
     try:
         # the package returns them in another order each time
         tensors = dict(deserialize(data))
     except safetensors.SafetensorError as error:
         raise RefusedError(f"is a damaged safetensors file ({error})") from None
-    return Contents({name: _array(name, **tensors[name]) for name in names if name in tensors}, {})
+    arrays = {name: _array(name, **tensors[name]) for name in names if name in tensors}
+    return Contents(arrays, {"vocabulary": vocabulary} if isinstance(vocabulary, str) else {})
 
 
 def _array(name: str, shape: list[int], dtype: str, data: bytes) -> NDArray[Any]:

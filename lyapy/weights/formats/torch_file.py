@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from math import prod
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from .contents import Contents
 from .elements import Order, decode, itemsize
 from .refusal import RefusedError
-from .torch_pickle import STATE_DICT, Object, Storage, Tensor, load_pickle
+from .torch_pickle import STATE_DICT, Encoded, NumpyArray, Object, Storage, Tensor, load_pickle
 
 __all__ = ["read_legacy", "read_zip"]
 
@@ -117,6 +118,7 @@ def _contents(
     nonlinearity of each vanilla cell.
     """
     decoded: dict[tuple[Storage, str], NDArray[Any]] = {}
+    encoded: dict[int, bytes] = {}
     arrays: dict[str, NDArray[Any]] = {}
     metadata: dict[str, str] = {}
     for name, leaf in _Walk().leaves("", value, _DEPTH_LIMIT):
@@ -130,6 +132,9 @@ def _contents(
         if name in arrays:
             raise RefusedError(f"holds two tensors that would be named {name!r}", "rename one")
         try:
+            if isinstance(leaf, NumpyArray):
+                arrays[name] = _numpy(leaf, encoded)
+                continue
             _check(leaf)
             key = leaf.storage, leaf.dtype
             if key not in decoded:
@@ -138,6 +143,24 @@ def _contents(
             raise RefusedError(f"tensor {name!r} {refusal.finding}", refusal.remedy) from None
         arrays[name] = _view(leaf, decoded[key])
     return Contents(arrays, metadata)
+
+
+def _numpy(array: NumpyArray, encoded: dict[int, bytes]) -> NDArray[Any]:
+    """Return an array of NumPy; texts that several share are encoded once."""
+    shape, name, fortran, content = array.parts()
+    if not re.fullmatch(r"[<>=]?([fiub][1248]|c8|c16)", name):
+        raise RefusedError(f"has the dtype {name!r}", "save plain arrays of numbers")
+    if isinstance(content, Encoded):
+        if id(content.text) not in encoded:
+            encoded[id(content.text)] = content.text.encode("latin-1")
+        content = encoded[id(content.text)]
+    dtype = np.dtype(name)
+    if len(shape) > _RANK_LIMIT or any(type(n) is not int or not 0 <= n < 1 << 63 for n in shape):
+        raise RefusedError("has an impossible shape")
+    if not isinstance(content, bytes) or prod(shape) * dtype.itemsize != len(content):
+        raise RefusedError(f"declares {shape} of {dtype}, which it does not hold")
+    found: NDArray[Any] = np.ndarray(shape, dtype, content, order="F" if fortran else "C")
+    return found.astype(dtype.newbyteorder("="), copy=False)
 
 
 def _check(tensor: Tensor) -> None:
@@ -176,8 +199,10 @@ class _Walk:
         self.barren: set[int] = set()
         self.again = 0
 
-    def leaves(self, name: str, value: object, depth: int) -> Iterator[tuple[str, Tensor | Object]]:
-        if isinstance(value, Tensor):
+    def leaves(
+        self, name: str, value: object, depth: int
+    ) -> Iterator[tuple[str, Tensor | NumpyArray | Object]]:
+        if isinstance(value, _ARRAYS):
             yield name, value
             return
         fruitful = False
@@ -187,7 +212,7 @@ class _Walk:
         repeated = id(value) in self.seen
         self.seen.add(id(value))
         for key, child in _children(value):
-            self.again += repeated * (_TENSOR_SHARE if isinstance(child, Tensor) else 1)
+            self.again += repeated * (_TENSOR_SHARE if isinstance(child, _ARRAYS) else 1)
             if self.again > _AGAIN_LIMIT:
                 raise RefusedError("holds too many values", "save a dict of tensors")
             if not isinstance(child, _BRANCHES) or id(child) in self.barren:
@@ -204,7 +229,8 @@ class _Walk:
             self.barren.add(id(value))
 
 
-_BRANCHES = (dict, list, tuple, Object, Tensor)
+_ARRAYS = (Tensor, NumpyArray)
+_BRANCHES = (dict, list, tuple, Object, *_ARRAYS)
 
 
 def _children(value: object) -> Iterator[tuple[Any, Any]]:

@@ -13,7 +13,7 @@ from typing import IO, Any
 from .elements import DTYPES, itemsize
 from .refusal import CONVERT, RefusedError
 
-__all__ = ["STATE_DICT", "Object", "Storage", "Tensor", "load_pickle"]
+__all__ = ["STATE_DICT", "Encoded", "NumpyArray", "Object", "Storage", "Tensor", "load_pickle"]
 
 STATE_DICT = "write torch.save(model.state_dict(), file) of dense tensors, or use safetensors"
 
@@ -84,6 +84,35 @@ class Global:
 
     def __str__(self) -> str:
         return self.name
+
+
+@dataclass(slots=True)
+class NumpyArray:
+    """An array of NumPy's, as declared and not yet checked; ``content`` may be text of Latin-1."""
+
+    state: Any = None
+
+    def parts(self) -> tuple[tuple[int, ...], str, bool, Any]:
+        """Return shape, dtype, whether it is in Fortran's order, and content."""
+        match self.state:
+            case (_, tuple(shape), NumpyType(str(name), str(order)), fortran, content):
+                return shape, order.replace("|", "") + name, bool(fortran), content
+        raise RefusedError("is an array of NumPy that is not of plain numbers", CONVERT)
+
+
+@dataclass(slots=True)
+class NumpyType:
+    """A dtype of NumPy's, by its name without the byte order."""
+
+    name: str
+    order: str = "="
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Bytes that the pickle holds as text."""
+
+    text: str
 
 
 class Object:
@@ -208,8 +237,10 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "collections.Counter": _dict,
     "torch.device": lambda *_: None,
     "builtins.complex": lambda *_: None,
-    "_codecs.encode": lambda *_: None,
-    "numpy.dtype": lambda *_: None,
+    "_codecs.encode": lambda text, *_: Encoded(text) if isinstance(text, str) else None,
+    "numpy.dtype": lambda name, *_: NumpyType(str(name)),
+    "numpy._core.multiarray._reconstruct": lambda *_: NumpyArray(),
+    "numpy.ndarray": lambda *_: None,
     "numpy._core.multiarray.scalar": lambda *_: None,
 }
 _SILENT = ["torch.Tensor", "torch.nn.parameter.Parameter"]
@@ -289,6 +320,11 @@ class _Machine:
         # dtype; neither holds weights
         if isinstance(target, Object):
             target.build(state)
+        elif isinstance(target, NumpyArray):
+            target.state = state
+        elif isinstance(target, NumpyType):
+            # version, byte order, then what records have
+            target.order = str(state[1]) if isinstance(state, tuple) and len(state) > 2 else ""
         elif not isinstance(target, dict | None):
             raise RefusedError("sets attributes in its pickle", STATE_DICT)
         self.push(target)

@@ -114,7 +114,8 @@ def choose_readout(
         what = f"the read-out {readout.names[0]} has the activation {readout.activation}"
         raise RefusedError(what, f"only {', '.join(NONLINEARITIES)} are computed")
     curved = f", then {readout.activation}" * (readout.activation != "identity")
-    assumed = [f"the read-out is {' and '.join(readout.names)}{curved}"]
+    label = f"{readout.label!r}, " * (readout.label not in readout.names[0])
+    assumed = [f"the read-out is {label}{' and '.join(readout.names)}{curved}"]
     if obstacles:
         assumed.append(f"left out of the closed loop: {shown}")
     return readout, assumed

@@ -121,7 +121,7 @@ def _layer(
         layer.assumed = []
     if layer.cell in NAMED:
         if leak is not None and "leak" in CELLS[layer.cell].__init__.__code__.co_varnames:
-            layer.options["leak"] = leak if np.ndim(leak) else float(leak)
+            layer.options["leak"] = leak.reshape(-1) if leak.size > 1 else float(leak.item())
         arrays = {**arrays, "W": _dense(W)}
         if "c" in arrays:
             arrays["b"] = arrays["b"] + arrays.pop("c")

@@ -1,4 +1,4 @@
-"""Files of Flax, Equinox, Haiku and TensorFlow 1: the network computes what they computed."""
+"""Files of Flax, Equinox, Haiku and TensorFlow 1: lyapy and they compute the same."""
 
 import struct
 import tracemalloc
@@ -14,7 +14,7 @@ from lyapy.weights.formats import read_arrays
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 JAX = dict(np.load(GOLDEN / "jax_files" / "expected.npz"))
-# what the frameworks compute in double precision with the same weights
+# computed by the frameworks in double precision with the same weights
 PRECISE = dict(np.load(GOLDEN / "jax_files" / "expected_float64.npz"))
 TF1 = dict(np.load(GOLDEN / "tensorflow1_files" / "expected.npz"))
 PRECISE_TF1 = dict(np.load(GOLDEN / "tensorflow1_files" / "expected_float64.npz"))
@@ -75,7 +75,7 @@ def test_checkpoints_of_tensorflow_are_named(part):
         lyapy.load(GOLDEN / "tensorflow1_files" / part)
 
 
-def test_layouts_that_only_a_hint_tells():
+def test_layouts_that_need_a_hint():
     path = GOLDEN / "tensorflow1_files" / "basic_lstm.npz"
     with pytest.raises(WeightsError, match="no recurrent layer is recognised"):
         lyapy.load(path)

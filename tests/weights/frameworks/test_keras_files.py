@@ -1,4 +1,4 @@
-"""Files that Keras wrote: the network in them computes what Keras computed."""
+"""Files written by Keras: lyapy and Keras compute the same."""
 
 import json
 import time
@@ -31,7 +31,7 @@ CASES = [
 
 
 def hints(which, name, suffix):
-    """Return what the user has to say of a file."""
+    """Return the hints that a file needs."""
     numbered = which == "tf_keras" and suffix == ".weights.h5"
     names = ["gru", "gru_1"] if numbered else ["first", "second"]
     said = {"prefix": names} if name == "stack" else {}
@@ -88,7 +88,7 @@ def test_one_spectrum_however_it_was_saved(which, name):
         ("keras_stack.keras", "2 recurrent networks, with prefixes 'first', 'second'; pick one"),
     ],
 )
-def test_what_a_file_leaves_open_is_asked_for(file, what):
+def test_open_choices_are_asked_for(file, what):
     with pytest.raises(WeightsError, match=what):
         lyapy.load(GOLDEN / file)
 

@@ -1,4 +1,4 @@
-"""What Keras's names and configurations say of a layer, in contents made by hand."""
+"""Layers by Keras's names and configurations, in contents made by hand."""
 
 import json
 
@@ -122,7 +122,7 @@ def test_the_forward_layer_is_the_first():
     np.testing.assert_array_equal(both[1].arrays["W"], found["it/backward_layer/cell/vars/0"].T)
 
 
-def test_layers_of_one_name_are_told_by_their_groups():
+def test_layers_of_one_name_are_distinguished_by_their_groups():
     found = stacks(arrays("it/a/cell") | arrays("it/b/cell"))
     assert list(found) == ["it/a/cell/", "it/b/cell/"]
     assert [layer.names["U"] for (layer,) in found.values()] == [f"{g}vars/1" for g in found]

@@ -1,4 +1,4 @@
-"""Checkpoints as Lightning, accelerate and OmegaConf leave them compute what was computed."""
+"""Checkpoints of Lightning, accelerate and OmegaConf: lyapy and PyTorch compute the same."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""ONNX files with every attribute of their nodes: the network computes what onnxruntime does."""
+"""ONNX files with every attribute of their nodes: lyapy and onnxruntime compute the same."""
 
 from pathlib import Path
 
@@ -50,65 +50,60 @@ def external(model):
     tensor.external_data.add(key="location", value="other.bin")
 
 
-def computed(model):
-    model.graph.node[0].input[1] = "computed"
+def inputs(*names):
+    def change(model):
+        model.graph.node[0].input[1:] = names
+
+    return change
 
 
-def softsign(model):
-    node = model.graph.node[0]
-    values = ["Softsign", "Tanh", "Tanh"]
-    node.attribute.append(onnx.helper.make_attribute("activations", values))
+def dims(*sizes):
+    def change(model):
+        model.graph.initializer[0].dims[:] = sizes
+
+    return change
 
 
-def lying(model):
-    model.graph.initializer[0].dims[0] = 1 << 40
+def attributes(**values):
+    def change(model):
+        for item in values.items():
+            model.graph.node[0].attribute.append(onnx.helper.make_attribute(*item))
 
-
-def negative(model):
-    model.graph.initializer[0].dims[:] = [-1, -12, 2]
-
-
-def without_weights(model):
-    del model.graph.node[0].input[1:]
-
-
-def sideways(model):
-    model.graph.node[0].attribute.append(onnx.helper.make_attribute("direction", "sideways"))
-
-
-def slope_of_text(model):
-    attribute = model.graph.node[0].attribute
-    attribute.append(onnx.helper.make_attribute("activations", ["HardSigmoid", "Tanh", "Tanh"]))
-    attribute.append(onnx.helper.make_attribute("activation_alpha", ["a"]))
-
-
-def clip_of_text(model):
-    model.graph.node[0].attribute.append(onnx.helper.make_attribute("clip", "a"))
+    return change
 
 
 def name_of_bytes(model):
-    """Protobuf gives a text that is no UTF-8 as bytes."""
+    """Protobuf gives a text that is not UTF-8 as bytes."""
     model.graph.initializer[0].name = "unlikely"
     return model.SerializeToString().replace(b"unlikely", b"\xff" * 8)
 
 
 @pytest.mark.parametrize(
-    ("change", "what"),
+    ("change", "finding"),
     [
         (external, "keeps 'W' in another file, which is not opened"),
-        (computed, r"computes its W \('computed'\) in the graph; export with constant"),
-        (softsign, "the node 'cell' has the activation Softsign; only Tanh"),
-        (lying, r"has \d+ bytes and declares \(1099511627776, 12, 2\) for 'W'"),
-        (negative, r"declares \(-1, -12, 2\) for 'W'"),
-        (without_weights, "the node 'cell' has no weights"),
-        (sideways, "has the direction 'sideways'"),
-        (slope_of_text, r"has activation_alpha \['a'\]"),
-        (clip_of_text, "does not fit the layout onnx"),
+        (
+            inputs("computed", "R"),
+            r"computes its W \('computed'\) in the graph; export with constant",
+        ),
+        (inputs(), "the node 'cell' has no weights"),
+        (dims(1 << 40, 12, 2), r"has \d+ bytes and declares \(1099511627776, 12, 2\) for 'W'"),
+        (dims(-1, -12, 2), r"declares \(-1, -12, 2\) for 'W'"),
+        (
+            attributes(activations=["Softsign", "Tanh", "Tanh"]),
+            "the node 'cell' has the activation Softsign; only Tanh",
+        ),
+        (attributes(direction="sideways"), "has the direction 'sideways'"),
+        (
+            attributes(activations=["HardSigmoid", "Tanh", "Tanh"], activation_alpha=["a"]),
+            r"has activation_alpha \['a'\]",
+        ),
+        (attributes(clip="a"), "does not fit the layout onnx"),
         (name_of_bytes, "holds a name that is not text|damaged"),
     ],
 )
-def test_what_is_refused(tmp_path, change, what):
-    with pytest.raises(WeightsError, match=what):
+def test_refused_files(tmp_path, change, finding):
+    with pytest.raises(WeightsError, match=finding):
         lyapy.load(changed(tmp_path, change))
 
 
@@ -120,14 +115,14 @@ def test_a_direction_that_is_alone_is_asked_for():
 
 
 def test_many_names_of_one_tensor_hold_it_once(tmp_path):
-    model = onnx.load(GOLDEN / "lstm.onnx")
-    names = [("W", "W1"), ("W1", "W2")]
-    identities = [onnx.helper.make_node("Identity", [a], [b]) for a, b in names]
-    node = model.graph.node.pop()
-    node.input[1] = "W2"
-    model.graph.node.extend([*identities, node])
-    path = tmp_path / "a.onnx"
-    path.write_bytes(model.SerializeToString())
+    def rename(model):
+        pairs = [("W", "W1"), ("W1", "W2")]
+        identities = [onnx.helper.make_node("Identity", [a], [b]) for a, b in pairs]
+        node = model.graph.node.pop()
+        node.input[1] = "W2"
+        model.graph.node.extend([*identities, node])
+
+    path = changed(tmp_path, rename)
     arrays = read_arrays(path)
     assert arrays["W"] is arrays["W2"]
     assert lyapy.load(path).digest() == lyapy.load(GOLDEN / "lstm.onnx").digest()

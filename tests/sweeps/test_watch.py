@@ -52,7 +52,7 @@ def test_each_new_checkpoint_is_computed_once_and_keeps_its_name(folder):
     assert all(row.has_result for row in lyapy.Sweep.load("sweep.h5").rows)
 
 
-def test_results_beside_the_weights_are_no_weights(folder):
+def test_results_next_to_the_weights_are_no_weights(folder):
     write(folder / "runs/epoch0.npz")
     with ThreadPoolExecutor(1) as executor:
         found = list(
