@@ -155,12 +155,13 @@ class _Loop(Cell):
             stop = start + cell.state_size
             layers = _with_layer(layers, cell.step, _reader(cell), start, stop)
             stack, start = (stack, cell.W, cell.b, cell.weights), stop
-        self.weights = (R, c, kind, stack)
+        self.weights = ((R, c, kind), stack)
+        feed = _curved if curved else _linear
         if read is None:
-            self.step = _holding_step(layers, start, start + m, curved)
+            self.step = _holding_step(layers, feed, start, start + m)
         else:
             first = start - last.state_size
-            self.step = _loop_step(layers, first + read.start, first + read.stop, curved)
+            self.step = _loop_step(layers, feed, first + read.start, first + read.stop)
         through = not self.held or all(map(_passes_input, self.cells))
         self.lost = 0 if through else m
 
@@ -267,37 +268,38 @@ def _variable_reader(number: int) -> Any:
     return read
 
 
+def _linear(readout: Any, y: Array) -> tuple[Array, Vectors]:
+    R, c, _ = readout
+    return y @ R.T + c, ()
+
+
+def _curved(readout: Any, y: Array) -> tuple[Array, Vectors]:
+    R, c, kind = readout
+    x, slope = activation(y @ R.T + c, kind)
+    return x, (slope,)
+
+
 @_distinct
-def _loop_step(layers: Any, start: int, stop: int, curved: bool) -> Step:
+def _loop_step(layers: Any, feed: Any, start: int, stop: int) -> Step:
     """Return the step of a loop whose output is in the columns from ``start`` to ``stop``."""
 
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
-        R, c, _, stack = weights
-        new, coefficients, _ = layers(stack, state[..., start:stop] @ R.T + c, state)
-        return new, coefficients
-
-    def curved_step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
-        R, c, kind, stack = weights
-        x, slope = activation(state[..., start:stop] @ R.T + c, kind)
+        readout, stack = weights
+        x, slopes = feed(readout, state[..., start:stop])
         new, coefficients, _ = layers(stack, x, state)
-        return new, (*coefficients, slope)
+        return new, coefficients + slopes
 
-    return curved_step if curved else step
+    return step
 
 
 @_distinct
-def _holding_step(layers: Any, start: int, stop: int, curved: bool) -> Step:
+def _holding_step(layers: Any, feed: Any, start: int, stop: int) -> Step:
     """Return the step of a loop whose input is in the columns from ``start`` to ``stop``."""
 
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
-        R, c, _, stack = weights
+        readout, stack = weights
         new, coefficients, y = layers(stack, state[..., start:stop], state)
-        return (*new, y @ R.T + c), coefficients
+        x, slopes = feed(readout, y)
+        return (*new, x), coefficients + slopes
 
-    def curved_step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
-        R, c, kind, stack = weights
-        new, coefficients, y = layers(stack, state[..., start:stop], state)
-        x, slope = activation(y @ R.T + c, kind)
-        return (*new, x), (*coefficients, slope)
-
-    return curved_step if curved else step
+    return step

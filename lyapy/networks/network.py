@@ -100,9 +100,9 @@ class Network:
 
 def _check_step(cell: Cell, placed: Mapping[str, Coefficient]) -> None:
     """Raise ValueError unless a step returns vectors of the sizes that the program names."""
-    drive = cell.drive(np.zeros((1, cell.input_size)))[0]
+    rows = cell.drive(np.zeros((0, cell.input_size))).shape[1]
     with np.errstate(all="ignore"):
-        found = cell.step(cell.weights, np.zeros(cell.state_size), drive)
+        found = cell.step(cell.weights, np.zeros(cell.state_size), np.zeros(rows))
     coefficients = {name: placed[name].size for name in cell.coefficients}
     for what, vectors, wanted in zip(
         ("state variables", "coefficients"), found, (cell.variables, coefficients), strict=True

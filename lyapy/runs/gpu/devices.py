@@ -25,7 +25,8 @@ log = logging.getLogger("lyapy")
 
 # share of the time that may go into bringing what a checkpoint needs to the host
 CHECKPOINT_SHARE = 0.05
-# the main thread wakes so often, in seconds: after NVRTC has compiled, a signal does not wake it
+# seconds after which the main thread looks again: a signal does not end a wait without a limit once
+# NVRTC has compiled a kernel
 POLL = 0.2
 REPEATED = "%d tiles of a trajectory were repeated on the CPU"
 UNFUSED = "the forward pass of a layer launches a kernel for each operation: %s"

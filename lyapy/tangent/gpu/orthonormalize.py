@@ -18,12 +18,12 @@ from .device import Device, Kernel
 from .plain_functions import HELPERS, cuda_functions
 from .precision import Precision
 
-__all__ = ["THREADS", "Orthonormal", "Orthonormalizer", "Sums", "library", "row_length", "scratch"]
+__all__ = ["THREADS", "Orthonormal", "Orthonormalizer", "library", "row_length", "scratch"]
 
-# of a block: one for each entry of a row of 256; more would leave each too few registers
+# of a block: one for each entry of a row of 256
 THREADS = 256
-# rows that are projected together on all before them in the panel: as many as keep the loads
-# from shared memory below two for a product, in tiles of 4
+# rows that are projected together on those before them in the panel, 4 by a thread: each entry
+# read from shared memory then serves 4 products
 GROUP = 8
 # adders of a row's norm
 ADDERS = 32
@@ -196,15 +196,6 @@ IN_SHARED = (
 )
 # where not even a row fits: slow, and as right
 IN_PLACE = "real* tile = given;\n    const int stride = (int)width;", ""
-
-
-class Sums(NamedTuple):
-    """Array (B, 3, k) of float64: growth, its error, and the noise of the last interval."""
-
-    values: Array
-
-    def split(self) -> tuple[Array, Array, Array]:
-        return self.values[:, 0], self.values[:, 1], self.values[:, 2]
 
 
 class Orthonormal(NamedTuple):
