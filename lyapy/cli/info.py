@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from platform import machine, python_version, system
 from typing import TYPE_CHECKING
 
 from .arguments import add_weights, given_hints
@@ -22,8 +23,7 @@ OTHERS_SHOWN = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_weights(parser, "?")
-    machine = "print versions, CPU and GPU instead"
-    parser.add_argument("--system", action="store_true", help=machine)
+    parser.add_argument("--system", action="store_true", help="print versions, CPU and GPU instead")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -60,10 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_system() -> int:
-    from ..runs.provenance import describe_system
+    from ..runs.provenance import installed_versions, processor
+    from ..runs.threads import default_threads
+    from ..tangent.gpu.device import describe_devices
 
-    for name, found in describe_system().items():
-        print(f"{name}: {found}")
+    versions = ", ".join(f"{name} {found}" for name, found in installed_versions().items())
+    print(f"Python: {python_version()} on {system()} {machine()}")
+    print(f"packages: {versions}")
+    print(f"CPU: {processor()}, {default_threads()} trajectories at the same time")
+    print(f"GPU: {describe_devices()}")
     return 0
 
 

@@ -11,6 +11,7 @@ from ..networks.network import Network
 from ..spectra.rounding import warn_of_rounding
 from ..spectra.spectrum import Spectrum
 from .checkpoint.run import run_checkpointed
+from .computation import compute_spectrum
 from .options import Compute, Keep, Method, take_options, with_options
 from .plan import make_plan
 
@@ -123,7 +124,7 @@ def lyapunov_spectrum(
         dt=dt,
         progress=progress,
     )
-    spectrum = plan.spectrum() if keep.checkpoint is None else run_checkpointed(plan, keep)
+    spectrum = compute_spectrum(plan) if keep.checkpoint is None else run_checkpointed(plan, keep)
     whole_stack = len(network.cells) > len(plan.bounds)
     warn_of_rounding(spectrum, plan.schedule.control, whole_stack=whole_stack)
     return spectrum

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from threadpoolctl import threadpool_limits
-
 from ..arrays import Array, array_digest, check_size
 from ..cells.base import TILE
 from ..networks.blocks import diagonal_blocks
@@ -29,7 +27,7 @@ from .schedule import Schedule, make_recording, make_schedule
 from .start import Start, check_frame, check_start, check_time_step
 from .threads import run_trajectories, side_by_side
 from .trajectory import Trajectory, TrajectoryResult
-from .until import Until, check_until, run_until
+from .until import Until, check_until
 
 if TYPE_CHECKING:
     from .checkpoint.checkpointer import Checkpointer
@@ -114,14 +112,6 @@ class Plan:
         """Return the spectrum that the results make."""
         seconds = checkpointer.seconds if checkpointer else time.perf_counter() - self.began
         return collect(results, self.layout, self.settings | {"seconds": seconds})
-
-    def spectrum(self, checkpointer: Checkpointer | None = None) -> Spectrum:
-        """Compute the run, from where the checkpointer restores it."""
-        # threads of BLAS inside the threads here would fight for the cores
-        with threadpool_limits(self.blas_threads, user_api="blas"):
-            if self.goal is not None:
-                return run_until(self, self.goal, checkpointer)
-            return self.finish(self.run(self.begin, checkpointer), checkpointer)
 
 
 def make_plan(

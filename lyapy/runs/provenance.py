@@ -11,10 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..networks.network import Network
-from ..tangent.gpu.device import describe_devices
-from .threads import default_threads
 
-__all__ = ["describe_origin", "describe_system", "now"]
+__all__ = ["describe_origin", "installed_versions", "now", "processor"]
 
 PACKAGES = ("lyapy", "numpy", "scipy", "numba", "h5py")
 
@@ -26,21 +24,11 @@ def describe_origin(network: Network) -> dict[str, Any]:
         "network_origin": network.origin,
         "network_sha256": network.digest(),
         "assumptions": list(network.assumptions),
-        "versions": _versions() | {"python": platform.python_version()},
+        "versions": installed_versions() | {"python": platform.python_version()},
         "machine": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor(),
         "command": shlex.join(sys.argv),
         "date": now(),
-    }
-
-
-def describe_system() -> dict[str, str]:
-    """Return what `lyapy info --system` prints, by name."""
-    return {
-        "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        "packages": ", ".join(f"{name} {found}" for name, found in _versions().items()),
-        "CPU": f"{_processor()}, {default_threads()} trajectories at the same time",
-        "GPU": describe_devices(),
     }
 
 
@@ -49,12 +37,14 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _versions() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
+    """Return the versions of the packages that numbers depend on."""
     return {name: _version(name) for name in PACKAGES}
 
 
 @cache
-def _processor() -> str:
+def processor() -> str:
+    """Return the processor's name."""
     # the compiled engine and BLAS choose their instructions by it
     from llvmlite.binding import get_host_cpu_name
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import check_size
 from ..networks.network import Network
-from ..spectra.spectrum import Spectrum
-from ..spectra.status import target_reached
-from .schedule import Recording, Schedule
-from .trajectory import Trajectory, TrajectoryResult
+from .schedule import Recording
 
 if TYPE_CHECKING:
-    from .checkpoint.checkpointer import Checkpointer
-    from .plan import Plan
+    pass
 
-__all__ = ["Until", "check_until", "run_until"]
+__all__ = ["Until", "check_until"]
 
 # the shortest run whose errors are computed, in steps
 SHORTEST = 1024
@@ -75,49 +70,3 @@ def check_until(
             "rows must be known; record a run of as many steps as until has found"
         )
     return Until(float(until), int(max_steps))
-
-
-def run_until(plan: Plan, goal: Until, checkpointer: Checkpointer | None) -> Spectrum:
-    """Return the spectrum of the first run that reaches the target, or of the longest.
-
-    The trajectories continue from one length to the next. The result is that of a run of so many
-    steps from the beginning, to the last bit.
-
-    Parameters
-    ----------
-    plan : Plan
-        Of the longest run, with rows of one tile, as the number of tiles is not known.
-    """
-    begun: dict[int, Trajectory] = {}
-    position = checkpointer.position if checkpointer else 0
-    for steps in goal.lengths(plan.schedule.chunk):
-        fine = plan.lasting(plan.schedule._replace(steps=steps))
-        # an earlier process went on from here, as the target was not reached
-        if fine.schedule.total < position:
-            continue
-        results = fine.run(partial(_extended, fine, begun), checkpointer)
-        coarse = plan.lasting(plan.schedule.shortened(steps))
-        merged = [_merge_rows(result, coarse.schedule) for result in results]
-        spectrum = coarse.finish(merged, checkpointer)
-        if target_reached(spectrum, goal.target):
-            break
-    return spectrum
-
-
-def _extended(plan: Plan, begun: dict[int, Trajectory], b: int) -> Trajectory:
-    """Return trajectory ``b``, begun earlier or now, on its way to the end of the plan."""
-    if b in begun:
-        begun[b].extend(plan.schedule)
-    else:
-        begun[b] = plan.begin(b)
-    return begun[b]
-
-
-def _merge_rows(result: TrajectoryResult, schedule: Schedule) -> TrajectoryResult:
-    """Return the result with the rows of ``schedule`` instead of tiles."""
-    blocks = []
-    for block in result.blocks:
-        growth = np.zeros((schedule.rows, block.growth.shape[1]))
-        np.add.at(growth, np.arange(len(block.growth)) // schedule.tiles_per_row, block.growth)
-        blocks.append(block._replace(growth=growth))
-    return result._replace(blocks=blocks)

@@ -201,7 +201,7 @@ def test_a_run_interrupted_before_its_errors_are_compared_compares_them(tmp_path
 
     path = tmp_path / "run.h5"
     with monkeypatch.context() as patch:
-        patch.setattr("lyapy.runs.until.target_reached", interrupt)
+        patch.setattr("lyapy.runs.computation.target_reached", interrupt)
         with pytest.raises(KeyboardInterrupt):
             lyapunov_spectrum(network, checkpoint=path, **options)
     assert_same(lyapunov_spectrum(network, checkpoint=path, **options), whole)

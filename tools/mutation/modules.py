@@ -81,7 +81,7 @@ MODULES = {
     "spectra/uncertainty": Tests(
         f"tests/spectra/test_uncertainty.py -k 'not ({SLOW})'", "tests/spectra/test_uncertainty.py"
     ),
-    "runs/until": Tests(
+    "runs/computation": Tests(
         f"tests/runs/test_until.py -k 'not ({WHOLE_RUNS})'",
         "tests/runs/test_until.py -k 'options0-5 or _before'",
     ),

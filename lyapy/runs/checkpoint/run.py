@@ -16,6 +16,7 @@ from ...errors import CheckpointError, Interrupted
 from ...spectra.file import check_run_output, write_spectrum
 from ...spectra.spectrum import Spectrum
 from ...storage import lock
+from ..computation import compute_spectrum
 from ..options import Keep
 from ..plan import Plan
 from ..provenance import now
@@ -56,7 +57,7 @@ def run_checkpointed(plan: Plan, keep: Keep) -> Spectrum:
         checkpointer = Checkpointer(folder, saved, history, keep.checkpoint_every)
         with _interruptible(keep, checkpointer):
             with checkpointer:
-                spectrum = plan.spectrum(checkpointer)
+                spectrum = compute_spectrum(plan, checkpointer)
             if saved.settings.get("environment_changes"):
                 spectrum.settings["environment_changes"] = saved.settings["environment_changes"]
             records = None
