@@ -1,4 +1,4 @@
-"""NVIDIA's compiler for kernels, which runs without a GPU, and what it tells of them."""
+"""NVIDIA's compiler for kernels, which runs without a GPU, and the resources it reports."""
 
 import ctypes
 import re
