@@ -26,7 +26,7 @@ __all__ = ["BatchBlock"]
 
 # of a carry: arrays over the vectors, and numbers
 VECTORS = ("error", "since", "noise")
-NUMBERS = ("intervals", "rejections", "largest_spread", "norm_excess")
+NUMBERS = ("intervals", "rejections", "largest_spread", "norm_excess", "repeated")
 
 
 class BatchBlock:
@@ -192,6 +192,7 @@ class BatchBlock:
     def _repeat(self, b: int, coefficients: Array, frame: Array, alive: int) -> Array:
         """Repeat a tile of one trajectory on the host, and return its growth (k,)."""
         self.repeated += 1
+        self.numbers["repeated"][b] += 1
         follower, control = self.followers[b], self.schedule.control
         self._write(b, float(self.tangent.rates[b]))
         follower.carry.update({"frame": frame})
