@@ -46,8 +46,8 @@ def run_batches(
 ) -> list[TrajectoryResult]:
     """Run the trajectories to their end, as many side by side as the devices have room for.
 
-    They are cut into batches, and each device takes the next one when it is ready. So the result of a
-    batch does not depend on how many devices there are.
+    They are cut into batches, and each device takes the next one when it is ready. So the result
+    of a batch does not depend on how many devices there are.
 
     Parameters
     ----------
