@@ -6,12 +6,12 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["check_output", "placed_whole", "sync_folder", "write_whole"]
+__all__ = ["check_apart", "check_output", "placed_whole", "sync_folder", "write_whole"]
 
 
 def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
@@ -53,6 +53,17 @@ def _check_folder(path: str | PathLike[str], folder: Path) -> None:
         descriptor, temporary = _create_temporary(path, folder)
         os.close(descriptor)
         temporary.unlink()
+
+
+def check_apart(output: str | PathLike[str], sources: Iterable[str | PathLike[str] | None]) -> None:
+    """Raise ValueError if an output is one of the files that the same run reads."""
+    for source in sources:
+        if source and os.path.exists(output) and _exists_as(source, output):
+            raise ValueError(f"{output}: is read by this run; give another output")
+
+
+def _exists_as(source: str | PathLike[str], output: str | PathLike[str]) -> bool:
+    return os.path.exists(source) and os.path.samefile(output, source)
 
 
 def write_whole(path: str | PathLike[str], data: bytes | memoryview, *, overwrite: bool) -> None:

@@ -57,7 +57,7 @@ def _outcome(future: Future[Outcome], task: Task) -> Outcome:
     except (BrokenExecutor, CheckpointError):
         raise
     except Exception as error:  # of the executor, such as dask's where workers die again and again
-        return give_up(task.name, task.run, describe(error))
+        return give_up(task.name, task.run, describe(error), task.overwrite)
 
 
 def compute_in_processes(
@@ -73,7 +73,7 @@ def compute_in_processes(
         suspects, waiting = _until_one_dies(waiting, workers, report)
         for task in suspects:
             if _until_one_dies([task], 1, report)[0]:
-                report(give_up(task.name, task.run, DIED))
+                report(give_up(task.name, task.run, DIED, task.overwrite))
 
 
 def _until_one_dies(
