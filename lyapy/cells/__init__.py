@@ -47,17 +47,7 @@ PLAIN = (Vanilla, GRU, GRUResetBefore, LSTM, ProjectedLSTM)
 VARIANTS = (GRUVariant, GRUResetBeforeVariant, LSTMVariant)
 # cells that no framework writes to weights files
 OTHERS = (
-    Rate,
-    RateRK4,
-    Reservoir,
-    Antisymmetric,
-    CoRNN,
-    Lipschitz,
-    PLRNN,
-    ShallowPLRNN,
-    MinimalGated,
-    Independent,
-    DiagonalStateSpace,
-    SpikingSurrogate,
+    *(Rate, RateRK4, Reservoir, Antisymmetric, CoRNN, Lipschitz, PLRNN, ShallowPLRNN),
+    *(MinimalGated, Independent, DiagonalStateSpace, SpikingSurrogate),
 )
 CELLS: dict[str, type[Cell]] = {cell.name: cell for cell in (*PLAIN, *VARIANTS, *OTHERS)}

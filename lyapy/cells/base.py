@@ -91,16 +91,8 @@ class Cell(ABC):
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         """Return the variables of the next state, and the coefficients of the Jacobian.
 
-        Plain array code that runs on NumPy, on CuPy and compiled by Numba: the state lies on
-        the last axis, any axes before it are trajectories.
-
-        Parameters
-        ----------
-        weights : NamedTuple
-            `self.weights`.
-        state : array (..., D)
-        drive : array (..., rows)
-            ``W x + b``.
+        Plain array code that runs on NumPy, on CuPy and compiled by Numba: the state (..., D) and
+        ``drive`` = W x + b (..., rows) lie on the last axis, any axes before it are trajectories.
         """
 
     @staticmethod
@@ -190,26 +182,15 @@ class Cell(ABC):
 
 
 class Inverse(NamedTuple):
-    """The map J⁻ᵀ of a cell, as a linear program over the same state variables.
-
-    Attributes
-    ----------
-    program, coefficients, auxiliary
-        As those of a `Cell`.
-    matrices : dict
-        The constant matrices that ``program`` names.
-    values : callable
-        Maps the named coefficients of the cell to those named here. Where these are not
-        finite, J has no inverse.
-    condition : float
-        Condition number of the weight that was inverted.
-    """
+    """The map J⁻ᵀ of a cell, as a linear program over the same state variables."""
 
     program: str
     coefficients: tuple[str, ...]
     auxiliary: Mapping[str, int]
     matrices: dict[str, Array]
+    # from the cell's coefficients; where these are not finite, J has no inverse
     values: Callable[[Mapping[str, Array]], dict[str, Array]]
+    # of the weight that was inverted
     condition: float
 
 
@@ -266,12 +247,7 @@ def as_layer(
 ) -> tuple[Array, Array, Array]:
     """Return W (rows, m), U (rows, n) and b (rows,), checked; None stands for no inputs or bias.
 
-    Parameters
-    ----------
-    gates : str
-        A letter for each of the gates whose rows are stacked.
-    square : bool
-        Whether U has a column for each row of a gate.
+    ``gates`` has a letter for each gate whose rows are stacked; ``square``: n is a gate's rows.
     """
     rows, count = len(np.asarray(U)), max(len(gates), 1)
     if rows % count:

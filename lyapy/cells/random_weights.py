@@ -16,20 +16,7 @@ DISTRIBUTIONS = ("gaussian", "uniform", "orthogonal", "levy")
 
 @dataclass
 class Draw:
-    """Draws the weights of random cells, all from one stream of random numbers.
-
-    Attributes
-    ----------
-    rng : numpy.random.Generator
-    gain : float
-        Of recurrent weights.
-    bias : float
-        Standard deviation of the biases.
-    distribution : str
-        Of recurrent weights, see `lyapy.random_network`.
-    alpha : float
-        Index of stability of ``"levy"``.
-    """
+    """Draws the weights of random cells, all from one stream; see `lyapy.random_network`."""
 
     rng: np.random.Generator
     gain: float = 1.0

@@ -14,7 +14,7 @@ from ..spectra.quantities import Quantity
 from ..spectra.spectrum import Spectrum
 from ..storage.trees import legible
 
-__all__ = ["COLUMNS", "SPECTRA", "Row", "column_of", "row_of", "row_without"]
+__all__ = ["COLUMNS", "SPECTRA", "Row", "as_table", "column_of", "row_of", "row_without"]
 
 # text in the columns that are no quantities of a spectrum
 TEXTS = {
@@ -43,12 +43,10 @@ class Row(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Name of the network."""
         return str(self.columns["name"])
 
     @property
     def has_result(self) -> bool:
-        """Whether there are exponents."""
         return int(self.columns["k"]) > 0
 
 
@@ -75,6 +73,14 @@ def row_without(name: str, status: str, advice: str, weights: str = "") -> Row:
     columns = {column: quantity.missing for column, quantity in COLUMNS.items()}
     columns.update(name=name, status=status, advice=advice, weights=weights)
     return Row(columns, {column: np.full(0, q.missing) for column, q in SPECTRA.items()})
+
+
+def as_table(rows: Sequence[Array], missing: Any) -> Array:
+    """Return rows of different lengths as one array, filled up with ``missing``."""
+    table = np.full((len(rows), max(map(len, rows), default=0)), missing)
+    for line, row in zip(table, rows, strict=True):
+        line[: len(row)] = row
+    return table
 
 
 def column_of(values: Sequence[Any]) -> Array:
