@@ -66,9 +66,7 @@ def jacobian_difference(network: Network, seed: int) -> float:
         state, x = rng.normal(size=network.state_size), rng.normal(size=network.input_size)
         vectors = rng.normal(size=(DIRECTIONS, network.state_size))
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        moved = np.concatenate(
-            [state + DIFFERENCE_STEP * vectors, state - DIFFERENCE_STEP * vectors]
-        )
+        moved = state + DIFFERENCE_STEP * np.concatenate([vectors, -vectors])
         ends = forward_chunk(network, np.broadcast_to(x, (1, len(moved), len(x))), moved).states[0]
         differences = (ends[:DIRECTIONS] - ends[DIRECTIONS:]) / (2 * DIFFERENCE_STEP)
         products = vectors @ jacobian(network, state, x).T

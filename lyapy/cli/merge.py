@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 from .arguments import add_overwrite
 from .messages import say
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["add_arguments", "run"]
 
@@ -46,9 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if lacking else 0
 
 
-def _networks(
-    arguments: argparse.Namespace, target: Path
-) -> tuple[dict[str, Path], dict[str, str]]:
+def _networks(arguments: argparse.Namespace, target: Path) -> tuple[dict[str, Path], Any]:
     """Return the run files of networks, and the weights files of those that are expected."""
     from ..sweeps.merge import base_folder, find_runs
     from ..sweeps.names import expand, named, run_file

@@ -10,16 +10,7 @@ from ..errors import CheckpointError, Interrupted, LockedError, describe
 if TYPE_CHECKING:
     from ..sweeps.task import Outcome
 
-__all__ = [
-    "BAD_INPUT",
-    "BROKEN_PIPE",
-    "FAILED",
-    "LOCKED",
-    "code_of",
-    "report",
-    "say",
-    "worst",
-]
+__all__ = ["BAD_INPUT", "BROKEN_PIPE", "FAILED", "LOCKED", "code_of", "report", "say", "worst"]
 
 FAILED, BAD_INPUT = 1, 2
 # as sysexits.h has them: cannot create, input or output error, try again
@@ -40,10 +31,8 @@ def say(message: str) -> None:
 
 def code_of(error: BaseException) -> int:
     """Print an error, and return its exit code."""
-    if isinstance(error, KeyboardInterrupt):
-        say(str(error) or "interrupted")
-    else:
-        say(f"error: {describe(error)}")
+    interrupted = isinstance(error, KeyboardInterrupt)
+    say(str(error) or "interrupted" if interrupted else f"error: {describe(error)}")
     return next((code for kind, code in CODES.items() if isinstance(error, kind)), BAD_INPUT)
 
 

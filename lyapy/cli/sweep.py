@@ -71,20 +71,10 @@ def _sweeps(
     from ..sweeps.sweep import sweep
     from ..sweeps.watch import watch
 
-    options = {
-        "checkpoint": arguments.output,
-        "executor": executor,
-        "workers": arguments.workers,
-        "shard": arguments.shard,
-        "pattern": arguments.pattern,
-        "metadata": arguments.metadata,
-        "vocabulary": arguments.vocabulary,
-        "load_options": given_hints(arguments),
-        "closed_loop": arguments.closed_loop,
-        "readout": arguments.readout,
-        "report": report_one,
-        **run_arguments(arguments),
-    }
+    same = ("workers", "shard", "pattern", "metadata", "vocabulary", "closed_loop", "readout")
+    options = {name: getattr(arguments, name) for name in same} | run_arguments(arguments)
+    options |= {"checkpoint": arguments.output, "load_options": given_hints(arguments)}
+    options |= {"executor": executor, "report": report_one}
     if arguments.follow:
         yield from watch(arguments.weights, arguments.inputs, idle=arguments.idle, **options)
     else:

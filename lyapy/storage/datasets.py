@@ -27,14 +27,9 @@ def write_dataset(
     *,
     scales: h5py.Group | None = None,
 ) -> None:
-    """Write an array or number with its description.
+    """Write an array or number with its description and named axes, HDF5 dimension scales.
 
-    Parameters
-    ----------
-    axes : sequence of str
-        Name of each axis, which becomes an HDF5 dimension scale.
-    scales : group, optional
-        Where the scales are, ``group`` by default.
+    The scales are in the group ``scales``, by default ``group``.
     """
     values = np.asarray(values)
     is_text = values.dtype.kind in "OU"

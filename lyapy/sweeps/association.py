@@ -72,7 +72,8 @@ def associations(
             continue
         pair = (x[known], y[known])
         pearson = correlate(*pair, level, permutations, seed)
-        spearman = correlate(*map(stats.rankdata, pair), level, permutations, seed, ranks=True)
+        ranks = (stats.rankdata(pair[0]), stats.rankdata(pair[1]))
+        spearman = correlate(*ranks, level, permutations, seed, ranks=True)
         found.append(Association(feature, int(known.sum()), pearson, spearman))
     if not found:
         raise ValueError(f"{metric}: need {FEWEST} networks with a finite value and a spectrum")

@@ -94,13 +94,10 @@ def _until_one_dies(
                     report(outcome)
         except BrokenProcessPool:
             pool.shutdown()
-    suspects = []
-    for future, task in running.items():
-        if future.exception() is None:
-            report(future.result())
-        else:
-            suspects.append(task)
-    return suspects, list(queue)
+    for future in [future for future in running if future.exception() is None]:
+        report(future.result())
+        del running[future]
+    return [*running.values()], list(queue)
 
 
 @contextmanager
@@ -146,10 +143,7 @@ def _end_with(receiver: Connection, parent: int) -> None:
 
 @contextmanager
 def mpi_executor() -> Iterator[Any]:
-    """Yield an executor of all other ranks in rank 0; in the others None, when all is done.
-
-    Raises ModuleNotFoundError without mpi4py, ValueError if each process is a separate MPI job.
-    """
+    """Yield an executor of all other ranks in rank 0; in the others None, when all is done."""
     try:
         from mpi4py import MPI
         from mpi4py.futures import MPICommExecutor
@@ -182,11 +176,7 @@ def check_ranks(ranks: int, environment: Mapping[str, str]) -> None:
 
 @contextmanager
 def dask_executor(address: str) -> Iterator[Executor]:
-    """Yield an executor of the workers of a dask cluster.
-
-    ``address`` is that of its scheduler, or a scheduler file (``.json``). Raises
-    ModuleNotFoundError without dask's distributed, OSError if the scheduler cannot be reached.
-    """
+    """Yield an executor of a dask cluster, from its scheduler's address or file (``.json``)."""
     try:
         from distributed import Client
     except ImportError as error:

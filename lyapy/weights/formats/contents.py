@@ -13,15 +13,9 @@ _FLOOR, _RATIO, _TOTAL = 128 << 20, 32, 16 << 30
 
 
 class Contents(NamedTuple):
-    """The contents of a weights file.
+    """The arrays of a weights file by name, see `read_arrays`, and texts that describe them.
 
-    Attributes
-    ----------
-    arrays : dict
-        The arrays by name; see `read_arrays`.
-    metadata : dict
-        Texts that describe them: a Keras model's ``model_config`` and ``keras_version``, a torch
-        module's ``nonlinearity`` under the module's name, and the like.
+    Such as a Keras model's ``model_config``, or a torch module's ``nonlinearity``.
     """
 
     arrays: dict[str, NDArray[Any]]

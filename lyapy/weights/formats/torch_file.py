@@ -112,10 +112,9 @@ def _regions(
 def _contents(
     value: object, load: Callable[[Storage], bytes | memoryview], order: Order = "<"
 ) -> Contents:
-    """Name the tensors in nested dicts, lists and modules by dotted paths.
+    """Name the tensors, and vanilla cells' nonlinearities, in nested values by dotted paths.
 
-    ``load`` returns as many bytes as a storage declares, or refuses. The metadata name the
-    nonlinearity of each vanilla cell.
+    ``load`` returns as many bytes as a storage declares, or refuses.
     """
     decoded: dict[tuple[Storage, str], NDArray[Any]] = {}
     encoded: dict[int, bytes] = {}

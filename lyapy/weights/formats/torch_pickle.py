@@ -61,7 +61,6 @@ class Storage:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of all elements."""
         return self.count * itemsize(self.dtype)
 
 
@@ -192,14 +191,6 @@ def _tensor(
     return Tensor(storage, dtype or storage.dtype, offset, shape, strides)
 
 
-def _tensor_v3(*args: Any) -> Tensor:
-    return _tensor(*args[:6], *args[7:], dtype=_DTYPES[args[6].name])
-
-
-def _first(first: Any, *_: Any) -> Any:
-    return first
-
-
 def _dict(*args: Any) -> dict[Any, Any]:
     if args and isinstance(args[-1], dict):
         return args[-1]
@@ -223,25 +214,23 @@ def _set_items(target: object, pairs: Iterable[Any]) -> None:
         target[key] = value
 
 
+_WRAPPERS = ["torch.Size", "builtins.set", "torch._utils._rebuild_parameter"]
+_WRAPPERS += ["torch._utils._rebuild_parameter_with_state"]
+_DICTS = [f"collections.{name}" for name in ("OrderedDict", "defaultdict", "Counter")]
+_DROPPED = ["torch.device", "builtins.complex", "numpy.ndarray", "numpy._core.multiarray.scalar"]
 _CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_tensor_v3": _tensor_v3,
-    "torch._utils._rebuild_parameter": _first,
-    "torch._utils._rebuild_parameter_with_state": _first,
+    "torch._utils._rebuild_tensor_v3": lambda *a: _tensor(*a[:6], *a[7:], dtype=_DTYPES[a[6].name]),
     "torch._tensor._rebuild_from_type_v2": lambda function, _, args, __: _call(function, args),
-    "torch.Size": _first,
-    "builtins.set": _first,
-    "collections.OrderedDict": _dict,
-    "collections.defaultdict": _dict,
-    "collections.Counter": _dict,
-    "torch.device": lambda *_: None,
-    "builtins.complex": lambda *_: None,
     "_codecs.encode": lambda text, *_: Encoded(text) if isinstance(text, str) else None,
     "numpy.dtype": lambda name, *_: NumpyType(str(name)),
     "numpy._core.multiarray._reconstruct": lambda *_: NumpyArray(),
-    "numpy.ndarray": lambda *_: None,
-    "numpy._core.multiarray.scalar": lambda *_: None,
+    **dict.fromkeys(_WRAPPERS, lambda first, *_: first),
+    **dict.fromkeys(
+        ["collections.OrderedDict", "collections.defaultdict", "collections.Counter"], _dict
+    ),
+    **dict.fromkeys(_DROPPED, lambda *_: None),
 }
 _SILENT = ["torch.Tensor", "torch.nn.parameter.Parameter"]
 _SILENT += [f"builtins.{name}" for name in ("dict", "list", "int", "long", "float")]
