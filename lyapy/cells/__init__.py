@@ -19,29 +19,11 @@ from .vanilla import Vanilla
 from .variants import GRUResetBeforeVariant, GRUVariant, LSTMVariant
 
 __all__ = [
-    "CELLS",
-    "GRU",
-    "LSTM",
-    "PLRNN",
-    "Antisymmetric",
-    "Cell",
-    "CoRNN",
-    "DiagonalStateSpace",
-    "GRUResetBefore",
-    "GRUResetBeforeVariant",
-    "GRUVariant",
-    "Independent",
-    "LSTMVariant",
-    "Lipschitz",
-    "MinimalGated",
-    "ProjectedLSTM",
-    "Rate",
-    "RateRK4",
-    "Reservoir",
-    "ShallowPLRNN",
-    "SpikingSurrogate",
-    "Vanilla",
-]
+    "CELLS", "GRU", "LSTM", "PLRNN", "Antisymmetric", "Cell", "CoRNN", "DiagonalStateSpace",
+    "GRUResetBefore", "GRUResetBeforeVariant", "GRUVariant", "Independent", "LSTMVariant",
+    "Lipschitz", "MinimalGated", "ProjectedLSTM", "Rate", "RateRK4", "Reservoir", "ShallowPLRNN",
+    "SpikingSurrogate", "Vanilla",
+]  # fmt: skip
 
 PLAIN = (Vanilla, GRU, GRUResetBefore, LSTM, ProjectedLSTM)
 VARIANTS = (GRUVariant, GRUResetBeforeVariant, LSTMVariant)

@@ -12,21 +12,9 @@ from ..arrays import Array
 from .random_weights import Draw
 
 __all__ = [
-    "TILE",
-    "Cell",
-    "Determinant",
-    "Inverse",
-    "Step",
-    "Vectors",
-    "as_each",
-    "as_input",
-    "as_layer",
-    "as_matrix",
-    "as_vector",
-    "determinant",
-    "log_abs_product",
-    "project",
-]
+    "TILE", "Cell", "Determinant", "Inverse", "Step", "Vectors", "as_each", "as_input", "as_layer",
+    "as_matrix", "as_vector", "determinant", "log_abs_product", "project",
+]  # fmt: skip
 
 TILE = 64
 

@@ -41,11 +41,8 @@ class Draw:
         # imported here, as it takes a second
         from scipy.stats import levy_stable
 
-        scale = self.gain * (2.0 * n) ** (-1.0 / self.alpha)
-        weights: Array = levy_stable.rvs(
-            self.alpha, 0.0, scale=scale, size=shape, random_state=self.rng
-        )
-        return weights
+        options = {"scale": self.gain * (2.0 * n) ** (-1.0 / self.alpha), "size": shape}
+        return np.asarray(levy_stable.rvs(self.alpha, 0.0, **options, random_state=self.rng))
 
     def layer(self, n: int, m: int, gates: int = 1) -> tuple[Array, Array, Array]:
         """Return W, U and b of n units and m inputs, with ``gates`` stacked."""

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from ..sweeps.names import Shard
 
 __all__ = [
-    *("add_options", "add_overwrite", "add_run_arguments", "add_weights"),
-    *("given_hints", "given_options", "load_network", "run_arguments"),
-]
+    "add_options", "add_overwrite", "add_run_arguments", "add_weights", "given_hints",
+    "given_options", "load_network", "run_arguments",
+]  # fmt: skip
 
 # of lyapunov_spectrum, for one run or many
 EVERYDAY = ("steps", "k", "trajectories", "transient", "seed", "dt")

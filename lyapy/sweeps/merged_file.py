@@ -85,7 +85,7 @@ def read_network(path: str | PathLike[str], name: str) -> Spectrum:
     with open(path, "rb") as raw, h5py.File(raw, "r") as file:
         is_there = f"runs/{number}" in file
     if not is_there:
-        raise ValueError(f"{path}: has only the row of {name}; give the file with its run")
+        raise ValueError(f"{path}: has only the row of {name}, without its run; give the run file")
     return Spectrum.load(path, group=f"runs/{number}")
 
 

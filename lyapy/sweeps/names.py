@@ -12,15 +12,9 @@ from typing import Any, NamedTuple, TypeVar
 from ..networks.network import Network
 
 __all__ = [
-    "Shard",
-    "expand",
-    "failure_file",
-    "named",
-    "named_networks",
-    "parse_shard",
-    "run_file",
+    "Shard", "expand", "failure_file", "named", "named_networks", "parse_shard", "run_file",
     "shard_of_array",
-]
+]  # fmt: skip
 
 T = TypeVar("T")
 

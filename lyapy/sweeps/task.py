@@ -42,21 +42,14 @@ class Task(NamedTuple):
     """Instructions for a worker to compute one network; files are given by their paths."""
 
     name: str
-    # or its weights file
-    network: Network | str
-    # base of a relative path of weights
-    folder: str
+    network: Network | str  # or its weights file
+    folder: str  # base of a relative path of weights
     inputs: str | None
-    # file of the characters of a text
-    vocabulary: str | None
-    # run file
-    run: Path
-    # for `load`
-    load_options: Mapping[str, Any]
-    # for `lyapunov_spectrum`
-    options: Mapping[str, Any]
-    # whether the read-out is fed back, and inputs only warm up
-    closed_loop: bool
+    vocabulary: str | None  # file of the characters of a text
+    run: Path  # run file
+    load_options: Mapping[str, Any]  # for `load`
+    options: Mapping[str, Any]  # for `lyapunov_spectrum`
+    closed_loop: bool  # whether the read-out is fed back, and inputs only warm up
     readout: str | None
 
 

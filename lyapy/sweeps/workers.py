@@ -45,19 +45,17 @@ def compute_in(
     futures = {executor.submit(compute, task): task for task in tasks}
     try:
         for future in as_completed(futures):
-            report(_outcome(future, futures[future]))
+            try:
+                outcome = future.result()
+            except (BrokenExecutor, CheckpointError):
+                raise
+            except Exception as error:  # of the executor, such as dask's where workers die again
+                task = futures[future]
+                outcome = give_up(task.name, task.run, describe(error))
+            report(outcome)
     finally:
         for future in futures:
             future.cancel()
-
-
-def _outcome(future: Future[Outcome], task: Task) -> Outcome:
-    try:
-        return future.result()
-    except (BrokenExecutor, CheckpointError):
-        raise
-    except Exception as error:  # of the executor, such as dask's where workers die again and again
-        return give_up(task.name, task.run, describe(error))
 
 
 def compute_in_processes(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickletools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 from .elements import DTYPES, itemsize
@@ -114,18 +114,17 @@ class Encoded:
     text: str
 
 
+# compared and hashed by identity; its content could nest without bound
+@dataclass(slots=True, eq=False, repr=False)
 class Object:
     """An inert stand-in for an object of the unknown class ``name``."""
 
-    __slots__ = ("attributes", "entries", "is_built", "items", "name", "unsaved")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.is_built = False
-        self.attributes: dict[Any, Any] = {}
-        self.entries: dict[Any, Any] = {}
-        self.items: list[Any] = []
-        self.unsaved: frozenset[str] = frozenset()
+    name: str
+    is_built: bool = False
+    attributes: dict[Any, Any] = field(default_factory=dict)
+    entries: dict[Any, Any] = field(default_factory=dict)
+    items: list[Any] = field(default_factory=list)
+    unsaved: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return self.name
@@ -227,9 +226,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "numpy.dtype": lambda name, *_: NumpyType(str(name)),
     "numpy._core.multiarray._reconstruct": lambda *_: NumpyArray(),
     **dict.fromkeys(_WRAPPERS, lambda first, *_: first),
-    **dict.fromkeys(
-        ["collections.OrderedDict", "collections.defaultdict", "collections.Counter"], _dict
-    ),
+    **dict.fromkeys(_DICTS, _dict),
     **dict.fromkeys(_DROPPED, lambda *_: None),
 }
 _SILENT = ["torch.Tensor", "torch.nn.parameter.Parameter"]
