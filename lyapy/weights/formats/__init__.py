@@ -9,12 +9,10 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, BinaryIO, NamedTuple
 
-from numpy.typing import NDArray
-
 from .contents import Contents
 from .refusal import AGAIN, CONVERT, RefusedError, weights_errors
 
-__all__ = ["Contents", "read_arrays", "read_contents"]
+__all__ = ["Contents", "read_contents"]
 
 
 class _Format(NamedTuple):
@@ -68,19 +66,14 @@ _SIZE_LIMIT = 16 << 30
 _NAME_LIMIT = 1000
 
 
-def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """Read every array of a weights file by name, in the file's order.
+def read_contents(path: str | os.PathLike[str]) -> Contents:
+    """Read every array of a weights file by name, in the file's order, and its metadata.
 
     The content decides on the format, not the name. No code of the file is run, no other file is
     opened, and no size is believed before it is checked; raises WeightsError whatever is wrong.
     Arrays are read-only and in native byte order; names in nested dicts and lists are joined by
     dots; bfloat16 becomes float32. Arrays that share memory in a PyTorch file share it here.
     """
-    return read_contents(path).arrays
-
-
-def read_contents(path: str | os.PathLike[str]) -> Contents:
-    """Read every array of a weights file, and its metadata; see `read_arrays`."""
     with weights_errors(path, "is damaged"):
         contents = _open(path)
         if not contents.arrays:

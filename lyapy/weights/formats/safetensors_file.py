@@ -8,8 +8,7 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from .contents import Contents
-from .elements import decode
+from .contents import Contents, decode
 from .refusal import CONVERT, RefusedError
 
 __all__ = ["read"]

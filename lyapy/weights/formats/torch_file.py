@@ -12,8 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .contents import Contents
-from .elements import Order, decode, itemsize
+from .contents import Contents, Order, decode, itemsize
 from .refusal import RefusedError
 from .torch_pickle import STATE_DICT, Encoded, NumpyArray, Object, Storage, Tensor, load_pickle
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from .elements import DTYPES, itemsize
+from .contents import DTYPES, itemsize
 from .refusal import CONVERT, RefusedError
 
 __all__ = ["STATE_DICT", "Encoded", "NumpyArray", "Object", "Storage", "Tensor", "load_pickle"]
