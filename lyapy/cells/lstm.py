@@ -105,12 +105,10 @@ class LSTM(Cell):
                 "G": -np.ascontiguousarray(U["U_g"].T),
                 "O": np.ascontiguousarray(np.linalg.inv(U["U_o"]).T),
             },
-            values=lambda named: {
-                "i": 1.0 / named["f"],
-                "r": 1.0 / named["w"],
-                "m": -named["e"],
-                **{name: named[name] for name in ("p", "q", "s")},
-            },
+            values=lambda named: (
+                {"i": 1.0 / named["f"], "r": 1.0 / named["w"], "m": -named["e"]}
+                | {name: named[name] for name in ("p", "q", "s")}
+            ),
             condition=self._determinant.condition,
         )
 

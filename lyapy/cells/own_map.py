@@ -81,12 +81,9 @@ class Map(GivenJacobian):
     plain = True
 
     def __init__(
-        self,
-        step: Callable[[Array, Array], Any],
-        jacobian: Callable[[Array, Array], Any],
-        state_size: int,
-        inputs: int = 0,
-    ) -> None:
+        self, step: Callable[[Array, Array], Any], jacobian: Callable[[Array, Array], Any],
+        state_size: int, inputs: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__(state_size)
         self.W, self.b = np.eye(inputs), np.zeros(inputs)
         self.weights = Functions(step, jacobian)

@@ -52,13 +52,9 @@ class PLRNN(Cell):
         bases = len(np.asarray(alphas))
         thetas = np.zeros((n, bases)) if thetas is None else thetas
         self.W, self.b = as_input(C, n, "C"), as_vector(h, "h", n)
-        A, W, alphas = (
-            as_vector(A, "A", n),
-            as_matrix(W, "W", (n, n)),
-            as_vector(alphas, "alphas", bases),
-        )
+        A, alphas = as_vector(A, "A", n), as_vector(alphas, "alphas", bases)
         thetas = np.ascontiguousarray(as_matrix(thetas, "thetas", (n, bases)).T)
-        self.weights = Weights(A, W, alphas, thetas)
+        self.weights = Weights(A, as_matrix(W, "W", (n, n)), alphas, thetas)
         self.variables = {"z": n}
         self.constants = {"l": self.weights.A}
 

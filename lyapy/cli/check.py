@@ -17,12 +17,8 @@ __all__ = ["add_arguments", "run"]
 SUMMARY = "check a network: Jacobian against differences of the forward pass, and the sum rule"
 EXAMPLE = "lyapy check model.pt"
 
-POINTS = 5
-DIRECTIONS = 16
-DIFFERENCE_STEP = 1e-6
-JACOBIAN_ALLOWED = 1e-6
-STEPS, TRANSIENT = 256, 64
-SUM_RULE_ALLOWED = 1e-7
+POINTS, DIRECTIONS, DIFFERENCE_STEP, JACOBIAN_ALLOWED = 5, 16, 1e-6, 1e-6
+STEPS, TRANSIENT, SUM_RULE_ALLOWED = 256, 64, 1e-7
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

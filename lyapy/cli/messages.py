@@ -16,12 +16,8 @@ FAILED, BAD_INPUT = 1, 2
 # as sysexits.h has them: cannot create, input or output error, try again
 LOCKED, NOT_WRITTEN, TO_BE_CONTINUED = 73, 74, 75
 INTERRUPTED, BROKEN_PIPE = 130, 141
-CODES = {
-    Interrupted: TO_BE_CONTINUED,
-    KeyboardInterrupt: INTERRUPTED,
-    LockedError: LOCKED,
-    CheckpointError: NOT_WRITTEN,
-}
+CODES = {Interrupted: TO_BE_CONTINUED, KeyboardInterrupt: INTERRUPTED, LockedError: LOCKED,
+         CheckpointError: NOT_WRITTEN}  # fmt: skip
 
 
 def say(message: str) -> None:

@@ -18,15 +18,9 @@ DIMENSION = "This is a netCDF dimension but not a netCDF variable."
 
 
 def write_dataset(
-    group: h5py.Group,
-    name: str,
-    values: Array,
-    axes: Sequence[str],
-    units: str,
-    description: str,
-    *,
-    scales: h5py.Group | None = None,
-) -> None:
+    group: h5py.Group, name: str, values: Array, axes: Sequence[str], units: str,
+    description: str, *, scales: h5py.Group | None = None,
+) -> None:  # fmt: skip
     """Write an array or number with its description and named axes, HDF5 dimension scales.
 
     The scales are in the group ``scales``, by default ``group``.

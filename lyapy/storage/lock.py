@@ -87,7 +87,12 @@ def _acquire(folder: Path, run: str) -> int:
 
 def _flock(descriptor: int, path: Path, run: str) -> None:
     try:
-        return _flock_patiently(descriptor)
+        # whoever asks for the `holder` holds the lock for a moment: try for half a second
+        for _ in range(PATIENCE):
+            with suppress(BlockingIOError):
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            time.sleep(0.5 / PATIENCE)
+        return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         remedy = "wait for its end, or give another output"
     except OSError as error:
@@ -98,15 +103,6 @@ def _flock(descriptor: int, path: Path, run: str) -> None:
             return None
         remedy = f"if it has ended, delete {path} and run the command again"
     raise LockedError(f"{run}: is being computed by {_shown(path)}; {remedy}")
-
-
-def _flock_patiently(descriptor: int) -> None:
-    """Try for half a second: whoever asks for the `holder` holds the lock for a moment."""
-    for _ in range(PATIENCE):
-        with suppress(BlockingIOError):
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        time.sleep(0.5 / PATIENCE)
-    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _names(path: Path, descriptor: int) -> bool:

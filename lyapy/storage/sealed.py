@@ -32,12 +32,9 @@ class DamagedError(ValueError):
 
 
 def write_sealed(
-    path: str | PathLike[str],
-    fill: Callable[[h5py.File, Callable[[], None]], None],
-    *,
-    overwrite: bool,
-    scratch: Path | None = None,
-) -> str:
+    path: str | PathLike[str], fill: Callable[[h5py.File, Callable[[], None]], None], *,
+    overwrite: bool, scratch: Path | None = None,
+) -> str:  # fmt: skip
     """Write a sealed file as `placed_whole`, which also lists the errors, and return its digest.
 
     ``fill`` fills the HDF5 file, its first argument. Where there is much, it calls its second now

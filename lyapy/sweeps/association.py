@@ -101,13 +101,9 @@ def correlate(
     test = stats.permutation_test(
         (a,),
         lambda permuted, axis: np.abs(permuted @ b),
-        permutation_type="pairings",
-        alternative="greater",
-        vectorized=True,
-        n_resamples=permutations,
-        batch=BATCH,
-        rng=seed,
-    )
+        permutation_type="pairings", alternative="greater", vectorized=True,
+        n_resamples=permutations, batch=BATCH, rng=seed,
+    )  # fmt: skip
     return Correlation(r, low, high, float(test.pvalue))
 
 

@@ -53,19 +53,14 @@ class Row(NamedTuple):
 def row_of(name: str, spectrum: Spectrum, run_sha256: str) -> Row:
     """Return the row of a network with a result; ``run_sha256`` is from its run file's seal."""
     settings, report = spectrum.settings, spectrum.report()
-    own = {
-        "name": name,
-        "status": spectrum.status.code,
-        "advice": spectrum.status.advice,
-        "weights": settings.get("network_origin") or "",
-        "layers": settings["network"],
-        "network_sha256": settings["network_sha256"],
-        "run_sha256": run_sha256,
-        "time": spectrum.time,
-        "k": len(spectrum.exponents),
-    }
-    columns = {column: own[column] if column in own else report[column] for column in COLUMNS}
-    return Row(columns, {column: report[column] for column in SPECTRA})
+    found = report | {
+        "name": name, "status": spectrum.status.code, "advice": spectrum.status.advice,
+        "weights": settings.get("network_origin") or "", "layers": settings["network"],
+        "network_sha256": settings["network_sha256"], "run_sha256": run_sha256,
+        "time": spectrum.time, "k": len(spectrum.exponents),
+    }  # fmt: skip
+    columns = {column: found[column] for column in COLUMNS}
+    return Row(columns, {column: found[column] for column in SPECTRA})
 
 
 def row_without(name: str, status: str, advice: str, weights: str = "") -> Row:

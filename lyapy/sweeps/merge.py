@@ -78,10 +78,9 @@ def runs_folder(checkpoint: str | PathLike[str]) -> Path:
 
 
 def merge_networks(
-    checkpoint: str | PathLike[str],
-    networks: Mapping[str, str | Network],
+    checkpoint: str | PathLike[str], networks: Mapping[str, str | Network],
     metadata: Mapping[str, Mapping[str, Any]],
-) -> Sweep:
+) -> Sweep:  # fmt: skip
     """Write the merged file of all networks of a sweep, computed or not, and return it."""
     folder = runs_folder(checkpoint)
     with ExitStack() as stack:

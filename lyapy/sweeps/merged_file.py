@@ -33,12 +33,9 @@ FORMAT_VERSION = 2
 
 
 def write_merged(
-    rows: Sequence[Row],
-    runs: Mapping[str, str | PathLike[str]],
-    path: str | PathLike[str],
-    *,
+    rows: Sequence[Row], runs: Mapping[str, str | PathLike[str]], path: str | PathLike[str], *,
     overwrite: bool = False,
-) -> None:
+) -> None:  # fmt: skip
     """Write rows, and copies of run files by name, to one sealed file, whole or not at all.
 
     Its bytes do not depend on the order of the rows. Raises OSError as `write_sealed`, or if a run

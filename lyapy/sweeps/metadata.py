@@ -22,10 +22,9 @@ IDENTITIES = ("name", "weights")
 
 
 def metadata_of(
-    networks: Mapping[str, str | Network],
-    pattern: str | None,
+    networks: Mapping[str, str | Network], pattern: str | None,
     metadata: str | PathLike[str] | Mapping[str, Mapping[str, Any]] | None,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, Any]]:  # fmt: skip
     """Return the columns from a pattern and a table, for each network by name."""
     paths = {name: n if isinstance(n, str) else name for name, n in networks.items()}
     columns: dict[str, dict[str, Any]] = {name: {} for name in networks}
@@ -110,11 +109,9 @@ def read_table(path: str | PathLike[str]) -> list[dict[str, Any]]:
 
 
 def join_table(
-    networks: Mapping[str, Mapping[str, Any]],
-    weights: Mapping[str, str],
-    table: Iterable[Mapping[str, Any]],
-    where: str,
-) -> dict[str, dict[str, Any]]:
+    networks: Mapping[str, Mapping[str, Any]], weights: Mapping[str, str],
+    table: Iterable[Mapping[str, Any]], where: str,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
     """Add the columns of a table, named ``where`` in errors, to those of the networks.
 
     A line belongs to the networks that agree with it in all columns they share: ``name``,

@@ -36,22 +36,14 @@ RESERVED = {"inputs", "keep", "max_steps", "network", "progress", "until"}
 
 def sweep(
     networks: str | PathLike[str] | Iterable[str | PathLike[str]] | Mapping[str, Any],
-    inputs: Any = None,
-    *,
-    checkpoint: str | PathLike[str] = "sweep.h5",
-    executor: Executor | None = None,
-    workers: int | None = None,
-    shard: str | tuple[int, int] | None = None,
-    pattern: str | None = None,
+    inputs: Any = None, *, checkpoint: str | PathLike[str] = "sweep.h5",
+    executor: Executor | None = None, workers: int | None = None,
+    shard: str | tuple[int, int] | None = None, pattern: str | None = None,
     metadata: str | PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
-    vocabulary: str | PathLike[str] | None = None,
-    load_options: Mapping[str, Any] | None = None,
-    closed_loop: bool = False,
-    readout: str | None = None,
-    overwrite: bool = False,
-    report: Callable[[Outcome], None] | None = None,
-    **spectrum_options: Any,
-) -> Sweep:
+    vocabulary: str | PathLike[str] | None = None, load_options: Mapping[str, Any] | None = None,
+    closed_loop: bool = False, readout: str | None = None, overwrite: bool = False,
+    report: Callable[[Outcome], None] | None = None, **spectrum_options: Any,
+) -> Sweep:  # fmt: skip
     """Compute the Lyapunov spectra of many networks into one file.
 
     Each network has a run file in the folder ``CHECKPOINT.runs``, next to its checkpoints; at the
@@ -158,11 +150,9 @@ def _as_file(inputs: Any, folder: Path) -> str | None:
 
 
 def _compute_all(
-    tasks: Sequence[Task],
-    executor: Executor | None,
-    workers: int,
+    tasks: Sequence[Task], executor: Executor | None, workers: int,
     report: Callable[[Outcome], None] | None,
-) -> None:
+) -> None:  # fmt: skip
     """Compute the tasks and report each; raise Interrupted after a signal to end."""
     done = 0
 

@@ -21,14 +21,10 @@ WEIGHTS = (".eqx", ".h5", ".keras", ".msgpack", ".npz", ".onnx", ".pt", ".pth", 
 
 
 def watch(
-    networks: str | PathLike[str] | Sequence[str | PathLike[str]],
-    inputs: Any = None,
-    *,
-    every: float = 10.0,
-    idle: float | None = None,
-    report: Callable[[Outcome], None] | None = None,
-    **options: Any,
-) -> Iterator[Sweep]:
+    networks: str | PathLike[str] | Sequence[str | PathLike[str]], inputs: Any = None, *,
+    every: float = 10.0, idle: float | None = None,
+    report: Callable[[Outcome], None] | None = None, **options: Any,
+) -> Iterator[Sweep]:  # fmt: skip
     """Compute the spectrum of each new weights file as it appears, and yield the sweep so far.
 
     A file is taken when it has not changed between two looks. Each needs a separate name, as

@@ -34,7 +34,15 @@ _BIT_LIMIT = 64
 def read_zip(archive: zipfile.ZipFile) -> Contents:
     """Read every tensor of an archive whose directory was checked."""
     members = {member.filename: member for member in archive.infolist()}
-    root = _root(members)
+    roots = [name.removesuffix("data.pkl") for name in members if name.endswith("/data.pkl")]
+    if len(roots) != 1:
+        raise RefusedError("holds more than one data.pkl", STATE_DICT)
+    root = roots[0]
+    if any(name.startswith((f"{root}constants.pkl", f"{root}code/")) for name in members):
+        remedy = "torch.save(torch.jit.load(file).state_dict(), other_file)"
+        raise RefusedError("is a TorchScript archive, which holds a program", remedy)
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members.values()):
+        raise RefusedError("is a compressed archive, which torch.save never writes", STATE_DICT)
 
     def content(name: str, default: bytes | None = None) -> bytes:
         if root + name in members:
@@ -53,18 +61,6 @@ def read_zip(archive: zipfile.ZipFile) -> Contents:
     if order is None:
         raise RefusedError("has an unknown byte order", STATE_DICT)
     return _contents(load_pickle(io.BytesIO(content("data.pkl"))), load, order)
-
-
-def _root(members: dict[str, zipfile.ZipInfo]) -> str:
-    roots = [name.removesuffix("data.pkl") for name in members if name.endswith("/data.pkl")]
-    if len(roots) != 1:
-        raise RefusedError("holds more than one data.pkl", STATE_DICT)
-    if any(name.startswith((roots[0] + "constants.pkl", roots[0] + "code/")) for name in members):
-        remedy = "torch.save(torch.jit.load(file).state_dict(), other_file)"
-        raise RefusedError("is a TorchScript archive, which holds a program", remedy)
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members.values()):
-        raise RefusedError("is a compressed archive, which torch.save never writes", STATE_DICT)
-    return roots[0]
 
 
 def read_legacy(file: BinaryIO) -> Contents:
