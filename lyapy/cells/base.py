@@ -25,29 +25,25 @@ Step = Callable[[Any, Array, Array], tuple[Vectors, Vectors]]
 class Cell(ABC):
     """A recurrent cell: one forward step gives the next state and the Jacobian's coefficients.
 
-    Constructors raise ValueError where a shape does not fit or a value is not finite.
-
-    To write one:
+    Constructors raise ValueError where a shape does not fit or a value is not finite. To write one,
+    see the page on adding a cell:
 
     1. Give `name`, and the `program`: the tangent step as text, one assignment a line,
        ``dTARGET' = TERM + TERM …``. A term is ``left MATRIX right dSOURCE``, where
        ``left`` and ``right`` are coefficient vectors (lower case) and ``MATRIX`` a constant
        weight (upper case), each optional. ``dh`` is the old deviation of the state variable
-       ``h``, ``dh'`` the new one, ``dx`` that of the input; a target that is no state
-       variable (``dy``) is auxiliary and exists within the step only.
+       ``h``, ``dh'`` the new one, ``dx`` that of the input; other targets are auxiliary.
     2. Name the `coefficients` in the order in which `step` returns them.
     3. Set in ``__init__``: ``W`` (rows, m) and ``b`` (rows,), the input's weight and bias;
-       ``weights``, a NamedTuple of the numbers and arrays that `step` reads; ``variables`` and
-       ``auxiliary``, name → size; ``constants``, name → value of the coefficients that are
-       the same at every step, a number or a vector; ``arguments``, name → value of what the
-       constructor was called with, for weights files to hold the cell.
+       ``weights``, a NamedTuple that `step` reads; ``variables`` and ``auxiliary``, name → size;
+       ``constants``, name → value of coefficients that are the same at every step;
+       ``arguments``, name → value of the constructor's, for weights files to hold the cell.
     4. Write `step`; `matrices` where they are not ``U`` and ``W``; `log_abs_det` where it has a
-       closed form.
-    5. Where the next layer does not read a state variable, compute its input in `read`, and
-       name the auxiliary variable of the deviation as `output`.
-    6. Where ``program`` is the product of simpler maps, give them as `stages`: each should
+       closed form; `read` where the next layer reads no state variable, and the auxiliary one
+       as `output`.
+    5. Where ``program`` is the product of simpler maps, give them as `stages`: each should
        become ungraded when its rows are scaled. They resolve exponents of saturated units.
-    7. Register the class in ``lyapy/cells/__init__.py``: the tests then cover it.
+    6. Register the class in ``lyapy/cells/__init__.py``: the tests then cover it.
     """
 
     name: ClassVar[str]

@@ -22,7 +22,6 @@ STEPS, TRANSIENT, SUM_RULE_ALLOWED = 256, 64, 1e-7
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add_weights(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of states and inputs (0)")
     add_options(parser, Compute, "engine")

@@ -13,7 +13,6 @@ EXAMPLE = "lyapy convert model.keras --prefix lstm -o canonical.h5"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add_weights(parser)
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="file to write")
     add_overwrite(parser)

@@ -23,7 +23,6 @@ TEXT = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument(
         "-o", "--output", default=".", metavar="FOLDER",
         help="for spectrum.h5 and spectrum.png, made if missing (this folder)",

@@ -21,7 +21,6 @@ OTHERS_SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add_weights(parser, "?")
     parser.add_argument("--system", action="store_true", help="print versions, CPU and GPU instead")
 

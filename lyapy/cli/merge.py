@@ -16,7 +16,6 @@ EXAMPLE = "lyapy merge runs -o all.h5 --expect 'weights/*.pt'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add = parser.add_argument
     add("sources", nargs="+", metavar="RUNS", help="folder of run files, or run files")
     add("-o", "--output", required=True, metavar="FILE", help="merged file to write (HDF5)")

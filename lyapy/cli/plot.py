@@ -14,7 +14,6 @@ EXAMPLE = "lyapy plot run.h5 -o figure.pdf"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("run", metavar="RUN", help="run file, or merged file of lyapy sweep")
     parser.add_argument(
         "-o", "--output", metavar="FILE", help=".png, .pdf or .svg to write (RUN with .png)"

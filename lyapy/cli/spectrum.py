@@ -24,7 +24,6 @@ EXAMPLE = "lyapy spectrum model.pt --inputs drive.npy --transient 500 -k 32 -o r
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add = parser.add_argument
     output = "run file to write (HDF5), or folder of them for several WEIGHTS"
     add("-o", "--output", required=True, metavar="FILE", help=output)

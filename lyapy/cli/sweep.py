@@ -25,7 +25,6 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add = parser.add_argument
     output = "merged file to write (HDF5); run files go to the folder FILE.runs"
     add("-o", "--output", default="sweep.h5", metavar="FILE", help=f"{output} (sweep.h5)")

@@ -12,7 +12,6 @@ EXAMPLE = "lyapy verify run.h5"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, or of lyapy merge")
 
 

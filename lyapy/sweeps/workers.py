@@ -10,15 +10,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    as_completed,
-    wait,
-)
+from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -39,22 +31,22 @@ DIED = (
 
 
 def compute_in(
-    executor: Executor, tasks: Sequence[Task], report: Callable[[Outcome], None]
+    executor: futures.Executor, tasks: Sequence[Task], report: Callable[[Outcome], None]
 ) -> None:
     """Compute the tasks by an executor, and report the outcome of each as it comes."""
-    futures = {executor.submit(compute, task): task for task in tasks}
+    running = {executor.submit(compute, task): task for task in tasks}
     try:
-        for future in as_completed(futures):
+        for future in futures.as_completed(running):
             try:
                 outcome = future.result()
-            except (BrokenExecutor, CheckpointError):
+            except (futures.BrokenExecutor, CheckpointError):
                 raise
             except Exception as error:  # of the executor, such as dask's where workers die again
-                task = futures[future]
+                task = running[future]
                 outcome = give_up(task.name, task.run, describe(error))
             report(outcome)
     finally:
-        for future in futures:
+        for future in running:
             future.cancel()
 
 
@@ -78,14 +70,14 @@ def _until_one_dies(
     tasks: Sequence[Task], workers: int, report: Callable[[Outcome], None]
 ) -> tuple[list[Task], list[Task]]:
     """Return the tasks in progress when a process died, and those that had not begun."""
-    queue, running = deque(tasks), dict[Future[Outcome], Task]()
+    queue, running = deque(tasks), dict[futures.Future[Outcome], Task]()
     with _pool(min(workers, len(tasks))) as pool:
         try:
             while queue or running:
                 while queue and len(running) < workers:
                     running[pool.submit(compute, queue[0])] = queue[0]
                     queue.popleft()
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
                 for future in done:
                     outcome = future.result()
                     del running[future]
@@ -99,13 +91,13 @@ def _until_one_dies(
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(workers: int) -> Iterator[futures.ProcessPoolExecutor]:
     """Yield processes that end with this one, or when it closes a pipe to them."""
     # threads of OpenMP do not survive a fork
     spawn = multiprocessing.get_context("spawn")
     # not an Event, which waits for ever for a process that was killed while it waited
     receiver, sender = spawn.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, spawn, _begin, (receiver, os.getpid()))
+    pool = futures.ProcessPoolExecutor(workers, spawn, _begin, (receiver, os.getpid()))
     try:
         yield pool
     except BaseException:
@@ -173,7 +165,7 @@ def check_ranks(ranks: int, environment: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def dask_executor(address: str) -> Iterator[Executor]:
+def dask_executor(address: str) -> Iterator[futures.Executor]:
     """Yield an executor of a dask cluster, from its scheduler's address or file (``.json``)."""
     try:
         from distributed import Client
