@@ -30,7 +30,8 @@ class GRU(Cell):
     """GRU with the reset gate after the product, as in PyTorch, cuDNN and Keras 3.
 
     r = σ(W_r x + b_r + U_r h + c_r), z likewise, n = tanh(W_n x + b_n + r (U_n h + c_n)),
-    h′ = (1 − z) n + z h. W (3n, m), U (3n, n), b and c (3n,) stack the rows of r, z and n.
+    h′ = (1 − z) n + z h. W (3n, m), U (3n, n), b and c (3n,) stack the rows of r, z and n; of c
+    only the last third differs in effect from b.
     """
 
     name = "gru"

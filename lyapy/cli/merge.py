@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from .arguments import add_overwrite
 from .messages import say
@@ -43,7 +42,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if lacking else 0
 
 
-def _networks(arguments: argparse.Namespace, target: Path) -> tuple[dict[str, Path], Any]:
+def _networks(
+    arguments: argparse.Namespace, target: Path
+) -> tuple[dict[str, Path], dict[str, str]]:
     """Return the run files of networks, and the weights files of those that are expected."""
     from ..sweeps.merge import base_folder, find_runs
     from ..sweeps.names import expand, named, run_file
