@@ -43,19 +43,11 @@ class LSTMVariant(LSTM):
 
     i = σ(W x + U h + b + p_i c), f likewise, g = φ(·), c′ = f c + i g,
     o = σ(W x + U h + b + p_o c′), h′ = o ψ(c′) (Gers and Schmidhuber 2000; ONNX), W, U and b as in
-    `LSTM`.
-
-    Parameters
-    ----------
-    gate, nonlinearity, output : str
-        σ, φ and ψ: those of `Vanilla`, where ``"hard-sigmoid"`` is x/6 + 1/2 of PyTorch and
-        Keras 3, ``"hard-sigmoid-keras2"`` x/5 + 1/2 of Keras until 2 and ONNX.
-    peepholes : array (3, n), optional
-        p of the gates i, f, o.
-    coupled : bool
-        f = 1 − i, whatever the weights of f (ONNX ``input_forget``).
-    clip : float, optional
-        Positive; the arguments of σ and φ are cut to ±clip.
+    `LSTM`. σ, φ and ψ (``gate``, ``nonlinearity``, ``output``) are among those of `Vanilla`, where
+    ``"hard-sigmoid"`` is x/6 + 1/2 of PyTorch and Keras 3, ``"hard-sigmoid-keras2"`` x/5 + 1/2 of
+    Keras until 2 and ONNX. ``peepholes`` (3, n) are p of the gates i, f, o. Where ``coupled``,
+    f = 1 − i, whatever the weights of f (ONNX ``input_forget``). The arguments of σ and φ are cut
+    to ±``clip``, a positive number.
     """
 
     name = "lstm-variant"
@@ -165,8 +157,6 @@ class GRUResetBeforeVariant(GRUResetBefore):
 
 
 def _limit(clip: float | None) -> float:
-    if clip is None:
-        return np.inf
-    if not clip > 0.0:
+    if clip is not None and not clip > 0.0:
         raise ValueError(f"clip is {clip}; it must be positive")
-    return float(clip)
+    return np.inf if clip is None else float(clip)

@@ -20,16 +20,12 @@ def run(arguments: argparse.Namespace) -> int:
     from ..runs.checkpoint.folder import checkpoint_folder, verify
 
     path, folder = arguments.run, checkpoint_folder(arguments.run)
-    if os.path.exists(path) or not folder.is_dir():
-        return _verify_whole(path)
-    print(f"{path}: unfinished; its checkpoints in {folder}:")
-    found = verify(folder)
-    for name, wrong in found.items():
-        print(f"  {name}: {'DAMAGED, ' + wrong if wrong else 'whole'}")
-    return int(any(found.values()))
-
-
-def _verify_whole(path: str) -> int:
+    if folder.is_dir() and not os.path.exists(path):
+        print(f"{path}: unfinished; its checkpoints in {folder}:")
+        found = verify(folder)
+        for name, wrong in found.items():
+            print(f"  {name}: {'DAMAGED, ' + wrong if wrong else 'whole'}")
+        return int(any(found.values()))
     from ..spectra.spectrum import Spectrum
     from ..storage.sealed import check_seal
     from ..sweeps.merged_file import is_merged, read_rows

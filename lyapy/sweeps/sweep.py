@@ -154,13 +154,12 @@ def _compute_all(
     report: Callable[[Outcome], None] | None,
 ) -> None:  # fmt: skip
     """Compute the tasks and report each; raise Interrupted after a signal to end."""
-    done = 0
+    done: list[Outcome] = []
 
     def take(outcome: Outcome) -> None:
-        nonlocal done
         if outcome.code == "interrupted":
             raise Interrupted(outcome.message)
-        done += 1
+        done.append(outcome)
         if report is not None:
             report(outcome)
 
@@ -172,5 +171,5 @@ def _compute_all(
     except Interrupted:
         raise
     except KeyboardInterrupt:
-        found = f"interrupted with {done} of {len(tasks)} networks done"
+        found = f"interrupted with {len(done)} of {len(tasks)} networks done"
         raise Interrupted(f"{found}; the same sweep made again continues") from None

@@ -23,8 +23,7 @@ SHOWN = {
     "mean": ("mean", ".6g"),
     "kaplan_yorke_dimension": ("Kaplan-Yorke", ".6g"),
 }
-LEVEL = 0.95
-FOLDS = 5
+LEVEL, FOLDS = 0.95, 5
 
 
 def rows_table(sweep: Sweep) -> str:

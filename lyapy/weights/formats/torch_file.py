@@ -73,21 +73,7 @@ def read_legacy(file: BinaryIO) -> Contents:
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise RefusedError("was written by a big-endian machine", STATE_DICT)
     declared: dict[str, Storage] = {}
-    value = load_pickle(stream, declared)
-    regions = _regions(data, stream, declared)
-
-    def load(storage: Storage) -> memoryview:
-        if storage.key not in regions:
-            raise RefusedError("lacks its data")
-        return regions[storage.key]
-
-    return _contents(value, load)
-
-
-def _regions(
-    data: memoryview, stream: io.BytesIO, declared: dict[str, Storage]
-) -> dict[str, memoryview]:
-    keys = load_pickle(stream)
+    value, keys = load_pickle(stream, declared), load_pickle(stream)
     regions: dict[str, memoryview] = {}
     start = stream.tell()
     for key in keys if isinstance(keys, list) else []:
@@ -101,7 +87,13 @@ def _regions(
         start += 8 + storage.nbytes
     if start != len(data):
         raise RefusedError(f"has {len(data) - start} bytes after its last tensor", STATE_DICT)
-    return regions
+
+    def load(storage: Storage) -> memoryview:
+        if storage.key not in regions:
+            raise RefusedError("lacks its data")
+        return regions[storage.key]
+
+    return _contents(value, load)
 
 
 def _contents(
