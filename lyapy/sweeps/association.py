@@ -76,7 +76,8 @@ def associations(
         spearman = correlate(*ranks, level, permutations, seed, ranks=True)
         found.append(Association(feature, int(known.sum()), pearson, spearman))
     if not found:
-        raise ValueError(f"{metric}: need {FEWEST} networks with a finite value and a spectrum")
+        finding = f"fewer than {FEWEST} networks have a finite value and a spectrum"
+        raise ValueError(f"{metric}: {finding}; add some")
     return found
 
 
