@@ -24,8 +24,8 @@ __all__ = ["Batch"]
 class Batch:
     """Trajectories that stand at the same step and go on side by side.
 
-    States, frames and coefficients lie on the device; what is counted goes to the
-    trajectories, which write checkpoints and records as they do on the CPU.
+    States, frames and coefficients lie on the device; `fetch` brings states, frames and
+    statistics to the trajectories, which write checkpoints and records as they do on the CPU.
 
     Parameters
     ----------
