@@ -160,6 +160,8 @@ def _facts(spectrum: Exponents) -> dict[str, str]:
     if rounded.any():
         error = f"up to {spectrum.rounding_error[rounded].max():.0e} nats per step"
         facts["rounding error"] = f"{error} in {rounded.sum()} exponents"
+    if settings.get("repeated_tiles"):
+        facts["left to the CPU"] = f"{settings['repeated_tiles']} tiles of trajectories"
     if "seconds" in settings:
         facts["time"] = f"{settings['seconds']:.1f} s"
     if settings.get("network_origin"):

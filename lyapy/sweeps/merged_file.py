@@ -12,17 +12,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
 
 from ..spectra.file import copy_run
+from ..spectra.quantities import Quantity
 from ..spectra.spectrum import Spectrum
 from ..storage.datasets import read_dataset, write_dataset
 from ..storage.sealed import write_sealed
 from ..storage.trees import legible
-from .columns import COLUMNS, SPECTRA, Row, column_of
+from .columns import COLUMNS, OWN, SPECTRA, Row, column_of
 
 __all__ = ["is_merged", "read_network", "read_rows", "write_merged"]
 
@@ -129,8 +130,14 @@ def _rows_in(file: h5py.File, path: str | PathLike[str]) -> list[Row]:
         raise ValueError(
             f"{path}: has format version {version}, this lyapy reads {FORMAT_VERSION}; {remedy}"
         )
-    columns = {name: read_dataset(file[name]).tolist() for name in COLUMNS}
-    spectra = {name: read_dataset(file[name]) for name in SPECTRA}
+    count = len(file["name"])
+    columns = {name: _column(file, name, quantity, count) for name, quantity in COLUMNS.items()}
+    spectra = {
+        name: read_dataset(file[name])
+        if name in file
+        else np.full(file["exponents"].shape, quantity.missing)
+        for name, quantity in SPECTRA.items()
+    }
     own = file.get("metadata", {})
     metadata = {name: read_dataset(own[name]).tolist() for name in own}
     return [
@@ -141,6 +148,13 @@ def _rows_in(file: h5py.File, path: str | PathLike[str]) -> list[Row]:
         )
         for number, k in enumerate(columns["k"])
     ]
+
+
+def _column(file: h5py.File, name: str, quantity: Quantity, count: int) -> list[Any]:
+    """Return a column; all missing if the file is older than the quantity."""
+    if name in OWN or name in file:
+        return list(read_dataset(file[name]).tolist())
+    return [quantity.missing] * count
 
 
 def _write_rows(file: h5py.File, rows: Sequence[Row]) -> None:
