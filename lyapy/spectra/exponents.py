@@ -324,7 +324,9 @@ class Exponents:
         if near_zero or self.apart.any():
             samples = self.per_trajectory
             ends = measures.measure_range(measure, samples, self._margin, self.state_size)
-            return Measure(math.nan, math.nan, "undetermined", *ends)
+            # where all ends agree, as in stable networks, nothing is left open
+            if ends[0] < ends[1]:
+                return Measure(math.nan, math.nan, "undetermined", *ends)
         return self._measure(name, measure(self.exponents, self.state_size))
 
     def _measure(self, name: str, value: float) -> Measure:

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
+import lyapy
+from lyapy import Network
+from lyapy.cells.vanilla import Vanilla
 from lyapy.spectra.status import target_reached
 from lyapy.spectra.text import spectrum_table
 from tests.support.made_spectra import made
@@ -302,3 +305,18 @@ def test_a_drift_at_the_very_beginning_without_transient():
     extra = np.zeros((63, 2))
     extra[0, 0], extra[1, 0] = 12.0, 4.0
     assert "1 exponents drift" in grown(spectrum, extra).status.advice
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_networks_without_one_attractor(backend):
+    """A relu network whose state grows by 1 % per step, and a unit with two fixed points."""
+    options = {"steps": 1000, "transient": 200, "trajectories": 6, "backend": backend}
+    growing = Network([Vanilla(np.zeros((2, 0)), [[1.01, 0.0], [0.2, 0.5]], nonlinearity="relu")])
+    found = lyapy.lyapunov_spectrum(growing, initial_state=np.ones((6, 2)), **options)
+    assert found.exponents[0] == pytest.approx(np.log(1.01), abs=1e-4)
+    assert "grows without bound" in found.status.advice
+    assert found.measures()["entropy_rate"].status == "escapes"
+    bistable = Network([Vanilla(np.zeros((1, 0)), [[2.0]], b=[0.2])])
+    found = lyapy.lyapunov_spectrum(bistable, **options)
+    assert "different attractors" in found.status.advice
+    assert found.kaplan_yorke_dimension == 0.0
