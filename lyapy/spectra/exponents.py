@@ -67,7 +67,7 @@ class Exponents:
     determinants: Annotated[
         Array,
         stored(
-            f"{BLOCKS} term",
+            "trajectory block term",
             "nats, nats, steps",
             "Sums of log|det J| and of growth over the steps compared, and their number",
         ),
