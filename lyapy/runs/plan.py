@@ -113,7 +113,7 @@ class Plan:
         seconds = checkpointer.seconds if checkpointer else time.perf_counter() - self.began
         found: dict[str, Any] = {"seconds": seconds}
         if self.engine.devices:
-            each = (block.carry.statistics for _, blocks in results for block in blocks)
+            each = (block.carry.statistics for result in results for block in result.blocks)
             found["repeated_tiles"] = sum(statistics.repeated for statistics in each)
         return collect(results, self.layout, self.settings | found)
 

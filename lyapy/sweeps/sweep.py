@@ -41,29 +41,20 @@ RESERVED = {"inputs", "keep", "max_steps", "network", "progress", "until"}
 
 def sweep(
     networks: str | PathLike[str] | Iterable[str | PathLike[str]] | Mapping[str, Any],
-    inputs: Any = None,
-    *,
-    checkpoint: str | PathLike[str] = "sweep.h5",
-    executor: Executor | None = None,
-    workers: int | None = None,
-    shard: str | tuple[int, int] | Chosen | None = None,
-    pattern: str | None = None,
+    inputs: Any = None, *, checkpoint: str | PathLike[str] = "sweep.h5",
+    executor: Executor | None = None, workers: int | None = None,
+    shard: str | tuple[int, int] | Chosen | None = None, pattern: str | None = None,
     metadata: str | PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
-    vocabulary: str | PathLike[str] | None = None,
-    load_options: Mapping[str, Any] | None = None,
-    closed_loop: bool = False,
-    readout: str | None = None,
-    overwrite: bool = False,
-    report: Callable[[Outcome], None] | None = None,
-    **spectrum_options: Any,
-) -> Sweep:
+    vocabulary: str | PathLike[str] | None = None, load_options: Mapping[str, Any] | None = None,
+    closed_loop: bool = False, readout: str | None = None, overwrite: bool = False,
+    report: Callable[[Outcome], None] | None = None, **spectrum_options: Any,
+) -> Sweep:  # fmt: skip
     """Compute the Lyapunov spectra of many networks into one file.
 
     Each network has a run file in the folder ``CHECKPOINT.runs``, next to its checkpoints; at the
     end all are merged. The same call again reads finished networks, continues interrupted ones,
     and adds new ones. A network that cannot be computed is a row with the status ``failed`` and
-    the reason. But for dates and durations, the merged file does not depend on the workers, nor
-    on the order in which they finish.
+    the reason. But for dates and durations, the merged file does not depend on the workers.
 
     Parameters
     ----------
@@ -83,19 +74,16 @@ def sweep(
     shard : str or (int, int), optional
         Compute only ``"i/n"``, the i-th of n shares; all may run at the same time.
     pattern : str, optional
-        End of the paths with fields, ``"lr{lr}_g{gain}/epoch{epoch}"``, which become metadata;
-        of names where networks are not given as files.
+        End of the paths (or names) with fields, ``"lr{lr}_g{gain}/epoch{epoch}"``, which become
+        metadata.
     metadata : mapping or path, optional
         Name of a network to its columns; or a CSV file, whose lines belong to the networks that
         agree in the columns ``name``, ``weights`` or fields of ``pattern``.
-    vocabulary : str or path, optional
-        For text inputs, see `lyapy.runs.inputs.read_inputs_for`.
-    load_options : mapping, optional
-        For `load`.
-    closed_loop : bool
-        Feed the read-out in each weights file back as the input; ``inputs`` then only warm up.
-    readout : str, optional
-        Matrix of the read-out, or the beginning of its name, where several fit.
+    vocabulary, load_options
+        For text inputs, see `lyapy.runs.inputs.read_inputs_for`; and for `load`.
+    closed_loop, readout
+        Feed the read-out in each weights file back as the input, so that ``inputs`` only warm up;
+        ``readout`` is the beginning of its matrix's name, where several fit.
     overwrite : bool
         Replace run files of other settings, and another file at ``checkpoint``; each by a whole
         one, and the merged file never by one with fewer results.
@@ -105,10 +93,6 @@ def sweep(
         As for `lyapunov_spectrum`. ``threads``, of each worker, are by default the CPUs divided
         by the workers, and 1 with an ``executor``.
 
-    Returns
-    -------
-    Sweep
-
     Raises
     ------
     ValueError, TypeError
@@ -116,10 +100,8 @@ def sweep(
         of another run; no result is changed then.
     OSError
         If the results cannot be written, or ``checkpoint`` would lose results.
-    Interrupted
-        After an interruption; the same call continues.
-    concurrent.futures.BrokenExecutor
-        If the executor given breaks; the same call continues.
+    Interrupted, concurrent.futures.BrokenExecutor
+        After an interruption, or if the executor given breaks; the same call continues.
     """
     by_sweep = RESERVED | {name for name, option in ALL.items() if option.by_output}
     known = set(inspect.signature(lyapunov_spectrum).parameters) - by_sweep
@@ -127,7 +109,11 @@ def sweep(
     settled = {name: value for name, value in spectrum_options.items() if name in ALL}
     take_options(lyapunov_spectrum, settled, **dict.fromkeys(KINDS))
     found = named_networks(networks)
-    _check_loop(found, closed_loop, readout)
+    check_readout(readout, closed_loop)
+    made = [name for name, network in found.items() if isinstance(network, Network)]
+    if closed_loop and made:
+        finding = f"closed_loop is for weights files, but {made[0]!r} is a network"
+        raise ValueError(f"{finding}; give a lyapy.ClosedLoop of it")
     columns = metadata_of(found, pattern, metadata)
     check_output(checkpoint, overwrite=overwrite or is_merged(checkpoint))
     refuse_loss(checkpoint, found, overwrite=overwrite)
@@ -140,17 +126,12 @@ def sweep(
         spectrum_options = {**spectrum_options, "threads": share}
     folder = runs_folder(checkpoint)
     task = Task(
-        name="",
-        network="",
-        folder=os.getcwd(),
+        name="", network="", folder=os.getcwd(),
         inputs=os.path.abspath(inputs) if isinstance(inputs, (str, PathLike)) else None,
-        vocabulary=None if vocabulary is None else os.path.abspath(vocabulary),
-        run=folder,
-        load_options=load_options or {},
-        options={**spectrum_options, "overwrite": overwrite},
-        closed_loop=closed_loop,
-        readout=readout,
-    )
+        vocabulary=None if vocabulary is None else os.path.abspath(vocabulary), run=folder,
+        load_options=load_options or {}, options={**spectrum_options, "overwrite": overwrite},
+        closed_loop=closed_loop, readout=readout,
+    )  # fmt: skip
     table = metadata if isinstance(metadata, (str, PathLike)) else None
     weights = [network for network in found.values() if isinstance(network, str)]
     check_apart(checkpoint, [*weights, input_file(task.inputs), task.vocabulary, table])
@@ -214,18 +195,6 @@ def _check_network(task: Task, network: Network, inputs: Any) -> None:
     check_frame(options.get("frame", "random"), options.get("k"), network.state_size)
 
 
-def _check_loop(
-    networks: Mapping[str, str | Network], closed_loop: bool, readout: str | None
-) -> None:
-    check_readout(readout, closed_loop)
-    made = [name for name, network in networks.items() if isinstance(network, Network)]
-    if closed_loop and made:
-        raise ValueError(
-            f"closed_loop is for weights files, but {made[0]!r} is a network; give a "
-            "lyapy.ClosedLoop of it"
-        )
-
-
 def _as_file(inputs: Any, folder: Path) -> str | None:
     """Return a file of the inputs, so that they are not sent with every task."""
     if inputs is None or isinstance(inputs, (str, PathLike)):
@@ -241,21 +210,18 @@ def _as_file(inputs: Any, folder: Path) -> str | None:
 
 
 def _compute_all(
-    tasks: Sequence[Task],
-    executor: Executor | None,
-    workers: int,
+    tasks: Sequence[Task], executor: Executor | None, workers: int,
     report: Callable[[Outcome], None] | None,
-) -> None:
+) -> None:  # fmt: skip
     """Compute the tasks and report each; raise Interrupted after a signal to end."""
-    done = 0
+    done: list[Outcome] = []
 
     def take(outcome: Outcome) -> None:
-        nonlocal done
         if outcome.code == "interrupted":
             raise Interrupted(outcome.message)
         if outcome.code == "refused":
             raise ValueError(f"{outcome.name}: {outcome.message}")
-        done += 1
+        done.append(outcome)
         if report is not None:
             report(outcome)
 
@@ -267,7 +233,5 @@ def _compute_all(
     except Interrupted:
         raise
     except KeyboardInterrupt:
-        raise Interrupted(
-            f"interrupted with {done} of {len(tasks)} networks done; the same sweep made again "
-            "continues"
-        ) from None
+        found = f"interrupted with {len(done)} of {len(tasks)} networks done"
+        raise Interrupted(f"{found}; the same sweep made again continues") from None

@@ -13,7 +13,7 @@ import lyapy
 from lyapy.cli import main
 from lyapy.errors import Interrupted
 from lyapy.sweeps import task
-from tests.support.made_checkpoints import interrupt_after
+from tests.support.made_checkpoints import checkpoint_every_chunk, interrupt_after
 from tests.support.made_sweeps import NAMES, OPTIONS, WORDS, swept
 from tests.support.made_weights import DRIVE, GRU
 
@@ -283,6 +283,7 @@ def test_show_mentions_an_unfinished_run_next_to_a_result(capsys, monkeypatch):
     assert main(["show", "run.h5"]) == 0
     assert "unfinished" not in capsys.readouterr().out
     with monkeypatch.context() as patch:
+        checkpoint_every_chunk(patch)
         interrupt_after(2, patch)
         with pytest.raises(Interrupted):
             lyapy.lyapunov_spectrum(network, **options, k=2, overwrite=True)

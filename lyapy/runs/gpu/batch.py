@@ -80,6 +80,10 @@ class Batch:
         last = self.device.to_host(chunk.states[-1]).astype(np.float64)
         self._check(chunk, last, start)
         growth = [self._advance_block(block, chunk.coefficients, start) for block in self.blocks]
+        rows, ends = self.schedule.rows_ending(start, stop)
+        at_ends = self.device.to_host(chunk.states[self.device.to_device(ends)])
+        for b, trajectory in enumerate(self.trajectories):
+            trajectory.measure(rows, at_ends[:, b].astype(np.float64))
         recording = self.schedule.recording
         if recording.needs_frames:
             self._fetch_blocks()
