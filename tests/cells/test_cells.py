@@ -280,11 +280,7 @@ def matrix(*shape):
         (cells.Reservoir, (None, csr_array([[np.nan]])), "U holds 1 values that are NaN"),
         (cells.Antisymmetric, (None, matrix(2, 2), None, 0.1, np.nan), "U or gamma holds"),
         (cells.PLRNN, (None, [0.5], [[0.0, 1.0]]), r"W has shape \(1, 2\)"),
-        (
-            cells.MinimalGated,
-            (None, matrix(3, 2)),
-            r"U has 3 rows; .* of 2 \(gates f, g\)",
-        ),
+        (cells.MinimalGated, (None, matrix(3, 2)), r"U has 3 rows; .* of 2 \(gates f, g\)"),
         (cells.DiagonalStateSpace, ([0.5j], None, matrix(1, 2)), r"C has shape \(1, 2\)"),
         (lyapy.Network, ([],), "cells is empty"),
         (

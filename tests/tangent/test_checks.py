@@ -11,13 +11,7 @@ from lyapy.cells import Reservoir
 from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent import engine as engines
-from lyapy.tangent.norm_bounds import (
-    SAMPLED,
-    NormBounds,
-    _norm_bound,
-    frame_error,
-    log_norm_bound,
-)
+from lyapy.tangent.norm_bounds import SAMPLED, NormBounds, _norm_bound, frame_error, log_norm_bound
 from lyapy.tangent.reference import ArrayTangent
 from tests.conftest import mixed_stack, orbit_jacobians
 from tests.support.made_spectra import made

@@ -49,11 +49,7 @@ FORMATS = [
     ("Flax nnx", r"jax_files/nnx_.*\.msgpack", {}),
     ("Equinox", r"jax_files/equinox_.*\.eqx", {"layout": "equinox"}),
     ("Haiku `.npz`", r"jax_files/haiku_.*\.npz", {"layout": "haiku"}),
-    (
-        "TensorFlow 1 `.npz`",
-        r"tensorflow1_files/(?!expected).*\.npz",
-        {"layout": "tensorflow1"},
-    ),
+    ("TensorFlow 1 `.npz`", r"tensorflow1_files/(?!expected).*\.npz", {"layout": "tensorflow1"}),
 ]
 # hints that refusals ask for, tried in this order
 ANSWERS = [

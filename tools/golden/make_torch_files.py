@@ -184,10 +184,7 @@ def main() -> None:
         expect(f"{name}/", value, expected)
     torch.save(state, HERE / "protocol4.pt", pickle_protocol=4)
     torch.save(
-        state,
-        HERE / "protocol4_old.pt",
-        _use_new_zipfile_serialization=False,
-        pickle_protocol=4,
+        state, HERE / "protocol4_old.pt", _use_new_zipfile_serialization=False, pickle_protocol=4
     )
     np.savez(HERE / "expected.npz", **expected)
     write_modules()

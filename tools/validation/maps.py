@@ -70,10 +70,7 @@ def ikeda() -> list[Check]:
     def jacobian(h: np.ndarray, x: np.ndarray) -> list[list[float]]:
         c, s, tx, ty = turned(h)
         u, v = h[0] * c - h[1] * s, h[0] * s + h[1] * c
-        return [
-            [0.9 * (c - v * tx), 0.9 * (-s - v * ty)],
-            [0.9 * (s + u * tx), 0.9 * (c + u * ty)],
-        ]
+        return [[0.9 * (c - v * tx), 0.9 * (-s - v * ty)], [0.9 * (s + u * tx), 0.9 * (c + u * ty)]]
 
     options = {"steps": 50_000, "transient": 1000, "tolerance": 1e-14}
     spectrum = map_spectrum(step, jacobian, [0.1, 0.1], **options)
