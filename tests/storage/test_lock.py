@@ -1,7 +1,5 @@
 """Locks on file systems without flock, where only the lock's file says who holds it."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

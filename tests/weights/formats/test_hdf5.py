@@ -1,7 +1,5 @@
 """HDF5 files come back exactly; those that point elsewhere, lie or are damaged are refused."""
 
-from __future__ import annotations
-
 import io
 import re
 import resource
