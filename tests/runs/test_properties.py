@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-import lyapy
 from lyapy import spectrum_of_jacobians
 from lyapy.spectra import measures
 
@@ -78,14 +77,6 @@ def test_the_first_frame_is_forgotten(seed, D, other):
 
 
 @few
-@given(seeds, sizes, lengths, st.data())
-def test_fewer_rows_are_the_first_rows(seed, D, steps, data):
-    k = data.draw(st.integers(1, D))
-    J = random_products(seed, D, steps)
-    np.testing.assert_allclose(growth(J, k=k), growth(J)[:k], atol=1e-7)
-
-
-@few
 @given(seeds, sizes, lengths)
 def test_all_growth_is_that_of_the_volume(seed, D, steps):
     J = random_products(seed, D, steps)
@@ -130,17 +121,3 @@ def test_measures_of_known_spectra():
     # the exponents that are not known may be positive, or needed for the dimension
     assert math.isnan(measures.entropy_rate(np.array([0.5, 0.25]), 9))
     assert math.isnan(measures.kaplan_yorke_dimension(np.array([0.5, -0.25]), 9))
-
-
-@few
-@given(seeds, st.integers(2, 5), st.integers(1, 4))
-def test_shifting_a_periodic_drive_changes_nothing(seed, period, shift):
-    """The exponents of a cycle of inputs do not depend on where in it a run begins."""
-    network = lyapy.random_network("vanilla", 3, 2, gain=0.3, bias=0.3, seed=seed % 1000)
-    cycle = np.random.default_rng(seed).normal(size=(period, 2))
-    sums = []
-    for turned in (cycle, np.roll(cycle, -shift, axis=0)):
-        options = {"transient": 40 * period, "tolerance": 1e-12, "backend": "numpy"}
-        spectrum = lyapy.lyapunov_spectrum(network, np.tile(turned, (100, 1)), **options)
-        sums.append(spectrum.exponents.sum())
-    assert sums[0] == pytest.approx(sums[1], abs=1e-9)

@@ -15,7 +15,7 @@ import lyapy
 from lyapy.cli import main
 from lyapy.errors import CheckpointError
 from lyapy.weights.frameworks.canonical import canonical_bytes
-from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk, datasets
+from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk, datasets, stop_after
 from tests.support.watched_files import watched
 
 NETWORK = lyapy.random_network("gru", 4, 1, gain=1.5, seed=1)
@@ -24,15 +24,8 @@ RECORDS = {"record": ("states", "frames"), "record_every": 2}
 
 
 def compute(path, every=300.0, **options):
-    return lyapy.lyapunov_spectrum(
-        NETWORK,
-        DRIVE,
-        backend="numpy",
-        threads=1,
-        checkpoint=path,
-        checkpoint_every=every,
-        **{**RECORDS, **options},
-    )
+    options = {"backend": "numpy", "threads": 1, "checkpoint_every": every, **RECORDS, **options}
+    return lyapy.lyapunov_spectrum(NETWORK, DRIVE, checkpoint=path, **options)
 
 
 @pytest.fixture
@@ -223,17 +216,7 @@ def test_a_folder_that_cannot_be_written(mount, words, whole, monkeypatch, capsy
 def interrupted(path, monkeypatch):
     """Leave a run behind that was interrupted after its first checkpoint."""
     with monkeypatch.context() as patched:
-        checkpoint_every_chunk(patched)
-        publish = lyapy.runs.checkpoint.checkpointer.Checkpointer.publish
-
-        def publish_and_stop(self, b, trajectory, last=False):
-            if not last:
-                publish(self, b, trajectory)
-                raise KeyboardInterrupt
-
-        patched.setattr(
-            lyapy.runs.checkpoint.checkpointer.Checkpointer, "publish", publish_and_stop
-        )
+        stop_after(1, patched)
         with pytest.raises(KeyboardInterrupt):
             compute(path, every=OFTEN)
 

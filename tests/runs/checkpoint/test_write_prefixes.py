@@ -17,16 +17,8 @@ DRIVE = np.random.default_rng(0).normal(size=(1, 96, 1))
 
 
 def compute(path, every=300.0):
-    return lyapy.lyapunov_spectrum(
-        NETWORK,
-        DRIVE,
-        backend="numpy",
-        threads=1,
-        checkpoint=path,
-        checkpoint_every=every,
-        record=("growth", "states"),
-        record_every=32,
-    )
+    options = {"backend": "numpy", "threads": 1, "record": ("growth", "states"), "record_every": 32}
+    lyapy.lyapunov_spectrum(NETWORK, DRIVE, checkpoint=path, checkpoint_every=every, **options)
 
 
 class Disk:
