@@ -28,7 +28,6 @@ CLOSED_FORM = [name for name, cell in CELLS.items() if cell.log_abs_det is not C
 
 
 def named_coefficients(network, state, x):
-    """Return the only cell of ``network`` and the coefficients of one step by name."""
     values = forward_chunk(network, x[None], state).coefficients[0]
     (placed,) = network.program.coefficients
     return network.cells[0], {name: values[c.entries] for name, c in placed.items()}

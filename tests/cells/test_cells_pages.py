@@ -69,7 +69,6 @@ def test_the_contract_on_the_cell_of_the_page(page, m):
 
 
 def sections():
-    """Return the text under each heading that names cells, by these names."""
     texts = (DOCS / "cells.md").read_text().split("\n## ")[1:]
     return {name: text for text in texts for name in re.findall(r'`"([\w-]+)"`', text)}
 

@@ -39,7 +39,6 @@ RESULTS = ("inputs", "initial_state", "states", "jacobian", "outputs")
 
 
 def golden_case(name):
-    """Return the cell of a case and its golden results."""
     case = name.partition(",")[0]
     with np.load(GOLDEN) as archive:
         arrays = {n.partition("/")[2]: archive[n] for n in archive if n.startswith(f"{case}/")}

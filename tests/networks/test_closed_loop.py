@@ -35,14 +35,12 @@ def closed(kinds, nonlinearity="identity"):
 
 
 def output(network, state, x):
-    """Return the last layer's output after a step that read x and led to the state."""
     for cell, own in zip(network.cells, network.split_state(state), strict=True):
         x = cell.outputs(own, cell.drive(x[None])[0])
     return x
 
 
 def fed_by_hand(loop, R, state, steps):
-    """Drive the open loop with its own read-out, step by step."""
     network, (_, c), kind = loop.open_loop, loop.cells[0].readout, loop.cells[0].kind
     columns, D, states = network.cells[-1].output_columns, network.state_size, []
     # the input, where the state holds it

@@ -58,8 +58,6 @@ def test_text_that_cannot_be_read(text, message):
 
 
 class Written(GivenJacobian):
-    """A cell of one matrix, whose program a test writes."""
-
     def __init__(self, program, coefficients=("J",)):
         super().__init__(2)
         self.program, self.coefficients = program, coefficients
@@ -139,8 +137,6 @@ def test_an_output_that_nothing_reads_is_not_computed(kind):
 
 
 class ReadMemory(lyapy.LSTM):
-    """An LSTM whose second state variable is read by the layer above."""
-
     name = "lstm-read-memory"
     output = "c"
 

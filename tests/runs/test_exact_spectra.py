@@ -22,7 +22,6 @@ def constant(J, steps):
 
 
 def well_separated(logs, gap=0.1):
-    """Whether the moduli differ so much that frames turn to their directions soon."""
     return np.isfinite(logs).all() and np.all(np.diff(logs) < -gap)
 
 
@@ -88,7 +87,6 @@ def pairs(logs):
 
 
 def periodic_orbit(kind, period):
-    """Return a network, a cycle of inputs, and log|eig| of one turn of its limit cycle."""
     for seed in itertools.count():
         options = PERIODIC.get(kind, {})
         network = lyapy.random_network(kind, 3, 2, gain=0.8, bias=0.3, seed=seed, **options)

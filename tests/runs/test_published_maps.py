@@ -20,7 +20,6 @@ def test_standard_map_has_pairs():
 
 
 def lorenz_jacobians(trajectories, transient, steps, dt):
-    """Jacobians of Runge and Kutta's step along orbits of Lorenz's equations."""
 
     def slope(h):
         x, y, z = h

@@ -24,7 +24,6 @@ def folder(tmp_path, monkeypatch):
 
 
 def ended():
-    """Return the number of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid

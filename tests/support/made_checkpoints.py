@@ -47,7 +47,6 @@ def compute(checkpoint=None, net=None, drive=DRIVE, **options):
 
 
 def interrupt_after(chunks, monkeypatch, together=1):
-    """Interrupt the run once ``together`` trajectories have advanced by ``chunks`` chunks."""
     advance, there = Trajectory.advance, threading.Barrier(together)
 
     def counted(self):
@@ -62,7 +61,6 @@ def interrupt_after(chunks, monkeypatch, together=1):
 
 
 def stop_after(chunks, monkeypatch):
-    """Interrupt the run after a checkpoint of each of some chunks."""
     checkpoint_every_chunk(monkeypatch)
     publish, done = checkpointer.Checkpointer.publish, []
 
@@ -78,7 +76,6 @@ def stop_after(chunks, monkeypatch):
 
 
 def in_pieces(chunks, monkeypatch, *arguments, **options):
-    """Compute a run that is interrupted again and again."""
     with monkeypatch.context() as patched:
         interrupt_after(chunks, patched)
         for _ in range(100):
@@ -93,7 +90,6 @@ def assert_same_bits(one, other):
 
 
 def datasets(path):
-    """Return the bytes of every dataset of a file."""
     found = {}
 
     def add(name, item):
@@ -106,7 +102,6 @@ def datasets(path):
 
 
 def flip(path, bit):
-    """Flip a bit of a file."""
     data = bytearray(path.read_bytes())
     data[bit // 8] ^= 1 << (bit % 8)
     path.write_bytes(data)

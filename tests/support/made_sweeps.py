@@ -21,7 +21,6 @@ NETWORKS = "runs/*/epoch*.npz"
 
 
 def write_networks(folder):
-    """Write the weights of eight networks, and inputs, into the working folder."""
     write_files()
     for factor, name in enumerate(NAMES, 1):
         path = folder / f"runs/{name}.npz"
@@ -34,6 +33,5 @@ def statuses(found):
 
 
 def swept(networks=NETWORKS, inputs=DRIVE, **options):
-    """Return a sweep computed in threads of this process."""
     with ThreadPoolExecutor(2) as executor:
         return lyapy.sweep(networks, inputs, executor=executor, **OPTIONS | options)

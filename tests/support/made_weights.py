@@ -16,7 +16,6 @@ RUN = ["--backend", "numpy", "--quiet", "-o", "run.h5"]
 
 
 def write_files():
-    """Write gru.npz, vanilla.npz and drive.npy into the working folder."""
     np.savez("gru.npz", **GRU)
     np.savez("vanilla.npz", **VANILLA)
     np.save("drive.npy", DRIVE)

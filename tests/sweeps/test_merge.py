@@ -25,7 +25,6 @@ NAMES = ["a", "b", "c/a", "small"]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Return a folder with weights, and with run files of networks of two sizes."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -43,7 +42,6 @@ def made(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def folder(made, tmp_path, monkeypatch):
-    """Work in a copy of it."""
     copied = tmp_path / "work"
     shutil.copytree(made, copied)
     monkeypatch.chdir(copied)

@@ -19,7 +19,6 @@ RUN = ["--inputs", "drive.npy", "--backend", "numpy", "--steps", "30", "--quiet"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Work in a folder with weights in subfolders, and inputs."""
     monkeypatch.chdir(tmp_path)
     write_files()
     for gain in (1, 2):

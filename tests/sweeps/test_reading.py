@@ -21,7 +21,6 @@ from tests.support.made_spectra import made
 
 
 def rows(spectra, **metadata):
-    """Return rows of made spectra; the last is of a network without a result."""
     found = []
     for i, exponents in enumerate(spectra):
         spectrum = made(exponents, state_size=len(exponents), noise=0.0)

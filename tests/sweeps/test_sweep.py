@@ -22,8 +22,6 @@ pytestmark = pytest.mark.usefixtures("eight_networks")
 
 
 class Shuffled(Executor):
-    """Computes each task here and now, in a random order."""
-
     def __init__(self, seed):
         self.tasks, self.seed = [], seed
 
@@ -59,7 +57,6 @@ def test_spawned_processes_give_the_bits_of_threads():
 
 @pytest.fixture
 def no_clock(monkeypatch):
-    """Stop the clock, so that files have no times."""
 
     class Still:
         UTC = origin.datetime.UTC

@@ -17,7 +17,6 @@ STATE = ("frame", "rate", "split", "tilt", "since", "noise", "graded_steps")
 
 
 def filled(k=3, D=4):
-    """A carry in which every field has a different value."""
     carry = Carry.begin(np.eye(D)[:k], 2.5)
     carry.update(
         {

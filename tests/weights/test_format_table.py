@@ -82,7 +82,6 @@ def load(path, hints):
 
 
 def columns(network: Network) -> set[str]:
-    """Return the columns of the table that a network speaks for."""
     found = {"directions"} if any("direction" in said for said in network.assumptions) else set()
     for cell in network.cells:
         found.add(cell.name.removesuffix("-variant"))
@@ -98,7 +97,6 @@ def columns(network: Network) -> set[str]:
 
 
 def in_files(pattern, hints):
-    """Return the kinds of cells in the golden files that hold one network."""
     paths = [p for p in sorted(GOLDEN.rglob("*")) if re.fullmatch(pattern, _name(p))]
     networks = [load(path, hints) for path in paths]
     return set().union(*(columns(network) for network in networks if network is not None))
@@ -109,7 +107,6 @@ def _name(path):
 
 
 def in_npz():
-    """Return the kinds of cells among torch's arrays that the tests of cells compare."""
     with np.load(GOLDEN / "torch_cells.npz") as archive:
         arrays = dict(archive)
     found = set()

@@ -32,7 +32,6 @@ def compute(path, **options):
 
 
 def interrupt(path, monkeypatch, chunks=5, **options):
-    """Leave a run with a checkpoint after each of some chunks."""
     with monkeypatch.context() as patched:
         stop_after(chunks, patched)
         with pytest.raises(Interrupted):

@@ -33,7 +33,6 @@ class Disk:
         self.descriptors = {}
 
     def apply(self, name, result, *arguments):
-        """Take one change, as `watched` reports it."""
         getattr(self, f"_{name}")(result, *arguments)
 
     def contents(self, loss):
@@ -96,7 +95,6 @@ class Disk:
 
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
-    """Return the changes of a run, with the checkpoints that were acknowledged among them."""
     log, write = [], checkpointer.write_checkpoint
 
     def write_checkpoint(folder, saved, segment):

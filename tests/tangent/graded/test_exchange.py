@@ -32,7 +32,6 @@ CASES = [
 
 
 def errors(kind, n, options, seed):
-    """Return the actual error and the estimated one, of living directions, in nats per step."""
     network = lyapy.random_network(kind, n, 2, **options, seed=seed)
     inputs = np.random.default_rng(3).normal(size=(STEPS, 2))
     with mpmath.workdps(300):

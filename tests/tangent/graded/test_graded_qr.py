@@ -10,14 +10,12 @@ UNIT_ROUNDOFF = 2.0**-53
 
 
 def graded(k, D, fall, seed=0):
-    """Return a frame's image (k, D) by a map whose rows fall off as exp(−fall), shuffled."""
     rng = np.random.default_rng(seed)
     scales = np.exp(-fall * rng.permutation(D))
     return rng.normal(size=(k, D)) * scales
 
 
 def exact_qr(image):
-    """Return Q (k, D) and R (k, k) by Gram and Schmidt's recipe in 60 digits."""
     with mpmath.workdps(60):
         rows = [np.array([mpmath.mpf(x) for x in row]) for row in image]
         upper = np.zeros((len(image), len(image)), dtype=object)

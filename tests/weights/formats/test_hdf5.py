@@ -161,7 +161,6 @@ def text_in_a_heap(file):
 
 
 def damaged(signature, change):
-    """Return a file with a text in a heap, with a change where a structure begins."""
     content = bytearray(written(text_in_a_heap))
     change(content, content.index(signature))
     return bytes(content)
