@@ -82,10 +82,8 @@ def test_gru_with_its_reset_before_the_product_by_hand():
     np.testing.assert_allclose(found, (1 - z) * n + z * h, rtol=1e-14)
 
 
-ARGUMENTS = np.concatenate(
-    [[1e-300, 1e-9, 1e-3, 0.3466, 18.9, 19.1, 36.8, 300.0], np.arange(1, 51)]
-)
-ARGUMENTS = np.concatenate([-ARGUMENTS, [0.0], ARGUMENTS])
+SIZES = [1e-300, 1e-9, 1e-3, 0.3466, 18.9, 19.1, 36.8, 300.0, *range(1, 51)]
+ARGUMENTS = np.concatenate([np.negative(SIZES), [0.0], SIZES])
 
 
 def assert_exact(found, function):
@@ -112,11 +110,9 @@ def test_logistic_is_accurate_in_saturation(backend):
     state = np.concatenate([np.zeros(n), np.ones(n)])
     run = choose_engine(backend).run_layer
     _, (coefficients,) = forward_chunk(network, np.zeros((1, 0)), state, run)
-    named = network.program.coefficients[0]
-    assert_exact(coefficients[named["f"].entries], lambda x: 1 / (1 + mpmath.exp(-x)))
-    assert_exact(
-        coefficients[named["p"].entries], lambda x: 1 / (1 + mpmath.exp(-x)) / (1 + mpmath.exp(x))
-    )
+    named, exp = network.program.coefficients[0], mpmath.exp
+    assert_exact(coefficients[named["f"].entries], lambda x: 1 / (1 + exp(-x)))
+    assert_exact(coefficients[named["p"].entries], lambda x: 1 / (1 + exp(-x)) / (1 + exp(x)))
 
 
 @pytest.mark.parametrize(

@@ -167,9 +167,8 @@ def test_dead_relu_units(backend):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_relu_units_that_die_now_and_then(seed, backend):
-    network = lyapy.random_network(
-        "vanilla", 6, 2, gain=1.2, bias=1.0, nonlinearity="relu", seed=seed
-    )
+    options = {"gain": 1.2, "bias": 1.0, "nonlinearity": "relu", "seed": seed}
+    network = lyapy.random_network("vanilla", 6, 2, **options)
     inputs = np.random.default_rng(seed).normal(size=(6, 2))
     J = orbit_jacobians(network, inputs, np.zeros(6))
     rank = np.linalg.matrix_rank(np.linalg.multi_dot(J[::-1]))

@@ -11,9 +11,8 @@ import lyapy
 @cache
 def computed():
     network = lyapy.random_network("vanilla", 6, gain=1.5, layers=2, seed=1)
-    return lyapy.lyapunov_spectrum(
-        network, steps=320, transient=20, trajectories=3, backend="numpy"
-    )
+    options = {"steps": 320, "transient": 20, "trajectories": 3, "backend": "numpy"}
+    return lyapy.lyapunov_spectrum(network, **options)
 
 
 def made(exponents, *, state_size=None, trajectories=3, rows=20, noise=0.01, unresolved=()):

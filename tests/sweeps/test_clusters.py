@@ -15,7 +15,7 @@ import pytest
 
 import lyapy
 from lyapy.sweeps.workers import check_ranks, dask_executor
-from tests.support.made_weights import GRU
+from tests.support.made_weights import write_network
 
 pytestmark = pytest.mark.cluster
 
@@ -28,7 +28,7 @@ WORDS = ["sweep", "net*.npz", "--inputs", "drive.npy", "--backend", "numpy", "-o
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for i, name in enumerate(NAMES, 1):
-        np.savez(f"{name}.npz", **{key: i / 3 * array for key, array in GRU.items()})
+        write_network(tmp_path / f"{name}.npz", i / 3)
     np.save("drive.npy", np.random.default_rng(0).normal(size=(STEPS, 3)))
     return tmp_path
 
@@ -85,9 +85,8 @@ def test_one_rank_alone_is_no_mistake():
 def cluster():
     reason = "distributed is not installed; pip install 'lyapy[dask]'"
     distributed = pytest.importorskip("distributed", reason=reason)
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
-    ) as cluster:
+    options = {"threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(n_workers=2, **options) as cluster:
         yield cluster
 
 

@@ -198,9 +198,8 @@ def test_closed_loops_are_swept_as_in_single_runs(tmp_path, capsys):
     words = ["sweep", "loop*.npz", *WORDS, "--transient", "5", "--quiet", "--workers", "1"]
     assert main([*words, "--closed-loop", "--readout", "head"]) == 0
     found = lyapy.Sweep.load("sweep.h5")
-    assert [row.columns["weights"] for row in found.rows] == [
-        f"loop{number}.npz, closed loop" for number in (1, 2)
-    ]
+    named = [row.columns["weights"] for row in found.rows]
+    assert named == [f"loop{number}.npz, closed loop" for number in (1, 2)]
     for number, exponents in zip((1, 2), found.exponents, strict=True):
         loop = lyapy.ClosedLoop(lyapy.load(f"loop{number}.npz"), *head.values())
         start = loop.warm_up(DRIVE)

@@ -183,10 +183,7 @@ def test_onnx_is_followed_through_its_graph(tmp_path):
             "but so may Exp 's'",
         ),
         (lambda node: [*product(node), node("Exp", ["out"], ["p"], name="s")], "so may Exp 's'"),
-        (
-            lambda node: [node("Mul", ["e", "e"], ["x"]), *product(node)],
-            "but so may Mul",
-        ),
+        (lambda node: [node("Mul", ["e", "e"], ["x"]), *product(node)], "but so may Mul"),
         (lambda node: [node("MatMul", ["y", "computed"], ["z"])], "no read-out leads from"),
     ],
 )  # fmt: skip

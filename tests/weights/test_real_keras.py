@@ -50,9 +50,8 @@ def package(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def textgenrnn(package):
-    path, vocabulary = package(
-        "textgenrnn", "2.0.0", "textgenrnn_weights.hdf5", "textgenrnn_vocab.json"
-    )
+    files = "textgenrnn_weights.hdf5", "textgenrnn_vocab.json"
+    path, vocabulary = package("textgenrnn", "2.0.0", *files)
     indices = json.loads(vocabulary.read_text())
     characters = np.array([indices["<s>"], *(indices[c] for c in TEXT)])
     arrays = {name: a.astype(float) for name, a in read_arrays(path).items()}

@@ -114,9 +114,7 @@ def test_a_finished_run_is_read_and_another_one_refused(path, caplog):
     assert lyapy.Spectrum.load(path).exponents.shape == (3,)
 
 
-def test_an_unfinished_run_is_continued_elsewhere_with_a_warning_and_another_is_refused(
-    path, monkeypatch
-):
+def test_an_unfinished_run_continues_elsewhere_with_a_warning(path, monkeypatch):
     unfinished(path, monkeypatch, 3, often=False)
     with pytest.raises(ValueError, match="another run, seed is 0 there, 1 here"):
         compute(path, seed=1)

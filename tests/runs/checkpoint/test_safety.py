@@ -26,9 +26,8 @@ STATES = {"record": "states", "record_every": 64}
 
 
 def compute(path, **options):
-    return lyapy.lyapunov_spectrum(
-        NETWORK, DRIVE, backend="numpy", threads=1, checkpoint=path, **options
-    )
+    options = {"backend": "numpy", "threads": 1, **options}
+    return lyapy.lyapunov_spectrum(NETWORK, DRIVE, checkpoint=path, **options)
 
 
 def interrupt(path, monkeypatch, chunks=5, **options):
