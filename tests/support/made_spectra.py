@@ -31,5 +31,5 @@ def made(exponents, *, state_size=None, trajectories=3, rows=20, noise=0.01, unr
     filled = {name: np.full((B, 1), value) for name, value in numbers.items()}
     filled |= {"determinants": np.full((B, 1, 3), np.nan), "numerical_error": error}
     filled |= {"settings": computed().settings | {"k": K, "seconds": 12.34}, "state_size": D}
-    ends = steps * np.arange(1, rows + 1)
-    return replace(computed(), growth=growth, growth_steps=ends, **final, **filled)
+    final |= {"growth": growth, "growth_steps": steps * np.arange(1, rows + 1)}
+    return replace(computed(), state_sizes=np.ones((B, rows)), **final, **filled)

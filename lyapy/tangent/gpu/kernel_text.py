@@ -114,7 +114,7 @@ def _loop(
             needed.add(number)
             waiting += tape.arguments(number)
     lines, named = list(head), dict[int, str]()
-    # arguments stand before what is computed from them
+    # an expression follows its arguments
     for number in sorted(needed):
         lines += _statement(number, tape, places, named)
     for result in results:

@@ -2,7 +2,7 @@
 
 Terms with one source become one matrix for each trajectory, which a kernel writes, and one
 product. A constant weight alone is one large product over the rows of all trajectories. A
-kernel for each assignment adds what is left.
+kernel for each assignment adds diagonal terms and products.
 """
 
 from __future__ import annotations
