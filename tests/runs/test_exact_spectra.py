@@ -43,6 +43,14 @@ def test_cat_map(backend):
     assert spectrum.entropy_rate == pytest.approx(exact, rel=1e-12)
 
 
+def test_symmetric_linear_map(backend):
+    eigenvalues = np.array([1.5, -1.1, 0.7, 0.4, -0.1])
+    J = orthogonal(5) @ np.diag(eigenvalues) @ orthogonal(5).T
+    options = {"transient": 100, "tolerance": 1e-13, "backend": backend}
+    spectrum = spectrum_of_jacobians(constant(J, 300), **options)
+    np.testing.assert_allclose(spectrum.exponents, np.log(np.abs(eigenvalues)), atol=1e-11)
+
+
 def test_error_of_a_general_linear_map_falls_as_one_over_time():
     basis = np.random.default_rng(1).normal(size=(4, 4))
     eigenvalues = np.array([2.0, 1.0, -0.5, 0.2])
