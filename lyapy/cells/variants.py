@@ -1,4 +1,4 @@
-"""LSTM and GRU with other activations, peepholes, coupled gates or clipping; slower ones."""
+"""LSTM and GRU with other activations, peepholes, coupled gates or clipping: slower ones."""
 
 from __future__ import annotations
 
