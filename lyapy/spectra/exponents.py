@@ -22,8 +22,11 @@ __all__ = ["BLOCKS", "QUANTITIES", "Exponents"]
 
 # of the intervals of measures
 LEVEL = 0.95
-# rounding error, in nats per step, beyond which an exponent is only a bound
-BOUND = 1e-2
+# rounding error, in nats per step, beyond which an exponent is only an estimate
+ESTIMATE = 1e-2
+# rounding error of log R_ii in a mean fixed interval beyond which R_ii may be rounding only, as
+# its spread saturates at about log(1 / u) however small R_ii is
+SATURATED = 1e-4
 BLOCKS = "trajectory block"
 
 
@@ -146,9 +149,20 @@ class Exponents:
 
     @cached_property
     def order(self) -> Array:
-        """The k rows of the frame with the largest exponents, descending."""
+        """The k rows of the frame with the largest exponents: descending, bounds, dead ones."""
         means = self.growth.sum(axis=1).mean(axis=0)
-        return np.argsort(-means, kind="stable")[: self.settings["k"]]
+        # a bound says nothing about the place, and leaves the numbers of the others alone
+        last = np.where(np.isneginf(means), 2, self._hidden)
+        return np.lexsort((-means, last))[: self.settings["k"]]
+
+    @cached_property
+    def _hidden(self) -> Array:
+        """Which vectors have growth that rounding hides, of which only a bound was counted."""
+        error = self.numerical_error.max(axis=0)
+        fixed = self.settings.get("interval", "auto")
+        if fixed != "auto" and fixed > 1:
+            return np.asarray(~(error * fixed <= max(SATURATED, self.settings["tolerance"])))
+        return ~np.isfinite(error)
 
     @cached_property
     @reported("trajectory exponent", RATE)
@@ -160,6 +174,8 @@ class Exponents:
     @reported("exponent", RATE)
     def exponents(self) -> Array:
         """Exponents, descending: means over the trajectories; -inf for a dead direction.
+
+        Those that are only bounded follow those that are not.
 
         A dead direction is one that the Jacobians provably annihilate. Where `resolved` is False
         the number is known up to `rounding_error`; where `bounded` is True it is an upper bound.
@@ -198,13 +214,18 @@ class Exponents:
     def resolved(self) -> Array:
         """Whether float64 resolves the exponent to the tolerance."""
         sound = self.rounding_error <= RESOLVED * self.settings["tolerance"]
-        return sound | np.isneginf(self.exponents)
+        return (sound & ~self._hidden[self.order]) | np.isneginf(self.exponents)
 
     @property
     @reported("exponent", "1", missing=False)
     def bounded(self) -> Array:
         """Whether rounding leaves only an upper bound of the exponent."""
-        return ~self.resolved & (self.rounding_error > BOUND)
+        return self._hidden[self.order] & ~np.isneginf(self.exponents)
+
+    @property
+    def estimated(self) -> Array:
+        """Whether the rounding error (k,) of an exponent exceeds 0.01 nats per step."""
+        return ~self.resolved & ~self.bounded & (self.rounding_error > ESTIMATE)
 
     @property
     @reported("trajectory exponent", "1")
@@ -327,7 +348,7 @@ class Exponents:
             # where all ends agree, as in stable networks, nothing is left open
             if ends[0] < ends[1]:
                 return Measure(math.nan, math.nan, "undetermined", *ends)
-        return self._measure(name, measure(self.exponents, self.state_size))
+        return self._measure(name, measure(-np.sort(-self.exponents), self.state_size))
 
     def _measure(self, name: str, value: float) -> Measure:
         described = QUANTITIES[name]
@@ -340,8 +361,11 @@ class Exponents:
             series = self.growth[:, :, self.order[used]] @ slopes[used]
             found = self.uncertainty_of(series[:, :, None])
             error, width = float(found.standard_error[0]), float(half_width(found, LEVEL)[0])
-        sure = not self.bounded[: len(slopes)].any()
-        status = "computed" if sure else "upper bound"
+        # a bound may belong before the last exponent that enters
+        last = self.exponents[: len(slopes)].min(initial=math.inf)
+        bounded = self.bounded & (self.exponents >= last)
+        status = "estimate" if self.estimated[: len(slopes)].any() else "computed"
+        status = "upper bound" if bounded.any() else status
         return Measure(value, error, status, value - width, value + width)
 
     def report(self) -> dict[str, Any]:

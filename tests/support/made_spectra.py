@@ -26,7 +26,7 @@ def made(exponents, *, state_size=None, trajectories=3, rows=20, noise=0.01, unr
     rng = np.random.default_rng(0)
     growth = steps * (exponents + noise * rng.normal(size=(B, rows, K)))
     error = np.zeros((B, K))
-    error[:, list(unresolved)] = 1.0
+    error[:, list(unresolved)] = np.inf
     base = computed()
     return replace(
         base,
