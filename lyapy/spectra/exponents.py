@@ -16,12 +16,14 @@ from . import measures
 from .measures import Measure
 from .quantities import RATE, quantities, reported, stored
 from .stationarity import apart, escaping
-from .uncertainty import Uncertainty, half_width, uncertainty
+from .uncertainty import Uncertainty, half_width, slowly_correlated, uncertainty
 
 __all__ = ["BLOCKS", "QUANTITIES", "Exponents"]
 
 # of the intervals of measures
 LEVEL = 0.95
+# of intervals where rows are correlated: covers the intermittent map of docs/validation.md
+SLOW_FACTOR = 2.2
 # rounding error, in nats per step, beyond which an exponent is only an estimate
 ESTIMATE = 1e-2
 # rounding error of log R_ii in a mean fixed interval beyond which R_ii may be rounding only, as
@@ -323,7 +325,7 @@ class Exponents:
         The last is the largest excursion of the growth from its mean rate: that of an exponent
         of 0 is bounded, and its mean over T steps falls as 1 / T.
         """
-        error = np.nan_to_num(half_width(self.uncertainty, LEVEL))
+        error = np.nan_to_num(self._half_width(LEVEL))
         growth = self.growth.mean(axis=0)[:, self.order]
         living = np.isfinite(self.exponents)
         growth[:, ~living] = 0.0
@@ -377,11 +379,43 @@ class Exponents:
     def confidence_interval(self, level: float = 0.95) -> Array:
         """Return the lower and upper ends (k, 2) of confidence intervals, by Student's t.
 
-        ``level`` is the nominal coverage; docs/validation.md has the measured one. Raises
-        ValueError if it is not between 0 and 1.
+        They are wider where `widening` exceeds 1. ``level`` is the nominal coverage;
+        docs/validation.md has the measured one. Raises ValueError if it is not between 0 and 1.
         """
-        width = half_width(self.uncertainty, level)
+        width = self._half_width(level)
         return np.stack([self.exponents - width, self.exponents + width], axis=-1)
+
+    @property
+    @reported("exponent", "1")
+    def widening(self) -> Array:
+        """Factor by which intervals of 95 % exceed Student's t, for sorting and slow correlations.
+
+        The largest of several exponents that are followed apart from one another and agree within
+        their errors is too large by chance: each of m such exponents has a confidence of
+        1 - 0.05 / m. Where successive rows of growth are correlated, longer correlations may not
+        be seen, as in intermittent maps: there the interval is 2.2 times as wide.
+        """
+        with np.errstate(invalid="ignore"):
+            found = self._half_width(LEVEL) / half_width(self.uncertainty, LEVEL)
+        return np.where(np.isnan(found), 1.0, found)
+
+    def _half_width(self, level: float) -> Array:
+        width = half_width(self.uncertainty, level)
+        slow = slowly_correlated(self.growth[:, :, self.order])
+        factor = np.where(slow, SLOW_FACTOR, 1.0)
+        tied = self._rivals(width * factor)
+        for rivals in np.unique(tied[tied > 0]):
+            wider = half_width(self.uncertainty, 1.0 - (1.0 - level) / (1 + rivals))
+            width = np.where(tied == rivals, wider, width)
+        return np.asarray(width * factor)
+
+    def _rivals(self, width: Array) -> Array:
+        """Return how many exponents (k,) of other blocks or units are within their errors."""
+        support = (self.final_frame[0, self.order] != 0.0).astype(np.float32)
+        exponents = np.where(np.isfinite(self.exponents), self.exponents, np.nan)
+        distance = np.abs(exponents[:, None] - exponents)
+        near = distance <= width[:, None] + width
+        return np.count_nonzero(near & (support @ support.T == 0.0), axis=1)
 
     def uncertainty_of(self, growth: Array) -> Uncertainty:
         """Return the statistical errors, in `units`, of other growth (B, rows, k) in this run."""
