@@ -13,16 +13,7 @@ __all__ = ["Sparse", "as_weight", "product"]
 
 
 class Sparse(NamedTuple):
-    """A matrix in compressed sparse rows.
-
-    Attributes
-    ----------
-    values, columns : array (numbers,)
-        The numbers that are not zero, row by row, and their columns.
-    starts : array (rows + 1,)
-        The beginning of each row, and the end of the last.
-    shape : array (2,)
-    """
+    """A matrix in compressed sparse rows; ``starts`` (rows + 1,) also has the end of the last."""
 
     values: Array
     columns: Array
@@ -31,13 +22,7 @@ class Sparse(NamedTuple):
 
 
 def as_weight(value: Any, name: str, shape: tuple[int, int]) -> Array | Sparse:
-    """Return ``value`` as a matrix of ``shape``, sparse if it is one of scipy.sparse.
-
-    Raises
-    ------
-    ValueError
-        If the shape is another, or a value is not finite.
-    """
+    """Return ``value``, checked, as a matrix of ``shape``, sparse if it is one of scipy.sparse."""
     from scipy.sparse import csr_array, issparse
 
     if not issparse(value):
@@ -53,24 +38,17 @@ def as_weight(value: Any, name: str, shape: tuple[int, int]) -> Array | Sparse:
 
 
 def product(x: Array, matrix: Any) -> Array:
-    """Return ``x @ matrix.T`` for x (..., columns).
+    """Return ``x @ matrix.T`` for x (..., columns) and a dense or sparse matrix of its module."""
+    rows = matrix
+    if isinstance(matrix, Sparse):
+        from scipy.sparse import csr_array
 
-    Parameters
-    ----------
-    matrix : array, Sparse, or sparse rows of the array module of x
-    """
-    rows = _rows(matrix) if isinstance(matrix, Sparse) else matrix
+        build: Any = csr_array
+        values, columns, starts, shape = matrix
+        rows = build((values, columns, starts), shape=tuple(map(int, shape)))
     # an attribute of sparse arrays alone, in every array module
     if not hasattr(rows, "nnz"):
         dense: Array = x @ rows.T
         return dense
     result: Array = (rows @ x.reshape(-1, rows.shape[1]).T).T.reshape(*x.shape[:-1], -1)
     return result
-
-
-def _rows(matrix: Sparse) -> Any:
-    from scipy.sparse import csr_array
-
-    build: Any = csr_array
-    shape = tuple(map(int, matrix.shape))
-    return build((matrix.values, matrix.columns, matrix.starts), shape=shape)

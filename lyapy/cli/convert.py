@@ -13,7 +13,6 @@ EXAMPLE = "lyapy convert model.keras --prefix lstm -o canonical.h5"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add_weights(parser)
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="file to write")
     add_overwrite(parser)
@@ -21,17 +20,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert a file, and read it back to compare the network."""
-    from ..storage.atomic import check_output, write_whole
+    from ..storage.atomic import check_apart, check_output, write_whole
     from ..weights.frameworks.canonical import canonical_bytes
     from ..weights.load import load
 
+    check_apart(arguments.output, [arguments.weights])
     check_output(arguments.output, overwrite=arguments.overwrite)
     network = load_network(arguments)
     write_whole(arguments.output, canonical_bytes(network), overwrite=arguments.overwrite)
     if load(arguments.output).digest() != network.digest():
-        raise ValueError(
-            f"{arguments.output}: differs from the network written; the disk may be failing"
-        )
+        finding = "differs from the network written; the disk may be failing"
+        raise ValueError(f"{arguments.output}: {finding}")
     for line in network.assumptions:
         print(f"  assumed: {line}")
     print(f"  SHA-256 of the weights: {network.digest()}")

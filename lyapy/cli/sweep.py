@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .arguments import add_run_arguments, given_hints, run_arguments
-from .messages import report, worst
+from .messages import report, report_shared, worst
 from .signals import interruptions
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add = parser.add_argument
     output = "merged file to write (HDF5); run files go to the folder FILE.runs"
     add("-o", "--output", default="sweep.h5", metavar="FILE", help=f"{output} (sweep.h5)")
@@ -48,15 +48,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compute and merge; the exit code is 1 if a network failed, 73 if one is being computed."""
     codes: list[int] = []
+    errors = Counter[str]()
 
     def report_one(outcome: Outcome) -> None:
-        codes.append(report(outcome, quiet=arguments.quiet))
+        codes.append(report(outcome, errors, quiet=arguments.quiet))
 
     with _executor(arguments) as (is_root, executor):
         if not is_root:
             return 0
         with interruptions():
             for found in _sweeps(arguments, executor, report_one):
+                report_shared(errors)
+                errors.clear()
                 if not arguments.quiet:
                     finished = sum(row.has_result for row in found.rows)
                     done = f"{finished} of {len(found)} networks written to {arguments.output}"
@@ -71,20 +74,10 @@ def _sweeps(
     from ..sweeps.sweep import sweep
     from ..sweeps.watch import watch
 
-    options = {
-        "checkpoint": arguments.output,
-        "executor": executor,
-        "workers": arguments.workers,
-        "shard": arguments.shard,
-        "pattern": arguments.pattern,
-        "metadata": arguments.metadata,
-        "vocabulary": arguments.vocabulary,
-        "load_options": given_hints(arguments),
-        "closed_loop": arguments.closed_loop,
-        "readout": arguments.readout,
-        "report": report_one,
-        **run_arguments(arguments),
-    }
+    same = ("workers", "shard", "pattern", "metadata", "vocabulary", "closed_loop", "readout")
+    options = {name: getattr(arguments, name) for name in same} | run_arguments(arguments)
+    options |= {"checkpoint": arguments.output, "load_options": given_hints(arguments)}
+    options |= {"executor": executor, "report": report_one}
     if arguments.follow:
         yield from watch(arguments.weights, arguments.inputs, idle=arguments.idle, **options)
     else:

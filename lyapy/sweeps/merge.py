@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,22 @@ from ..spectra.spectrum import Spectrum
 from ..storage import lock
 from ..storage.sealed import check_seal
 from .columns import Row, row_of, row_without
-from .merged_file import write_merged
+from .merged_file import is_merged, read_rows, write_merged
 from .names import failure_file, run_file
 from .result import Sweep
 
-__all__ = ["base_folder", "find_runs", "merge_networks", "row_of_run", "runs_folder"]
+__all__ = [
+    "base_folder",
+    "find_runs",
+    "merge_networks",
+    "refuse_loss",
+    "results_in",
+    "row_of_run",
+    "runs_folder",
+]
 
 SECONDS_BETWEEN_TRIES = 0.2
+NAMES_SHOWN = 3
 CHECKPOINTS, FAILED = (path(Path("run.h5")).suffix for path in (checkpoint_folder, failure_file))
 
 
@@ -34,10 +43,9 @@ def base_folder(sources: Sequence[str | PathLike[str]]) -> Path:
 
 
 def find_runs(sources: Sequence[str | PathLike[str]]) -> dict[str, Path]:
-    """Return the run files in folders, and those given, by name, whether finished or not.
+    """Return run files in folders, and those given, finished or not, by path below `base_folder`.
 
-    Names are paths below `base_folder`, without ``.h5``. Raises FileNotFoundError if there is none
-    in a folder, or a file does not exist.
+    Raises FileNotFoundError if there is none in a folder, or a file does not exist.
     """
     found: set[Path] = set()
     for source in sources:
@@ -78,18 +86,54 @@ def runs_folder(checkpoint: str | PathLike[str]) -> Path:
     return target.with_name(f"{target.name}.runs")
 
 
+def results_in(merged: str | PathLike[str], overwrite: bool) -> set[str]:
+    """Return the names of the networks with a result in a merged file, empty if there is none.
+
+    Raises ValueError if it cannot be read and ``overwrite`` is False.
+    """
+    if not is_merged(merged):
+        return set()
+    try:
+        return {row.name for row in read_rows(merged) if row.has_result}
+    except ValueError:
+        if overwrite:
+            return set()
+        raise
+
+
+def refuse_loss(merged: str | PathLike[str], names: Collection[str], *, overwrite: bool) -> None:
+    """Raise FileExistsError if results of ``names`` would replace more in a merged file.
+
+    Without ``overwrite`` each network with a result must have one.
+    """
+    held = results_in(merged, overwrite)
+    lost = sorted(held.difference(names))
+    if len(names) < len(held) if overwrite else lost:
+        shown = ", ".join(lost[:NAMES_SHOWN]) + (", …" if len(lost) > NAMES_SHOWN else "")
+        raise FileExistsError(
+            f"{merged}: stays as it is: it has {len(held)} results, and would lose those of "
+            f"{len(lost)} networks ({shown}); give another output, or move the file away"
+        )
+
+
 def merge_networks(
-    checkpoint: str | PathLike[str],
-    networks: Mapping[str, str | Network],
+    checkpoint: str | PathLike[str], networks: Mapping[str, str | Network],
     metadata: Mapping[str, Mapping[str, Any]],
-) -> Sweep:
+    *, overwrite: bool = False,
+) -> Sweep:  # fmt: skip
     """Write the merged file of all networks of a sweep, computed or not, and return it.
 
-    ``networks`` maps names to networks or weights files, ``metadata`` names to columns.
+    Raises FileExistsError as `refuse_loss`.
     """
     folder = runs_folder(checkpoint)
-    # of several shards, the last to arrive must see the runs of all
-    with _held_in_turn(folder, fspath(checkpoint)):
+    with ExitStack() as stack:
+        # of several shards, the last to arrive must see the runs of all
+        while True:
+            try:
+                stack.enter_context(lock.held(folder, fspath(checkpoint)))
+                break
+            except LockedError:
+                time.sleep(SECONDS_BETWEEN_TRIES)
         runs = {name: run_file(folder, name) for name in networks}
         rows = []
         for name, network in networks.items():
@@ -97,38 +141,24 @@ def merge_networks(
             row = row_of_run(name, runs[name], weights)
             rows.append(row._replace(metadata=metadata[name]))
         finished = {row.name: runs[row.name] for row in rows if row.has_result}
+        refuse_loss(checkpoint, finished, overwrite=overwrite)
         write_merged(rows, finished, checkpoint, overwrite=True)
     return Sweep.load(checkpoint)
 
 
-@contextmanager
-def _held_in_turn(folder: Path, shown: str) -> Iterator[None]:
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(lock.held(folder, shown))
-                break
-            except LockedError:
-                time.sleep(SECONDS_BETWEEN_TRIES)
-        yield
-
-
-def _why_missing(parts: Path) -> tuple[str, str]:
+def _why_missing(checkpoints: Path) -> tuple[str, str]:
     """Return status and advice where there is no run file."""
-    if not parts.exists():
+    if not checkpoints.exists():
         return "missing", "has left no trace: run its command"
-    writer = lock.holder(parts)
-    if writer is not None:
-        return "unfinished", f"is being computed by {writer}"
-    return "unfinished", "run its command again to continue"
+    writer = lock.holder(checkpoints)
+    advice = f"is being computed by {writer}" if writer else "run its command again to continue"
+    return "unfinished", advice
 
 
 def _runs_in(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
+        run = path.with_suffix("") if path.suffix in (CHECKPOINTS, FAILED) else path
         if path.is_dir() and path.suffix != CHECKPOINTS:
             yield from _runs_in(path)
-            continue
-        if path.suffix in (CHECKPOINTS, FAILED):
-            path = path.with_suffix("")
-        if path.suffix == ".h5":
-            yield path
+        elif run.suffix == ".h5":
+            yield run

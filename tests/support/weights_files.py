@@ -8,7 +8,11 @@ import zipfile
 import pytest
 
 from lyapy.errors import WeightsError
-from lyapy.weights.formats import read_arrays
+from lyapy.weights.formats import read_contents
+
+
+def read_arrays(path):
+    return read_contents(path).arrays
 
 
 def same(found, wanted):
@@ -20,7 +24,6 @@ def same(found, wanted):
 
 
 def refused(path, content, finding):
-    """Check that reading the content raises one line of bounded length."""
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=finding) as caught:
         read_arrays(path)

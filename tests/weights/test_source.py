@@ -17,9 +17,10 @@ from scipy.sparse import csc_array
 import lyapy
 from lyapy import WeightsError
 from lyapy.cells.activations import NONLINEARITIES
-from lyapy.weights.formats import read_arrays, read_contents
+from lyapy.weights.formats import read_contents
 from lyapy.weights.frameworks.layer import Hints
 from lyapy.weights.load import load_closed_loop
+from tests.support.weights_files import read_arrays
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TORCH = GOLDEN / "readout_files" / "rectangular.pt"
@@ -78,8 +79,6 @@ class DLPack:
 
 
 class Module:
-    """As torch's modules."""
-
     def __init__(self, tensors, **modules):
         self.tensors, self.modules = tensors, modules
 

@@ -19,20 +19,9 @@ __all__ = ["read"]
 _HEADER, _MATRIX, _PACKED, _SPARSE = 128, 14, 15, 5
 _COMPLEX = 0x08
 # numbers as stored, and the classes of arrays
-_STORED = {
-    1: "i1",
-    2: "u1",
-    3: "i2",
-    4: "u2",
-    5: "i4",
-    6: "u4",
-    7: "f4",
-    9: "f8",
-    12: "i8",
-    13: "u8",
-}
-_CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8",
-            15: "u8"}  # fmt: skip
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8",
+           13: "u8"}  # fmt: skip
+_CLASSES = dict(enumerate(["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"], 6))
 _RANK_LIMIT = 32
 
 
@@ -104,6 +93,6 @@ def _sparse(values: NDArray[Any], places: list[NDArray[Any]], shape: Any) -> dic
     rows, starts = places
     columns = build((values, rows[: values.size], starts), shape=shape)
     columns.check_format(full_check=True)
-    matrix = columns.tocsr()
-    parts = {part: getattr(matrix, part) for part in ("data", "indices", "indptr")}
-    return {**parts, "shape": np.asarray(shape)}
+    found = columns.tocsr()
+    arrays = {"data": found.data, "indices": found.indices, "indptr": found.indptr}
+    return arrays | {"shape": np.asarray(shape)}

@@ -1,7 +1,5 @@
 """PyTorch's own files come back exactly; damaged and other files are named and refused."""
 
-from __future__ import annotations
-
 import io
 import os
 import re
@@ -17,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lyapy.errors import WeightsError
-from lyapy.weights.formats import read_arrays
-from tests.support.weights_files import refused, same, zipped
+from tests.support.weights_files import read_arrays, refused, same, zipped
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "torch_files"
 HDF5 = b"\x89HDF\r\n\x1a\n"

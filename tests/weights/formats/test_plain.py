@@ -1,7 +1,5 @@
 """Npz and safetensors files come back exactly; hostile ones, and of msgpack, are refused."""
 
-from __future__ import annotations
-
 import functools
 import json
 import struct
@@ -11,8 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from lyapy.weights.formats import read_arrays
-from tests.support.weights_files import refused, same, zipped
+from tests.support.weights_files import read_arrays, refused, same, zipped
 
 ARRAYS = {
     "a.b": np.arange(6.0).reshape(2, 3),

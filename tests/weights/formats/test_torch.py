@@ -1,7 +1,5 @@
 """Torch's formats: hostile files give one error each and nothing runs; objects are read as data."""
 
-from __future__ import annotations
-
 import io
 import struct
 import sys
@@ -14,13 +12,13 @@ import pytest
 
 import lyapy
 from lyapy.networks.forward import forward_chunk
-from lyapy.weights.formats import read_arrays
 from lyapy.weights.formats.torch_pickle import Object, load_pickle
 from tests.support.weights_files import (
     PICKLES,
     THING,
     legacy_file,
     numbers,
+    read_arrays,
     refused,
     same,
     state,
