@@ -30,7 +30,7 @@ def add_weights(parser: argparse.ArgumentParser, many: str | None = None) -> Non
         "hints", "if the weights file leaves something open"
     ).add_argument
     add("--cell", help="the cell's name, such as gru-reset-before or cornn")
-    add("--nonlinearity", help="of vanilla cells: tanh, relu or identity")
+    add("--nonlinearity", help="of vanilla cells: tanh, relu, identity, softplus, elu …")
     kinds = "of gates: sigmoid, hard-sigmoid or hard-sigmoid-keras2"
     add("--gate-nonlinearity", metavar="NAME", help=kinds)
     add("--direction", help="forward (default) or backward, of bidirectional layers")

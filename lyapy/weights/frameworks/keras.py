@@ -28,7 +28,10 @@ __all__ = ["find_layers", "find_readouts"]
 NAMED = re.compile(r"(?P<group>.+)/recurrent_kernel(?P<tail>:0)?")
 NUMBERED = re.compile(r"(?P<group>(?:.*/)?(?:cell|cells|[a-z_]*_cell(?:_\d+)?)(?:/[^/]+)*?)/vars/1")
 KERNEL = re.compile(r"(?P<group>.+)/kernel(?P<tail>:0)?|(?P<numbered>.+)/vars/0")
-ACTIVATIONS = {"tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu", "linear": "identity"}
+ACTIVATIONS = {
+    "tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu", "linear": "identity", "elu": "elu",
+    "softplus": "softplus", "silu": "silu", "swish": "silu",
+}  # fmt: skip
 CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 ROLES = ("kernel", "recurrent_kernel", "bias")
 CLASSES = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU")

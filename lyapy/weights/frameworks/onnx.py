@@ -29,7 +29,7 @@ DIRECTIONS = {
     "reverse": ("backward",),
     "bidirectional": ("forward", "backward"),
 }
-ACTIVATIONS = {"tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu"}
+ACTIVATIONS = {"tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu", "softplus": "softplus"}
 # operations that only rearrange numbers, or change nothing outside of training; and those that
 # read a tensor's shape
 REARRANGING = ("Squeeze", "Unsqueeze", "Transpose", "Reshape", "Flatten", "Cast", "Dropout",
@@ -259,7 +259,7 @@ def _activations(node: Mapping[str, Any], directions: int) -> list[dict[str, str
         if kind is None:
             raise RefusedError(
                 f"the node {node['name']!r} has the activation {name}",
-                "only Tanh, Sigmoid, Relu and HardSigmoid with the slope 0.2 or 1/6 are read",
+                "only Tanh, Sigmoid, Relu, Softplus and HardSigmoid with the slope 0.2 or 1/6 are read",
             )
         read.append(kind)
     if len(read) != directions * len(places):

@@ -85,6 +85,12 @@ def test_without_a_configuration_no_more_is_asked_than_is_open():
     assert only(LSTM, model(of("LSTM", "that"))).open_gates
 
 
+@pytest.mark.parametrize(("given", "kind"), [("swish", "silu"), ("softplus", "softplus")])
+def test_smooth_activations_are_read(given, kind):
+    layer = only(RNN, model(of("SimpleRNN", activation=given)))
+    assert layer.activations == {"nonlinearity": kind}
+
+
 @pytest.mark.parametrize("value", ["softsign", {"class_name": "Own"}, ["tanh"], 1])
 def test_an_activation_that_is_not_known(value):
     with pytest.raises(WeightsError, match=r"the layer 'it' has the recurrent_activation .*; only"):
