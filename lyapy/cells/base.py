@@ -130,6 +130,13 @@ class Cell(ABC):
         """Return the program of J⁻ᵀ, or None where none is cheap or safe."""
         return None
 
+    def of_units(self, units: Array) -> Cell | None:
+        """Return the cell of some of the units, which read one another only; None if unknown.
+
+        All coefficients must have an entry for each unit.
+        """
+        return None
+
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array | int:
         """Return a lower bound on the nullity of J that its structure guarantees."""
         return 0

@@ -89,6 +89,11 @@ class LSTM(Cell):
         # rank J ≤ n + rank(diag(w) U_o)
         return np.maximum(np.sum(coefficients["w"] == 0.0, axis=-1), self._determinant.nullity)
 
+    def of_units(self, units: Array) -> LSTM:
+        n = self.variables["h"]
+        rows = (n * np.arange(4)[:, None] + units).ravel()
+        return LSTM(self.W[rows], self.weights.U[np.ix_(rows, units)], self.b[rows])
+
     def inverse(self) -> Inverse | None:
         if self._determinant.nullity:
             return None

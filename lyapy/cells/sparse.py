@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Array
 from .base import as_matrix
 
-__all__ = ["Sparse", "as_weight", "product"]
+__all__ = ["Sparse", "as_scipy", "as_sparse", "as_weight", "product"]
 
 
 class Sparse(NamedTuple):
@@ -44,12 +44,18 @@ def as_weight(value: Any, name: str, shape: tuple[int, int]) -> Array | Sparse:
         return as_matrix(value, name, shape)
     build: Any = csr_array
     rows = build(value).astype(np.float64)
-    rows.sum_duplicates()
     if rows.shape != shape:
         raise ValueError(f"{name} has shape {rows.shape}; it must be {shape}")
     as_matrix(rows.data[None], name, (1, None))
+    return as_sparse(rows)
+
+
+def as_sparse(matrix: Any) -> Sparse:
+    """Return a sparse matrix of scipy's as a `Sparse`."""
+    rows = matrix.tocsr()
+    rows.sum_duplicates()
     columns, starts = (np.asarray(a, dtype=np.int64) for a in (rows.indices, rows.indptr))
-    return Sparse(rows.data, columns, starts, np.array(shape))
+    return Sparse(rows.data, columns, starts, np.array(rows.shape))
 
 
 def product(x: Array, matrix: Any) -> Array:
@@ -59,7 +65,7 @@ def product(x: Array, matrix: Any) -> Array:
     ----------
     matrix : array, Sparse, or sparse rows of the array module of x
     """
-    rows = _rows(matrix) if isinstance(matrix, Sparse) else matrix
+    rows = as_scipy(matrix) if isinstance(matrix, Sparse) else matrix
     # an attribute of sparse arrays alone, in every array module
     if not hasattr(rows, "nnz"):
         dense: Array = x @ rows.T
@@ -68,7 +74,8 @@ def product(x: Array, matrix: Any) -> Array:
     return result
 
 
-def _rows(matrix: Sparse) -> Any:
+def as_scipy(matrix: Sparse) -> Any:
+    """Return a `Sparse` as scipy's array."""
     from scipy.sparse import csr_array
 
     build: Any = csr_array

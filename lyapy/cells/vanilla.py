@@ -60,6 +60,10 @@ class Vanilla(Cell):
         a = coefficients["a"]
         return np.maximum(np.sum(a == 0.0, axis=-1), self._determinant.nullity)
 
+    def of_units(self, units: Array) -> Vanilla:
+        U = self.weights.U[np.ix_(units, units)]
+        return Vanilla(self.W[units], U, self.b[units], self.nonlinearity)
+
     def inverse(self) -> Inverse | None:
         if self._determinant.nullity:
             return None

@@ -88,6 +88,7 @@ class Follower:
 
     def advance(self, coefficients: Array, start: int) -> Array:
         """Move through a chunk that begins at step ``start``; return the growth (tiles, k)."""
+        coefficients = self.block.select(coefficients)
         ends, control = self.schedule.tile_ends(len(coefficients)), self.schedule.control
         alive, before = self._living(coefficients, ends), self.carry.state.frame.copy()
         # overflow is found below

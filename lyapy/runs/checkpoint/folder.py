@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 FORMAT = "lyapy checkpoint"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 STATES_KEPT = 2
 NAME = re.compile(r"(state|segment)-(\d{6,})\.h5")
 

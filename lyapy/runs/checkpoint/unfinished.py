@@ -70,7 +70,7 @@ def _so_far(folder: Path, saved: Checkpoint) -> Spectrum | None:
 
 def _result(saved: Checkpoint, b: int, history: Array) -> TrajectoryResult:
     found = saved.trajectories[b]
-    parts = [found["blocks"][str(i)] for i in range(len(saved.layout.starts))]
+    parts = [found["blocks"][str(i)] for i in range(len(found["blocks"]))]
     widths = np.cumsum([len(part["carry"]["frame"]) for part in parts])[:-1]
     results = []
     for part, growth in zip(parts, np.split(history, widths, axis=1), strict=True):

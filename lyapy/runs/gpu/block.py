@@ -59,6 +59,8 @@ class BatchBlock:
         self.device = device
         self.bounds = followers[0].bounds
         self.block = block = followers[0].block
+        entries = block.entries
+        self._entries = None if entries is None else device.to_device(entries)
         self.schedule = followers[0].schedule
         self.roundoff = precision.roundoff
         self.repeated = 0
@@ -106,9 +108,11 @@ class BatchBlock:
         FloatingPointError
             If deviation vectors overflow; its second argument is the place of the trajectory.
         """
+        if self._entries is not None:
+            coefficients = np.take(coefficients, self._entries, axis=-1)
         to_host, ends = self.device.to_host, self.schedule.tile_ends(len(coefficients))
         starts, before, logs = np.concatenate([[0], ends[:-1]]), self.tangent.frames, None
-        if self.followers[0].full:
+        if self.followers[0].full and self.block.has_log_abs_det:
             logs = self.block.log_abs_det(coefficients)
             logs = None if logs is None else to_host(logs).astype(np.float64)
         expected = None if logs is None else np.add.reduceat(logs, starts, axis=0)

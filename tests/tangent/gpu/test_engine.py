@@ -76,7 +76,7 @@ def test_a_given_frame_and_no_inputs():
     network = lyapy.random_network("vanilla", 9, gain=1.5, layers=2, seed=5)
     frame = np.linalg.qr(drive(18, 4))[0].T
     options = {"frame": frame, "steps": 100, "trajectories": 2}
-    with pytest.warns(RuntimeWarning, match="followed as a whole"):
+    with pytest.warns(RuntimeWarning, match="are followed as one"):
         gpu, cpu = both(network, None, **options)
     np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-8)
 
