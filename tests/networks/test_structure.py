@@ -14,28 +14,11 @@ from lyapy.networks.structure import generic_rank
 from lyapy.runs import schedule
 from lyapy.spectra.text import spectrum_table
 from tests.support.made_checkpoints import interrupt_after
+from tests.support.made_networks import masked, modular_mask
 from tests.support.precise import precise_growth, precise_jacobians
 
 ENGINES = ("numba", "numpy")
 SIZES = (4, 3, 1, 1, 2, 1)
-
-
-def modular_mask(sizes, seed, density=0.5):
-    """Return where units read units: modules that read earlier ones, the units permuted."""
-    rng = np.random.default_rng(seed)
-    number = np.repeat(np.arange(len(sizes)), sizes)
-    mask = (number[:, None] > number) & (rng.random((len(number),) * 2) < density)
-    mask |= number[:, None] == number
-    order = rng.permutation(len(number))
-    return mask[np.ix_(order, order)]
-
-
-def masked(kind, mask, seed, gain=1.5):
-    """Return a network of one layer whose recurrent weights are zero outside the mask."""
-    n = len(mask)
-    (cell,) = lyapy.random_network(kind, n, 2, gain=gain, seed=seed).cells
-    W, U, b = cell.W, cell.weights.U, 0.3 * np.random.default_rng(seed).normal(size=len(cell.W))
-    return lyapy.Network([type(cell)(W, U * np.tile(mask, (len(U) // n, 1)), b)])
 
 
 def reference(J):

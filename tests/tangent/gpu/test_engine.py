@@ -13,6 +13,7 @@ from lyapy.cells.sparse import as_weight
 from lyapy.tangent import engine as engines
 from tests.conftest import Rate, RateByParts, mixed_stack, qr_growth
 from tests.support import stand_in
+from tests.support.made_networks import masked, modular_mask
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -70,6 +71,14 @@ def test_given_jacobians(D, k):
     for b in range(2):
         wanted = qr_growth(jacobians[b], np.eye(D)[:k])
         np.testing.assert_allclose(totals(found)[b], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "gru"])
+def test_a_reducible_layer(kind):
+    network = masked(kind, modular_mask((3, 1, 2, 1), 2), 2)
+    gpu, cpu = both(network, drive(2, 100, 2))
+    assert gpu.settings["blocks"] == 3
+    np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
 
 
 def test_a_given_frame_and_no_inputs():
