@@ -123,5 +123,5 @@ def largest_exponent(
 
 
 def _scales(states: Array) -> Array:
-    """Return the largest |entry| of each state (B, D), at least 1, to which roundoff is relative."""
+    """Return the largest |entry| of each state (B, D), at least 1; rounding scales with it."""
     return np.asarray(np.maximum(np.abs(states).max(axis=1), 1.0))

@@ -135,7 +135,9 @@ def test_a_reducible_closed_loop():
 def test_rank_that_the_zeros_allow(through):
     """A loop's input that is a function of the new state adds no rank, one read directly does."""
     rng = np.random.default_rng(5)
-    values, B, C = 0.5 * np.exp(1j * np.arange(3)), rng.normal(size=(3, 2)), rng.normal(size=(4, 3))
+    values = 0.5 * np.exp(1j * np.arange(1, 4))
+    B = rng.normal(size=(3, 2)) + 1j * rng.normal(size=(3, 2))
+    C = rng.normal(size=(4, 3)) + 1j * rng.normal(size=(4, 3))
     D = rng.normal(size=(4, 2)) if through else None
     cell = lyapy.cells.DiagonalStateSpace(values, B, C, D)
     loop = lyapy.ClosedLoop(lyapy.Network([cell]), rng.normal(size=(2, 4)))
