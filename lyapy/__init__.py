@@ -93,9 +93,9 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return import_module(f".{_MODULES[name]}", __name__)
     if name not in _HOMES:
-        told = f"module 'lyapy' has no attribute {name!r}"
+        message = f"module 'lyapy' has no attribute {name!r}"
         # Python adds what comes near to the name
-        raise AttributeError(told, name=name, obj=sys.modules[__name__])
+        raise AttributeError(message, name=name, obj=sys.modules[__name__])
     value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value
     return value

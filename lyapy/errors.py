@@ -32,7 +32,7 @@ class WeightsError(ValueError):
     what
         What was found.
     remedy
-        How to mend it.
+        How to fix it.
     """
 
     def __init__(self, path: str | PathLike[str], what: str, remedy: str = "") -> None:
@@ -55,14 +55,14 @@ class DeviceError(OSError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A run that was told to end, and can be continued."""
+    """A run that was interrupted and can be continued."""
 
 
 def describe(error: BaseException) -> str:
     """Return an error in one line; of a file the system's word, and the usual remedy."""
-    told = str(error) or type(error).__name__
+    text = str(error) or type(error).__name__
     if not isinstance(error, FAILURES):
-        told = f"{type(error).__name__}: {told}"
+        text = f"{type(error).__name__}: {text}"
     if isinstance(error, OSError) and error.filename is not None:
-        told = f"{error.filename}: {REMEDIES.get(type(error), error.strerror)}"
-    return " ".join(told.split())
+        text = f"{error.filename}: {REMEDIES.get(type(error), error.strerror)}"
+    return " ".join(text.split())

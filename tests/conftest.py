@@ -151,7 +151,7 @@ class Rate(Cell):
 
 
 class RateByParts(Rate):
-    """The same through an auxiliary block, each factor in an assignment of its own."""
+    """The same through an auxiliary block, each factor in a separate assignment."""
 
     name = "rate-by-parts"
     program = """

@@ -1,7 +1,7 @@
 """Damage the checkpoints of a run: ``python -m tools.damage [--flips 1000] [--write]``.
 
 An unfinished run is copied, one bit of one of its files is flipped or the file is truncated, and
-the run is continued. Either it comes to the same result, or it is refused by the name of the
+the run is continued. Either it gives the same result, or it is refused by the name of the
 file; anything else would be damage used in silence.
 """
 
@@ -56,7 +56,7 @@ def main():
 
 
 def unfinished_run(folder, patch):
-    """Return the states and segments of a run before its last chunks, and what it comes to."""
+    """Return the states and segments of a run before its last chunks, and its result."""
     checkpoint_every_chunk(patch)
     path = folder / "run.h5"
     publish, chunks = Checkpointer.publish, 0

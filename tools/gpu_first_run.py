@@ -59,7 +59,7 @@ CASES = [
     *(Case(kind, 32, 1024) for kind in ("vanilla", "gru", "lstm")),
 ]
 TINY = [Case("gru", 6, 3), Case("vanilla", 9, 2)]
-# kind, n, trajectories and k of what is compared with NumPy
+# kind, n, trajectories and k of the comparisons with NumPy
 SMOKE = [("gru", 32, 4, 32), ("lstm", 16, 3, 32), ("vanilla", 96, 3, 96)]
 SMOKE += [("gru", 100, 2, 7), ("vanilla", 200, 2, 200), ("lstm", 100, 2, 200)]
 
@@ -112,7 +112,7 @@ def engine(report: Report, tiny: bool) -> None:
 
 
 def measured(case: Case, steps: int, chunks: list[tuple[float, int]]) -> dict[str, Any]:
-    """Return what is found of a case; ``chunks`` are the seconds and steps of each chunk."""
+    """Return the measurements of a case; ``chunks`` are the seconds and steps of each chunk."""
     import lyapy
     from lyapy.tangent import engine as engines
 

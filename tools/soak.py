@@ -122,7 +122,7 @@ def soak(folder, kills, rng):
 
 
 def start(do, *arguments):
-    """Call in a process of its own, and return its id."""
+    """Call in a child process, and return its id."""
     child = os.fork()
     if child:
         return child
@@ -139,7 +139,7 @@ def start(do, *arguments):
 
 
 def compute_acknowledged(path, number, at_change, acknowledged):
-    """Compute, and tell each checkpoint where a kill does not reach; die at a change."""
+    """Compute, and report each checkpoint where a kill does not reach; die at a change."""
     write = checkpointer.write_checkpoint
 
     def write_checkpoint(*arguments):
@@ -177,9 +177,9 @@ def inspect(live, wanted, acknowledged, count):
         count["bad files"] += datasets(path) != wanted
         return
     saved = newest_state(folder) if folder.exists() else None
-    newest, (told,) = saved.number if saved else 0, struct.unpack("q", acknowledged[:8])
-    count["lost"] += newest < told
-    count["kills with a checkpoint"] += told > 0
+    newest, (reported,) = saved.number if saved else 0, struct.unpack("q", acknowledged[:8])
+    count["lost"] += newest < reported
+    count["kills with a checkpoint"] += reported > 0
 
 
 def finished(live, wanted):
@@ -201,7 +201,7 @@ def datasets(path):
 
 
 def read_on(runs, result):
-    """Open what is there, until told to end; count."""
+    """Open the files until asked to end; count."""
     count, going = Counter(), [True]
     signal.signal(signal.SIGTERM, lambda *_: going.clear())
     warnings.simplefilter("ignore")

@@ -71,7 +71,7 @@ def prediction_lines(name: str, sweep: Sweep) -> Iterator[dict[str, object]]:
 
 
 def wrong_lines(results: Path) -> Iterator[dict[str, object]]:
-    """Yield for each group and kind of Jacobian how far λ₁ is off, and the loss beside it."""
+    """Yield for each group and kind of Jacobian how far λ₁ is off, and the loss next to it."""
     rows = read_table(results / "wrong_jacobians.csv")
     losses = {key_of(x): float(x[METRIC]) for x in read_table(results / "losses.csv")}
     right = {key_of(row): float(row["largest"]) for row in rows if row["kind"] == "right"}
@@ -99,7 +99,7 @@ def wrong_lines(results: Path) -> Iterator[dict[str, object]]:
 
 
 def key_of(row: dict[str, str]) -> tuple[str, ...]:
-    """Return what tells a network at one epoch."""
+    """Return the features of a network at one epoch."""
     return tuple(row[name] for name in (*Run._fields, "epoch"))
 
 
@@ -117,7 +117,7 @@ def write_table(path: Path, lines: list[dict[str, object]]) -> None:
         writer.writerows(lines)
 
 
-def told(line: dict[str, object], kind: str) -> str:
+def with_interval(line: dict[str, object], kind: str) -> str:
     """Return a correlation for people."""
     value, low, high = (float(str(line[f"{kind}_{x}"])) for x in ("value", "low", "high"))
     return f"{value:+.2f} ({low:+.2f} to {high:+.2f})".replace("-", "−")
@@ -138,7 +138,8 @@ def main() -> None:
     for line in lines:
         if line["feature"] in SHOWN:
             first = [str(line[x]) for x in ("group", "drawn", "epoch", "feature", "networks")]
-            print(f"| {' | '.join([*first, told(line, 'pearson'), told(line, 'spearman')])} |")
+            both = [with_interval(line, kind) for kind in ("pearson", "spearman")]
+            print(f"| {' | '.join([*first, *both])} |")
     print("\n| group | drawn | epoch | features | networks | R squared | error |")
     print("|---|---|---|---|---|---|---|")
     for line in guesses:
@@ -151,8 +152,8 @@ def main() -> None:
         first = [str(line[x]) for x in ("group", "kind", "networks", "largest", "off", "most_off")]
         shown = [
             *(x.replace("-", "−") for x in first),
-            told(line, "pearson"),
-            told(line, "spearman"),
+            with_interval(line, "pearson"),
+            with_interval(line, "spearman"),
         ]
         print(f"| {' | '.join(shown)} |")
 

@@ -45,8 +45,8 @@ def collect_losses(runs: list[Run], folder: Path, table: Path) -> None:
         for run in runs:
             with (folder / run.folder / "losses.csv").open(newline="", encoding="utf-8") as losses:
                 lines = list(csv.DictReader(losses))
-            told = run._asdict() | {"final_loss": lines[-1]["loss"]}
-            writer.writerows(line | told for line in lines)
+            row = run._asdict() | {"final_loss": lines[-1]["loss"]}
+            writer.writerows(line | row for line in lines)
 
 
 def weights_of(run: Run, folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Spectra as the code of Vogt et al. defines them, to tell how much that changes.
+"""Spectra as the code of Vogt et al. defines them, to show how much that changes.
 
 Their code multiplies by the transposed Jacobian of each step, in the order of time, and for an LSTM
 takes only the block ∂h′/∂h, with the memory c held fixed. Each of these is done here by itself, and

@@ -19,45 +19,17 @@ from .vanilla import Vanilla
 from .variants import GRUResetBeforeVariant, GRUVariant, LSTMVariant
 
 __all__ = [
-    "CELLS",
-    "GRU",
-    "LSTM",
-    "PLRNN",
-    "Antisymmetric",
-    "Cell",
-    "CoRNN",
-    "DiagonalStateSpace",
-    "GRUResetBefore",
-    "GRUResetBeforeVariant",
-    "GRUVariant",
-    "Independent",
-    "LSTMVariant",
-    "Lipschitz",
-    "MinimalGated",
-    "ProjectedLSTM",
-    "Rate",
-    "RateRK4",
-    "Reservoir",
-    "ShallowPLRNN",
-    "SpikingSurrogate",
-    "Vanilla",
-]
+    "CELLS", "GRU", "LSTM", "PLRNN", "Antisymmetric", "Cell", "CoRNN", "DiagonalStateSpace",
+    "GRUResetBefore", "GRUResetBeforeVariant", "GRUVariant", "Independent", "LSTMVariant",
+    "Lipschitz", "MinimalGated", "ProjectedLSTM", "Rate", "RateRK4", "Reservoir", "ShallowPLRNN",
+    "SpikingSurrogate", "Vanilla",
+]  # fmt: skip
 
 PLAIN = (Vanilla, GRU, GRUResetBefore, LSTM, ProjectedLSTM)
 VARIANTS = (GRUVariant, GRUResetBeforeVariant, LSTMVariant)
 # cells that no framework writes to weights files
 OTHERS = (
-    Rate,
-    RateRK4,
-    Reservoir,
-    Antisymmetric,
-    CoRNN,
-    Lipschitz,
-    PLRNN,
-    ShallowPLRNN,
-    MinimalGated,
-    Independent,
-    DiagonalStateSpace,
-    SpikingSurrogate,
+    *(Rate, RateRK4, Reservoir, Antisymmetric, CoRNN, Lipschitz, PLRNN, ShallowPLRNN),
+    *(MinimalGated, Independent, DiagonalStateSpace, SpikingSurrogate),
 )
 CELLS: dict[str, type[Cell]] = {cell.name: cell for cell in (*PLAIN, *VARIANTS, *OTHERS)}

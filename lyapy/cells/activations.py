@@ -11,21 +11,10 @@ import numpy as np
 from ..arrays import Array
 
 __all__ = [
-    "NONLINEARITIES",
-    "activation",
-    "choose",
-    "clipped",
-    "complement",
-    "decay",
-    "difference",
-    "gated_differences",
-    "hard_sigmoid",
-    "hard_sigmoid_keras2",
-    "kind_of",
-    "logistic",
-    "relu",
+    "NONLINEARITIES", "activation", "choose", "clipped", "complement", "decay", "difference",
+    "gated_differences", "hard_sigmoid", "hard_sigmoid_keras2", "kind_of", "logistic", "relu",
     "tanh",
-]
+]  # fmt: skip
 
 NONLINEARITIES = ("tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2")
 

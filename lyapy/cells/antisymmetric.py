@@ -22,22 +22,12 @@ class Weights(NamedTuple):
 class Antisymmetric(Cell):
     """Antisymmetric network h′ = h + ε φ((U − Uᵀ − γ I) h + W x + b).
 
-    After Chang, Chen, Haber and Chi 2019, arXiv:1902.09689.
-
-    Parameters
-    ----------
-    W, U, b
-        As in `Vanilla`.
-    epsilon, gamma : float
-        Step and damping.
-    nonlinearity : str
-        φ; see `Vanilla`.
+    W, U, b and ``nonlinearity`` as in `Vanilla`; the step ε and the damping γ are numbers. After
+    Chang, Chen, Haber and Chi 2019, arXiv:1902.09689.
     """
 
     name = "antisymmetric"
-    program = """
-    dh' = dh + s M dh + s W dx
-    """
+    program = "dh' = dh + s M dh + s W dx"
     coefficients = ("s",)
     typical: ClassVar = {"epsilon": 0.3, "gamma": 0.3}
 

@@ -12,21 +12,9 @@ from ..arrays import Array
 from .random_weights import Draw
 
 __all__ = [
-    "TILE",
-    "Cell",
-    "Determinant",
-    "Inverse",
-    "Step",
-    "Vectors",
-    "as_each",
-    "as_input",
-    "as_layer",
-    "as_matrix",
-    "as_vector",
-    "determinant",
-    "log_abs_product",
-    "project",
-]
+    "TILE", "Cell", "Determinant", "Inverse", "Step", "Vectors", "as_each", "as_input", "as_layer",
+    "as_matrix", "as_vector", "determinant", "log_abs_product", "project",
+]  # fmt: skip
 
 TILE = 64
 
@@ -37,29 +25,25 @@ Step = Callable[[Any, Array, Array], tuple[Vectors, Vectors]]
 class Cell(ABC):
     """A recurrent cell: one forward step gives the next state and the Jacobian's coefficients.
 
-    Constructors raise ValueError where a shape does not fit or a value is not finite.
-
-    To write one:
+    Constructors raise ValueError where a shape does not fit or a value is not finite. To write one,
+    see the page on adding a cell:
 
     1. Give `name`, and the `program`: the tangent step as text, one assignment a line,
        ``dTARGET' = TERM + TERM …``. A term is ``left MATRIX right dSOURCE``, where
        ``left`` and ``right`` are coefficient vectors (lower case) and ``MATRIX`` a constant
        weight (upper case), each optional. ``dh`` is the old deviation of the state variable
-       ``h``, ``dh'`` the new one, ``dx`` that of the input; a target that is no state
-       variable (``dy``) is auxiliary and exists within the step only.
+       ``h``, ``dh'`` the new one, ``dx`` that of the input; other targets are auxiliary.
     2. Name the `coefficients` in the order in which `step` returns them.
     3. Set in ``__init__``: ``W`` (rows, m) and ``b`` (rows,), the input's weight and bias;
-       ``weights``, a NamedTuple of the numbers and arrays that `step` reads; ``variables`` and
-       ``auxiliary``, name → size; ``constants``, name → value of the coefficients that are
-       the same at every step, a number or a vector; ``arguments``, name → value of what the
-       constructor was called with, for weights files to hold the cell.
+       ``weights``, a NamedTuple that `step` reads; ``variables`` and ``auxiliary``, name → size;
+       ``constants``, name → value of coefficients that are the same at every step;
+       ``arguments``, name → value of the constructor's, for weights files to hold the cell.
     4. Write `step`; `matrices` where they are not ``U`` and ``W``; `log_abs_det` where it has a
-       closed form.
-    5. Where the next layer does not read a state variable, compute its input in `read`, and
-       name the auxiliary variable of the deviation as `output`.
-    6. Where ``program`` is the product of simpler maps, give them as `stages`: each should
+       closed form; `read` where the next layer reads no state variable, and the auxiliary one
+       as `output`.
+    5. Where ``program`` is the product of simpler maps, give them as `stages`: each should
        become ungraded when its rows are scaled. They resolve exponents of saturated units.
-    7. Register the class in ``lyapy/cells/__init__.py``: the tests then cover it.
+    6. Register the class in ``lyapy/cells/__init__.py``: the tests then cover it.
     """
 
     name: ClassVar[str]
@@ -91,16 +75,8 @@ class Cell(ABC):
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         """Return the variables of the next state, and the coefficients of the Jacobian.
 
-        Plain array code that runs on NumPy, on CuPy and compiled by Numba: the state lies on
-        the last axis, any axes before it are trajectories.
-
-        Parameters
-        ----------
-        weights : NamedTuple
-            `self.weights`.
-        state : array (..., D)
-        drive : array (..., rows)
-            ``W x + b``.
+        Plain array code that runs on NumPy, on CuPy and compiled by Numba: the state (..., D) and
+        ``drive`` = W x + b (..., rows) lie on the last axis, any axes before it are trajectories.
         """
 
     @staticmethod
@@ -197,26 +173,15 @@ class Cell(ABC):
 
 
 class Inverse(NamedTuple):
-    """The map J⁻ᵀ of a cell, as a linear program over the same state variables.
-
-    Attributes
-    ----------
-    program, coefficients, auxiliary
-        As those of a `Cell`.
-    matrices : dict
-        The constant matrices that ``program`` names.
-    values : callable
-        Maps the named coefficients of the cell to those named here. Where these are not
-        finite, J has no inverse.
-    condition : float
-        Condition number of the weight that was inverted.
-    """
+    """The map J⁻ᵀ of a cell, as a linear program over the same state variables."""
 
     program: str
     coefficients: tuple[str, ...]
     auxiliary: Mapping[str, int]
     matrices: dict[str, Array]
+    # from the cell's coefficients; where these are not finite, J has no inverse
     values: Callable[[Mapping[str, Array]], dict[str, Array]]
+    # of the weight that was inverted
     condition: float
 
 
@@ -273,12 +238,7 @@ def as_layer(
 ) -> tuple[Array, Array, Array]:
     """Return W (rows, m), U (rows, n) and b (rows,), checked; None stands for no inputs or bias.
 
-    Parameters
-    ----------
-    gates : str
-        A letter for each of the gates whose rows are stacked.
-    square : bool
-        Whether U has a column for each row of a gate.
+    ``gates`` has a letter for each gate whose rows are stacked; ``square``: n is a gate's rows.
     """
     rows, count = len(np.asarray(U)), max(len(gates), 1)
     if rows % count:

@@ -30,20 +30,12 @@ class GRU(Cell):
     """GRU with the reset gate after the product, as in PyTorch, cuDNN and Keras 3.
 
     r = σ(W_r x + b_r + U_r h + c_r), z likewise, n = tanh(W_n x + b_n + r (U_n h + c_n)),
-    h′ = (1 − z) n + z h.
-
-    Parameters
-    ----------
-    W, U, b : array (3n, m), (3n, n), (3n,)
-        As in `Vanilla`, of the gates r, z and n.
-    c : array (3n,), optional
-        Bias inside the reset product. Only its last third differs in effect from ``b``.
+    h′ = (1 − z) n + z h. W (3n, m), U (3n, n), b and c (3n,) stack the rows of r, z and n; of c
+    only the last third differs in effect from b.
     """
 
     name = "gru"
-    program = """
-    dh' = z dh + p U_z dh + q U_r dh + s U_n dh + p W_z dx + q W_r dx + t W_n dx
-    """
+    program = "dh' = z dh + p U_z dh + q U_r dh + s U_n dh + p W_z dx + q W_r dx + t W_n dx"
     coefficients = ("z", "p", "q", "s", "t")
     gates = "rzn"
 
@@ -69,12 +61,7 @@ class GRU(Cell):
 class GRUResetBefore(Cell):
     """GRU with the reset gate before the product (Cho et al. 2014; Keras ``reset_after=False``).
 
-    As `GRU`, but n = tanh(W_n x + b_n + U_n (r h)).
-
-    Parameters
-    ----------
-    W, U, b
-        As in `GRU`.
+    As `GRU`, but n = tanh(W_n x + b_n + U_n (r h)), without c.
     """
 
     name = "gru-reset-before"

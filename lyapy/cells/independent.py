@@ -23,23 +23,12 @@ class Weights(NamedTuple):
 class Independent(Cell):
     """Independently recurrent network h′ = φ(W x + u h + b): each unit reads only itself.
 
-    Its exponents are the means of log|u φ′| (Li, Li, Cook, Zhu and Gao 2018,
-    arXiv:1803.04831).
-
-    Parameters
-    ----------
-    W, b
-        As in `Vanilla`.
-    u : array (n,)
-        Recurrent weights.
-    nonlinearity : str
-        φ; see `Vanilla`.
+    u has the size n; W, b and ``nonlinearity`` as in `Vanilla`. The exponents are the means of
+    log|u φ′| (Li, Li, Cook, Zhu and Gao 2018, arXiv:1803.04831).
     """
 
     name = "independent"
-    program = """
-    dh' = a dh + s W dx
-    """
+    program = "dh' = a dh + s W dx"
     coefficients = ("a", "s")
     decoupled = True
     typical: ClassVar = {"nonlinearity": "tanh"}
@@ -47,8 +36,7 @@ class Independent(Cell):
     def __init__(self, W: Any, u: Any, b: Any = None, *, nonlinearity: str = "relu") -> None:
         self.arguments = {"W": W, "u": u, "b": b, "nonlinearity": nonlinearity}
         n = len(np.asarray(u))
-        self.W = as_input(W, n)
-        self.b = as_vector(b, "b", n)
+        self.W, self.b = as_input(W, n), as_vector(b, "b", n)
         self.weights = Weights(as_vector(u, "u", n), kind_of(nonlinearity))
         self.variables = {"h": n}
 

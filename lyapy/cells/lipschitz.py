@@ -24,23 +24,13 @@ class Weights(NamedTuple):
 class Lipschitz(Cell):
     """Lipschitz network h′ = h + ε α h A + ε φ(h U + x Wᵀ + b), in row vectors.
 
-    A = β (B − Bᵀ) + (1 − β) (B + Bᵀ) − γ I, and U the same of C (Erichson, Azencot, Queiruga,
-    Hodgkinson and Mahoney 2021, arXiv:2006.12070, in the form of the authors' code).
-
-    Parameters
-    ----------
-    W, b
-        As in `Vanilla`; W is the authors' E.
-    B, C : array (n, n)
-    epsilon, beta, gamma, alpha : float
-    nonlinearity : str
-        φ; see `Vanilla`.
+    A = β (B − Bᵀ) + (1 − β) (B + Bᵀ) − γ I, and U the same of C, both (n, n) (Erichson, Azencot,
+    Queiruga, Hodgkinson and Mahoney 2021, arXiv:2006.12070, in the form of the authors' code,
+    whose E is W). W, b and ``nonlinearity`` as in `Vanilla`.
     """
 
     name = "lipschitz"
-    program = """
-    dh' = K dh + s U dh + s W dx
-    """
+    program = "dh' = K dh + s U dh + s W dx"
     coefficients = ("s",)
     typical: ClassVar = {"epsilon": 0.3, "beta": 0.8, "gamma": 0.5}
 
@@ -51,18 +41,16 @@ class Lipschitz(Cell):
         numbers = {"epsilon": epsilon, "beta": beta, "gamma": gamma, "alpha": alpha}
         self.arguments = {"W": W, "B": B, "C": C, "b": b, **numbers, "nonlinearity": nonlinearity}
         n = len(np.asarray(B))
-        identity = np.eye(n)
 
         def split(matrix: Array, name: str) -> Array:
             matrix = as_matrix(matrix, name, (n, n))
             skew, symmetric = matrix - matrix.T, matrix + matrix.T
             # transposed, as the state is a column here
-            mixed = (beta * skew + (1.0 - beta) * symmetric - gamma * identity).T
+            mixed = (beta * skew + (1.0 - beta) * symmetric - gamma * np.eye(n)).T
             return as_matrix(mixed, f"{name}, beta or gamma", (n, n))
 
-        self.W = as_input(W, n)
-        self.b = as_vector(b, "b", n)
-        K = identity + epsilon * alpha * split(B, "B")
+        self.W, self.b = as_input(W, n), as_vector(b, "b", n)
+        K = np.eye(n) + epsilon * alpha * split(B, "B")
         self.weights = Weights(K, split(C, "C"), float(epsilon), kind_of(nonlinearity))
         self.variables = {"h": n}
 

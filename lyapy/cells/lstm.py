@@ -46,13 +46,9 @@ def update(a: Array, c: Array) -> tuple[Array, Array, Vectors]:
 class LSTM(Cell):
     """LSTM with forget gate; its state is (h, c), so n units have 2n exponents.
 
-    i, f, o = σ(W x + U h + b), g = tanh(·), c′ = f c + i g, h′ = o tanh c′
-    (Hochreiter and Schmidhuber 1997; Gers et al. 2000).
-
-    Parameters
-    ----------
-    W, U, b : array (4n, m), (4n, n), (4n,)
-        As in `Vanilla`, of the gates i, f, g and o.
+    i, f, o = σ(W x + U h + b), g = tanh(·), c′ = f c + i g, h′ = o tanh c′ (Hochreiter and
+    Schmidhuber 1997; Gers et al. 2000). W (4n, m), U (4n, n) and b (4n,) stack the rows of i, f, g
+    and o.
     """
 
     name = "lstm"
@@ -114,7 +110,10 @@ class LSTM(Cell):
                 "G": -np.ascontiguousarray(U["U_g"].T),
                 "O": np.ascontiguousarray(np.linalg.inv(U["U_o"]).T),
             },
-            values=_inverse_values,
+            values=lambda named: (
+                {"i": 1.0 / named["f"], "r": 1.0 / named["w"], "m": -named["e"]}
+                | {name: named[name] for name in ("p", "q", "s")}
+            ),
             condition=self._determinant.condition,
         )
 
@@ -123,20 +122,11 @@ class LSTM(Cell):
         return determinant(self.matrices()["U_o"])
 
 
-def _inverse_values(named: Mapping[str, Array]) -> dict[str, Array]:
-    kept = {name: named[name] for name in ("p", "q", "s")}
-    return {"i": 1.0 / named["f"], "r": 1.0 / named["w"], "m": -named["e"], **kept}
-
-
 class ProjectedLSTM(Cell):
     """LSTM with projection, h′ = P (o tanh c′) (Sak et al. 2014; PyTorch's ``proj_size``).
 
-    Its state is (h, c) with h of the projected size p, so it has p + n exponents.
-
-    Parameters
-    ----------
-    W, U, P, b : array (4n, m), (4n, p), (p, n), (4n,)
-        As in `LSTM`; P is the projection.
+    Its state is (h, c) with h of the projected size p, so it has p + n exponents. P has the shape
+    (p, n), U (4n, p), W and b as in `LSTM`.
     """
 
     name = "lstm-projected"

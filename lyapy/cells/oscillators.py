@@ -26,16 +26,8 @@ class CoRNN(Cell):
     """Coupled oscillatory network; its state is (y, z), so n units have 2n exponents.
 
     z′ = z + δ (tanh(U_y y + U_z z + W x + b) − γ y − ε z), y′ = y + δ z′ (Rusch and Mishra
-    2021, arXiv:2010.00951). det J = det((1 − δε) I + δ diag(tanh′) U_z).
-
-    Parameters
-    ----------
-    W, b
-        As in `Vanilla`.
-    U_y, U_z : array (n, n)
-        Weights of the positions y and of the velocities z.
-    dt, gamma, epsilon : float
-        δ, γ and ε.
+    2021, arXiv:2010.00951). det J = det((1 − δε) I + δ diag(tanh′) U_z). U_y and U_z are (n, n),
+    W and b as in `Vanilla`; ``dt`` is δ.
     """
 
     name = "cornn"
@@ -55,8 +47,7 @@ class CoRNN(Cell):
         self.arguments = {"W": W, "U_y": U_y, "U_z": U_z, "b": b, **numbers}
         n = len(np.asarray(U_y))
         Y, Z = as_matrix(U_y, "U_y", (n, n)), as_matrix(U_z, "U_z", (n, n))
-        self.W = as_input(W, n)
-        self.b = as_vector(b, "b", n)
+        self.W, self.b = as_input(W, n), as_vector(b, "b", n)
         self.weights = Weights(Y, Z, float(dt), float(gamma), float(epsilon))
         self.variables = {"y": n, "z": n}
         self.constants = {"l": 1.0 - dt * epsilon, "g": -dt * gamma, "t": dt}

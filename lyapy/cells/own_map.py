@@ -24,21 +24,14 @@ class Functions(NamedTuple):
 
 
 class GivenJacobian(Cell):
-    """A tangent map without a forward pass: the input of each step is its Jacobian, raveled.
-
-    Parameters
-    ----------
-    state_size : int
-        D; the inputs then have the width D².
-    """
+    """A tangent map without a forward pass: the input (D²,) of each step is its Jacobian."""
 
     name = "given-jacobian"
     program = "dh' = J dh"
     coefficients = ("J",)
 
     def __init__(self, state_size: int) -> None:
-        self.W = np.zeros((0, state_size**2))
-        self.b = np.zeros(0)
+        self.W, self.b = np.zeros((0, state_size**2)), np.zeros(0)
         self.weights = Weights()
         self.variables = {"h": state_size}
 
@@ -53,9 +46,8 @@ class GivenJacobian(Cell):
         return {}
 
     def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
-        J = coefficients["J"]
-        n = self.state_size
-        return np.linalg.slogdet(J.reshape(*J.shape[:-1], n, n))[1]
+        J, D = coefficients["J"], self.state_size
+        return np.linalg.slogdet(J.reshape(*J.shape[:-1], D, D))[1]
 
 
 class Map(GivenJacobian):
@@ -67,14 +59,10 @@ class Map(GivenJacobian):
 
     Parameters
     ----------
-    step : callable
-        ``step(h, x)`` returns the next state (D,).
-    jacobian : callable
-        ``jacobian(h, x)`` returns J_ij = ∂h′_i/∂h_j, (D, D), before the step.
-    state_size : int
-        D.
-    inputs : int
-        Width m of the input x; without inputs x is empty.
+    step, jacobian : callable
+        ``step(h, x)`` returns the next state (D,), ``jacobian(h, x)`` J_ij = ∂h′_i/∂h_j (D, D).
+    state_size, inputs : int
+        D, and the width m of x.
 
     Examples
     --------
@@ -93,15 +81,11 @@ class Map(GivenJacobian):
     plain = True
 
     def __init__(
-        self,
-        step: Callable[[Array, Array], Any],
-        jacobian: Callable[[Array, Array], Any],
-        state_size: int,
-        inputs: int = 0,
-    ) -> None:
+        self, step: Callable[[Array, Array], Any], jacobian: Callable[[Array, Array], Any],
+        state_size: int, inputs: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__(state_size)
-        self.W = np.eye(inputs)
-        self.b = np.zeros(inputs)
+        self.W, self.b = np.eye(inputs), np.zeros(inputs)
         self.weights = Functions(step, jacobian)
 
     @staticmethod

@@ -32,26 +32,15 @@ class ShallowWeights(NamedTuple):
 class PLRNN(Cell):
     """Piecewise linear network z′ = A z + W Σ_b α_b relu(z + θ_b) + h + C s.
 
-    A is diagonal. With one basis, α = 1 and θ = 0, it is the PLRNN (Durstewitz 2017), with
-    more the dendPLRNN (Brenner et al. 2022, arXiv:2207.02542). The clipped form, with
-    relu(z + θ_b) − relu(z), has an additional basis of θ = 0 and α = −Σ α_b.
-
-    Parameters
-    ----------
-    C : array (n, m)
-        Weight of external inputs s; None for an autonomous network.
-    A : array (n,)
-    W : array (n, n)
-    h : array (n,), optional
-    alphas : array (bases,), optional
-    thetas : array (n, bases), optional
+    C (n, m) weighs external inputs s, None without them; A (n,) is diagonal, W (n, n), h (n,),
+    ``alphas`` (bases,), ``thetas`` (n, bases). With one basis, α = 1 and θ = 0, it is the PLRNN
+    (Durstewitz 2017), with more the dendPLRNN (Brenner et al. 2022, arXiv:2207.02542). The clipped
+    form, with relu(z + θ_b) − relu(z), has an additional basis of θ = 0 and α = −Σ α_b.
     """
 
     name = "plrnn"
     output = "z"
-    program = """
-    dz' = l dz + W s dz + C dx
-    """
+    program = "dz' = l dz + W s dz + C dx"
     coefficients = ("s",)
 
     def __init__(
@@ -62,14 +51,10 @@ class PLRNN(Cell):
         alphas = np.ones(1) if alphas is None else alphas
         bases = len(np.asarray(alphas))
         thetas = np.zeros((n, bases)) if thetas is None else thetas
-        self.W = as_input(C, n, "C")
-        self.b = as_vector(h, "h", n)
-        self.weights = Weights(
-            as_vector(A, "A", n),
-            as_matrix(W, "W", (n, n)),
-            as_vector(alphas, "alphas", bases),
-            np.ascontiguousarray(as_matrix(thetas, "thetas", (n, bases)).T),
-        )
+        self.W, self.b = as_input(C, n, "C"), as_vector(h, "h", n)
+        A, alphas = as_vector(A, "A", n), as_vector(alphas, "alphas", bases)
+        thetas = np.ascontiguousarray(as_matrix(thetas, "thetas", (n, bases)).T)
+        self.weights = Weights(A, as_matrix(W, "W", (n, n)), alphas, thetas)
         self.variables = {"z": n}
         self.constants = {"l": self.weights.A}
 
@@ -98,15 +83,7 @@ class ShallowPLRNN(Cell):
     """Shallow PLRNN z′ = A z + W₁ relu(W₂ z + h₂) + h₁ + C s, with A diagonal.
 
     Where clipped, W₁ multiplies relu(W₂ z + h₂) − relu(W₂ z), and the network is bounded if
-    |A| < 1 (Hess, Monfared, Brenner and Durstewitz 2023, arXiv:2306.04406).
-
-    Parameters
-    ----------
-    C, A
-        As in `PLRNN`.
-    W_1, W_2 : array (n, hidden), (hidden, n)
-    h_1, h_2 : array (n,), (hidden,), optional
-    clipped : bool
+    |A| < 1 (Hess, Monfared, Brenner and Durstewitz 2023, arXiv:2306.04406). C and A as in `PLRNN`.
     """
 
     name = "shallow-plrnn"
@@ -127,8 +104,7 @@ class ShallowPLRNN(Cell):
         n = len(np.asarray(A))
         W_1 = as_matrix(W_1, "W_1", (n, None))
         hidden = W_1.shape[1]
-        self.W = as_input(C, n, "C")
-        self.b = as_vector(h_1, "h_1", n)
+        self.W, self.b = as_input(C, n, "C"), as_vector(h_1, "h_1", n)
         W_2, h_2 = as_matrix(W_2, "W_2", (hidden, n)), as_vector(h_2, "h_2", hidden)
         self.weights = ShallowWeights(as_vector(A, "A", n), W_1, W_2, h_2, float(clipped))
         self.variables = {"z": n}

@@ -16,20 +16,7 @@ DISTRIBUTIONS = ("gaussian", "uniform", "orthogonal", "levy")
 
 @dataclass
 class Draw:
-    """Draws the weights of random cells, all from one stream of random numbers.
-
-    Attributes
-    ----------
-    rng : numpy.random.Generator
-    gain : float
-        Of recurrent weights.
-    bias : float
-        Standard deviation of the biases.
-    distribution : str
-        Of recurrent weights, see `lyapy.random_network`.
-    alpha : float
-        Index of stability of ``"levy"``.
-    """
+    """Draws the weights of random cells, all from one stream; see `lyapy.random_network`."""
 
     rng: np.random.Generator
     gain: float = 1.0
@@ -54,11 +41,8 @@ class Draw:
         # imported here, as it takes a second
         from scipy.stats import levy_stable
 
-        scale = self.gain * (2.0 * n) ** (-1.0 / self.alpha)
-        weights: Array = levy_stable.rvs(
-            self.alpha, 0.0, scale=scale, size=shape, random_state=self.rng
-        )
-        return weights
+        options = {"scale": self.gain * (2.0 * n) ** (-1.0 / self.alpha), "size": shape}
+        return np.asarray(levy_stable.rvs(self.alpha, 0.0, **options, random_state=self.rng))
 
     def layer(self, n: int, m: int, gates: int = 1) -> tuple[Array, Array, Array]:
         """Return W, U and b of n units and m inputs, with ``gates`` stacked."""

@@ -23,24 +23,14 @@ class Weights(NamedTuple):
 class Rate(Cell):
     """Rate network τ dh/dt = −h + U φ(h) + W x + b by Euler's method.
 
-    h′ = (1 − δ) h + δ (U φ(h) + W x + b) with δ = dt/τ (Sompolinsky, Crisanti and Sommers
-    1988; Engelken, Wolf and Abbott 2023, arXiv:2006.02427).
-
-    Parameters
-    ----------
-    W, U, b
-        As in `Vanilla`.
-    dt : float or array (n,)
-        δ, the time of a step in units of τ; of each unit where their τ differ. Give
-        `lyapunov_spectrum` the same ``dt`` for exponents per τ. ValueError unless positive.
-    nonlinearity : str
-        φ; see `Vanilla`.
+    h′ = (1 − δ) h + δ (U φ(h) + W x + b) (Sompolinsky, Crisanti and Sommers 1988; Engelken, Wolf
+    and Abbott 2023, arXiv:2006.02427). W, U, b and ``nonlinearity`` as in `Vanilla`; ``dt`` is
+    δ > 0, the time of a step in units of τ, one number or (n,) where the units' τ differ. Give
+    `lyapunov_spectrum` the same ``dt`` for exponents per τ.
     """
 
     name = "rate"
-    program = """
-    dh' = l dh + M s dh + W dx
-    """
+    program = "dh' = l dh + M s dh + W dx"
     coefficients: tuple[str, ...] = ("s",)
     # auxiliary variables of the method's stages
     between: ClassVar[tuple[str, ...]] = ()
@@ -72,21 +62,18 @@ class Rate(Cell):
         return {"M": self.weights.M, "W": self.W}
 
 
+def velocity(weights: Any, h: Array, drive: Array) -> tuple[Array, Array]:
+    """Return K(h) = −δ h + M φ(h) + drive, and φ′(h)."""
+    value, slope = activation(h, weights.kind)
+    return drive - weights.leak * h + value @ weights.M.T, slope
+
+
 class RateRK4(Rate):
-    """Rate network as `Rate`, by the classical Runge–Kutta method of fourth order.
-
-    The input of a step is held over the step.
-
-    Parameters
-    ----------
-    W, U, b, dt, nonlinearity
-        As in `Rate`.
-    """
+    """`Rate` by the classical Runge–Kutta method of fourth order; inputs are held over a step."""
 
     name = "rate-rk4"
-    # with K(y) = −δ y + M φ(y) + drive the method is y = h + K(h)/2, z = h + K(y)/2,
-    # v = h + K(z), h′ = h + (K(h) + 2 K(y) + 2 K(z) + K(v))/6; the last line eliminates all
-    # K but the last
+    # y = h + K(h)/2, z = h + K(y)/2, v = h + K(z), h′ = h + (K(h) + 2 K(y) + 2 K(z) + K(v))/6;
+    # the last line eliminates all K but the last
     program = """
     dy = l dh + H s dh + V dx
     dz = dh + m dy + H t dy + V dx
@@ -103,18 +90,10 @@ class RateRK4(Rate):
 
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
-        M, leak, kind = weights.M, weights.leak, weights.kind
-        value, s = activation(state, kind)
-        first = drive - leak * state + value @ M.T
-        y = state + 0.5 * first
-        value, t = activation(y, kind)
-        second = drive - leak * y + value @ M.T
-        z = state + 0.5 * second
-        value, u = activation(z, kind)
-        third = drive - leak * z + value @ M.T
-        v = state + third
-        value, w = activation(v, kind)
-        fourth = drive - leak * v + value @ M.T
+        first, s = velocity(weights, state, drive)
+        second, t = velocity(weights, state + 0.5 * first, drive)
+        third, u = velocity(weights, state + 0.5 * second, drive)
+        fourth, w = velocity(weights, state + third, drive)
         return (state + (first + 2.0 * second + 2.0 * third + fourth) / 6.0,), (s, t, u, w)
 
     def matrices(self) -> dict[str, Array]:

@@ -23,23 +23,13 @@ class Weights(NamedTuple):
 class Reservoir(Cell):
     """Leaky echo state network h′ = (1 − a) h + a φ(W x + U h + b) (Jaeger et al. 2007).
 
-    Parameters
-    ----------
-    W, b
-        As in `Vanilla`.
-    U : array or scipy.sparse matrix (n, n)
-        Recurrent weight. With a sparse one a step takes as many multiplications, for each
-        deviation vector, as U has numbers that are not zero.
-    leak : float or array (n,)
-        a, the leaking rate; of each unit where they differ. ValueError unless in (0, 1].
-    nonlinearity : str
-        φ; see `Vanilla`.
+    W, b and ``nonlinearity`` as in `Vanilla`. U (n, n) is an array or a scipy.sparse matrix, with
+    which a step takes one multiplication per deviation vector and nonzero number of U. ``leak`` is
+    the leaking rate a in (0, 1], one number or (n,).
     """
 
     name = "reservoir"
-    program = """
-    dh' = l dh + s U dh + s W dx
-    """
+    program = "dh' = l dh + s U dh + s W dx"
     coefficients = ("s",)
     typical: ClassVar = {"leak": 0.5}
 
@@ -51,8 +41,7 @@ class Reservoir(Cell):
         a = as_each(leak, "leak", n)
         if not np.all((a > 0.0) & (a <= 1.0)):
             raise ValueError(f"leak is {leak}; it must lie above 0 and be at most 1")
-        self.W = as_input(W, n)
-        self.b = as_vector(b, "b", n)
+        self.W, self.b = as_input(W, n), as_vector(b, "b", n)
         self.weights = Weights(as_weight(U, "U", (n, n)), a, kind_of(nonlinearity))
         self.variables = {"h": n}
         self.constants = {"l": 1.0 - a}

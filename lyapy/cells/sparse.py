@@ -13,16 +13,7 @@ __all__ = ["Sparse", "as_scipy", "as_sparse", "as_weight", "product"]
 
 
 class Sparse(NamedTuple):
-    """A matrix in compressed sparse rows.
-
-    Attributes
-    ----------
-    values, columns : array (numbers,)
-        The numbers that are not zero, row by row, and their columns.
-    starts : array (rows + 1,)
-        The beginning of each row, and the end of the last.
-    shape : array (2,)
-    """
+    """A matrix in compressed sparse rows; ``starts`` (rows + 1,) also has the end of the last."""
 
     values: Array
     columns: Array
@@ -31,13 +22,7 @@ class Sparse(NamedTuple):
 
 
 def as_weight(value: Any, name: str, shape: tuple[int, int]) -> Array | Sparse:
-    """Return ``value`` as a matrix of ``shape``, sparse if it is one of scipy.sparse.
-
-    Raises
-    ------
-    ValueError
-        If the shape is another, or a value is not finite.
-    """
+    """Return ``value``, checked, as a matrix of ``shape``, sparse if it is one of scipy.sparse."""
     from scipy.sparse import csr_array, issparse
 
     if not issparse(value):
@@ -59,12 +44,7 @@ def as_sparse(matrix: Any) -> Sparse:
 
 
 def product(x: Array, matrix: Any) -> Array:
-    """Return ``x @ matrix.T`` for x (..., columns).
-
-    Parameters
-    ----------
-    matrix : array, Sparse, or sparse rows of the array module of x
-    """
+    """Return ``x @ matrix.T`` for x (..., columns) and a dense or sparse matrix of its module."""
     rows = as_scipy(matrix) if isinstance(matrix, Sparse) else matrix
     # an attribute of sparse arrays alone, in every array module
     if not hasattr(rows, "nnz"):
@@ -79,5 +59,5 @@ def as_scipy(matrix: Sparse) -> Any:
     from scipy.sparse import csr_array
 
     build: Any = csr_array
-    shape = tuple(map(int, matrix.shape))
-    return build((matrix.values, matrix.columns, matrix.starts), shape=shape)
+    values, columns, starts, shape = matrix
+    return build((values, columns, starts), shape=tuple(map(int, shape)))

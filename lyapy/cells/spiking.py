@@ -26,18 +26,9 @@ class SpikingSurrogate(Cell):
     layer reads the spikes of v′. A spike has no derivative. As in training, 1/(1 + κ|v − ϑ|)²
     stands for it (Zenke and Ganguli 2018, arXiv:1705.11146; Neftci, Mostafa and Zenke 2019).
     So the exponents show how gradients grow in training, not how perturbations grow in the
-    spiking network.
-
-    Parameters
-    ----------
-    W, U, b
-        As in `Vanilla`.
-    decay : float or array (n,)
-        β.
-    threshold, sharpness : float
-        ϑ and κ.
-    detached_reset : bool
-        Leave the reset out of the derivative, as frameworks often do.
+    spiking network. W, U and b as in `Vanilla`; ``decay`` is β, one number or (n,), ``threshold``
+    ϑ, ``sharpness`` κ; ``detached_reset`` leaves the reset out of the derivative, as frameworks
+    often do.
     """
 
     name = "spiking-surrogate"

@@ -27,19 +27,9 @@ class DiagonalStateSpace(Cell):
     The recurrent part of a linear recurrent unit (Orvieto et al. 2023, arXiv:2303.06349) or of
     a discretized diagonal state space model. Its real state is (Re s, Im s), so n
     eigenvalues have 2n exponents, log|λ| twice for each. It is linear: a stack is nonlinear
-    by the layers between.
-
-    Parameters
-    ----------
-    eigenvalues : complex array (n,)
-        Diagonal of Λ; of an LRU exp(−exp(ν) + i exp(θ)).
-    B : complex array (n, m)
-        Input weight, times the normalization γ of an LRU; None for an autonomous network.
-    C : complex array (p, n)
-        Read-out.
-    D : array (p, m), optional
-    b : array (p,), optional
-        Bias of the read-out.
+    by the layers between. ``eigenvalues`` (n,) are of an LRU exp(−exp(ν) + i exp(θ)), and B (n, m)
+    includes its normalization γ, None without inputs; C (p, n), D (p, m), and the bias b (p,) of
+    the read-out.
     """
 
     name = "state-space"

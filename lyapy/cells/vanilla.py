@@ -21,24 +21,18 @@ class Weights(NamedTuple):
 
 
 class Vanilla(Cell):
-    """h′ = φ(W x + U h + b), with φ tanh, relu, identity or a sigmoid (Elman 1990).
+    """h′ = φ(W x + U h + b) (Elman 1990).
 
     Parameters
     ----------
-    W : array (n, m)
-        Input weight; None for an autonomous network.
-    U : array (n, n)
-        Recurrent weight.
-    b : array (n,), optional
-        Bias.
+    W, U, b : array (n, m), (n, n), (n,)
+        Weights of inputs (None without inputs) and states, and bias.
     nonlinearity : {"tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2"}
         φ.
     """
 
     name = "vanilla"
-    program = """
-    dh' = a U dh + a W dx
-    """
+    program = "dh' = a U dh + a W dx"
     coefficients = ("a",)
 
     def __init__(self, W: Any, U: Any, b: Any = None, nonlinearity: str = "tanh") -> None:

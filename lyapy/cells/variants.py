@@ -42,22 +42,12 @@ class LSTMVariant(LSTM):
     """LSTM with other activations, peepholes, a coupled forget gate or clipping.
 
     i = σ(W x + U h + b + p_i c), f likewise, g = φ(·), c′ = f c + i g,
-    o = σ(W x + U h + b + p_o c′), h′ = o ψ(c′) (Gers and Schmidhuber 2000; ONNX).
-
-    Parameters
-    ----------
-    W, U, b
-        As in `LSTM`.
-    gate, nonlinearity, output : str
-        σ, φ and ψ: ``"sigmoid"``, ``"tanh"``, ``"relu"``, ``"identity"``, ``"hard-sigmoid"``
-        (x/6 + 1/2, of PyTorch and Keras 3) or ``"hard-sigmoid-keras2"`` (x/5 + 1/2, of Keras
-        until 2 and ONNX).
-    peepholes : array (3, n), optional
-        p of the gates i, f, o.
-    coupled : bool
-        f = 1 − i, whatever the weights of f (ONNX ``input_forget``).
-    clip : float, optional
-        Positive; the arguments of σ and φ are cut to ±clip.
+    o = σ(W x + U h + b + p_o c′), h′ = o ψ(c′) (Gers and Schmidhuber 2000; ONNX), W, U and b as in
+    `LSTM`. σ, φ and ψ (``gate``, ``nonlinearity``, ``output``) are among those of `Vanilla`, where
+    ``"hard-sigmoid"`` is x/6 + 1/2 of PyTorch and Keras 3, ``"hard-sigmoid-keras2"`` x/5 + 1/2 of
+    Keras until 2 and ONNX. ``peepholes`` (3, n) are p of the gates i, f, o. Where ``coupled``,
+    f = 1 − i, whatever the weights of f (ONNX ``input_forget``). The arguments of σ and φ are cut
+    to ±``clip``, a positive number.
     """
 
     name = "lstm-variant"
@@ -121,17 +111,7 @@ def update(h: Array, z_in: Array, n_in: Array, weights: Any) -> Vectors:
 
 
 class GRUVariant(GRU):
-    """GRU, reset after the product, with other activations or clipping.
-
-    Parameters
-    ----------
-    W, U, b, c
-        As in `GRU`.
-    gate, nonlinearity : str
-        Activations of the gates r and z, and of n; see `LSTMVariant`.
-    clip : float, optional
-        Positive; the arguments of the activations are cut to ±clip.
-    """
+    """`GRU` with another activation of the gates r and z, or of n, or clipped as `LSTMVariant`."""
 
     name = "gru-variant"
 
@@ -154,15 +134,7 @@ class GRUVariant(GRU):
 
 
 class GRUResetBeforeVariant(GRUResetBefore):
-    """GRU, reset before the product, with other activations or clipping.
-
-    Parameters
-    ----------
-    W, U, b
-        As in `GRUResetBefore`.
-    gate, nonlinearity, clip
-        As in `GRUVariant`.
-    """
+    """`GRUResetBefore` with other activations or clipped, as `GRUVariant`."""
 
     name = "gru-reset-before-variant"
 
@@ -185,8 +157,6 @@ class GRUResetBeforeVariant(GRUResetBefore):
 
 
 def _limit(clip: float | None) -> float:
-    if clip is None:
-        return np.inf
-    if not clip > 0.0:
+    if clip is not None and not clip > 0.0:
         raise ValueError(f"clip is {clip}; it must be positive")
-    return float(clip)
+    return np.inf if clip is None else float(clip)

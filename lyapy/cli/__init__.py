@@ -15,8 +15,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from types import ModuleType
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 from .. import __version__
 from ..errors import FAILURES
@@ -25,31 +24,16 @@ from .messages import BAD_INPUT, BROKEN_PIPE, code_of, say
 
 __all__ = ["main"]
 
-COMMANDS: dict[str, ModuleType] = {
-    "spectrum": spectrum,
-    "sweep": sweep,
-    "merge": merge,
-    "show": show,
-    "plot": plot,
-    "info": info,
-    "convert": convert,
-    "check": check,
-    "verify": verify,
-    "demo": demo,
-}
+MODULES = (spectrum, sweep, merge, show, plot, info, convert, check, verify, demo)
+COMMANDS = {module.__name__.rpartition(".")[2]: module for module in MODULES}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``lyapy`` and return its exit code.
+    """Run ``lyapy`` with the words after it, by default the process's, and return its exit code.
 
     0 is success, 1 a failed check, 2 bad input, with one line on standard error, 73 a run that
     another process is computing, 74 a file that cannot be written, 75 an interruption after which
     the same command continues, and 130 another interruption.
-
-    Parameters
-    ----------
-    argv : sequence of str, optional
-        The words after ``lyapy``; those of the process by default.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         # file names need not be UTF-8
@@ -61,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         # the last filter wins: the user sees each warning of lyapy, in one line
         warnings.simplefilter("always", RuntimeWarning)
-        warnings.showwarning = _show_warning
+        warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
         with _log_to_stderr():
             return _run(arguments)
 
@@ -90,17 +74,6 @@ def _run(arguments: argparse.Namespace) -> int:
         return BROKEN_PIPE
     except (KeyboardInterrupt, *FAILURES) as error:
         return code_of(error)
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    say(f"warning: {message}")
 
 
 class _Parser(argparse.ArgumentParser):

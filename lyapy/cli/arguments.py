@@ -14,16 +14,9 @@ if TYPE_CHECKING:
     from ..sweeps.names import Shard
 
 __all__ = [
-    "add_options",
-    "add_overwrite",
-    "add_run_arguments",
-    "add_shard",
-    "add_weights",
-    "given_hints",
-    "given_options",
-    "load_network",
-    "run_arguments",
-]
+    "add_options", "add_overwrite", "add_run_arguments", "add_weights", "given_hints",
+    "given_options", "load_network", "run_arguments",
+]  # fmt: skip
 
 # of lyapunov_spectrum, for one run or many
 EVERYDAY = ("steps", "k", "trajectories", "transient", "seed", "dt")
@@ -67,7 +60,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a run of weights files, except its output."""
     add_weights(parser, "+")
     add = parser.add_argument
-    add_shard(parser)
+    picked = "of several WEIGHTS compute the I-th of N shards, I from 1; auto asks Slurm's array"
+    add("--shard", type=_shard, metavar="I/N|auto", help=picked)
     shapes = ".npy, .npz or .h5 (FILE:NAME names an array) of shape (T, m) or (B, T, m), or .txt"
     add("--inputs", metavar="FILE", help=shapes)
     characters = "for .txt: all characters in the order of their indices (those in WEIGHTS)"
@@ -88,12 +82,6 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, Keep, "checkpoints", "the same command run again continues")
     add_overwrite(parser)
     add("--quiet", action="store_true", help="errors only")
-
-
-def add_shard(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that picks some of many weights files."""
-    picked = "of several WEIGHTS compute the I-th of N shards, I from 1; auto asks Slurm's array"
-    parser.add_argument("--shard", type=_shard, metavar="I/N|auto", help=picked)
 
 
 def _shard(text: str) -> Shard:
@@ -121,13 +109,9 @@ def add_options(
             add(flag, action="store_true", help=option.help)
         else:
             add(
-                flag,
-                default=default,
-                choices=option.choices or None,
-                type=option.parse or str,
-                metavar=option.metavar,
-                help=f"{option.help} ({option.unset or default})",
-            )
+                flag, default=default, choices=option.choices or None, type=option.parse or str,
+                metavar=option.metavar, help=f"{option.help} ({option.unset or default})",
+            )  # fmt: skip
 
 
 def given_options(arguments: argparse.Namespace, kind: type[Any]) -> dict[str, Any]:

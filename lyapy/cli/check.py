@@ -17,16 +17,11 @@ __all__ = ["add_arguments", "run"]
 SUMMARY = "check a network: Jacobian against differences of the forward pass, and the sum rule"
 EXAMPLE = "lyapy check model.pt"
 
-POINTS = 5
-DIRECTIONS = 16
-DIFFERENCE_STEP = 1e-6
-JACOBIAN_ALLOWED = 1e-6
-STEPS, TRANSIENT = 256, 64
-SUM_RULE_ALLOWED = 1e-7
+POINTS, DIRECTIONS, DIFFERENCE_STEP, JACOBIAN_ALLOWED = 5, 16, 1e-6, 1e-6
+STEPS, TRANSIENT, SUM_RULE_ALLOWED = 256, 64, 1e-7
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add_weights(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of states and inputs (0)")
     add_options(parser, Compute, "engine")
@@ -66,9 +61,7 @@ def jacobian_difference(network: Network, seed: int) -> float:
         state, x = rng.normal(size=network.state_size), rng.normal(size=network.input_size)
         vectors = rng.normal(size=(DIRECTIONS, network.state_size))
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        moved = np.concatenate(
-            [state + DIFFERENCE_STEP * vectors, state - DIFFERENCE_STEP * vectors]
-        )
+        moved = state + DIFFERENCE_STEP * np.concatenate([vectors, -vectors])
         ends = forward_chunk(network, np.broadcast_to(x, (1, len(moved), len(x))), moved).states[0]
         differences = (ends[:DIRECTIONS] - ends[DIRECTIONS:]) / (2 * DIFFERENCE_STEP)
         products = vectors @ jacobian(network, state, x).T

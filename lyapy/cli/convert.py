@@ -13,7 +13,6 @@ EXAMPLE = "lyapy convert model.keras --prefix lstm -o canonical.h5"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add_weights(parser)
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="file to write")
     add_overwrite(parser)
@@ -29,9 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     network = load_network(arguments)
     write_whole(arguments.output, canonical_bytes(network), overwrite=arguments.overwrite)
     if load(arguments.output).digest() != network.digest():
-        raise ValueError(
-            f"{arguments.output}: differs from the network written; the disk may be failing"
-        )
+        finding = "differs from the network written; the disk may be failing"
+        raise ValueError(f"{arguments.output}: {finding}")
     for line in network.assumptions:
         print(f"  assumed: {line}")
     print(f"  SHA-256 of the weights: {network.digest()}")

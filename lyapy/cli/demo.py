@@ -14,9 +14,7 @@ __all__ = ["add_arguments", "run"]
 SUMMARY = "compute the spectrum of a character-level LSTM that ships with lyapy"
 EXAMPLE = "lyapy demo -o results"
 
-TRAJECTORIES = 4
-STEPS = 256
-TRANSIENT = 64
+TRAJECTORIES, STEPS, TRANSIENT = 4, 256, 64
 TEXT = (
     "A character-level LSTM reads {b} passages of War and Peace, {t} characters each; its\n"
     "Lyapunov spectrum says how fast perturbations of its state grow or die out. On the first\n"
@@ -25,7 +23,6 @@ TEXT = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument(
         "-o", "--output", default=".", metavar="FOLDER",
         help="for spectrum.h5 and spectrum.png, made if missing (this folder)",
@@ -44,8 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.output)
     if not folder.exists():
         folder.mkdir(parents=True)
-    run_file = folder / "spectrum.h5"
-    picture = run_file.with_suffix(".png")
+    run_file, picture = folder / "spectrum.h5", folder / "spectrum.png"
     data = files("lyapy") / "data"
     with (
         as_file(data / "character_lstm.safetensors") as weights,
@@ -66,13 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..spectra.plots import plot_summary
     from ..spectra.text import spectrum_table
 
-    spectrum = lyapunov_spectrum(
-        network,
-        passages[:, :length],
-        transient=TRANSIENT,
-        progress=not arguments.quiet,
-        **given_options(arguments, Compute),
-    )
+    options = {"progress": not arguments.quiet, **given_options(arguments, Compute)}
+    spectrum = lyapunov_spectrum(network, passages[:, :length], transient=TRANSIENT, **options)
     spectrum.save(run_file, overwrite=overwrite)
     print(spectrum_table(spectrum))
     plot_summary(spectrum, picture, overwrite=overwrite)

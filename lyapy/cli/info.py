@@ -21,7 +21,6 @@ OTHERS_SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add_weights(parser, "?")
     parser.add_argument("--system", action="store_true", help="print versions, CPU and GPU instead")
 
@@ -64,9 +63,8 @@ def _print_system() -> int:
     from ..runs.threads import default_threads
     from ..tangent.gpu.device import describe_devices
 
-    versions = ", ".join(f"{name} {found}" for name, found in installed_versions().items())
     print(f"Python: {python_version()} on {system()} {machine()}")
-    print(f"packages: {versions}")
+    print("packages:", ", ".join(f"{name} {found}" for name, found in installed_versions().items()))
     print(f"CPU: {processor()}, {default_threads()} trajectories at the same time")
     print(f"GPU: {describe_devices()}")
     return 0
@@ -78,11 +76,11 @@ def _print_loop(path: str, contents: Contents, hints: Hints, network: Network) -
 
     try:
         loop = closed_loop_from_contents(path, contents, hints)
+        found = loop.assumptions[len(network.assumptions) :]
     except WeightsError as error:
-        print(f"  closed loop: {error.what}")
-        return
-    for assumption in loop.assumptions[len(network.assumptions) :]:
-        print(f"  closed loop: {assumption}")
+        found = (error.what,)
+    for line in found:
+        print(f"  closed loop: {line}")
 
 
 def _print_candidates(path: str, stacks: Stacks) -> None:

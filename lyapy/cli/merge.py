@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from .arguments import add_overwrite
 from .messages import say
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["add_arguments", "run"]
 
@@ -18,7 +15,6 @@ EXAMPLE = "lyapy merge runs -o all.h5 --expect 'weights/*.pt'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add = parser.add_argument
     add("sources", nargs="+", metavar="RUNS", help="folder of run files, or run files")
     add("-o", "--output", required=True, metavar="FILE", help="merged file to write (HDF5)")

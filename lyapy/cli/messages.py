@@ -10,27 +10,14 @@ from ..errors import CheckpointError, Interrupted, LockedError, describe
 if TYPE_CHECKING:
     from ..sweeps.task import Outcome
 
-__all__ = [
-    "BAD_INPUT",
-    "BROKEN_PIPE",
-    "FAILED",
-    "LOCKED",
-    "code_of",
-    "report",
-    "say",
-    "worst",
-]
+__all__ = ["BAD_INPUT", "BROKEN_PIPE", "FAILED", "LOCKED", "code_of", "report", "say", "worst"]
 
 FAILED, BAD_INPUT = 1, 2
 # as sysexits.h has them: cannot create, input or output error, try again
 LOCKED, NOT_WRITTEN, TO_BE_CONTINUED = 73, 74, 75
 INTERRUPTED, BROKEN_PIPE = 130, 141
-CODES = {
-    Interrupted: TO_BE_CONTINUED,
-    KeyboardInterrupt: INTERRUPTED,
-    LockedError: LOCKED,
-    CheckpointError: NOT_WRITTEN,
-}
+CODES = {Interrupted: TO_BE_CONTINUED, KeyboardInterrupt: INTERRUPTED, LockedError: LOCKED,
+         CheckpointError: NOT_WRITTEN}  # fmt: skip
 
 
 def say(message: str) -> None:
@@ -40,10 +27,8 @@ def say(message: str) -> None:
 
 def code_of(error: BaseException) -> int:
     """Print an error, and return its exit code."""
-    if isinstance(error, KeyboardInterrupt):
-        say(str(error) or "interrupted")
-    else:
-        say(f"error: {describe(error)}")
+    interrupted = isinstance(error, KeyboardInterrupt)
+    say(str(error) or "interrupted" if interrupted else f"error: {describe(error)}")
     return next((code for kind, code in CODES.items() if isinstance(error, kind)), BAD_INPUT)
 
 

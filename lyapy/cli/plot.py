@@ -14,7 +14,6 @@ EXAMPLE = "lyapy plot run.h5 -o figure.pdf"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("run", metavar="RUN", help="run file, or merged file of lyapy sweep")
     parser.add_argument(
         "-o", "--output", metavar="FILE", help=".png, .pdf or .svg to write (RUN with .png)"
@@ -37,22 +36,16 @@ def run(arguments: argparse.Namespace) -> int:
         from ..sweeps.plots import plot_sweep
         from ..sweeps.result import Sweep
 
-        plot_sweep(
-            Sweep.load(arguments.run),
-            output,
-            over=arguments.over,
-            metric=arguments.metric,
-            between=arguments.map and tuple(arguments.map),
-            overwrite=arguments.overwrite,
-        )
+        pair = arguments.map and tuple(arguments.map)
+        options = {"over": arguments.over, "metric": arguments.metric, "between": pair}
+        plot_sweep(Sweep.load(arguments.run), output, **options, overwrite=arguments.overwrite)
     else:
         from ..spectra.plots import plot_summary
         from ..spectra.spectrum import Spectrum
 
         if arguments.over or arguments.metric or arguments.map:
-            raise ValueError(
-                f"{arguments.run}: is no merged file; --over, --metric and --map need one"
-            )
+            needed = "--over, --metric and --map need one"
+            raise ValueError(f"{arguments.run}: is no merged file; {needed}")
         plot_summary(Spectrum.load(arguments.run), output, overwrite=arguments.overwrite)
     print(f"written to {output}")
     return 0

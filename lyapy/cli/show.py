@@ -17,7 +17,6 @@ EXAMPLE = "lyapy show run.h5 --json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, lyapy sweep or lyapy merge")
     parser.add_argument("--network", metavar="NAME", help="one network of a merged file")
     form = parser.add_mutually_exclusive_group()
@@ -63,22 +62,15 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
 
     spectrum = found.spectrum
     if arguments.json:
-        summary = {
-            "unfinished": True,
-            "steps_done": found.steps,
-            "steps_wanted": found.total,
-            "checkpoint": found.date,
-            "computed_by": found.holder,
-        }
+        done = {"unfinished": True, "steps_done": found.steps, "steps_wanted": found.total}
+        summary = {**done, "checkpoint": found.date, "computed_by": found.holder}
         summary |= spectrum_summary(spectrum) if spectrum is not None else {}
         print(json.dumps(summary, indent=2, allow_nan=False))
         return 0
     percent = 100.0 * found.steps / found.total if found.total else 0.0
     at = f"{found.steps} of {found.total} steps ({percent:.0f} %), checkpoint of {found.date}"
-    who = f"computed by {found.holder}" if found.holder else "computed by nobody"
-    remedy = "" if found.holder else "; run its command again to continue"
     print(f"{arguments.run}: unfinished, {at if found.date else 'no checkpoint yet'}")
-    print(f"{who}{remedy}")
+    print(f"computed by {found.holder or 'nobody; run its command again to continue'}")
     if spectrum is not None:
         print(f"\nso far:\n{spectrum_table(spectrum)}")
     return 0

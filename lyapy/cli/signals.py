@@ -15,12 +15,16 @@ __all__ = ["interruptions"]
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # a run that stops sooner stays silent
 SECONDS_OF_SILENCE = 5.0
+PATIENCE = (
+    "stopping after the current steps, which take minutes in a large network; a second signal "
+    "ends at once, and keeps the last checkpoint only"
+)
 
 
 @contextmanager
 def interruptions() -> Iterator[None]:
     """Turn signals that end a run into KeyboardInterrupt; a second one kills the process."""
-    patience = threading.Timer(SECONDS_OF_SILENCE, _ask_for_patience)
+    patience = threading.Timer(SECONDS_OF_SILENCE, say, (PATIENCE,))
     patience.daemon = True
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -36,10 +40,3 @@ def interruptions() -> Iterator[None]:
         patience.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _ask_for_patience() -> None:
-    say(
-        "stopping after the current steps, which take minutes in a large network; a second signal "
-        "ends at once, and keeps the last checkpoint only"
-    )

@@ -24,7 +24,6 @@ EXAMPLE = "lyapy spectrum model.pt --inputs drive.npy --transient 500 -k 32 -o r
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add = parser.add_argument
     output = "run file to write (HDF5), or folder of them for several WEIGHTS"
     add("-o", "--output", required=True, metavar="FILE", help=output)
@@ -37,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compute and write a spectrum, or one of each network; 1 if a check failed."""
-    if _are_many(arguments):
+    weights = arguments.weights
+    is_pattern = has_magic(weights[0]) and not os.path.exists(weights[0])
+    is_folder = arguments.output.endswith(os.sep)
+    if len(weights) > 1 or is_pattern or is_folder or arguments.shard is not None:
         return _run_many(arguments)
     with interruptions():
         spectrum = _compute(arguments, arguments.weights[0], Path(arguments.output))
@@ -57,26 +59,12 @@ def _compute(arguments: argparse.Namespace, weights: str, output: Path) -> Spect
     check_run_output(output, overwrite=arguments.overwrite)
     own = {"until": arguments.until, "max_steps": arguments.max_steps}
     task = Task(
-        name="",
-        network=weights,
-        folder=os.getcwd(),
-        inputs=arguments.inputs,
-        vocabulary=arguments.vocabulary,
-        run=output,
-        load_options=given_hints(arguments),
+        name="", network=weights, folder=os.getcwd(), inputs=arguments.inputs,
+        vocabulary=arguments.vocabulary, run=output, load_options=given_hints(arguments),
         options=run_arguments(arguments) | own | {"progress": not arguments.quiet},
-        closed_loop=arguments.closed_loop,
-        readout=arguments.readout,
-    )
+        closed_loop=arguments.closed_loop, readout=arguments.readout,
+    )  # fmt: skip
     return spectrum_of(task)
-
-
-def _are_many(arguments: argparse.Namespace) -> bool:
-    """Return whether the output is a folder of run files."""
-    weights = arguments.weights
-    pattern = has_magic(weights[0]) and not os.path.exists(weights[0])
-    named_folder = arguments.output.endswith(os.sep)
-    return len(weights) > 1 or pattern or named_folder or arguments.shard is not None
 
 
 def _run_many(arguments: argparse.Namespace) -> int:

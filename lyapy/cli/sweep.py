@@ -25,7 +25,6 @@ EXAMPLE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     add = parser.add_argument
     output = "merged file to write (HDF5); run files go to the folder FILE.runs"
     add("-o", "--output", default="sweep.h5", metavar="FILE", help=f"{output} (sweep.h5)")
@@ -71,20 +70,10 @@ def _sweeps(
     from ..sweeps.sweep import sweep
     from ..sweeps.watch import watch
 
-    options = {
-        "checkpoint": arguments.output,
-        "executor": executor,
-        "workers": arguments.workers,
-        "shard": arguments.shard,
-        "pattern": arguments.pattern,
-        "metadata": arguments.metadata,
-        "vocabulary": arguments.vocabulary,
-        "load_options": given_hints(arguments),
-        "closed_loop": arguments.closed_loop,
-        "readout": arguments.readout,
-        "report": report_one,
-        **run_arguments(arguments),
-    }
+    same = ("workers", "shard", "pattern", "metadata", "vocabulary", "closed_loop", "readout")
+    options = {name: getattr(arguments, name) for name in same} | run_arguments(arguments)
+    options |= {"checkpoint": arguments.output, "load_options": given_hints(arguments)}
+    options |= {"executor": executor, "report": report_one}
     if arguments.follow:
         yield from watch(arguments.weights, arguments.inputs, idle=arguments.idle, **options)
     else:

@@ -12,7 +12,6 @@ EXAMPLE = "lyapy verify run.h5"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
     parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, or of lyapy merge")
 
 
@@ -21,16 +20,12 @@ def run(arguments: argparse.Namespace) -> int:
     from ..runs.checkpoint.folder import checkpoint_folder, verify
 
     path, folder = arguments.run, checkpoint_folder(arguments.run)
-    if os.path.exists(path) or not folder.is_dir():
-        return _verify_whole(path)
-    print(f"{path}: unfinished; its checkpoints in {folder}:")
-    found = verify(folder)
-    for name, wrong in found.items():
-        print(f"  {name}: {'DAMAGED, ' + wrong if wrong else 'whole'}")
-    return int(any(found.values()))
-
-
-def _verify_whole(path: str) -> int:
+    if folder.is_dir() and not os.path.exists(path):
+        print(f"{path}: unfinished; its checkpoints in {folder}:")
+        found = verify(folder)
+        for name, wrong in found.items():
+            print(f"  {name}: {'DAMAGED, ' + wrong if wrong else 'whole'}")
+        return int(any(found.values()))
     from ..spectra.spectrum import Spectrum
     from ..storage.sealed import check_seal
     from ..sweeps.merged_file import is_merged, read_rows

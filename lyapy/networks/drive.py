@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,13 @@ def check_inputs(
         if steps is None:
             raise ValueError("steps is missing; a network without inputs needs a number, or until")
         return np.zeros((1, transient + steps, 0))
+    if isinstance(inputs, (str, PathLike)):
+        remedy = "read it with numpy.load or lyapy.runs.inputs.read_inputs, and give the array"
+        raise TypeError(f"inputs is the path {str(inputs)!r}; {remedy}")
     array = as_real("inputs", inputs)
+    if array.ndim == 0:
+        remedy = f"give an array (T, {m}) or (B, T, {m})" if m else f"give steps={inputs}"
+        raise ValueError(f"inputs is the number {inputs}; {remedy}")
     if array.ndim not in (2, 3):
         raise ValueError(
             f"inputs has {array.ndim} dimensions, shape {array.shape}; it must be (T, {m}) or "

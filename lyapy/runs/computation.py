@@ -73,4 +73,5 @@ def _merge_rows(result: TrajectoryResult, schedule: Schedule) -> TrajectoryResul
         growth = np.zeros((schedule.rows, block.growth.shape[1]))
         np.add.at(growth, np.arange(len(block.growth)) // schedule.tiles_per_row, block.growth)
         blocks.append(block._replace(growth=growth))
-    return result._replace(blocks=blocks)
+    last = np.minimum(np.arange(1, schedule.rows + 1) * schedule.tiles_per_row, len(result.sizes))
+    return result._replace(sizes=result.sizes[last - 1], blocks=blocks)

@@ -111,7 +111,11 @@ class Plan:
     ) -> Spectrum:
         """Return the spectrum that the results make."""
         seconds = checkpointer.seconds if checkpointer else time.perf_counter() - self.began
-        return collect(results, self.layout, self.settings | {"seconds": seconds})
+        found: dict[str, Any] = {"seconds": seconds}
+        if self.engine.devices:
+            each = (block.carry.statistics for result in results for block in result.blocks)
+            found["repeated_tiles"] = sum(statistics.repeated for statistics in each)
+        return collect(results, self.layout, self.settings | found)
 
 
 def make_plan(

@@ -66,19 +66,21 @@ def collect(
     results: Sequence[TrajectoryResult], layout: Layout, settings: dict[str, Any]
 ) -> Spectrum:
     """Return the spectrum of all trajectories, their blocks concatenated."""
-    carries = [[block.carry for block in found] for _, found in results]
+    blocks = [result.blocks for result in results]
+    carries = [[block.carry for block in found] for found in blocks]
 
     def counts(name: str) -> Array:
         return np.array([[getattr(carry.statistics, name) for carry in row] for row in carries])
 
     return Spectrum(
         growth=np.stack(
-            [np.concatenate([block.growth for block in found], axis=1) for _, found in results]
+            [np.concatenate([block.growth for block in found], axis=1) for found in blocks]
         ),
         growth_steps=layout.row_ends,
         state_size=layout.state_size,
         transient=layout.transient,
-        final_state=np.stack([state for state, _ in results]),
+        state_sizes=np.stack([result.sizes for result in results]),
+        final_state=np.stack([result.state for result in results]),
         final_frame=np.stack([_join_frames(layout, row) for row in carries]),
         intervals=counts("intervals"),
         trailing_intervals=counts("trailing_intervals"),
@@ -91,7 +93,7 @@ def collect(
         / layout.row_ends[-1],
         norm_excess=counts("norm_excess"),
         frame_error=counts("frame_error"),
-        determinants=np.array([[block.determinants for block in found] for _, found in results]),
+        determinants=np.array([[block.determinants for block in found] for found in blocks]),
         settings=settings,
     )
 

@@ -103,6 +103,11 @@ class Schedule(NamedTuple):
             return self.rows
         return max(position - self.transient, 0) // (self.tiles_per_row * self.control.tile)
 
+    def rows_ending(self, start: int, stop: int) -> tuple[slice, Array]:
+        """Return the rows of the history that end in a chunk, and the steps of it they end with."""
+        rows = slice(self.rows_done(start), self.rows_done(stop))
+        return rows, self.row_ends()[rows] - 1 - (start - self.transient)
+
     def shortened(self, steps: int) -> Schedule:
         """Return the schedule of the same run with so many counted steps."""
         tiles = -(-steps // self.control.tile)

@@ -16,13 +16,14 @@ from .block import BlockResult, Final, Follower
 from .recorder import Recorder
 from .schedule import Schedule
 
-__all__ = ["Trajectory", "TrajectoryResult"]
+__all__ = ["Trajectory", "TrajectoryResult", "split_history"]
 
 
 class TrajectoryResult(NamedTuple):
-    """Final state (D,), and the result in each diagonal block."""
+    """Final state (D,), largest |state| after each row (rows,), the result in each block."""
 
     state: Array
+    sizes: Array
     blocks: list[BlockResult]
 
 
@@ -47,6 +48,8 @@ class Trajectory:
     ----------
     position : int
         Steps done.
+    sizes : array (rows,)
+        Largest entry of |state| after each row of the history.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Trajectory:
         self.followers = [Follower(each, frame, schedule, engine, by_lu) for each, frame in pairs]
         self.recorder = Recorder(schedule.recording, schedule.steps, self.followers)
         self.position = 0
+        self.sizes = np.zeros(schedule.rows)
         self._chunks = schedule.chunks(0)
 
     @property
@@ -95,8 +99,14 @@ class Trajectory:
         )
         _check_states(chunk, start)
         tiles = [follower.advance(chunk.coefficients, start) for follower in self.followers]
+        rows, ends = self.schedule.rows_ending(start, stop)
+        self.measure(rows, chunk.states[ends])
         self.finish(stop, chunk.states, tiles)
         return stop - start
+
+    def measure(self, rows: slice, states: Array) -> None:
+        """Take over the states (rows, D) with which rows of the history end."""
+        self.sizes[rows] = np.abs(states).max(axis=1, initial=0.0)
 
     def finish(self, stop: int, states: Array, tiles: Sequence[Array]) -> None:
         """Take over a chunk: step at its end, states (T, D), growth (tiles, k) of each block."""
@@ -109,8 +119,9 @@ class Trajectory:
         self.position = stop
 
     def history(self, first: int, last: int) -> Array:
-        """Return rows of the history (last − first, K), the blocks concatenated."""
-        return np.concatenate([f.growth[first:last] for f in self.followers], axis=1)
+        """Return rows of the history (last − first, K + 1): growth in all blocks, and sizes."""
+        growth = [f.growth[first:last] for f in self.followers]
+        return np.concatenate([*growth, self.sizes[first:last, None]], axis=1)
 
     def save(self) -> dict[str, Any]:
         """Return a copy of all that is needed to go on, except complete rows."""
@@ -123,15 +134,15 @@ class Trajectory:
         }
 
     def restore(self, saved: dict[str, Any], history: Array) -> None:
-        """Go on from a result of `save`, and the rows (rows, K) of the history that were complete.
+        """Go on from a result of `save`, and the complete rows (rows, K + 1) of the history.
 
         The rest of the run is the same bit for bit.
         """
         self.position = saved["position"]
         self.state = saved["state"]
         self._chunks = self.schedule.chunks(self.position)
-        widths = np.cumsum([f.growth.shape[1] for f in self.followers])[:-1]
-        pieces = np.split(history, widths, axis=1)
+        self.sizes[: len(history)] = history[:, -1]
+        pieces = split_history(history, [f.growth.shape[1] for f in self.followers])
         for i, (follower, piece) in enumerate(zip(self.followers, pieces, strict=True)):
             follower.restore(saved["blocks"][str(i)], piece)
         self.recorder.restore(saved["recorder"])
@@ -140,6 +151,7 @@ class Trajectory:
         """Go on to the end of a longer schedule, whose chunks begin with those of this one."""
         self.schedule = schedule
         self._chunks = schedule.chunks(self.position)
+        self.sizes = np.append(self.sizes, np.zeros(schedule.rows - len(self.sizes)))
         for follower in self.followers:
             follower.extend(schedule)
 
@@ -150,7 +162,13 @@ class Trajectory:
         """
         each: Sequence[Final | None] = finals or [None] * len(self.followers)
         pairs = zip(self.followers, each, strict=True)
-        return TrajectoryResult(self.state, [one.result(final) for one, final in pairs])
+        blocks = [one.result(final) for one, final in pairs]
+        return TrajectoryResult(self.state, self.sizes.copy(), blocks)
+
+
+def split_history(history: Array, vectors: Sequence[int]) -> list[Array]:
+    """Return the growth (rows, k) of each block in rows of the history."""
+    return np.split(history, np.cumsum(vectors), axis=1)[:-1]
 
 
 def _check_states(chunk: Chunk, start: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
@@ -13,11 +14,14 @@ from ..arrays import Array
 from ..tangent.state import RESOLVED
 from . import measures
 from .measures import Measure
-from .quantities import RATE, Quantity, quantities, reported, stored
+from .quantities import RATE, quantities, reported, stored
+from .stationarity import apart, escaping
 from .uncertainty import Uncertainty, half_width, uncertainty
 
 __all__ = ["BLOCKS", "QUANTITIES", "Exponents"]
 
+# of the intervals of measures
+LEVEL = 0.95
 # rounding error, in nats per step, beyond which an exponent is only a bound
 BOUND = 1e-2
 BLOCKS = "trajectory block"
@@ -40,6 +44,9 @@ class Exponents:
     ]
     state_size: Annotated[int, stored("", "1", "D, the number of all exponents", missing=0)]
     transient: Annotated[int, stored("", "steps", "Steps before the counted ones", missing=0)]
+    state_sizes: Annotated[
+        Array, stored("trajectory row", "1", "Largest |state| of a coordinate after each row")
+    ]
     final_state: Annotated[Array, stored("trajectory state", "1", "State after the last step")]
     final_frame: Annotated[
         Array,
@@ -67,7 +74,7 @@ class Exponents:
     determinants: Annotated[
         Array,
         stored(
-            f"{BLOCKS} term",
+            "trajectory block term",
             "nats, nats, steps",
             "Sums of log|det J| and of growth over the steps compared, and their number",
         ),
@@ -116,6 +123,26 @@ class Exponents:
     def units(self) -> str:
         """Units of the exponents: nats per step, or per unit of time where `dt` was given."""
         return RATE.format(time=self.time)
+
+    @property
+    def shared_inputs(self) -> bool:
+        """Whether all trajectories read the same inputs, and are not independent."""
+        return bool(self.settings.get("input_sequences") == 1)
+
+    @cached_property
+    def escaping(self) -> Array:
+        """Which trajectories (B,) grow without bound, by a factor in each quarter of the run."""
+        return escaping(self.state_sizes, self.growth_steps)
+
+    @cached_property
+    def apart(self) -> Array:
+        """For which exponents (k,) trajectories differ by more than the errors within them."""
+        found = np.zeros(len(self.order), bool)
+        living = np.isfinite(self.exponents)
+        if living.any():
+            growth = self.growth[:, :, self.order[living]]
+            found[living] = apart(growth, self.growth_steps, self.settings["tolerance"])
+        return found
 
     @cached_property
     def order(self) -> Array:
@@ -210,8 +237,11 @@ class Exponents:
         slopes=measures.kaplan_yorke_slopes,
     )
     def kaplan_yorke_dimension(self) -> float:
-        """Kaplan-Yorke dimension; NaN where the exponents computed do not reach it."""
-        return measures.kaplan_yorke_dimension(self.exponents, self.state_size)
+        """Kaplan-Yorke dimension; NaN where the exponents do not reach or determine it.
+
+        Where the largest exponent may be 0 it is 0 or at least 1: `measures` has its range.
+        """
+        return self._measures["kaplan_yorke_dimension"].value
 
     @property
     @reported(
@@ -221,8 +251,8 @@ class Exponents:
         slopes=lambda exponents: np.ones(np.count_nonzero(exponents > 0.0)),
     )
     def entropy_rate(self) -> float:
-        """Sum of the positive exponents; NaN where more may follow."""
-        return measures.entropy_rate(self.exponents, self.state_size)
+        """Sum of the positive exponents; NaN where more may follow, or all of them may be 0."""
+        return self._measures["entropy_rate"].value
 
     @property
     @reported("", "nats per step", label="sum-rule residual", otherwise="does not apply")
@@ -243,25 +273,76 @@ class Exponents:
         """Return mean, Kaplan–Yorke dimension, entropy rate and sum-rule residual, with errors.
 
         A measure changes by a weighted sum of small changes of the exponents; its error is that of
-        this sum, so that errors of different exponents may cancel.
+        this sum, so that errors of different exponents may cancel. Dimension and entropy have a
+        range instead where exponents that may be 0 decide them.
         """
-        found = {}
-        for name, described in QUANTITIES.items():
-            if described.otherwise:
-                slopes = described.slopes or (lambda exponents: np.zeros(0))
-                found[name] = self._measure(getattr(self, name), slopes(self.exponents), described)
-        return found
+        return dict(self._measures)
 
-    def _measure(self, value: float, slopes: Array, described: Quantity) -> Measure:
+    @cached_property
+    def _measures(self) -> dict[str, Measure]:
+        return {
+            "mean": self._measure("mean", self.mean),
+            "kaplan_yorke_dimension": self._decided(
+                "kaplan_yorke_dimension",
+                measures.kaplan_yorke_dimension,
+                bool(self._near_zero[0]),
+            ),
+            "entropy_rate": self._decided(
+                "entropy_rate",
+                measures.entropy_rate,
+                bool(self._near_zero.any() and not (self.exponents > self._margin).any()),
+            ),
+            "sum_rule_residual": self._measure("sum_rule_residual", self.sum_rule_residual),
+        }
+
+    @cached_property
+    def _margin(self) -> Array:
+        """How far each exponent (k,) may be from the truth: 95 %, rounding, and finite time.
+
+        The last is the largest excursion of the growth from its mean rate: that of an exponent
+        of 0 is bounded, and its mean over T steps falls as 1 / T.
+        """
+        error = np.nan_to_num(half_width(self.uncertainty, LEVEL))
+        growth = self.growth.mean(axis=0)[:, self.order]
+        living = np.isfinite(self.exponents)
+        growth[:, ~living] = 0.0
+        sums = np.cumsum(growth, axis=0)
+        excursion = np.abs(sums - self.growth_steps[:, None] * (sums[-1] / self.steps)).max(axis=0)
+        rounding = self.rounding_error + self.settings["tolerance"]
+        return np.where(living, error + (excursion / self.steps + rounding) / self.dt, 0.0)
+
+    @cached_property
+    def _near_zero(self) -> Array:
+        return np.abs(self.exponents) <= self._margin
+
+    def _decided(
+        self, name: str, measure: Callable[[Array, int], float], near_zero: bool
+    ) -> Measure:
+        """Return a measure to which exponents contribute by their sign."""
+        if self.escaping.any():
+            return Measure(math.nan, math.nan, "escapes")
+        if near_zero or self.apart.any():
+            samples = self.per_trajectory
+            ends = measures.measure_range(measure, samples, self._margin, self.state_size)
+            # where all ends agree, as in stable networks, nothing is left open
+            if ends[0] < ends[1]:
+                return Measure(math.nan, math.nan, "undetermined", *ends)
+        return self._measure(name, measure(self.exponents, self.state_size))
+
+    def _measure(self, name: str, value: float) -> Measure:
+        described = QUANTITIES[name]
         if not math.isfinite(value):
             return Measure(value, math.nan, described.otherwise)
+        slopes = described.slopes(self.exponents) if described.slopes else np.zeros(0)
         used = np.flatnonzero(slopes)
-        error = 0.0
+        error = width = 0.0
         if len(used):
             series = self.growth[:, :, self.order[used]] @ slopes[used]
-            error = float(self.uncertainty_of(series[:, :, None]).standard_error[0])
+            found = self.uncertainty_of(series[:, :, None])
+            error, width = float(found.standard_error[0]), float(half_width(found, LEVEL)[0])
         sure = not self.bounded[: len(slopes)].any()
-        return Measure(value, error, "computed" if sure else "upper bound")
+        status = "computed" if sure else "upper bound"
+        return Measure(value, error, status, value - width, value + width)
 
     def report(self) -> dict[str, Any]:
         """Return all quantities by name, the standard errors of the measures among them."""
@@ -280,8 +361,7 @@ class Exponents:
 
     def uncertainty_of(self, growth: Array) -> Uncertainty:
         """Return the statistical errors, in `units`, of other growth (B, rows, k) in this run."""
-        shared = self.settings.get("input_sequences") == 1
-        found = uncertainty(growth, self.growth_steps, shared_inputs=shared)
+        found = uncertainty(growth, self.growth_steps, shared_inputs=self.shared_inputs)
         return found._replace(standard_error=found.standard_error / self.dt)
 
     def convergence(self) -> Array:

@@ -26,7 +26,7 @@ from .status import status_of
 __all__ = ["STORED", "check_run_output", "copy_run", "read_fields", "write_spectrum"]
 
 FORMAT = "lyapy spectrum"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 STORED = {name: q for name, q in QUANTITIES.items() if q.stored}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ __all__ = [
     "entropy_rate",
     "kaplan_yorke_dimension",
     "kaplan_yorke_slopes",
+    "measure_range",
     "participation_ratio",
 ]
 
@@ -28,12 +30,18 @@ class Measure(NamedTuple):
         NaN where it is not known.
     status : str
         ``computed``; ``upper bound`` where exponents enter that are upper bounds; ``dead`` (−∞);
-        ``not reached`` by the exponents computed, or ``does not apply`` (NaN).
+        ``undetermined`` where exponents that may be 0 decide it, or trajectories differ;
+        ``not reached`` by the exponents computed, ``escapes`` as the orbit does, or
+        ``does not apply`` (NaN).
+    low, high : float
+        Ends of an interval of 95 %; NaN where there is none.
     """
 
     value: float
     standard_error: float
     status: str
+    low: float = math.nan
+    high: float = math.nan
 
 
 def kaplan_yorke_dimension(exponents: Array, state_size: int) -> float:
@@ -73,6 +81,22 @@ def entropy_rate(exponents: Array, state_size: int) -> float:
     if len(exponents) < state_size and np.all(exponents > 0.0):
         return math.nan
     return float(np.sum(exponents[exponents > 0.0]))
+
+
+def measure_range(
+    measure: Callable[[Array, int], float], samples: Array, margin: Array, state_size: int
+) -> tuple[float, float]:
+    """Return the least and the most of a measure that grows with every exponent.
+
+    Each row of ``samples`` (B, k) may be off by ``margin`` (k,). The most is D where the exponents
+    computed do not reach it.
+    """
+    ends = [
+        [measure(-np.sort(-(row + sign * margin)), state_size) for row in samples]
+        for sign in (-1.0, 1.0)
+    ]
+    low, high = np.nan_to_num(ends, nan=float(state_size))
+    return float(low.min()), float(high.max())
 
 
 def kaplan_yorke_slopes(exponents: Array) -> Array:

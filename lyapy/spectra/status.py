@@ -10,6 +10,7 @@ import numpy as np
 from ..arrays import Array
 from ..tangent.state import RESOLVED
 from .exponents import Exponents
+from .stationarity import LEAST_ROWS, drifting, memory, time_noise
 
 __all__ = ["Status", "status_of", "target_reached"]
 
@@ -25,8 +26,8 @@ LEAST_TIMES = 50
 LEAST_STEPS = 64
 # the frame's error in roots of the tolerance, of which a block of rows is admitted one
 FRAME_ROOTS = 100.0
-# probability that a run without a drift is said to have one
-FALSE_ALARM = 0.01
+# autocorrelation times in each of several trajectories below which their growth is not stationary
+LEAST_TIMES_OF_EACH = 8
 
 
 class Status(NamedTuple):
@@ -49,9 +50,11 @@ def status_of(spectrum: Exponents) -> Status:
 
     ``failed check``: the run contradicts itself, as growth exceeds the norms of the Jacobians, a
     frame is not orthonormal, or the sum of the exponents is not the mean log|det J|.
-    ``interrupted``: fewer steps were counted than asked for. ``not converged``: standard errors
-    are unknown or miss the target, the run is shorter than 64 steps or 50 autocorrelation times,
-    or the exponents drift. ``unresolved tail``: float64 does not resolve all exponents.
+    ``interrupted``: fewer steps were counted than asked for. ``not converged``: the state grows
+    without bound, standard errors are unknown or miss the target, the run is too short to tell
+    whether exponents drift (8 rows of the history), shorter than 64 steps or 50 autocorrelation
+    times (8 in each of several trajectories), trajectories differ by more than their errors, or
+    exponents drift. ``unresolved tail``: float64 does not resolve all exponents.
     """
     checks = {
         FAILED: _failed(spectrum),
@@ -126,6 +129,13 @@ def _not_converged(spectrum: Exponents) -> str:
     living = np.isfinite(spectrum.exponents)
     if not living.any():
         return ""
+    if spectrum.escaping.any():
+        return (
+            f"The state of {np.count_nonzero(spectrum.escaping)} of {spectrum.trajectories} "
+            f"trajectories grows without bound, up to {spectrum.state_sizes.max():.1g}: the "
+            "exponents are those of an escaping orbit, not of an attractor. Give another initial "
+            "state or other inputs, if the network has a bounded orbit."
+        )
     error = spectrum.standard_error[living]
     if np.isnan(error).any():
         return (
@@ -138,28 +148,44 @@ def _not_converged(spectrum: Exponents) -> str:
             f"The largest standard error is {error.max():.2g}, the target was {target[0]:.2g}. "
             f"About {spectrum.steps * (error.max() / target[0]) ** 2:.1g} steps would reach it."
         )
+    rows = len(spectrum.growth_steps)
     seen = spectrum.transient + spectrum.steps
-    if seen < LEAST_STEPS:
+    if rows < LEAST_ROWS or seen < LEAST_STEPS:
+        enough = max(LEAST_ROWS * int(spectrum.growth_steps[0]), LEAST_STEPS)
         return (
-            f"Each trajectory has {seen} steps: too few for deviation vectors to find their "
-            "directions, and for a drift to be seen. Give more steps, or a longer transient."
+            f"The run is too short to tell whether the exponents drift: each trajectory has "
+            f"{spectrum.steps} counted steps, {enough} would do."
         )
     if short := _short(spectrum, living):
         return short
-    drifting = int(np.count_nonzero(_drifts(spectrum, living)))
-    if drifting:
+    if spectrum.apart.any():
         return (
-            f"{drifting} exponents drift from the first quarter of the run to its second half by "
-            "more than their errors allow. Give a longer transient."
+            f"{np.count_nonzero(spectrum.apart)} exponents differ between trajectories by more "
+            "than their errors: the trajectories are on different attractors, or not settled. "
+            "Spectrum.per_trajectory has the exponents of each; a longer transient settles them."
+        )
+    growth, tolerance = (
+        spectrum.growth[:, :, spectrum.order[living]],
+        spectrum.settings["tolerance"],
+    )
+    shared = spectrum.shared_inputs
+    drifts = drifting(growth, spectrum.growth_steps, tolerance, shared_inputs=shared)
+    if drifts.any():
+        return (
+            f"{np.count_nonzero(drifts)} exponents drift from the beginning of the run to its "
+            "second half by more than their errors allow. Give a longer transient."
         )
     return ""
 
 
 def _short(spectrum: Exponents, living: Array) -> str:
+    if len(spectrum.growth) > 1:
+        return _unsettled(spectrum, living)
     longest = float(spectrum.uncertainty.correlation_time[living].max())
     # half a row stands for growth without correlation between rows
-    seen = longest - 0.5 * int(spectrum.growth_steps[0])
-    if len(spectrum.growth) > 1 or spectrum.steps >= LEAST_TIMES * seen:
+    noise = time_noise(len(spectrum.growth_steps))
+    seen = longest - (0.5 + noise) * int(spectrum.growth_steps[0])
+    if spectrum.steps >= LEAST_TIMES * seen:
         return ""
     return (
         f"The run is {spectrum.steps / longest:.0f} autocorrelation times long ({longest:.0f} "
@@ -168,21 +194,14 @@ def _short(spectrum: Exponents, living: Array) -> str:
     )
 
 
-def _drifts(spectrum: Exponents, living: Array) -> Array:
-    """Return for each living exponent whether its growth drifts (Geweke 1992)."""
-    ends = spectrum.growth_steps
-    quarter, half = np.searchsorted(ends, (0.25 * ends[-1], 0.5 * ends[-1]))
-    if len(ends) < 8:
-        return np.zeros(int(living.sum()), bool)
-    sums = np.cumsum(spectrum.growth.mean(axis=0)[:, spectrum.order[living]], axis=0)
-    first = sums[quarter] / ends[quarter]
-    second = (sums[-1] - sums[half]) / (ends[-1] - ends[half])
-    # variances of the means over the quarter and the half, in that over the run
-    ratio = ends[-1] / ends[quarter] + ends[-1] / (ends[-1] - ends[half])
-    error, freedom, _ = (values[living] for values in spectrum.uncertainty)
-    from scipy.special import stdtrit
-
-    allowed = stdtrit(freedom, 1.0 - 0.5 * FALSE_ALARM / len(first))
-    drift = np.abs(first - second) / spectrum.dt
-    rounding = spectrum.settings["tolerance"] / spectrum.dt
-    return np.asarray(drift > allowed * error * np.sqrt(ratio) + rounding)
+def _unsettled(spectrum: Exponents, living: Array) -> str:
+    growth = spectrum.growth[:, :, spectrum.order[living]]
+    longest = memory(growth, spectrum.growth_steps, spectrum.settings["tolerance"])
+    if spectrum.steps >= LEAST_TIMES_OF_EACH * longest:
+        return ""
+    return (
+        f"Growth is correlated over {longest:.0f} of {spectrum.steps} steps of each trajectory: "
+        "the trajectories are on different attractors, leave a transient at different times, or "
+        "are too short to tell. Give more steps, or a longer transient, and see "
+        "Spectrum.per_trajectory."
+    )

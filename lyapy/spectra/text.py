@@ -104,16 +104,18 @@ def _statuses(spectrum: Exponents) -> list[str]:
 
 def _exponent_lines(spectrum: Exponents) -> list[str]:
     exponents, errors = spectrum.exponents, spectrum.standard_error
-    count = len(exponents)
+    freedom, count = spectrum.degrees_of_freedom, len(exponents)
     gap = count > FIRST + LAST + 1
     indices = [*range(FIRST), *range(count - LAST, count)] if gap else list(range(count))
     decimals = _decimals(errors[indices])
     statuses = _statuses(spectrum)
-    lines = [f"{'i':>6}   {'exponent':>14}   {'standard error':>14}"]
+    lines = [f"{'i':>6}   {'exponent':>14}   {'standard error':>14}   {'d.o.f.':>6}"]
     for i in indices:
         if gap and i == count - LAST:
             lines.append(f"{'...':>6}")
         line = f"{i + 1:>6}   {_exponent(exponents[i], errors[i], statuses[i], decimals)}"
+        if math.isfinite(errors[i]) and statuses[i] in ("resolved", "rounded"):
+            line += f"   {freedom[i]:>6.0f}"
         rounded = statuses[i] == "rounded"
         lines.append(line + (f"   (rounding {spectrum.rounding_error[i]:.0e})" if rounded else ""))
     return lines
@@ -161,6 +163,8 @@ def _facts(spectrum: Exponents) -> dict[str, str]:
     if rounded.any():
         error = f"up to {spectrum.rounding_error[rounded].max():.0e} nats per step"
         facts["rounding error"] = f"{error} in {rounded.sum()} exponents"
+    if settings.get("repeated_tiles"):
+        facts["left to the CPU"] = f"{settings['repeated_tiles']} tiles of trajectories"
     if "seconds" in settings:
         facts["time"] = f"{settings['seconds']:.1f} s"
     if settings.get("network_origin"):
@@ -175,6 +179,8 @@ def _mean_interval(steps: int, intervals: Array) -> str:
 
 
 def _measure(found: Measure, form: str) -> str:
+    if found.status == "undetermined":
+        return f"undetermined, from {found.low:.3g} to {found.high:.3g}"
     if not math.isfinite(found.value):
         return "-inf" if found.value == -math.inf else found.status
     bound = "< " if found.status == "upper bound" else ""

@@ -93,12 +93,14 @@ def half_width(found: Uncertainty, level: float) -> Array:
 def autocorrelation_time(series: Array) -> Array:
     """Return the integrated autocorrelation time ½ + Σ ρ(t) of each column (rows, k), in rows.
 
-    The sum ends at the first lag that is five times itself (Sokal 1997). It is ½ where rows are
-    independent, and less where they tend to cancel.
+    Of several series (B, rows, k) it is that of their common autocovariance. The sum ends at the
+    first lag that is five times itself (Sokal 1997). It is ½ where rows are independent, and less
+    where they tend to cancel.
     """
-    N = len(series)
-    spectrum = np.fft.rfft(series - series.mean(axis=0), 2 * N, axis=0)
-    covariance = np.fft.irfft(np.abs(spectrum) ** 2, axis=0)[:N]
+    several = series.reshape(-1, *series.shape[-2:])
+    N, k = series.shape[-2:]
+    spectrum = np.fft.rfft(several - several.mean(axis=(0, 1)), 2 * N, axis=1)
+    covariance = np.fft.irfft(np.abs(spectrum) ** 2, axis=1)[:, :N].mean(axis=0)
     # each lag has its own number of pairs
     covariance *= (N / np.arange(N, 0, -1))[:, None]
     variance = covariance[0]
@@ -106,7 +108,7 @@ def autocorrelation_time(series: Array) -> Array:
     times = np.cumsum(rho, axis=0) - 0.5
     # without its mean a series has times that are zero on average over the lags, so one closes
     closed = np.arange(N)[:, None] >= WINDOW * times
-    found = times[closed.argmax(axis=0), np.arange(series.shape[1])]
+    found = times[closed.argmax(axis=0), np.arange(k)]
     return np.where(variance > 0.0, found, 0.5)
 
 

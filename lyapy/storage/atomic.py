@@ -17,15 +17,20 @@ __all__ = ["check_output", "placed_whole", "sync_folder", "write_whole"]
 def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
     """Return the file that `write_whole` would write, symbolic links followed.
 
-    Raises
-    ------
-    FileExistsError
-        If the file exists and ``overwrite`` is False.
-    OSError
-        If it is not a regular file, or its folder is missing or cannot be written.
+    Raises FileExistsError unless ``overwrite``, and OSError if it is not a regular file, or its
+    folder is missing or cannot be written.
     """
     target = _check_target(path, overwrite)
-    _check_folder(path, target.parent)
+    folder = target.parent
+    # where possible by a file without a name, of which a kill leaves nothing behind
+    try:
+        os.close(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600))
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+            raise _unwritable(path, folder, error) from None
+        descriptor, temporary = _create_temporary(path, folder)
+        os.close(descriptor)
+        temporary.unlink()
     return target
 
 
@@ -43,18 +48,6 @@ def _check_target(path: str | PathLike[str], overwrite: bool) -> Path:
     return target
 
 
-def _check_folder(path: str | PathLike[str], folder: Path) -> None:
-    # where possible by a file without a name, of which a kill leaves nothing behind
-    try:
-        os.close(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600))
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
-            raise _unwritable(path, folder, error) from None
-        descriptor, temporary = _create_temporary(path, folder)
-        os.close(descriptor)
-        temporary.unlink()
-
-
 def write_whole(path: str | PathLike[str], data: bytes | memoryview, *, overwrite: bool) -> None:
     """Write a file that is never half-written; raises as `placed_whole`."""
     with placed_whole(path, overwrite=overwrite) as file:
@@ -68,12 +61,7 @@ def placed_whole(
     """Yield a temporary file that is synced and renamed to ``path`` if all goes well.
 
     A file that exists stays whole until then. The temporary file stands in ``scratch``, a folder
-    on the same disk, by default that of ``path``.
-
-    Raises
-    ------
-    OSError
-        As `check_output`, or if the disk is full.
+    on the same disk, by default that of ``path``. Raises as `check_output`, or if the disk is full.
     """
     target = _check_target(path, overwrite)
     descriptor, temporary = _create_temporary(path, scratch or target.parent)
@@ -90,10 +78,9 @@ def placed_whole(
     except FileExistsError:
         raise _exists(path) from None
     except OSError as error:
-        finding = f"{path}: could not be written ({error.strerror})"
-        raise OSError(
-            error.errno, f"{finding}; free some space or choose another folder"
-        ) from error
+        remedy = "free some space or choose another folder"
+        message = f"{path}: could not be written ({error.strerror}); {remedy}"
+        raise OSError(error.errno, message) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -18,23 +18,12 @@ DIMENSION = "This is a netCDF dimension but not a netCDF variable."
 
 
 def write_dataset(
-    group: h5py.Group,
-    name: str,
-    values: Array,
-    axes: Sequence[str],
-    units: str,
-    description: str,
-    *,
-    scales: h5py.Group | None = None,
-) -> None:
-    """Write an array or number with its description.
+    group: h5py.Group, name: str, values: Array, axes: Sequence[str], units: str,
+    description: str, *, scales: h5py.Group | None = None,
+) -> None:  # fmt: skip
+    """Write an array or number with its description and named axes, HDF5 dimension scales.
 
-    Parameters
-    ----------
-    axes : sequence of str
-        Name of each axis, which becomes an HDF5 dimension scale.
-    scales : group, optional
-        Where the scales are, ``group`` by default.
+    The scales are in the group ``scales``, by default ``group``.
     """
     values = np.asarray(values)
     is_text = values.dtype.kind in "OU"

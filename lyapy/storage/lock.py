@@ -28,34 +28,23 @@ def held(folder: Path, run: str) -> Iterator[None]:
     """Hold the lock of ``folder``, which is created, and removed at the end if it is empty.
 
     The other locks of `fcntl` vanish when HDF5 closes any descriptor of a file; `flock` on a file
-    that nothing else opens does not.
-
-    Raises
-    ------
-    LockedError
-        If another process holds it; names host and process.
-    CheckpointError
-        If the disk has no room for the lock.
-    OSError
-        If the folder cannot be written.
+    that nothing else opens does not. Raises LockedError if another process holds it,
+    CheckpointError if the disk has no room for it, OSError if the folder cannot be written.
     """
     descriptor = _acquire(folder, run)
     try:
         yield
     finally:
-        # an error here must not hide how the run ended; closing the descriptor drops the lock
+        # an error here must not hide how the run ended
         with suppress(OSError):
-            _leave(folder, descriptor)
+            # before the lock is dropped: after it the name could be another process's
+            if os.listdir(folder) == [NAME]:
+                (folder / NAME).unlink()
+                folder.rmdir()
+            else:
+                os.ftruncate(descriptor, 0)
+        # this drops the lock
         os.close(descriptor)
-
-
-def _leave(folder: Path, descriptor: int) -> None:
-    # before the lock is dropped: after it the name could be another process's
-    if os.listdir(folder) == [NAME]:
-        (folder / NAME).unlink()
-        folder.rmdir()
-    else:
-        os.ftruncate(descriptor, 0)
 
 
 def holder(folder: Path) -> str | None:
@@ -67,10 +56,9 @@ def holder(folder: Path) -> str | None:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None
     except OSError as error:
         return None if error.errno in UNSUPPORTED and _is_stale(path) else _shown(path)
-    else:
-        return None
     finally:
         os.close(descriptor)
 
@@ -99,7 +87,12 @@ def _acquire(folder: Path, run: str) -> int:
 
 def _flock(descriptor: int, path: Path, run: str) -> None:
     try:
-        return _flock_patiently(descriptor)
+        # whoever asks for the `holder` holds the lock for a moment: try for half a second
+        for _ in range(PATIENCE):
+            with suppress(BlockingIOError):
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            time.sleep(0.5 / PATIENCE)
+        return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         remedy = "wait for its end, or give another output"
     except OSError as error:
@@ -110,15 +103,6 @@ def _flock(descriptor: int, path: Path, run: str) -> None:
             return None
         remedy = f"if it has ended, delete {path} and run the command again"
     raise LockedError(f"{run}: is being computed by {_shown(path)}; {remedy}")
-
-
-def _flock_patiently(descriptor: int) -> None:
-    """Try for half a second: whoever asks for the `holder` holds the lock for a moment."""
-    for _ in range(PATIENCE):
-        with suppress(BlockingIOError):
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        time.sleep(0.5 / PATIENCE)
-    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _names(path: Path, descriptor: int) -> bool:
@@ -135,10 +119,8 @@ def _sign(descriptor: int, path: Path, run: str) -> None:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(me).encode())
     except OSError as error:
-        raise CheckpointError(
-            f"{run}: {path} could not be written ({error.strerror}); free some space and run the "
-            "command again, or choose another folder"
-        ) from None
+        finding = f"{run}: {path} could not be written ({error.strerror})"
+        raise CheckpointError(f"{finding}; free some space or choose another folder") from None
 
 
 def _owner(path: Path) -> tuple[str, int] | None:
@@ -164,9 +146,9 @@ def _is_stale(path: Path) -> bool:
         return False
     try:
         os.kill(owner[1], 0)
+    except PermissionError:
+        return False
     # the second error is of a number that no process can have
     except (ProcessLookupError, OverflowError):
         return True
-    except PermissionError:
-        pass
     return False

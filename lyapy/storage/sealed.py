@@ -32,22 +32,13 @@ class DamagedError(ValueError):
 
 
 def write_sealed(
-    path: str | PathLike[str],
-    fill: Callable[[h5py.File, Callable[[], None]], None],
-    *,
-    overwrite: bool,
-    scratch: Path | None = None,
-) -> str:
-    """Write a sealed file, in place whole or not at all, and return its digest.
+    path: str | PathLike[str], fill: Callable[[h5py.File, Callable[[], None]], None], *,
+    overwrite: bool, scratch: Path | None = None,
+) -> str:  # fmt: skip
+    """Write a sealed file as `placed_whole`, which also lists the errors, and return its digest.
 
-    Parameters
-    ----------
-    path : str or path
-    fill
-        Fills the HDF5 file, its first argument. Where there is much, it calls its second now and
-        then, which raises OSError if something could not be written.
-    overwrite, scratch
-        As for `lyapy.storage.atomic.placed_whole`, which also lists the errors.
+    ``fill`` fills the HDF5 file, its first argument. Where there is much, it calls its second now
+    and then, which raises OSError if something could not be written.
     """
     with placed_whole(path, overwrite=overwrite, scratch=scratch) as raw:
         shield = _Shield(raw)
@@ -71,15 +62,7 @@ def read_sealed(path: str | PathLike[str]) -> tuple[io.BytesIO, str]:
 
 
 def check_seal(path: str | PathLike[str]) -> str:
-    """Return the SHA-256 of all after the seal, read piece by piece.
-
-    Raises
-    ------
-    DamagedError
-        If the seal has another.
-    OSError
-        If the file cannot be read.
-    """
+    """Return the SHA-256 of all after the seal; raise DamagedError if the seal has another."""
     with open(path, "rb") as raw:
         return _check(path, raw)
 
@@ -118,7 +101,6 @@ class _Shield(io.RawIOBase):
         self.error: OSError | None = None
 
     def check(self) -> None:
-        """Raise the first error."""
         if self.error is not None:
             raise self.error
 

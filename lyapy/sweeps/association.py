@@ -19,16 +19,9 @@ BATCH = 1000
 
 
 class Correlation(NamedTuple):
-    """A correlation with its interval.
+    """A correlation, NaN where one of the two is constant, and its confidence interval.
 
-    Attributes
-    ----------
-    value : float
-        From −1 to 1; NaN where one of the two is constant.
-    low, high : float
-        Ends of the confidence interval.
-    p_value : float
-        Share of permutations with a correlation at least as large in modulus.
+    ``p_value`` is the share of permutations with a correlation at least as large in modulus.
     """
 
     value: float
@@ -38,38 +31,21 @@ class Correlation(NamedTuple):
 
 
 class Association(NamedTuple):
-    """Correlations of a metric with one feature of the spectra.
-
-    Attributes
-    ----------
-    feature : str
-        As in `Sweep.features`.
-    networks : int
-        Those with finite values of both.
-    pearson, spearman : Correlation
-        Of the values, and of their ranks.
-    """
+    """Correlations of a metric with one feature of the spectra, of values and of ranks."""
 
     feature: str
+    # those with finite values of both
     networks: int
     pearson: Correlation
     spearman: Correlation
 
 
 class Prediction(NamedTuple):
-    """Cross-validated linear regression of a metric on spectra.
+    """Cross-validated linear regression of a metric on ``largest``, ``mean`` or ``spectrum``.
 
-    Attributes
-    ----------
-    features : str
-        ``largest``, ``mean`` or ``spectrum``.
-    networks : int
-        Number of networks.
-    r_squared : float
-        1 − squared errors over squared deviations from the mean of the others, all of networks
-        left out; 0 or less where spectra do not help.
-    error : float
-        Root of the mean squared error, in units of the metric.
+    ``r_squared`` is 1 − squared errors over squared deviations from the mean of the others, all of
+    networks left out; 0 or less where spectra do not help. ``error`` is the root of the mean
+    squared error, in units of the metric.
     """
 
     features: str
@@ -81,26 +57,12 @@ class Prediction(NamedTuple):
 def associations(
     sweep: Sweep, metric: str, *, level: float = 0.95, permutations: int = 9999, seed: int = 0
 ) -> list[Association]:
-    """Return the correlations of a column with each feature of the spectra.
+    """Return the correlations of a column of numbers with each of `Sweep.features`.
 
-    Intervals and p-values assume independent networks. Epochs of one training are not: select
-    one of each with `Sweep.where` first.
-
-    Parameters
-    ----------
-    sweep : Sweep
-    metric : str
-        A column of numbers.
-    level : float
-        Of the confidence intervals.
-    permutations : int
-        Drawn for the p-values; all of them where there are no more.
-    seed : int
-
-    Raises
-    ------
-    ValueError
-        If there is no such column of numbers, or fewer than four networks have one.
+    Intervals (of confidence ``level``) and p-values assume independent networks. Epochs of one
+    training are not: select one of each with `Sweep.where` first. ``permutations`` are drawn for
+    the p-values; all of them where there are no more. Raises ValueError if there is no such
+    column, or fewer than four networks have a value.
     """
     y = sweep.numbers(metric)
     found = []
@@ -109,35 +71,24 @@ def associations(
         if known.sum() < FEWEST:
             continue
         pair = (x[known], y[known])
-        ranks = (stats.rankdata(pair[0]), stats.rankdata(pair[1]))
         pearson = correlate(*pair, level, permutations, seed)
+        ranks = (stats.rankdata(pair[0]), stats.rankdata(pair[1]))
         spearman = correlate(*ranks, level, permutations, seed, ranks=True)
         found.append(Association(feature, int(known.sum()), pearson, spearman))
     if not found:
-        raise ValueError(
-            f"{metric}: fewer than {FEWEST} networks have a finite value and a spectrum; more are "
-            "needed"
-        )
+        finding = f"fewer than {FEWEST} networks have a finite value and a spectrum"
+        raise ValueError(f"{metric}: {finding}; add some")
     return found
 
 
 def correlate(
-    x: Array,
-    y: Array,
-    level: float = 0.95,
-    permutations: int = 9999,
-    seed: int = 0,
-    *,
+    x: Array, y: Array, level: float = 0.95, permutations: int = 9999, seed: int = 0, *,
     ranks: bool = False,
-) -> Correlation:
+) -> Correlation:  # fmt: skip
     """Return the correlation of two samples (n,) with its interval and p-value.
 
-    The interval is Fisher's, symmetric in artanh r, for ranks with the variance
-    (1 + r²/2)/(n − 3).
-
-    References
-    ----------
-    D. G. Bonett, T. A. Wright, Psychometrika 65 (2000) 23.
+    The interval is Fisher's, symmetric in artanh r, for ranks with the variance (1 + r²/2)/(n − 3)
+    of Bonett and Wright, Psychometrika 65 (2000) 23.
     """
     n = len(x)
     if np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
@@ -151,59 +102,31 @@ def correlate(
     test = stats.permutation_test(
         (a,),
         lambda permuted, axis: np.abs(permuted @ b),
-        permutation_type="pairings",
-        alternative="greater",
-        vectorized=True,
-        n_resamples=permutations,
-        batch=BATCH,
-        rng=seed,
-    )
+        permutation_type="pairings", alternative="greater", vectorized=True,
+        n_resamples=permutations, batch=BATCH, rng=seed,
+    )  # fmt: skip
     return Correlation(r, low, high, float(test.pvalue))
 
 
 def predictions(
-    sweep: Sweep,
-    metric: str,
-    *,
-    length: int = 32,
-    folds: int = 5,
-    groups: str | None = None,
+    sweep: Sweep, metric: str, *, length: int = 32, folds: int = 5, groups: str | None = None,
     seed: int = 0,
-) -> list[Prediction]:
-    """Return cross-validated linear regressions of a column on spectra.
+) -> list[Prediction]:  # fmt: skip
+    """Return cross-validated linear regressions of a column of numbers on spectra.
 
     On the largest exponent, on the mean, and on the whole spectrum at ``length`` positions, as in
     Vogt et al. 2022 (arXiv:2006.14123). They are ridge regressions of standardized features; the
     strength of the ridge is chosen within the networks that are not left out. Networks with dead
-    exponents (−∞) are left out of those on mean and spectrum.
-
-    Parameters
-    ----------
-    sweep : Sweep
-    metric : str
-        A column of numbers.
-    length, folds : int
-    groups : str, optional
-        Column of networks that belong together, such as the training of which they are epochs: a
-        group is left out as a whole.
-    seed : int
-        Of the division into folds.
-
-    Raises
-    ------
-    ValueError
-        As `associations`, or if there are fewer networks or groups than folds.
-    ModuleNotFoundError
-        Without scikit-learn.
+    exponents (−∞) are left out of those on mean and spectrum. ``groups`` names a column of
+    networks that belong together, such as the training of which they are epochs: a group is left
+    out as a whole. Raises ValueError as `associations`, or if there are fewer networks or groups
+    than folds, and ModuleNotFoundError without scikit-learn.
     """
     y = sweep.numbers(metric)
     of = sweep.column(groups) if groups is not None else None
     features = sweep.features()
-    tables = {
-        "largest": features["largest"][:, None],
-        "mean": features["mean"][:, None],
-        "spectrum": sweep.resampled(length),
-    }
+    tables = {name: features[name][:, None] for name in ("largest", "mean")}
+    tables["spectrum"] = sweep.resampled(length)
     found = []
     for name, X in tables.items():
         known = np.isfinite(X).all(axis=1) & np.isfinite(y)
@@ -214,15 +137,14 @@ def predictions(
             raise ValueError(
                 f"{metric}: {separate} {kind} are too few for {folds} folds; give fewer"
             )
-        guess, mean = _guess(X[known], y[known], None if of is None else of[known], folds, seed)
-        squares = np.sum((y[known] - guess) ** 2)
-        total = np.sum((y[known] - mean) ** 2)
-        error = math.sqrt(squares / count)
-        found.append(Prediction(name, count, float(1.0 - squares / total), error))
+        guesses = _guesses(X[known], y[known], None if of is None else of[known], folds, seed)
+        squares, total = (np.sum((y[known] - guess) ** 2) for guess in guesses)
+        r_squared = float(1.0 - squares / total)
+        found.append(Prediction(name, count, r_squared, math.sqrt(squares / count)))
     return found
 
 
-def _guess(X: Array, y: Array, groups: Array | None, folds: int, seed: int) -> tuple[Array, Array]:
+def _guesses(X: Array, y: Array, groups: Array | None, folds: int, seed: int) -> list[Array]:
     """Return for each network the prediction of a regression on the others, and their mean."""
     try:
         from sklearn.dummy import DummyRegressor
@@ -235,9 +157,9 @@ def _guess(X: Array, y: Array, groups: Array | None, folds: int, seed: int) -> t
             f"regressions need scikit-learn ({error}); install it with pip install "
             "'lyapy[statistics]'"
         ) from None
-    grouped = groups is not None
-    splits = GroupKFold(folds) if grouped else KFold(folds, shuffle=True, random_state=seed)
+    cv: Any = GroupKFold(folds)
+    if groups is None:
+        cv = KFold(folds, shuffle=True, random_state=seed)
     ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-6, 3, 19)))
-    options: dict[str, Any] = {"groups": groups, "cv": splits}
-    guess, mean = (cross_val_predict(m, X, y, **options) for m in (ridge, DummyRegressor()))
-    return guess, mean
+    models = (ridge, DummyRegressor())
+    return [cross_val_predict(model, X, y, groups=groups, cv=cv) for model in models]

@@ -14,7 +14,7 @@ from ..spectra.quantities import Quantity
 from ..spectra.spectrum import Spectrum
 from ..storage.trees import legible
 
-__all__ = ["COLUMNS", "SPECTRA", "Row", "column_of", "row_of", "row_without"]
+__all__ = ["COLUMNS", "SPECTRA", "Row", "as_table", "column_of", "row_of", "row_without"]
 
 # text in the columns that are no quantities of a spectrum
 TEXTS = {
@@ -43,31 +43,24 @@ class Row(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Name of the network."""
         return str(self.columns["name"])
 
     @property
     def has_result(self) -> bool:
-        """Whether there are exponents."""
         return int(self.columns["k"]) > 0
 
 
 def row_of(name: str, spectrum: Spectrum, run_sha256: str) -> Row:
     """Return the row of a network with a result; ``run_sha256`` is from its run file's seal."""
     settings, report = spectrum.settings, spectrum.report()
-    own = {
-        "name": name,
-        "status": spectrum.status.code,
-        "advice": spectrum.status.advice,
-        "weights": settings.get("network_origin") or "",
-        "layers": settings["network"],
-        "network_sha256": settings["network_sha256"],
-        "run_sha256": run_sha256,
-        "time": spectrum.time,
-        "k": len(spectrum.exponents),
-    }
-    columns = {column: own[column] if column in own else report[column] for column in COLUMNS}
-    return Row(columns, {column: report[column] for column in SPECTRA})
+    found = report | {
+        "name": name, "status": spectrum.status.code, "advice": spectrum.status.advice,
+        "weights": settings.get("network_origin") or "", "layers": settings["network"],
+        "network_sha256": settings["network_sha256"], "run_sha256": run_sha256,
+        "time": spectrum.time, "k": len(spectrum.exponents),
+    }  # fmt: skip
+    columns = {column: found[column] for column in COLUMNS}
+    return Row(columns, {column: found[column] for column in SPECTRA})
 
 
 def row_without(name: str, status: str, advice: str, weights: str = "") -> Row:
@@ -75,6 +68,14 @@ def row_without(name: str, status: str, advice: str, weights: str = "") -> Row:
     columns = {column: quantity.missing for column, quantity in COLUMNS.items()}
     columns.update(name=name, status=status, advice=advice, weights=weights)
     return Row(columns, {column: np.full(0, q.missing) for column, q in SPECTRA.items()})
+
+
+def as_table(rows: Sequence[Array], missing: Any) -> Array:
+    """Return rows of different lengths as one array, filled up with ``missing``."""
+    table = np.full((len(rows), max(map(len, rows), default=0)), missing)
+    for line, row in zip(table, rows, strict=True):
+        line[: len(row)] = row
+    return table
 
 
 def column_of(values: Sequence[Any]) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,9 @@ def base_folder(sources: Sequence[str | PathLike[str]]) -> Path:
 
 
 def find_runs(sources: Sequence[str | PathLike[str]]) -> dict[str, Path]:
-    """Return the run files in folders, and those given, by name, whether finished or not.
+    """Return run files in folders, and those given, finished or not, by path below `base_folder`.
 
-    Names are paths below `base_folder`, without ``.h5``. Raises FileNotFoundError if there is none
-    in a folder, or a file does not exist.
+    Raises FileNotFoundError if there is none in a folder, or a file does not exist.
     """
     found: set[Path] = set()
     for source in sources:
@@ -79,17 +78,19 @@ def runs_folder(checkpoint: str | PathLike[str]) -> Path:
 
 
 def merge_networks(
-    checkpoint: str | PathLike[str],
-    networks: Mapping[str, str | Network],
+    checkpoint: str | PathLike[str], networks: Mapping[str, str | Network],
     metadata: Mapping[str, Mapping[str, Any]],
-) -> Sweep:
-    """Write the merged file of all networks of a sweep, computed or not, and return it.
-
-    ``networks`` maps names to networks or weights files, ``metadata`` names to columns.
-    """
+) -> Sweep:  # fmt: skip
+    """Write the merged file of all networks of a sweep, computed or not, and return it."""
     folder = runs_folder(checkpoint)
-    # of several shards, the last to arrive must see the runs of all
-    with _held_in_turn(folder, fspath(checkpoint)):
+    with ExitStack() as stack:
+        # of several shards, the last to arrive must see the runs of all
+        while True:
+            try:
+                stack.enter_context(lock.held(folder, fspath(checkpoint)))
+                break
+            except LockedError:
+                time.sleep(SECONDS_BETWEEN_TRIES)
         runs = {name: run_file(folder, name) for name in networks}
         rows = []
         for name, network in networks.items():
@@ -101,34 +102,19 @@ def merge_networks(
     return Sweep.load(checkpoint)
 
 
-@contextmanager
-def _held_in_turn(folder: Path, shown: str) -> Iterator[None]:
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(lock.held(folder, shown))
-                break
-            except LockedError:
-                time.sleep(SECONDS_BETWEEN_TRIES)
-        yield
-
-
-def _why_missing(parts: Path) -> tuple[str, str]:
+def _why_missing(checkpoints: Path) -> tuple[str, str]:
     """Return status and advice where there is no run file."""
-    if not parts.exists():
+    if not checkpoints.exists():
         return "missing", "has left no trace: run its command"
-    writer = lock.holder(parts)
-    if writer is not None:
-        return "unfinished", f"is being computed by {writer}"
-    return "unfinished", "run its command again to continue"
+    writer = lock.holder(checkpoints)
+    advice = f"is being computed by {writer}" if writer else "run its command again to continue"
+    return "unfinished", advice
 
 
 def _runs_in(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
+        run = path.with_suffix("") if path.suffix in (CHECKPOINTS, FAILED) else path
         if path.is_dir() and path.suffix != CHECKPOINTS:
             yield from _runs_in(path)
-            continue
-        if path.suffix in (CHECKPOINTS, FAILED):
-            path = path.with_suffix("")
-        if path.suffix == ".h5":
-            yield path
+        elif run.suffix == ".h5":
+            yield run

@@ -17,12 +17,14 @@ from typing import BinaryIO
 import h5py
 import numpy as np
 
+from ..arrays import Array
 from ..spectra.file import copy_run
+from ..spectra.quantities import Quantity
 from ..spectra.spectrum import Spectrum
 from ..storage.datasets import read_dataset, write_dataset
 from ..storage.sealed import write_sealed
 from ..storage.trees import legible
-from .columns import COLUMNS, SPECTRA, Row, column_of
+from .columns import COLUMNS, OWN, SPECTRA, Row, as_table, column_of
 
 __all__ = ["is_merged", "read_network", "read_rows", "write_merged"]
 
@@ -31,30 +33,13 @@ FORMAT_VERSION = 2
 
 
 def write_merged(
-    rows: Sequence[Row],
-    runs: Mapping[str, str | PathLike[str]],
-    path: str | PathLike[str],
-    *,
+    rows: Sequence[Row], runs: Mapping[str, str | PathLike[str]], path: str | PathLike[str], *,
     overwrite: bool = False,
-) -> None:
-    """Write rows and run files to one sealed HDF5 file, put in place whole or not at all.
+) -> None:  # fmt: skip
+    """Write rows, and copies of run files by name, to one sealed file, whole or not at all.
 
-    Its bytes do not depend on the order of the rows.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-        With names that differ.
-    runs : mapping
-        Names of networks to the run files to copy.
-    path : str or path
-    overwrite : bool
-        Replace a file that exists.
-
-    Raises
-    ------
-    OSError
-        If it exists and ``overwrite`` is False, cannot be written, or a run file not be read.
+    Its bytes do not depend on the order of the rows. Raises OSError as `write_sealed`, or if a run
+    file cannot be read.
     """
     ordered = sorted(rows, key=lambda row: row.name)
 
@@ -86,23 +71,19 @@ def read_rows(path: str | PathLike[str]) -> list[Row]:
 
 
 def read_network(path: str | PathLike[str], name: str) -> Spectrum:
-    """Read the spectrum of one network.
-
-    Raises ValueError if the file is no merged file, or has no result of this name, or only its row.
-    """
-    for number, row in enumerate(read_rows(path)):
-        if row.name == name and not row.has_result:
-            raise ValueError(f"{path}: {name} is {row.columns['status']}: {row.columns['advice']}")
-        if row.name == name:
-            with open(path, "rb") as raw, h5py.File(raw, "r") as file:
-                is_there = f"runs/{number}" in file
-            if is_there:
-                return Spectrum.load(path, group=f"runs/{number}")
-            raise ValueError(
-                f"{path}: has only the row of {name}, without its run; give the file that it was "
-                "saved from, or its run file"
-            )
-    raise ValueError(f"{path}: has no network {name!r}; lyapy show {path} lists them")
+    """Read the spectrum of one network; raise ValueError if there is none, or only its row."""
+    rows = read_rows(path)
+    number = next((number for number, row in enumerate(rows) if row.name == name), None)
+    if number is None:
+        raise ValueError(f"{path}: has no network {name!r}; lyapy show {path} lists them")
+    if not rows[number].has_result:
+        columns = rows[number].columns
+        raise ValueError(f"{path}: {name} is {columns['status']}: {columns['advice']}")
+    with open(path, "rb") as raw, h5py.File(raw, "r") as file:
+        is_there = f"runs/{number}" in file
+    if not is_there:
+        raise ValueError(f"{path}: has only the row of {name}, without its run; give the run file")
+    return Spectrum.load(path, group=f"runs/{number}")
 
 
 def is_merged(path: str | PathLike[str]) -> bool:
@@ -129,8 +110,15 @@ def _rows_in(file: h5py.File, path: str | PathLike[str]) -> list[Row]:
         raise ValueError(
             f"{path}: has format version {version}, this lyapy reads {FORMAT_VERSION}; {remedy}"
         )
-    columns = {name: read_dataset(file[name]).tolist() for name in COLUMNS}
-    spectra = {name: read_dataset(file[name]) for name in SPECTRA}
+
+    def read(name: str, quantity: Quantity, like: str) -> Array:
+        if name in OWN or name in file:
+            return read_dataset(file[name])
+        # the file is older than the quantity
+        return np.full(file[like].shape, quantity.missing)
+
+    columns = {name: read(name, q, "name").tolist() for name, q in COLUMNS.items()}
+    spectra = {name: read(name, q, "exponents") for name, q in SPECTRA.items()}
     own = file.get("metadata", {})
     metadata = {name: read_dataset(own[name]).tolist() for name in own}
     return [
@@ -145,16 +133,13 @@ def _rows_in(file: h5py.File, path: str | PathLike[str]) -> list[Row]:
 
 def _write_rows(file: h5py.File, rows: Sequence[Row]) -> None:
     time = " or ".join(sorted({row.columns["time"] for row in rows if row.has_result})) or "step"
-    longest = max((row.columns["k"] for row in rows), default=0)
     for name, quantity in (COLUMNS | SPECTRA).items():
         if name in COLUMNS:
             values = np.array([row.columns[name] for row in rows], dtype=type(quantity.missing))
             if isinstance(quantity.missing, str):
                 values = np.array([legible(row.columns[name]) for row in rows], dtype=object)
         else:
-            values = np.full((len(rows), longest), quantity.missing)
-            for line, row in zip(values, rows, strict=True):
-                line[: len(row.spectra[name])] = row.spectra[name]
+            values = as_table([row.spectra[name] for row in rows], quantity.missing)
         axes, units = ("network", *quantity.axes), quantity.units.format(time=time)
         write_dataset(file, name, values, axes, units, quantity.text)
     names = sorted(set().union(*(row.metadata for row in rows)))

@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from os import PathLike, fspath
 from pathlib import PurePath
 from typing import Any
@@ -21,10 +22,9 @@ IDENTITIES = ("name", "weights")
 
 
 def metadata_of(
-    networks: Mapping[str, str | Network],
-    pattern: str | None,
+    networks: Mapping[str, str | Network], pattern: str | None,
     metadata: str | PathLike[str] | Mapping[str, Mapping[str, Any]] | None,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, Any]]:  # fmt: skip
     """Return the columns from a pattern and a table, for each network by name."""
     paths = {name: n if isinstance(n, str) else name for name, n in networks.items()}
     columns: dict[str, dict[str, Any]] = {name: {} for name in networks}
@@ -45,9 +45,8 @@ def metadata_of(
 def match_paths(pattern: str, paths: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Return the values of a pattern's fields in the path of each network.
 
-    The pattern is the end of the paths, with or without their suffix, with fields in braces that
-    stand for text without a slash: ``"lr{lr}_g{gain}/epoch{epoch}"``. A field may be repeated.
-    Raises ValueError if it has no field or an invalid one, or a path does not match.
+    The pattern is the end of the paths, with or without their suffix; fields in braces stand for
+    text without a slash. Raises ValueError if it has no field or an invalid one, or a path differs.
     """
     expression = _expression(pattern)
     found = {}
@@ -55,10 +54,8 @@ def match_paths(pattern: str, paths: Mapping[str, str]) -> dict[str, dict[str, A
         stem = PurePath(os.path.normpath(path)).with_suffix("").as_posix()
         match = expression.fullmatch(stem) or expression.fullmatch(os.path.normpath(path))
         if match is None:
-            raise ValueError(
-                f"{path}: does not match the pattern {pattern!r}; change the pattern, or leave the "
-                "file out"
-            )
+            remedy = "change the pattern, or leave the file out"
+            raise ValueError(f"{path}: does not match the pattern {pattern!r}; {remedy}")
         found[name] = {field: _as_value(text) for field, text in match.groupdict().items()}
     return found
 
@@ -86,21 +83,14 @@ def _check_name(field: str, where: str) -> None:
 def _as_value(text: str) -> Any:
     """Return the number that a text spells, or the text; NaN where it is empty."""
     text = text.strip()
-    if not text:
-        return math.nan
     for kind in (int, float):
-        try:
+        with suppress(ValueError):
             return kind(text)
-        except ValueError:
-            continue
-    return text
+    return text or math.nan
 
 
 def read_table(path: str | PathLike[str]) -> list[dict[str, Any]]:
-    """Read a CSV file whose first line has the names of its columns.
-
-    Raises ValueError if it has no names, or lines of different length.
-    """
+    """Read a CSV file whose first line has the names of its columns."""
     with open(path, encoding="utf-8-sig", newline="") as file:
         lines = list(csv.reader(file))
     if not lines or not lines[0]:
@@ -111,27 +101,22 @@ def read_table(path: str | PathLike[str]) -> list[dict[str, Any]]:
         if not line:
             continue
         if len(line) != len(names):
-            raise ValueError(
-                f"{path}: line {number} has {len(line)} values, the first line {len(names)} names; "
-                "correct it"
-            )
+            finding = f"line {number} has {len(line)} values, the first line {len(names)} names"
+            raise ValueError(f"{path}: {finding}; correct it")
         cells = zip(names, line, strict=True)
         rows.append({n: text if n in IDENTITIES else _as_value(text) for n, text in cells})
     return rows
 
 
 def join_table(
-    networks: Mapping[str, Mapping[str, Any]],
-    weights: Mapping[str, str],
-    table: Iterable[Mapping[str, Any]],
-    where: str,
-) -> dict[str, dict[str, Any]]:
-    """Add the columns of a table to those of the networks.
+    networks: Mapping[str, Mapping[str, Any]], weights: Mapping[str, str],
+    table: Iterable[Mapping[str, Any]], where: str,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """Add the columns of a table, named ``where`` in errors, to those of the networks.
 
     A line belongs to the networks that agree with it in all columns they share: ``name``,
     ``weights``, and the columns known already. Lines of other networks are ignored. Raises
-    ValueError if there is no shared column, no line belongs to a network, or several belong to one;
-    ``where`` names the table.
+    ValueError if there is no shared column, no line belongs to a network, or several belong to one.
     """
     lines = list(table)
     columns = list(lines[0]) if lines else []
@@ -150,19 +135,18 @@ def join_table(
             text = ", ".join(f"{column} {line[column]}" for column in keys)
             raise ValueError(f"{where}: has two lines for {text}; leave one")
         found[key] = line
-    joined: dict[str, dict[str, Any]] = {}
-    matched = 0
+    lines_of = {}
     for name, own in networks.items():
         identity = {**own, "name": name, "weights": weights.get(name, "")}
         key = tuple(_comparable(column, identity.get(column)) for column in keys)
-        matched += key in found
-        joined[name] = {**own, **{c: found[key][c] if key in found else math.nan for c in added}}
-    if networks and not matched:
-        raise ValueError(
-            f"{where}: no line agrees with a network in {', '.join(keys)}; see lyapy show for the "
-            "names, and correct the table"
-        )
-    return joined
+        lines_of[name] = found.get(key, {})
+    if networks and not any(lines_of.values()):
+        remedy = "see lyapy show for the names, and correct the table"
+        raise ValueError(f"{where}: no line agrees with a network in {', '.join(keys)}; {remedy}")
+    return {
+        name: {**own, **{column: lines_of[name].get(column, math.nan) for column in added}}
+        for name, own in networks.items()
+    }
 
 
 def _comparable(column: str, value: Any) -> Any:

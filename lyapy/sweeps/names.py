@@ -12,15 +12,9 @@ from typing import Any, NamedTuple, TypeVar
 from ..networks.network import Network
 
 __all__ = [
-    "Shard",
-    "expand",
-    "failure_file",
-    "named",
-    "named_networks",
-    "parse_shard",
-    "run_file",
+    "Shard", "expand", "failure_file", "named", "named_networks", "parse_shard", "run_file",
     "shard_of_array",
-]
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -39,27 +33,25 @@ class Shard(NamedTuple):
 def expand(patterns: Iterable[str]) -> list[str]:
     """Return the files that paths and shell patterns match, sorted, each once.
 
-    A path without a wildcard, or of a file that exists, is kept, whether it exists or not. Raises
+    A path without a wildcard is kept, whether it exists or not, and so is one that exists. Raises
     FileNotFoundError if nothing matches a pattern.
     """
     found: set[str] = set()
     for pattern in patterns:
-        if not glob.has_magic(pattern) or os.path.exists(pattern):
-            found.add(os.path.normpath(pattern))
-            continue
-        matches = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
+        matches = [pattern]
+        if glob.has_magic(pattern) and not os.path.exists(pattern):
+            matches = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
         if not matches:
             raise FileNotFoundError(f"{pattern}: matches no file; check the pattern")
-        found.update(os.path.normpath(path) for path in matches)
+        found.update(map(os.path.normpath, matches))
     return sorted(found)
 
 
 def named(paths: Iterable[str]) -> dict[str, str]:
     """Return the paths by the names of their networks, sorted.
 
-    A name is the path below the deepest folder that holds all of them, without its last suffix:
-    ``lr1/epoch3`` and ``lr2/epoch3`` for ``runs/lr1/epoch3.pt`` and ``runs/lr2/epoch3.pt``. Raises
-    ValueError if two would have the same name.
+    A name is the path below the deepest folder that holds all of them, without its last suffix.
+    Raises ValueError if two would have the same name.
     """
     absolute = {path: Path(os.path.abspath(path)) for path in paths}
     common = os.path.commonpath([path.parent for path in absolute.values()]) if absolute else ""
@@ -67,19 +59,14 @@ def named(paths: Iterable[str]) -> dict[str, str]:
     for path, whole in sorted(absolute.items()):
         name = whole.relative_to(common).with_suffix("").as_posix()
         if name in found:
-            raise ValueError(
-                f"{path}: would be the network {name!r}, as is {found[name]}; rename one of them"
-            )
+            finding = f"would be the network {name!r}, as is {found[name]}"
+            raise ValueError(f"{path}: {finding}; rename one of them")
         found[name] = path
     return dict(sorted(found.items()))
 
 
 def named_networks(networks: Any) -> dict[str, str | Network]:
-    """Return networks or their weights files by name, sorted.
-
-    ``networks`` is a path or pattern, several of them, or a mapping of names to paths or networks.
-    Raises ValueError or TypeError where a name or a network is of no use.
-    """
+    """Return networks or their weights files by name, sorted; see `lyapy.sweep`."""
     if isinstance(networks, (str, PathLike)):
         networks = [networks]
     if not isinstance(networks, Mapping):
@@ -115,10 +102,7 @@ def parse_shard(text: str) -> Shard:
 
 
 def shard_of_array(environment: Mapping[str, str]) -> Shard:
-    """Return the shard of this task of a Slurm job array; all networks outside of one.
-
-    Raises ValueError if the tasks are unevenly numbered, so that a task does not know its position.
-    """
+    """Return the shard of this task of a Slurm job array; all networks outside of one."""
     if "SLURM_ARRAY_TASK_ID" not in environment:
         return Shard(1, 1)
     task, least, most, count = (

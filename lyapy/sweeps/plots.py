@@ -25,23 +25,10 @@ CELLS_WITH_NUMBERS = 64
 
 
 def plot_spectra(sweep: Sweep, over: str | None = None, axes: Axes | None = None) -> Axes:
-    """Plot all spectra together, coloured by a column such as the epoch.
+    """Plot all spectra together, coloured by a column of numbers such as the epoch.
 
     The exponents are drawn at their index, or at (i − 1/2)/D where networks differ in D; dead ones
-    (−∞) are not drawn.
-
-    Parameters
-    ----------
-    sweep : Sweep
-    over : str, optional
-        A column of numbers.
-    axes : matplotlib Axes, optional
-        Those of a new figure by default.
-
-    Raises
-    ------
-    ValueError
-        If there is no such column of numbers, or no spectrum.
+    (−∞) are not drawn. Raises ValueError if there is no such column, or no spectrum.
     """
     _check_any(sweep)
     axes = new_figure(5.4, 3.8).subplots() if axes is None else axes
@@ -74,18 +61,8 @@ def plot_spectra(sweep: Sweep, over: str | None = None, axes: Axes | None = None
 def plot_heat_map(sweep: Sweep, x: str, y: str, axes: Axes | None = None) -> Axes:
     """Plot the largest exponent over two columns; where several networks share both, their mean.
 
-    Parameters
-    ----------
-    sweep : Sweep
-    x, y : str
-        Columns, of numbers or text; each value has a row or column of the map.
-    axes : matplotlib Axes, optional
-        Those of a new figure by default.
-
-    Raises
-    ------
-    ValueError
-        If there are no such columns, or no spectrum.
+    Each value of the columns, of numbers or text, has a row or column of the map. Raises
+    ValueError if there are no such columns, or no spectrum.
     """
     _check_any(sweep)
     axes = new_figure(5.4, 3.8).subplots() if axes is None else axes
@@ -104,8 +81,9 @@ def plot_heat_map(sweep: Sweep, x: str, y: str, axes: Axes | None = None) -> Axe
     largest = float(np.nanmax(np.abs(mean))) or 1.0
     ends = Normalize(-largest, largest)
     image = axes.imshow(mean, cmap="RdBu_r", norm=ends, origin="lower", aspect="auto")
-    axes.set_xticks(range(len(columns)), [_tick(value) for value in columns])
-    axes.set_yticks(range(len(rows)), [_tick(value) for value in rows])
+    for set_ticks, values in ((axes.set_xticks, columns), (axes.set_yticks, rows)):
+        texts = [f"{value:g}" if isinstance(value, (int, float)) else value for value in values]
+        set_ticks(range(len(values)), texts)
     if mean.size <= CELLS_WITH_NUMBERS:
         for (i, j), value in np.ndenumerate(mean):
             if np.isfinite(value):
@@ -121,22 +99,9 @@ def plot_heat_map(sweep: Sweep, x: str, y: str, axes: Axes | None = None) -> Axe
 def plot_metric(
     sweep: Sweep, metric: str, feature: str = "largest", axes: Axes | None = None
 ) -> Axes:
-    """Plot a column against a feature of the spectra, with its Pearson correlation.
+    """Plot a column of numbers against one of `Sweep.features`, with its Pearson correlation.
 
-    Parameters
-    ----------
-    sweep : Sweep
-    metric : str
-        A column of numbers.
-    feature : str
-        As in `Sweep.features`.
-    axes : matplotlib Axes, optional
-        Those of a new figure by default.
-
-    Raises
-    ------
-    ValueError
-        If there is no such column, or no network has both.
+    Raises ValueError if there is no such column, or no network has both.
     """
     y, features = sweep.numbers(metric), sweep.features()
     if feature not in features:
@@ -168,28 +133,14 @@ def plot_components(
 ) -> Axes:
     """Plot the first two principal components of the spectra, resampled to a common length.
 
-    Networks with dead exponents (−∞) at these positions are left out.
-
-    Parameters
-    ----------
-    sweep : Sweep
-    colour_by : str, optional
-        A column of numbers.
-    axes : matplotlib Axes, optional
-        Those of a new figure by default.
-    length : int
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than three spectra, or no such column.
+    Networks with dead exponents (−∞) at these positions are left out. Raises ValueError if fewer
+    than three are left, or there is no column ``colour_by`` of numbers.
     """
     table = sweep.resampled(length)
     known = np.isfinite(table).all(axis=1)
     if known.sum() < 3:
-        raise ValueError(
-            f"components: need three spectra without dead exponents, not {known.sum()}"
-        )
+        found = f"need three spectra without dead exponents, not {known.sum()}"
+        raise ValueError(f"components: {found}")
     axes = new_figure(4.8, 3.8).subplots() if axes is None else axes
     centred = table[known] - table[known].mean(axis=0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
@@ -207,40 +158,20 @@ def plot_components(
         axes.scatter(places[finite, 0], places[finite, 1], c=shade, s=26, alpha=0.9)
         axes.plot(*places[~finite].T, "x", color=GREY, ms=4)
         _add_colour_bar(axes, colour, scale, colour_by, values)
-    names = [f"Component {i + 1} ({shares[i]:.0%} of the variance)" for i in (0, 1)]
-    name_axes(axes, *names)
+    name_axes(axes, *(f"Component {i + 1} ({shares[i]:.0%} of the variance)" for i in (0, 1)))
     return axes
 
 
 def plot_sweep(
-    sweep: Sweep,
-    path: str | PathLike[str],
-    *,
-    over: str | None = None,
-    metric: str | None = None,
-    between: tuple[str, str] | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Save one figure with all plots for which the sweep has columns.
+    sweep: Sweep, path: str | PathLike[str], *, over: str | None = None, metric: str | None = None,
+    between: tuple[str, str] | None = None, overwrite: bool = False,
+) -> None:  # fmt: skip
+    """Save one figure (.png, .pdf or .svg) with all plots for which the sweep has columns.
 
-    Parameters
-    ----------
-    sweep : Sweep
-    path : str or path
-        With the suffix .png, .pdf or .svg.
-    over : str, optional
-        Column that colours the spectra, ``epoch`` where there is one.
-    metric : str, optional
-        Column to compare with the spectra.
-    between : (str, str), optional
-        Columns of the map of the largest exponent. By default the two others with the fewest
-        values, but several, each shared by networks.
-    overwrite : bool
-
-    Raises
-    ------
-    ValueError, OSError, ModuleNotFoundError
-        As the other plots.
+    The column ``over`` colours the spectra, ``epoch`` where there is one; ``metric`` is compared
+    with them; ``between`` are the columns of the map, by default the two others with the fewest
+    values, but several, each shared by networks. Raises as the other plots, and OSError if the
+    file cannot be written.
     """
     check_picture(path, overwrite=overwrite)
     _check_any(sweep)
@@ -303,7 +234,3 @@ def _values(sweep: Sweep, name: str) -> list[Any]:
     has = np.array([row.has_result for row in sweep.rows])
     known = has & (column != "" if column.dtype.kind == "U" else np.isfinite(column))
     return list(np.unique(column[known]).tolist())
-
-
-def _tick(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)

@@ -9,29 +9,21 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from .columns import COLUMNS, Row, column_of
+from .columns import COLUMNS, Row, as_table, column_of
 from .merged_file import read_rows, write_merged
 
 __all__ = ["Sweep", "common_positions", "resample"]
 
 
 class Sweep:
-    """Spectra of many networks, one row for each, sorted by name.
-
-    Attributes
-    ----------
-    rows : list of Row
-    """
+    """Spectra of many networks: ``rows``, one for each, sorted by name."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.rows = list(rows)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Sweep:
-        """Read a merged file, of `sweep` or of ``lyapy merge``.
-
-        Raises ValueError if the file is no merged file.
-        """
+        """Read a merged file, of `sweep` or ``lyapy merge``; raise ValueError if it is none."""
         return cls(read_rows(path))
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
@@ -60,10 +52,7 @@ class Sweep:
         return sorted(set().union(*(row.metadata for row in self.rows)))
 
     def where(self, **metadata: Any) -> Sweep:
-        """Return the rows whose metadata have these values.
-
-        Raises ValueError if there is no such column.
-        """
+        """Return the rows whose metadata have these values."""
         for name in metadata:
             if name not in self.metadata_names:
                 raise ValueError(f"{name!r} is no column; there are {self.metadata_names}")
@@ -84,10 +73,7 @@ class Sweep:
         return table
 
     def column(self, name: str) -> Array:
-        """Return one column (N,), of the results or of the metadata.
-
-        Raises ValueError if there is none of this name.
-        """
+        """Return one column (N,), of results or metadata; raise ValueError if there is none."""
         if name in COLUMNS:
             return np.array([row.columns[name] for row in self.rows])
         if name not in self.metadata_names:
@@ -105,11 +91,7 @@ class Sweep:
     @property
     def exponents(self) -> Array:
         """Exponents (N, k) with the largest k, NaN where a network has fewer."""
-        longest = max((len(row.spectra["exponents"]) for row in self.rows), default=0)
-        table = np.full((len(self), longest), np.nan)
-        for line, row in zip(table, self.rows, strict=True):
-            line[: len(row.spectra["exponents"])] = row.spectra["exponents"]
-        return table
+        return as_table([row.spectra["exponents"] for row in self.rows], np.nan)
 
     def resampled(self, length: int) -> Array:
         """Return spectra of networks of any size at the same positions (N, length).
@@ -156,15 +138,8 @@ def common_positions(counts: Sequence[int], state_sizes: Sequence[int], length: 
 def resample(exponents: Array, state_size: int, positions: Array) -> Array:
     """Return a spectrum at positions (n,) between 0 and 1, linear between its exponents.
 
-    The i-th of D exponents has the position (i − 1/2)/D; before the first and after the last the
-    spectrum is constant. Where exponents are dead, it is −∞.
-
-    Parameters
-    ----------
-    exponents : array (k,), descending
-    state_size : int
-        D.
-    positions : array (n,)
+    The i-th of the D = ``state_size`` exponents, descending, has the position (i − 1/2)/D; before
+    the first and after the last the spectrum is constant. Where exponents are dead, it is −∞.
     """
     alive = int(np.count_nonzero(np.isfinite(exponents)))
     if not alive:

@@ -23,7 +23,7 @@ from ..storage.atomic import check_output
 from .merge import merge_networks, runs_folder
 from .merged_file import is_merged
 from .metadata import metadata_of
-from .names import Shard, named_networks, parse_shard, run_file
+from .names import named_networks, parse_shard, run_file
 from .result import Sweep
 from .task import Outcome, Task, check_readout
 from .workers import compute_in, compute_in_processes
@@ -36,29 +36,20 @@ RESERVED = {"inputs", "keep", "max_steps", "network", "progress", "until"}
 
 def sweep(
     networks: str | PathLike[str] | Iterable[str | PathLike[str]] | Mapping[str, Any],
-    inputs: Any = None,
-    *,
-    checkpoint: str | PathLike[str] = "sweep.h5",
-    executor: Executor | None = None,
-    workers: int | None = None,
-    shard: str | tuple[int, int] | None = None,
-    pattern: str | None = None,
+    inputs: Any = None, *, checkpoint: str | PathLike[str] = "sweep.h5",
+    executor: Executor | None = None, workers: int | None = None,
+    shard: str | tuple[int, int] | None = None, pattern: str | None = None,
     metadata: str | PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
-    vocabulary: str | PathLike[str] | None = None,
-    load_options: Mapping[str, Any] | None = None,
-    closed_loop: bool = False,
-    readout: str | None = None,
-    overwrite: bool = False,
-    report: Callable[[Outcome], None] | None = None,
-    **spectrum_options: Any,
-) -> Sweep:
+    vocabulary: str | PathLike[str] | None = None, load_options: Mapping[str, Any] | None = None,
+    closed_loop: bool = False, readout: str | None = None, overwrite: bool = False,
+    report: Callable[[Outcome], None] | None = None, **spectrum_options: Any,
+) -> Sweep:  # fmt: skip
     """Compute the Lyapunov spectra of many networks into one file.
 
     Each network has a run file in the folder ``CHECKPOINT.runs``, next to its checkpoints; at the
     end all are merged. The same call again reads finished networks, continues interrupted ones,
     and adds new ones. A network that cannot be computed is a row with the status ``failed`` and
-    the reason. But for dates and durations, the merged file does not depend on the workers, nor
-    on the order in which they finish.
+    the reason. But for dates and durations, the merged file does not depend on the workers.
 
     Parameters
     ----------
@@ -78,19 +69,16 @@ def sweep(
     shard : str or (int, int), optional
         Compute only ``"i/n"``, the i-th of n shares; all may run at the same time.
     pattern : str, optional
-        End of the paths with fields, ``"lr{lr}_g{gain}/epoch{epoch}"``, which become metadata;
-        of names where networks are not given as files.
+        End of the paths (or names) with fields, ``"lr{lr}_g{gain}/epoch{epoch}"``, which become
+        metadata.
     metadata : mapping or path, optional
         Name of a network to its columns; or a CSV file, whose lines belong to the networks that
         agree in the columns ``name``, ``weights`` or fields of ``pattern``.
-    vocabulary : str or path, optional
-        For text inputs, see `lyapy.runs.inputs.read_inputs_for`.
-    load_options : mapping, optional
-        For `load`.
-    closed_loop : bool
-        Feed the read-out in each weights file back as the input; ``inputs`` then only warm up.
-    readout : str, optional
-        Matrix of the read-out, or the beginning of its name, where several fit.
+    vocabulary, load_options
+        For text inputs, see `lyapy.runs.inputs.read_inputs_for`; and for `load`.
+    closed_loop, readout
+        Feed the read-out in each weights file back as the input, so that ``inputs`` only warm up;
+        ``readout`` is the beginning of its matrix's name, where several fit.
     overwrite : bool
         Replace run files of other settings, and another file at ``checkpoint``.
     report : callable, optional
@@ -99,31 +87,31 @@ def sweep(
         As for `lyapunov_spectrum`. ``threads``, of each worker, are by default the CPUs divided
         by the workers, and 1 with an ``executor``.
 
-    Returns
-    -------
-    Sweep
-
     Raises
     ------
     ValueError, TypeError
         If an argument does not fit; before anything is computed.
     OSError
         If the results cannot be written.
-    Interrupted
-        After an interruption; the same call continues.
-    concurrent.futures.BrokenExecutor
-        If the executor given breaks; the same call continues.
+    Interrupted, concurrent.futures.BrokenExecutor
+        After an interruption, or if the executor given breaks; the same call continues.
     """
     own = RESERVED | {name for name, option in ALL.items() if option.by_output}
     known = set(inspect.signature(lyapunov_spectrum).parameters) - own
     refuse_unknown("sweep", spectrum_options, known)
     found = named_networks(networks)
-    _check_loop(found, closed_loop, readout)
+    check_readout(readout, closed_loop)
+    made = [name for name, network in found.items() if isinstance(network, Network)]
+    if closed_loop and made:
+        finding = f"closed_loop is for weights files, but {made[0]!r} is a network"
+        raise ValueError(f"{finding}; give a lyapy.ClosedLoop of it")
     columns = metadata_of(found, pattern, metadata)
     check_output(checkpoint, overwrite=overwrite or is_merged(checkpoint))
     if workers is not None:
         check_size("workers", workers, 1)
-    mine = _shard(shard).select(list(found))
+    if not isinstance(shard, str):
+        shard = "{}/{}".format(*(shard or (1, 1)))
+    mine = parse_shard(shard).select(list(found))
     workers = min(workers or default_threads(), max(len(mine), 1))
     if spectrum_options.get("threads") is None:
         share = 1 if executor else max(default_threads() // workers, 1)
@@ -131,17 +119,11 @@ def sweep(
     folder = runs_folder(checkpoint)
     folder.mkdir(exist_ok=True)
     task = Task(
-        name="",
-        network="",
-        folder=os.getcwd(),
-        inputs=_as_file(inputs, folder),
-        vocabulary=None if vocabulary is None else os.path.abspath(vocabulary),
-        run=folder,
-        load_options=load_options or {},
-        options={**spectrum_options, "overwrite": overwrite},
-        closed_loop=closed_loop,
-        readout=readout,
-    )
+        name="", network="", folder=os.getcwd(), inputs=_as_file(inputs, folder),
+        vocabulary=None if vocabulary is None else os.path.abspath(vocabulary), run=folder,
+        load_options=load_options or {}, options={**spectrum_options, "overwrite": overwrite},
+        closed_loop=closed_loop, readout=readout,
+    )  # fmt: skip
     tasks = [
         task._replace(name=name, network=found[name], run=run_file(folder, name)) for name in mine
     ]
@@ -151,24 +133,6 @@ def sweep(
         merge_networks(checkpoint, found, columns)
         raise
     return merge_networks(checkpoint, found, columns)
-
-
-def _shard(shard: str | tuple[int, int] | None) -> Shard:
-    if shard is None:
-        return Shard(1, 1)
-    return parse_shard(shard if isinstance(shard, str) else f"{shard[0]}/{shard[1]}")
-
-
-def _check_loop(
-    networks: Mapping[str, str | Network], closed_loop: bool, readout: str | None
-) -> None:
-    check_readout(readout, closed_loop)
-    made = [name for name, network in networks.items() if isinstance(network, Network)]
-    if closed_loop and made:
-        raise ValueError(
-            f"closed_loop is for weights files, but {made[0]!r} is a network; give a "
-            "lyapy.ClosedLoop of it"
-        )
 
 
 def _as_file(inputs: Any, folder: Path) -> str | None:
@@ -186,19 +150,16 @@ def _as_file(inputs: Any, folder: Path) -> str | None:
 
 
 def _compute_all(
-    tasks: Sequence[Task],
-    executor: Executor | None,
-    workers: int,
+    tasks: Sequence[Task], executor: Executor | None, workers: int,
     report: Callable[[Outcome], None] | None,
-) -> None:
+) -> None:  # fmt: skip
     """Compute the tasks and report each; raise Interrupted after a signal to end."""
-    done = 0
+    done: list[Outcome] = []
 
     def take(outcome: Outcome) -> None:
-        nonlocal done
         if outcome.code == "interrupted":
             raise Interrupted(outcome.message)
-        done += 1
+        done.append(outcome)
         if report is not None:
             report(outcome)
 
@@ -210,7 +171,5 @@ def _compute_all(
     except Interrupted:
         raise
     except KeyboardInterrupt:
-        raise Interrupted(
-            f"interrupted with {done} of {len(tasks)} networks done; the same sweep made again "
-            "continues"
-        ) from None
+        found = f"interrupted with {len(done)} of {len(tasks)} networks done"
+        raise Interrupted(f"{found}; the same sweep made again continues") from None

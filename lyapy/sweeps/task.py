@@ -20,31 +20,17 @@ from ..weights.frameworks.layer import Hints
 from .names import failure_file
 
 __all__ = [
-    "ENDING",
-    "Outcome",
-    "Task",
-    "attempt",
-    "check_readout",
-    "compute",
-    "give_up",
-    "spectrum_of",
-]
+    "ENDING", "Outcome", "Task", "attempt", "check_readout", "compute", "give_up", "spectrum_of"
+]  # fmt: skip
 
 # signals that end a worker; a terminal's SIGINT reaches every process of the sweep
 ENDING = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class Outcome(NamedTuple):
-    """Outcome of computing a network.
+    """How a network of a sweep ended; ``locked`` if another process is computing it.
 
-    Attributes
-    ----------
-    name : str
-    code : str
-        ``computed``, ``failed``, ``locked`` by another process that computes it, or
-        ``interrupted``.
-    message : str
-        Largest exponent and status, or the error, in one line.
+    ``message`` is its largest exponent and status, or the error, in one line.
     """
 
     name: str
@@ -56,21 +42,14 @@ class Task(NamedTuple):
     """Instructions for a worker to compute one network; files are given by their paths."""
 
     name: str
-    # or its weights file
-    network: Network | str
-    # base of a relative path of weights
-    folder: str
+    network: Network | str  # or its weights file
+    folder: str  # base of a relative path of weights
     inputs: str | None
-    # file of the characters of a text
-    vocabulary: str | None
-    # run file
-    run: Path
-    # for `load`
-    load_options: Mapping[str, Any]
-    # for `lyapunov_spectrum`
-    options: Mapping[str, Any]
-    # whether the read-out is fed back, and inputs only warm up
-    closed_loop: bool
+    vocabulary: str | None  # file of the characters of a text
+    run: Path  # run file
+    load_options: Mapping[str, Any]  # for `load`
+    options: Mapping[str, Any]  # for `lyapunov_spectrum`
+    closed_loop: bool  # whether the read-out is fed back, and inputs only warm up
     readout: str | None
 
 
@@ -85,10 +64,9 @@ def compute(task: Task) -> Outcome:
 
 
 def attempt(name: str, run: Path, compute: Callable[[], Spectrum]) -> Outcome:
-    """Compute a network into its run file, or write its failure file.
+    """Compute a network into its run file by ``compute``, or write its failure file.
 
-    ``compute`` computes it and writes its run file. Raises CheckpointError if nothing can be
-    written, and Interrupted after an interruption; the same call continues.
+    Raises CheckpointError if nothing can be written, and Interrupted; the same call continues.
     """
     run.parent.mkdir(parents=True, exist_ok=True)
     failure_file(run).unlink(missing_ok=True)
@@ -120,15 +98,7 @@ def check_readout(readout: str | None, closed_loop: bool) -> None:
 
 
 def spectrum_of(task: Task) -> Spectrum:
-    """Compute a task's spectrum into its run file, or continue, or read it if it is finished.
-
-    Raises
-    ------
-    ValueError
-        If inputs are missing, or an option has no use.
-    Exception
-        As `lyapunov_spectrum` and `load`.
-    """
+    """Compute a task's spectrum into its run file, or continue, or read it if it is finished."""
     check_readout(task.readout, task.closed_loop)
     if task.vocabulary is not None and task.inputs is None:
         raise ValueError("--vocabulary: is given without a text; add --inputs FILE.txt")
@@ -137,13 +107,11 @@ def spectrum_of(task: Task) -> Spectrum:
     if task.inputs is not None:
         from ..runs.inputs import read_inputs_for
 
-        reads = network.open_loop if isinstance(network, ClosedLoop) else network
-        inputs = read_inputs_for(reads, task.inputs, weights, task.vocabulary)
+        reader = network.open_loop if isinstance(network, ClosedLoop) else network
+        inputs = read_inputs_for(reader, task.inputs, weights, task.vocabulary)
     elif network.input_size:
-        raise ValueError(
-            f"inputs are missing, but {weights or 'the network'} reads {network.input_size} at "
-            "every step; give a file of them (--inputs)"
-        )
+        reads = f"{weights or 'the network'} reads {network.input_size} at every step"
+        raise ValueError(f"inputs are missing, but {reads}; give a file of them (--inputs)")
     if isinstance(network, ClosedLoop) and inputs is not None:
         inputs, states = None, network.warm_up(inputs)
     # last, as it takes a second and bad input should be refused at once
@@ -165,8 +133,7 @@ def _network(task: Task) -> tuple[Network, str | None]:
     if os.getcwd() != task.folder:
         weights = os.path.join(task.folder, task.network)
     if task.closed_loop:
-        hints = Hints(**task.load_options)
-        network: Network = load_closed_loop(weights, hints, task.readout)
+        network: Network = load_closed_loop(weights, Hints(**task.load_options), task.readout)
         network.origin = f"{task.network}, closed loop"
     else:
         network = load(weights, **task.load_options)

@@ -23,16 +23,14 @@ SHOWN = {
     "mean": ("mean", ".6g"),
     "kaplan_yorke_dimension": ("Kaplan-Yorke", ".6g"),
 }
-LEVEL = 0.95
-FOLDS = 5
+LEVEL, FOLDS = 0.95, 5
 
 
 def rows_table(sweep: Sweep) -> str:
     """Return the rows as a plain text table; advice on those without a result follows."""
     finished = sum(row.has_result for row in sweep.rows)
-    head = f"{finished} spectra of {len(sweep)} networks"
-    if finished:
-        head += f", in {sweep.units}"
+    units = f", in {sweep.units}" if finished else ""
+    head = f"{finished} spectra of {len(sweep)} networks{units}"
     names = sweep.metadata_names
     cells = [["network", *names, *(head for head, _ in SHOWN.values()), "status"]]
     for row in sweep.rows:
@@ -91,9 +89,10 @@ def metric_table(sweep: Sweep, metric: str, groups: str | None = None) -> str:
     together = f", each {groups} as a whole" if groups else ""
     lines += ["", f"linear regressions, tested on networks left out ({folds} folds{together}):"]
     lines.append(f"{'features':<24}{'networks':>8}   {'R squared':<37}error")
-    for guess in predictions(sweep, metric, groups=groups, folds=folds):
-        text = f"{guess.features:<24}{guess.networks:>8}   {guess.r_squared:<37.3f}"
-        lines.append(f"{text}{guess.error:.3g}")
+    lines += [
+        f"{guess.features:<24}{guess.networks:>8}   {guess.r_squared:<37.3f}{guess.error:.3g}"
+        for guess in predictions(sweep, metric, groups=groups, folds=folds)
+    ]
     return "\n".join(lines)
 
 

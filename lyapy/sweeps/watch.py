@@ -6,6 +6,7 @@ import glob
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,10 @@ WEIGHTS = (".eqx", ".h5", ".keras", ".msgpack", ".npz", ".onnx", ".pt", ".pth", 
 
 
 def watch(
-    networks: str | PathLike[str] | Sequence[str | PathLike[str]],
-    inputs: Any = None,
-    *,
-    every: float = 10.0,
-    idle: float | None = None,
-    report: Callable[[Outcome], None] | None = None,
-    **options: Any,
-) -> Iterator[Sweep]:
+    networks: str | PathLike[str] | Sequence[str | PathLike[str]], inputs: Any = None, *,
+    every: float = 10.0, idle: float | None = None,
+    report: Callable[[Outcome], None] | None = None, **options: Any,
+) -> Iterator[Sweep]:  # fmt: skip
     """Compute the spectrum of each new weights file as it appears, and yield the sweep so far.
 
     A file is taken when it has not changed between two looks. Each needs a separate name, as
@@ -38,21 +35,12 @@ def watch(
     networks : str, path, or sequence of them
         Folders, which are searched for weights files, or patterns. Networks are named by their
         paths below the folder, or below the path before the first wildcard.
-    inputs : str, path or array, optional
-        As for `sweep`.
-    every : float
-        Seconds between two looks.
-    idle : float, optional
-        Seconds without a new file after which to end; by default it never does.
+    every, idle : float
+        Seconds between two looks, and without a new file after which to end (None: never).
     report : callable, optional
         Called with the `Outcome` of each new network.
-    **options
+    inputs, **options
         As for `sweep`, whose errors it raises.
-
-    Yields
-    ------
-    Sweep
-        After each look that found new files.
     """
     given = [networks] if isinstance(networks, (str, PathLike)) else list(networks)
     sources = [os.path.abspath(fspath(source)) for source in given]
@@ -64,7 +52,11 @@ def watch(
     latest = time.monotonic()
     while idle is None or time.monotonic() - latest < idle:
         found = {path: state for s in sources for path, state in _look(s, options)}
-        settled = {_name(path, base): path for path in found if seen.get(path) == found[path]}
+        settled = {
+            Path(path).relative_to(base).with_suffix("").as_posix(): path
+            for path, state in found.items()
+            if seen.get(path) == state
+        }
         new = settled.keys() - taken.keys()
 
         def report_new(outcome: Outcome, new: set[str] = new) -> None:
@@ -83,11 +75,11 @@ def watch(
 
 def _fixed_folder(source: str) -> str:
     """Return the folder of a source, or the one that holds all its matches."""
-    if os.path.isdir(source) or not glob.has_magic(source):
-        return source if os.path.isdir(source) else os.path.dirname(source)
-    parts = Path(source).parts
-    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    return str(Path(*parts[:first]))
+    if os.path.isdir(source):
+        return source
+    if not glob.has_magic(source):
+        return os.path.dirname(source)
+    return str(Path(*takewhile(lambda part: not glob.has_magic(part), Path(source).parts)))
 
 
 def _look(source: str, options: dict[str, Any]) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -96,14 +88,8 @@ def _look(source: str, options: dict[str, Any]) -> Iterator[tuple[str, tuple[int
     folder = os.path.isdir(source)
     pattern = os.path.join(glob.escape(source), "**", "*") if folder else source
     for path in sorted(glob.glob(pattern, recursive=True)):
-        if folder and Path(path).suffix.lower() not in WEIGHTS:
-            continue
+        suits = not folder or Path(path).suffix.lower() in WEIGHTS
         # the results may lie next to the weights
-        if os.path.realpath(path).startswith(results) or not os.path.isfile(path):
-            continue
-        found = os.stat(path)
-        yield path, (found.st_mtime_ns, found.st_size)
-
-
-def _name(path: str, base: str) -> str:
-    return Path(path).relative_to(base).with_suffix("").as_posix()
+        if suits and os.path.isfile(path) and not os.path.realpath(path).startswith(results):
+            found = os.stat(path)
+            yield path, (found.st_mtime_ns, found.st_size)

@@ -10,15 +10,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    as_completed,
-    wait,
-)
+from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -39,25 +31,23 @@ DIED = (
 
 
 def compute_in(
-    executor: Executor, tasks: Sequence[Task], report: Callable[[Outcome], None]
+    executor: futures.Executor, tasks: Sequence[Task], report: Callable[[Outcome], None]
 ) -> None:
     """Compute the tasks by an executor, and report the outcome of each as it comes."""
-    futures = {executor.submit(compute, task): task for task in tasks}
+    running = {executor.submit(compute, task): task for task in tasks}
     try:
-        for future in as_completed(futures):
-            report(_outcome(future, futures[future]))
+        for future in futures.as_completed(running):
+            try:
+                outcome = future.result()
+            except (futures.BrokenExecutor, CheckpointError):
+                raise
+            except Exception as error:  # of the executor, such as dask's where workers die again
+                task = running[future]
+                outcome = give_up(task.name, task.run, describe(error))
+            report(outcome)
     finally:
-        for future in futures:
+        for future in running:
             future.cancel()
-
-
-def _outcome(future: Future[Outcome], task: Task) -> Outcome:
-    try:
-        return future.result()
-    except (BrokenExecutor, CheckpointError):
-        raise
-    except Exception as error:  # of the executor, such as dask's where workers die again and again
-        return give_up(task.name, task.run, describe(error))
 
 
 def compute_in_processes(
@@ -80,37 +70,34 @@ def _until_one_dies(
     tasks: Sequence[Task], workers: int, report: Callable[[Outcome], None]
 ) -> tuple[list[Task], list[Task]]:
     """Return the tasks in progress when a process died, and those that had not begun."""
-    queue, running = deque(tasks), dict[Future[Outcome], Task]()
+    queue, running = deque(tasks), dict[futures.Future[Outcome], Task]()
     with _pool(min(workers, len(tasks))) as pool:
         try:
             while queue or running:
                 while queue and len(running) < workers:
                     running[pool.submit(compute, queue[0])] = queue[0]
                     queue.popleft()
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
                 for future in done:
                     outcome = future.result()
                     del running[future]
                     report(outcome)
         except BrokenProcessPool:
             pool.shutdown()
-    suspects = []
-    for future, task in running.items():
-        if future.exception() is None:
-            report(future.result())
-        else:
-            suspects.append(task)
-    return suspects, list(queue)
+    for future in [future for future in running if future.exception() is None]:
+        report(future.result())
+        del running[future]
+    return [*running.values()], list(queue)
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(workers: int) -> Iterator[futures.ProcessPoolExecutor]:
     """Yield processes that end with this one, or when it closes a pipe to them."""
     # threads of OpenMP do not survive a fork
     spawn = multiprocessing.get_context("spawn")
     # not an Event, which waits for ever for a process that was killed while it waited
     receiver, sender = spawn.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, spawn, _begin, (receiver, os.getpid()))
+    pool = futures.ProcessPoolExecutor(workers, spawn, _begin, (receiver, os.getpid()))
     try:
         yield pool
     except BaseException:
@@ -146,10 +133,7 @@ def _end_with(receiver: Connection, parent: int) -> None:
 
 @contextmanager
 def mpi_executor() -> Iterator[Any]:
-    """Yield an executor of all other ranks in rank 0; in the others None, when all is done.
-
-    Raises ModuleNotFoundError without mpi4py, ValueError if each process is a separate MPI job.
-    """
+    """Yield an executor of all other ranks in rank 0; in the others None, when all is done."""
     try:
         from mpi4py import MPI
         from mpi4py.futures import MPICommExecutor
@@ -181,12 +165,8 @@ def check_ranks(ranks: int, environment: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def dask_executor(address: str) -> Iterator[Executor]:
-    """Yield an executor of the workers of a dask cluster.
-
-    ``address`` is that of its scheduler, or a scheduler file (``.json``). Raises
-    ModuleNotFoundError without dask's distributed, OSError if the scheduler cannot be reached.
-    """
+def dask_executor(address: str) -> Iterator[futures.Executor]:
+    """Yield an executor of a dask cluster, from its scheduler's address or file (``.json``)."""
     try:
         from distributed import Client
     except ImportError as error:

@@ -84,6 +84,8 @@ class Statistics:
     frame_error : float
         Largest entry of |Q Qᵀ − 1| for the resolved rows of the last frame, as the engine
         leaves it.
+    repeated : int
+        Tiles that a GPU left to the CPU.
     """
 
     error: Array
@@ -95,6 +97,7 @@ class Statistics:
     largest_spread: float = 0.0
     norm_excess: float = -math.inf
     frame_error: float = 0.0
+    repeated: int = 0
 
     @classmethod
     def begin(cls, k: int) -> Statistics:

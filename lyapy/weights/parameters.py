@@ -34,7 +34,7 @@ TF2_OTHERS = re.compile(r"_CHECKPOINTABLE_OBJECT_GRAPH|(.*/)?save_counter|keras_
 # the weight, and the factor of it that a name holds; factors of one weight by their kind
 FACTOR = re.compile(
     r"(?P<module>(?:.*\.)?)(?:parametrizations\.(?P<new>\w+)\.(?P<part>original[01]?|\d+\.\w+)"
-    r"|(?P<old>\w*weight\w*?)_(?P<kind>raw|orig|mask|g|u|v))"
+    r"|(?P<old>\w+)_(?P<kind>raw|orig|mask|g|u|v))"
 )
 REMOVE = {
     "new": "torch.nn.utils.parametrize.remove_parametrizations(module, {!r})",
@@ -120,7 +120,7 @@ def _put_together(arrays: dict[str, Array], metadata: dict[str, str]) -> dict[st
     factors: dict[str, dict[str, str]] = {}
     for name in arrays:
         match = FACTOR.fullmatch(name)
-        if match is not None:
+        if match is not None and "weight" in (match["old"] or "weight"):
             weight = match["module"] + (match["new"] or match["old"])
             factors.setdefault(weight, {})[match["part"] or match["kind"]] = name
     found = dict(arrays)

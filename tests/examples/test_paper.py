@@ -47,8 +47,8 @@ def data(tmp_path, monkeypatch):
     importlib.util.find_spec("torch") is None, reason="torch is not installed, which trains"
 )
 def test_training_and_spectra_at_tiny_size_and_again(data):
-    told = run("train.py", *data, *TINY)
-    assert len(told) == NETWORKS
+    printed = run("train.py", *data, *TINY)
+    assert len(printed) == NETWORKS
     weights = sorted(Path("runs").glob("*/*/epoch*.safetensors"))
     assert len(weights) == 2 * NETWORKS
     # what is trained stays, what is missing is trained again to the same weights
@@ -81,14 +81,14 @@ def test_what_the_page_says_follows_from_the_results_in_the_repository(tmp_path)
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     copies = tmp_path / "results"
     shutil.copytree(RESULTS, copies)
-    told = run("associate.py", copies)
+    printed = run("associate.py", copies)
     for name in ("correlations", "wrong_correlations"):
         assert (copies / f"{name}.csv").read_text() == (RESULTS / f"{name}.csv").read_text()
-    told += run("describe.py", copies)
+    printed += run("describe.py", copies)
     page = PAGE.read_text(encoding="utf-8").splitlines()
     quoted = [line for line in page if line.startswith("| text_") or line.startswith("| digits_")]
     assert len(quoted) >= 10
-    assert set(quoted) <= set(told)
+    assert set(quoted) <= set(printed)
 
 
 def test_the_figures_are_drawn_from_the_results_in_the_repository(tmp_path):

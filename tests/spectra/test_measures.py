@@ -1,6 +1,7 @@
 """Measures of a spectrum: values, errors and status."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,3 +89,26 @@ def test_measures_take_the_exponents_that_enter():
 def test_participation_does_not_depend_on_length():
     vectors = np.random.default_rng(7).normal(size=(4, 6))
     np.testing.assert_allclose(participation_ratio(3.0 * vectors), participation_ratio(vectors))
+
+
+@pytest.mark.parametrize("exponents", [[0.0, -0.5], [0.0, 0.0, -0.5], [0.0, 0.0, 0.0]])
+def test_exponents_that_may_be_zero_leave_dimension_and_entropy_undetermined(exponents):
+    """A limit cycle, a torus and orthogonal weights, whose exponents fall as 1 / T ."""
+    spectrum = made(exponents, trajectories=1, rows=20, noise=0.0)
+    neutral = np.array(exponents) == 0.0
+    for sign in (-1.0, 1.0):
+        swing = sign * np.sin(2.0 * np.arange(20))[:, None] * neutral
+        found = replace(spectrum, growth=spectrum.growth + swing).measures()
+        dimension, entropy = found["kaplan_yorke_dimension"], found["entropy_rate"]
+        assert dimension.status == entropy.status == "undetermined"
+        assert math.isnan(dimension.value) and math.isnan(entropy.value)
+        assert dimension.low <= neutral.sum() <= dimension.high
+        assert entropy.low == 0.0 < entropy.high < 0.02
+
+
+def test_a_neutral_exponent_next_to_a_positive_one():
+    """The flow of a chaotic attractor: neither measure depends on the sign of the second."""
+    found = made([0.5, 0.0, -2.0], trajectories=5).measures()
+    for name, truth in (("kaplan_yorke_dimension", 2.25), ("entropy_rate", 0.5)):
+        assert found[name].status == "computed"
+        assert found[name].low <= truth <= found[name].high

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
+import lyapy
+from lyapy import Network
+from lyapy.cells.vanilla import Vanilla
 from lyapy.spectra.status import target_reached
 from lyapy.spectra.text import spectrum_table
 from tests.support.made_spectra import made
@@ -81,8 +84,7 @@ def test_many_trajectories_do_not_make_up_for_steps():
     spectrum = replace(made([0.5, -1.0], trajectories=200, rows=5), growth_steps=np.arange(1, 6))
     status = replace(spectrum, transient=3).status
     assert status.code == "not converged"
-    assert status.advice.startswith("Each trajectory has 8 steps")
-    assert replace(spectrum, transient=100).status.code == "converged"
+    assert "each trajectory has 5 counted steps, 64 would do" in status.advice
 
 
 @pytest.mark.parametrize("trajectories", [1, 5])
@@ -101,7 +103,7 @@ def test_a_drift_is_one_in_any_units_of_time(dt):
     offset = np.zeros((200, 2))
     offset[:50, 1] = 2.0
     drifting = grown(spectrum, offset)
-    assert drifting.status.advice.startswith("1 exponents drift from the first quarter")
+    assert drifting.status.advice.startswith("1 exponents drift from the beginning")
 
 
 def test_a_drift_is_found_by_the_whole_first_quarter_and_second_half():
@@ -115,16 +117,20 @@ def test_a_drift_is_found_by_the_whole_first_quarter_and_second_half():
 def test_how_much_drift_is_allowed():
     """Student's t of one alarm in a hundred, of the error of a quarter and that of a half."""
     spectrum = made([0.5, -1.0], trajectories=5, rows=200)
-    apart = 0.01 * np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
-    growth = 64.0 * (np.array([0.5, -1.0]) + apart[:, None, None] + np.zeros((1, 200, 1)))
-    error = np.std(apart, ddof=1) / np.sqrt(5)
-    allowed = scipy.stats.t(4).ppf(1 - 0.01 / 2 / 2) * error * np.sqrt(4 + 2) + 1e-8
-    step = np.zeros((200, 1))
-    step[:50] = 64.0 * allowed
+    noise = spectrum.growth - spectrum.growth.mean(axis=(0, 1))
+    # the sixteenth, the quarter and the half have no mean difference over the trajectories
+    for part in (slice(13), slice(13, 50), slice(50, 100), slice(100, 200)):
+        noise[:, part] -= noise[:, part].mean(axis=(0, 1))
+    found = replace(spectrum, growth=64.0 * np.array([0.5, -1.0]) + noise)
+    error = np.std(noise[:, 100:].sum(axis=1)[:, 1] / 6400, ddof=1) / np.sqrt(5)
+    allowed = scipy.stats.t(4).ppf(1 - 0.01 / 2 / 4) * error * np.sqrt(2 + 1) + 1e-8
+    step = np.zeros((200, 2))
+    # over the quarter, but not over its first sixteenth
+    step[13:50, 1] = 64.0 * allowed * 50 / 37
     for dt in (None, 0.5):
-        apart = replace(with_settings(spectrum, dt=dt), growth=growth)
-        found = codes(apart, step, 0.9999, 1.0001, -1.0001)
-        assert found == ["converged", "not converged", "not converged"]
+        drifting = with_settings(found, dt=dt)
+        assert codes(drifting, step, 0.99, 1.01, -1.01)[:1] == ["converged"]
+        assert codes(drifting, step, 1.01, -1.01) == ["not converged"] * 2
 
 
 def test_a_drift_within_the_tolerance_is_none():
@@ -138,20 +144,15 @@ def test_a_drift_within_the_tolerance_is_none():
 
 
 def test_the_parts_of_a_run_are_those_of_its_steps():
-    """Rows of unequal length: the last is as long as all others."""
+    """Rows of unequal length: the last is as long as fifteen others."""
     spectrum = made([0.5, -1.0], trajectories=5, rows=16, noise=0.0)
     ends = np.array([*range(64, 64 * 16, 64), 64 * 30])
-    lengths = np.diff(ends, prepend=0)[:, None]
-    apart = 0.01 * np.array([-2.0, -1.0, 0.0, 1.0, 2.0])[:, None, None]
-    growth = lengths * (np.array([0.5, -1.0]) + apart)
-    error = np.std(apart, ddof=1) / np.sqrt(5)
-    # a quarter and a half end with the row that reaches them: rows 8 and 15 of 30 units
-    part = 30 / 8 + 30 / 15
-    allowed = scipy.stats.t(4).ppf(1 - 0.01 / 2 / 2) * error * np.sqrt(part) + 1e-8
+    growth = np.diff(ends, prepend=0)[:, None] * np.array([0.5, -1.0]) + np.zeros((5, 16, 2))
+    # a quarter ends with the row that reaches it, the eighth
     step = np.zeros((16, 1))
-    step[:8] = 64.0 * allowed
+    step[7] = 64.0 * 8 * 1e-8
     unequal = replace(spectrum, growth=growth, growth_steps=ends)
-    assert codes(unequal, step, 0.9999, 1.0001) == ["converged", "not converged"]
+    assert codes(unequal, step, 0.99, 1.01) == ["converged", "not converged"]
 
 
 def test_false_alarms_are_rare():
@@ -218,18 +219,19 @@ def with_correlation_time(spectrum, rows):
 
 def test_how_many_autocorrelation_times_are_a_run():
     spectrum = made([0.5, -1.0], trajectories=1, rows=200)
-    # of which half a row is no correlation: 4 rows are a fiftieth of the run
-    assert with_correlation_time(spectrum, 4.5).status.code == "converged"
-    assert target_reached(with_correlation_time(spectrum, 4.5), 1.0)
-    short = with_correlation_time(spectrum, 4.51)
+    # of which half a row and its noise are no correlation: 4 rows are a fiftieth of the run
+    noise = 4.0 / np.sqrt(200)
+    assert with_correlation_time(spectrum, 4.5 + noise).status.code == "converged"
+    assert target_reached(with_correlation_time(spectrum, 4.5 + noise), 1.0)
+    short = with_correlation_time(spectrum, 4.51 + noise)
     assert short.status.code == "not converged"
-    assert "The run is 44 autocorrelation times long (289 steps each)" in short.status.advice
+    assert "The run is 42 autocorrelation times long (307 steps each)" in short.status.advice
     assert "below 50" in short.status.advice
     assert not target_reached(short, 1.0)
     # dead directions do not count, and errors over trajectories need no such condition
-    dead = with_correlation_time(made([0.5, -np.inf], trajectories=1, rows=200), 4.51)
+    dead = with_correlation_time(made([0.5, -np.inf], trajectories=1, rows=200), 4.51 + noise)
     assert dead.status.code == "converged"
-    many = with_correlation_time(made([0.5, -1.0], trajectories=2, rows=200), 4.51)
+    many = with_correlation_time(made([0.5, -1.0], trajectories=2, rows=200), 4.51 + noise)
     assert many.status.code == "converged"
 
 
@@ -244,8 +246,77 @@ def test_a_target_is_reached_by_all_living_directions():
 
 
 @pytest.mark.parametrize(("rows", "found"), [(7, False), (8, True)])
-def test_a_drift_is_not_looked_for_in_a_few_rows(rows, found):
+def test_a_few_rows_are_too_short_to_tell(rows, found):
     spectrum = made([0.5, -1.0], trajectories=5, rows=rows)
     offset = np.zeros((rows, 2))
-    offset[:3] = 1e3
-    assert ("drift" in grown(spectrum, offset).status.advice) == found
+    offset[:2] = 1e3
+    advice = grown(spectrum, offset).status.advice
+    assert ("2 exponents drift" in advice) == found
+    assert ("448 counted steps, 512 would do" in advice) != found
+    assert spectrum.status.code == ("converged" if found else "not converged")
+
+
+def test_an_orbit_that_escapes():
+    """A relu unit that doubles its state, and a phase that grows like the steps."""
+    spectrum = made([0.5, -1.0], rows=20)
+    steps = spectrum.growth_steps
+    sizes = np.ones((3, 20))
+    sizes[1] = np.exp(0.01 * steps)
+    escaped = replace(spectrum, state_sizes=sizes)
+    assert escaped.status.code == "not converged"
+    assert escaped.status.advice.startswith("The state of 1 of 3 trajectories grows without bound")
+    for name in ("kaplan_yorke_dimension", "entropy_rate"):
+        found = escaped.measures()[name]
+        assert found.status == "escapes" and np.isnan(found.value)
+        assert np.isnan(getattr(escaped, name))
+    assert escaped.measures()["mean"].status == "computed"
+    sizes[1] = steps
+    assert replace(spectrum, state_sizes=sizes).status.code == "converged"
+
+
+@pytest.mark.parametrize("several", [[0], [0, 3]])
+def test_trajectories_on_different_attractors(several):
+    spectrum = made([0.5, -1.0], trajectories=6, rows=40)
+    extra = np.zeros((6, 1, 2))
+    extra[several, 0, 0] = -64 * 0.3
+    mixed = grown(spectrum, extra)
+    assert mixed.status.code == "not converged"
+    assert "different attractors" in mixed.status.advice
+    dimension, entropy = (mixed.measures()[n] for n in ("kaplan_yorke_dimension", "entropy_rate"))
+    assert dimension.status == entropy.status == "undetermined"
+    # of the attractors with exponents 0.5 and 0.2
+    assert dimension.low <= 1.2 < 1.5 <= dimension.high
+    assert entropy.low <= 0.2 < 0.5 <= entropy.high
+
+
+def test_transients_that_end_at_random_times():
+    """Chaos that collapses in each trajectory at another step."""
+    spectrum = made([0.5, -1.0], trajectories=6, rows=100)
+    ends = np.random.default_rng(3).integers(10, 100, size=6)
+    collapsed = np.where(np.arange(100) >= ends[:, None], -64 * 0.8, 0.0)
+    status = grown(spectrum, collapsed[:, :, None]).status
+    assert status.code == "not converged"
+    assert "transient at different times" in status.advice
+
+
+def test_a_drift_at_the_very_beginning_without_transient():
+    """It is in the first rows only, and enlarges the errors of the whole run."""
+    spectrum = replace(made([0.5, -1.0], trajectories=1, rows=63), transient=0)
+    extra = np.zeros((63, 2))
+    extra[0, 0], extra[1, 0] = 12.0, 4.0
+    assert "1 exponents drift" in grown(spectrum, extra).status.advice
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_networks_without_one_attractor(backend):
+    """A relu network whose state grows by 1 % per step, and a unit with two fixed points."""
+    options = {"steps": 1000, "transient": 200, "trajectories": 6, "backend": backend}
+    growing = Network([Vanilla(np.zeros((2, 0)), [[1.01, 0.0], [0.2, 0.5]], nonlinearity="relu")])
+    found = lyapy.lyapunov_spectrum(growing, initial_state=np.ones((6, 2)), **options)
+    assert found.exponents[0] == pytest.approx(np.log(1.01), abs=1e-4)
+    assert "grows without bound" in found.status.advice
+    assert found.measures()["entropy_rate"].status == "escapes"
+    bistable = Network([Vanilla(np.zeros((1, 0)), [[2.0]], b=[0.2])])
+    found = lyapy.lyapunov_spectrum(bistable, **options)
+    assert "different attractors" in found.status.advice
+    assert found.kaplan_yorke_dimension == 0.0

@@ -34,7 +34,7 @@ def test_decimals_follow_the_smallest_error():
     error = spectrum.standard_error
     table = spectrum_table(spectrum)
     decimals = 1 - int(np.floor(np.log10(error.min())))
-    expected = f"1 {spectrum.exponents[0]:.{decimals}f} {error[0]:.{decimals}f}"
+    expected = f"1 {spectrum.exponents[0]:.{decimals}f} {error[0]:.{decimals}f} 2"
     assert line(table, "1 ") == expected
 
 
@@ -50,13 +50,15 @@ def test_dead_unresolved_and_unknown_are_distinct():
 
 
 def test_measures_are_those_of_the_spectrum():
-    spectrum = computed()
+    spectrum = made([0.5, 0.2, -1.0, -2.0])
     table = spectrum_table(spectrum)
     for name, start in (("kaplan_yorke_dimension", "Kaplan-Yorke"), ("entropy_rate", "entropy")):
         found = spectrum.measures()[name]
         value, error = line(table, start).split()[-3::2]
         assert float(value) == pytest.approx(found.value, abs=0.06 * found.standard_error)
         assert float(error) == pytest.approx(found.standard_error, rel=0.06)
+    spectrum = computed()
+    table = spectrum_table(spectrum)
     assert line(table, "sum-rule").endswith(f" {spectrum.sum_rule_residual:.1e}")
     assert line(table, "steps") == "steps 320, after a transient of 20"
     assert line(table, "trajectories") == "trajectories 3"
@@ -74,7 +76,7 @@ def test_summary_is_valid_json_with_a_status_for_each_none():
     assert found["exponents"][2]["value"] is None
     assert found["exponents"][0]["value"] == spectrum.exponents[0]
     assert found["exponents"][0]["standard_error"] == spectrum.standard_error[0]
-    nothing = {"value": None, "standard_error": None}
+    nothing = dict.fromkeys(("value", "standard_error", "low", "high"))
     assert found["measures"]["mean"] == nothing | {"status": "dead"}
     assert found["measures"]["sum_rule_residual"] == nothing | {"status": "does not apply"}
     assert found["status"] == "unresolved tail"
@@ -85,7 +87,7 @@ def test_summary_is_valid_json_with_a_status_for_each_none():
 def test_measures_beyond_a_partial_spectrum():
     spectrum = made([0.5, 0.2], state_size=10)
     table, found = spectrum_table(spectrum), spectrum_summary(spectrum)["measures"]
-    nothing = {"value": None, "standard_error": None, "status": "not reached"}
+    nothing = dict.fromkeys(("value", "standard_error", "low", "high")) | {"status": "not reached"}
     assert found["kaplan_yorke_dimension"] == found["entropy_rate"] == nothing
     assert line(table, "Kaplan-Yorke").endswith("not reached")
     assert line(table, "entropy").endswith("not reached")
@@ -95,6 +97,6 @@ def test_summary_of_a_computed_spectrum():
     spectrum = computed()
     found = json.loads(json.dumps(spectrum_summary(spectrum), allow_nan=False))
     assert [entry["value"] for entry in found["exponents"]] == spectrum.exponents.tolist()
-    assert found["measures"]["entropy_rate"]["status"] == "computed"
+    assert found["measures"]["mean"]["status"] == "computed"
     assert found["intervals"] == spectrum.intervals.tolist()
     assert found["settings"]["versions"] == spectrum.settings["versions"]

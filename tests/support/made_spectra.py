@@ -33,6 +33,7 @@ def made(exponents, *, state_size=None, trajectories=3, rows=20, noise=0.01, unr
         growth=growth,
         growth_steps=steps * np.arange(1, rows + 1),
         state_size=D,
+        state_sizes=np.ones((B, rows)),
         final_state=rng.normal(size=(B, D)),
         final_frame=rng.normal(size=(B, K, D)),
         intervals=np.full((B, 1), steps * rows // 4),

@@ -1,4 +1,4 @@
-"""NVIDIA's compiler for kernels, which runs without a GPU, and what it tells of them."""
+"""NVIDIA's compiler for kernels, which runs without a GPU, and the resources it reports."""
 
 import ctypes
 import re
@@ -46,7 +46,7 @@ def compile_text(nvrtc, text, options, architecture="sm_90"):
     log = ctypes.create_string_buffer(size.value)
     nvrtc.nvrtcGetProgramLog(program, log)
     nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
-    told = log.value.decode()
-    assert status == 0, f"{text}\n{told}"
+    messages = log.value.decode()
+    assert status == 0, f"{text}\n{messages}"
     patterns = (r"Used (\d+) registers", r"(\d+) bytes stack frame", r"(\d+) bytes spill stores")
-    return Resources(*(int(re.search(pattern, told)[1]) for pattern in patterns))
+    return Resources(*(int(re.search(pattern, messages)[1]) for pattern in patterns))

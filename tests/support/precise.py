@@ -1,4 +1,4 @@
-"""Jacobians and growth in as many digits as are set, by formulas of their own."""
+"""Jacobians and growth in as many digits as are set, by separate formulas."""
 
 import mpmath
 import numpy as np
@@ -96,7 +96,7 @@ def precise_jacobians(network, inputs, backend):
 def precise_growth(jacobians):
     """Return the sum of log R_ii, by Gram and Schmidt's recipe, from the identity on.
 
-    What half of the digits cannot tell from zero is zero: the directions that are dead.
+    A growth below half of the digits counts as zero: the direction is dead.
     """
     least = mpmath.mpf(10) ** (-mpmath.mp.dps // 2)
     Q = _eye(len(jacobians[0]))

@@ -123,7 +123,7 @@ class SlurmCluster:
         _until(lambda: not self.run("squeue", "--noheader"), "jobs to end", STOP_SECONDS)
 
     def _kill_strays(self):
-        """Kill steps that outlived their daemons, told by their environment."""
+        """Kill steps that outlived their daemons, recognized by their environment."""
         mark = f"SLURM_CONF={self.environment['SLURM_CONF']}".encode()
         for path in Path("/proc").glob("[0-9]*/environ"):
             with contextlib.suppress(OSError):
@@ -150,7 +150,7 @@ class SlurmCluster:
         return int(self.run("sbatch", "--parsable", f"--chdir={folder}", *map(str, words)))
 
     def facts(self, job):
-        """Return what the controller tells of a job, or of one task of an array, as a dict."""
+        """Return the controller's record of a job, or of one task of an array, as a dict."""
         told = self.run("scontrol", "show", "job", "--oneliner", str(job)).split()
         return dict(word.split("=", 1) for word in told if "=" in word)
 

@@ -1,7 +1,7 @@
 """Kernels in CUDA C++ without CUDA: the host's compiler makes them, a loop runs their threads.
 
 The threads of a block are fibers that give way to one another at __syncthreads(), in an order that
-is drawn anew after each: what depends on it lacks a barrier. Arrays passed to a kernel must
+changes after each: a result that depends on it lacks a barrier. Arrays passed to a kernel must
 belong together, and integers are 64 bits wide, as CuPy passes them.
 """
 
@@ -23,8 +23,8 @@ FLAGS += ("-Wno-unused", "-Wno-unknown-pragmas")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lyapy-test-kernels"
 SIGNATURE = re.compile(r"__global__ void (\w+)\(([^)]*)\)")
 DYNAMIC = "extern __shared__ double memory[];"
-# from one barrier to the next all threads run in an order of their own: 0 from the first to the
-# last, 1 back, other numbers at random
+# between two barriers all threads run in an order that the seed chooses: 0 forward, 1 backward,
+# other numbers at random
 SHIM = """
 #include <cmath>
 #include <vector>

@@ -8,7 +8,11 @@ import zipfile
 import pytest
 
 from lyapy.errors import WeightsError
-from lyapy.weights.formats import read_arrays
+from lyapy.weights.formats import read_contents
+
+
+def read_arrays(path):
+    return read_contents(path).arrays
 
 
 def same(found, wanted):

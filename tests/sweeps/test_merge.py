@@ -16,6 +16,7 @@ from lyapy.cli import main
 from lyapy.spectra.exponents import QUANTITIES
 from lyapy.storage.datasets import read_dataset
 from lyapy.sweeps.columns import COLUMNS, SPECTRA
+from lyapy.sweeps.merged_file import read_rows
 from tests.spectra.test_file import table
 from tests.support.made_weights import GRU, VANILLA, write_files
 
@@ -88,6 +89,16 @@ def test_every_dataset_has_axes_units_and_a_description():
         for name, quantity in QUANTITIES.items():
             names = [axis[0].name for axis in run[name].dims]
             assert names == [f"/runs/3/{axis}" for axis in quantity.axes]
+
+
+def test_a_quantity_that_the_file_is_too_old_for_is_missing():
+    assert main(["merge", "runs", "-o", "all.h5"]) == 0
+    with h5py.File("all.h5", "r+") as file:
+        del file["entropy_rate"], file["bounded"]
+    rows = read_rows("all.h5")
+    assert all(np.isnan(row.columns["entropy_rate"]) for row in rows)
+    assert not any(row.spectra["bounded"].any() for row in rows)
+    assert all(len(row.spectra["bounded"]) == row.columns["k"] for row in rows)
 
 
 def test_the_order_and_the_time_do_not_change_the_bytes(folder):

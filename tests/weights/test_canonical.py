@@ -48,8 +48,8 @@ def test_on_the_command_line(tmp_path, capsys):
     assert main(["convert", str(tmp_path / "a.npz"), "-o", target]) == 2
     capsys.readouterr()
     assert main(["info", target]) == 0
-    told = capsys.readouterr().out
-    assert "assumed: layer 0: the GRU's reset gate comes after the product" in told
+    printed = capsys.readouterr().out
+    assert "assumed: layer 0: the GRU's reset gate comes after the product" in printed
     assert lyapy.load(target).digest() == lyapy.load(tmp_path / "a.npz").digest()
     assert main(["info", str(tmp_path / "a.npz")]) == 0
     assert "not recurrent: head (3,)" in capsys.readouterr().out
@@ -59,9 +59,9 @@ def test_info_lists_candidates(tmp_path, capsys):
     arrays = {f"{p}.weight_{s}_l0": a for p in "ab" for s, a in (("ih", W3), ("hh", U3))}
     np.savez(tmp_path / "a.npz", **arrays)
     assert main(["info", str(tmp_path / "a.npz")]) == 0
-    told = capsys.readouterr().out
-    assert "2 recurrent networks; pick with --prefix" in told
-    assert "'b.' layer 0: b.weight_ih_l0 (9, 2), b.weight_hh_l0 (9, 3)" in told
+    printed = capsys.readouterr().out
+    assert "2 recurrent networks; pick with --prefix" in printed
+    assert "'b.' layer 0: b.weight_ih_l0 (9, 2), b.weight_hh_l0 (9, 3)" in printed
     assert main(["info", str(tmp_path / "a.npz"), "--layer", "b"]) == 0
     assert "layer 0: gru, 2 inputs" in capsys.readouterr().out
 

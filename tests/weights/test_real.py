@@ -11,8 +11,8 @@ import lyapy
 from lyapy import lyapunov_spectrum
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent.engine import choose_engine
-from lyapy.weights.formats import read_arrays
 from tests.support.fetched import fetched
+from tests.support.weights_files import read_arrays
 
 PACKAGE = "g2p_en"
 VERSION = "2.1.0"

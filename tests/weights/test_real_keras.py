@@ -10,10 +10,10 @@ import lyapy
 from lyapy import WeightsError, lyapunov_spectrum
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent.engine import choose_engine
-from lyapy.weights.formats import read_arrays
 from lyapy.weights.frameworks import keras
 from tests.conftest import orbit_jacobians
 from tests.support.fetched import fetched
+from tests.support.weights_files import read_arrays
 
 pytestmark = pytest.mark.network
 # generated text, from the package's README

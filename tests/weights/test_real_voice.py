@@ -8,8 +8,8 @@ import pytest
 import lyapy
 from lyapy import lyapunov_spectrum
 from lyapy.networks.forward import forward_chunk
-from lyapy.weights.formats import read_arrays
 from tests.support.fetched import fetched
+from tests.support.weights_files import read_arrays
 
 pytestmark = pytest.mark.network
 VERSION = "6.2.3"

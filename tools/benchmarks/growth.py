@@ -1,7 +1,7 @@
 """How time and memory grow with the work: ``python -m tools.benchmarks.growth [--write]``.
 
 Each row varies one quantity and leaves the others; the exponent is that of a power law fitted
-to its times. Memory is the peak of a process of its own for each run.
+to its times. Memory is the peak of a separate process for each run.
 """
 
 from __future__ import annotations

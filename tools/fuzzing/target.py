@@ -130,7 +130,7 @@ class Watch:
         counts[where] = counts.get(where, 0) + 1
 
     def write(self) -> None:
-        """Put the figures beside what was found."""
+        """Write the figures next to the findings."""
         (self.folder / "figures.json").write_text(json.dumps(asdict(self.figures)))
 
 

@@ -56,7 +56,7 @@ def loader(x: torch.Tensor) -> Any:
 
 
 def main() -> None:
-    """Train each for a few steps and write what is left, and the outputs of the GRU."""
+    """Train each for a few steps and write the checkpoint, and the outputs of the GRU."""
     lightning.seed_everything(5)
     HERE.mkdir(exist_ok=True)
     config = OmegaConf.create({"inputs": INPUTS, "units": UNITS, "list": [1, {"a": None}]})

@@ -30,7 +30,7 @@ def write_torch() -> dict[str, Any]:
     from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
     def awd(rnn: Any) -> None:
-        # as fastai and salesforce/awd-lstm-lm: the raw weight beside the copy that dropout left
+        # as fastai and salesforce/awd-lstm-lm: the raw weight next to the copy that dropout left
         raw = rnn.weight_hh_l0
         del rnn._parameters["weight_hh_l0"]
         rnn.register_parameter("weight_hh_l0_raw", torch.nn.Parameter(raw.detach()))

@@ -2,7 +2,7 @@
 
 Usage: python -m tools.mutation tangent/graded/tilt tangent/graded/step
 
-Needs ``pip install --group mutation`` in the root of the repository, beside ``lyapy[test]``, and
+Needs ``pip install --group mutation`` in the root of the repository, next to ``lyapy[test]``, and
 Linux. A mutant is killed when a test fails; a timeout is five times what all tests take without it.
 Those that survive the first tests of their module are tried on the wider ones.
 """
@@ -82,7 +82,7 @@ def try_mutants(copy: Path, found: list[MutationSpec], arguments: str, fresh: bo
     """Yield each mutation with its outcome and its diff."""
     if not found:
         return
-    # those of compiled code are compiled anew
+    # those of compiled code are compiled
     seconds = seconds_of(copy, arguments) + (300 if fresh else 0)
     for mutation in found:
         operator = cosmic_ray.plugins.get_operator(mutation.operator_name)()

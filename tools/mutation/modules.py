@@ -17,7 +17,7 @@ class Tests(NamedTuple):
     wider : str
         Tried on those that survive.
     fresh : bool
-        Whether compiled code inlines the module, so that every mutant is compiled anew.
+        Whether compiled code inlines the module, so that every mutant is compiled.
     """
 
     first: str

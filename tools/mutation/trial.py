@@ -1,4 +1,4 @@
-"""One trial: a copy of the tree, and pytest in a process of its own."""
+"""One trial: a copy of the tree, and pytest in a separate process."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sources_digest(*extra: str) -> str:
 
 
 def copy_tree(folder: Path) -> Path:
-    """Copy the tree into a folder, anew, and return the copy; its compiled code stays beside."""
+    """Replace the copy of the tree in a folder, and return it; compiled code stays next to it."""
     copy = folder / "lyapy"
     shutil.rmtree(copy, ignore_errors=True)
     (folder / "warm").unlink(missing_ok=True)

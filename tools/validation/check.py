@@ -65,7 +65,7 @@ def within(
 
 
 def over_realizations(name: str, known: float, values: list[float], allowed: float) -> Check:
-    """Return the check of a mean over networks drawn anew."""
+    """Return the check of a mean over newly drawn networks."""
     error = np.std(values, ddof=1) / np.sqrt(len(values))
     return Check(name, known, float(np.mean(values)), float(error), allowed)
 

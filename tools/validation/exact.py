@@ -85,7 +85,7 @@ def idle_lstm() -> list[Check]:
 
 
 def resting_rate() -> list[Check]:
-    """Below the transition the network comes to rest at zero, where J has known eigenvalues."""
+    """Below the transition the network settles at zero, where J has known eigenvalues."""
     delta, n = 0.1, 8
     M = np.random.default_rng(7).normal(size=(n, n))
     J = 0.5 * (M + M.T) / np.abs(np.linalg.eigvalsh(M + M.T)).max()

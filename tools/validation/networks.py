@@ -66,7 +66,7 @@ def at_rest() -> list[Check]:
 
 
 def largest_of(n: int, g: float, count: int) -> list[float]:
-    """Return λ₁ of networks drawn anew."""
+    """Return λ₁ of newly drawn networks."""
     options = {"steps": 3000, "transient": 500, "k": 4}
     return [tanh_map(gaussian_weights(n, g, seed), **options).largest for seed in range(count)]
 

@@ -12,7 +12,7 @@ __all__ = ["differing", "is_place"]
 PLACE = stored("place") | {"versions", "machine", "processor", "gpu"}
 IGNORED = {
     *("assumptions", "command", "date", "environment_changes", "interrupted", "network"),
-    *("network_origin", "seconds"),
+    *("network_origin", "repeated_tiles", "seconds"),
 }
 # some backends have none; compared if both runs have them
 OPTIONAL = {"gpu"}

@@ -7,15 +7,13 @@ from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from ...arrays import Array
 from ...spectra.spectrum import Spectrum
 from ...storage import lock
 from ...tangent.state import Carry
 from ..block import BlockResult
 from ..result import collect
-from ..trajectory import TrajectoryResult
+from ..trajectory import TrajectoryResult, split_history
 from .folder import Checkpoint, checkpoint_folder, newest_state, read_history
 
 __all__ = ["Unfinished", "read_unfinished"]
@@ -71,9 +69,9 @@ def _so_far(folder: Path, saved: Checkpoint) -> Spectrum | None:
 def _result(saved: Checkpoint, b: int, history: Array) -> TrajectoryResult:
     found = saved.trajectories[b]
     parts = [found["blocks"][str(i)] for i in range(len(found["blocks"]))]
-    widths = np.cumsum([len(part["carry"]["frame"]) for part in parts])[:-1]
+    pieces = split_history(history, [len(part["carry"]["frame"]) for part in parts])
     results = []
-    for part, growth in zip(parts, np.split(history, widths, axis=1), strict=True):
+    for part, growth in zip(parts, pieces, strict=True):
         carry = Carry.from_dict(part["carry"])
         results.append(BlockResult(growth, carry, part["determinants"]))
-    return TrajectoryResult(found["state"], results)
+    return TrajectoryResult(found["state"], history[:, -1], results)

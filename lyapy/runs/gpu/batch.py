@@ -24,8 +24,8 @@ __all__ = ["Batch"]
 class Batch:
     """Trajectories that stand at the same step and go on side by side.
 
-    States, frames and coefficients lie on the device; what is counted goes to the
-    trajectories, which write checkpoints and records as they do on the CPU.
+    States, frames and coefficients lie on the device; `fetch` brings states, frames and
+    statistics to the trajectories, which write checkpoints and records as they do on the CPU.
 
     Parameters
     ----------
@@ -74,12 +74,16 @@ class Batch:
             If a state or a norm is not finite; names the trajectory.
         """
         start, stop = next(self._chunks)
-        inputs = np.stack([t.inputs[start:stop] for t in self.trajectories], axis=1)
-        drive = self._to_device(inputs)
-        chunk = forward_chunk(self.network, drive, self.state, self.run_layer)
+        inputs = self._to_device(np.stack([t.inputs[start:stop] for t in self.trajectories]))
+        inputs = np.swapaxes(inputs, 0, 1).copy()
+        chunk = forward_chunk(self.network, inputs, self.state, self.run_layer)
         last = self.device.to_host(chunk.states[-1]).astype(np.float64)
         self._check(chunk, last, start)
         growth = [self._advance_block(block, chunk.coefficients, start) for block in self.blocks]
+        rows, ends = self.schedule.rows_ending(start, stop)
+        at_ends = self.device.to_host(chunk.states[self.device.to_device(ends)])
+        for b, trajectory in enumerate(self.trajectories):
+            trajectory.measure(rows, at_ends[:, b].astype(np.float64))
         recording = self.schedule.recording
         if recording.needs_frames:
             self._fetch_blocks()
@@ -129,7 +133,7 @@ class Batch:
 
     def _to_device(self, array: Array) -> Array:
         if array.dtype.kind == "f":
-            array = array.astype(self.precision.name)
+            array = array.astype(self.precision.name, copy=False)
         return self.device.to_device(np.ascontiguousarray(array))
 
     def _moved_network(self, network: Network) -> Network:

@@ -26,14 +26,14 @@ __all__ = ["BatchBlock"]
 
 # of a carry: arrays over the vectors, and numbers
 VECTORS = ("error", "since", "noise")
-NUMBERS = ("intervals", "rejections", "largest_spread", "norm_excess")
+NUMBERS = ("intervals", "rejections", "largest_spread", "norm_excess", "repeated")
 
 
 class BatchBlock:
     """A diagonal block followed along trajectories side by side.
 
-    Frames stay on the device, and what is counted stands in arrays over the trajectories until
-    `fetch` brings both to the followers.
+    Frames stay on the device, and statistics in arrays over the trajectories, until `fetch` brings
+    both to the followers.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class BatchBlock:
             begun = np.flatnonzero(follower.growth.any(axis=1))
             self.growth[b, begun] = follower.growth[begun]
             self.determinants[b] = follower.determinants
-            # the followers see what is counted
+            # the followers see the growth that is counted here
             follower.growth, follower.determinants = self.growth[b], self.determinants[b]
             self._read(b)
         # those that have taken graded steps, which the host does
@@ -196,6 +196,7 @@ class BatchBlock:
     def _repeat(self, b: int, coefficients: Array, frame: Array, alive: int) -> Array:
         """Repeat a tile of one trajectory on the host, and return its growth (k,)."""
         self.repeated += 1
+        self.numbers["repeated"][b] += 1
         follower, control = self.followers[b], self.schedule.control
         self._write(b, float(self.tangent.rates[b]))
         follower.carry.update({"frame": frame})

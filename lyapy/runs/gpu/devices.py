@@ -46,8 +46,8 @@ def run_batches(
 ) -> list[TrajectoryResult]:
     """Run the trajectories to their end, as many side by side as the devices have room for.
 
-    They are cut into batches, and each device takes the next one when it is ready. So what a
-    batch comes to does not depend on how many devices there are.
+    They are cut into batches, and each device takes the next one when it is ready. So the result
+    of a batch does not depend on how many devices there are.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def run_batches(
                 return
             finish(numbers, device)
 
-    # in threads of their own chunks are finished, and kept, when an interruption comes
+    # in separate threads, a chunk that is being computed at an interruption is finished and kept
     with ThreadPoolExecutor(len(devices)) as pool:
         try:
             running = {pool.submit(work, device) for device in devices}

@@ -7,16 +7,17 @@ import numpy as np
 from ...cells.sparse import Sparse
 from ...tangent.gpu.device import Device
 from ...tangent.gpu.precision import Precision
+from ...tangent.gpu.step import row_width
 from ..trajectory import Trajectory
 
 __all__ = ["bytes_per_trajectory", "exhausted", "fitting"]
 
 # of the free memory; the rest is for products' workspaces and what the allocator leaves unused
 SHARE = 0.8
-# frames that live at the same time: before and after a tile, an interval's image, two in a
-# tangent step and two in the orthonormalization
+# frames that live at the same time: before a tile, before an interval, before and after a step,
+# and products on their way into it, or in the orthonormalization
 FRAMES = 7
-# a merged matrix, and two terms on their way into it
+# merged ones of a step
 MATRICES = 3
 # coefficients and states of the layers, and the same joined
 COPIES = 2
@@ -27,7 +28,7 @@ def bytes_per_trajectory(trajectory: Trajectory, precision: Precision) -> int:
     numbers, schedule = 0, trajectory.schedule
     for follower in trajectory.followers:
         program, k = follower.block.program, len(follower.carry.state.frame)
-        numbers += FRAMES * k * program.width
+        numbers += FRAMES * k * row_width(program)
         sizes = [
             a.target.size * t.source.size
             for a in program.assignments

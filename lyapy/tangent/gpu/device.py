@@ -135,7 +135,7 @@ def _unusable(error: Exception) -> str:
 
 
 def is_exhausted(error: Exception) -> bool:
-    """Return whether an error tells that a device's memory ran out: CuPy's own, or a library's."""
+    """Return whether an error says that memory of a device ran out, CuPy's or a library's."""
     return isinstance(error, MemoryError) or any(word in str(error) for word in EXHAUSTED)
 
 
@@ -202,7 +202,7 @@ def _compile(cupy: Any, most: int, text: str, name: str, exact: bool = False) ->
 
 
 def _multiplier(cupy: Any) -> Multiply:
-    """Return cuBLAS's product, which takes rows apart and adds to what is there; CuPy's copies."""
+    """Return cuBLAS's product, which takes rows that lie apart, where CuPy would copy them."""
     from cupy_backends.cuda.libs import cublas
 
     functions = {"d": cublas.dgemmStridedBatched, "f": cublas.sgemmStridedBatched}

@@ -8,7 +8,6 @@ products go into one kernel.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,28 +16,23 @@ from ...arrays import Array
 from ...cells.base import Step, Vectors
 from ...networks.forward import layer_forward
 from .device import Device, Kernel
-from .kernel_text import BLOCK, Place, Written, elementwise_kernel, grid_for
+from .kernel_text import BLOCK, Place, Written, grid_for, grid_kernel, loops, over_all
 from .precision import Precision
 from .trace import Matrix, NotTraceableError, Tape, Traced
-from .whole_forward import THREADS, whole_forward
 
 __all__ = ["FusedForward"]
 
+# of a block that takes a trajectory through time
+THREADS = 256
 # of a state whose steps are one launch: a multiprocessor multiplies 64 × 64 matrices in about the
 # time of a launch
 MOST_COLUMNS = 64
 
 
 class _Product(NamedTuple):
-    """Product j, of columns of the state or of a vector that a kernel has written.
+    """A product of a vector (size,) with a matrix (size, rows).
 
-    Attributes
-    ----------
-    columns : slice or None
-        Of the state.
-    size, rows : int
-        Of the vector and of the result.
-    matrix : array (size, rows)
+    The vector is columns of the state, or one that a kernel has written where they are None.
     """
 
     columns: slice | None
@@ -47,35 +41,18 @@ class _Product(NamedTuple):
     matrix: Array
 
 
-class _Stage(NamedTuple):
-    """A kernel, and the products that can be taken after it."""
-
-    kernel: Kernel | None
-    products: tuple[int, ...]
-    entries: int
-
-
 class _Plan(NamedTuple):
-    """A step in stages.
+    """A step: stages of a kernel, the products that can be taken after it, and its entries.
 
-    Attributes
-    ----------
-    constants : list of array
-        Vectors of the weights.
-    written : set of int
-        Products whose vectors kernels write.
-    whole : Kernel or None
-        All steps in one launch, where the layer is small.
-    matrices : list of array
-        Those of the products, for that kernel.
+    ``constants`` are vectors of the weights, ``written`` the products whose vectors kernels write,
+    and ``whole`` the kernel of all steps, where the layer is small.
     """
 
-    stages: list[_Stage]
+    stages: list[tuple[Kernel | None, list[int], int]]
     products: list[_Product]
     constants: list[Array]
     written: list[int]
     whole: Kernel | None
-    matrices: list[Array]
 
 
 class FusedForward:
@@ -124,8 +101,9 @@ class FusedForward:
             sizes = [one.rows for one in plan.products]
             sizes += [plan.products[j].size for j in plan.written]
             scratch = [np.empty_like(states, shape=(B, size)) for size in sizes]
-            arrays = (states, drive, coefficients, *plan.constants, *scratch, *plan.matrices)
-            plan.whole(B, THREADS, (*arrays, len(drive), B))
+            arrays = (states, drive, coefficients, *plan.constants, *scratch)
+            matrices = (one.matrix for one in plan.products)
+            plan.whole(B, THREADS, (*arrays, *matrices, len(drive), B))
             return
         results = [np.empty_like(states, shape=(B, one.rows)) for one in plan.products]
         vectors = {j: np.empty_like(states, shape=(B, plan.products[j].size)) for j in plan.written}
@@ -160,82 +138,111 @@ def _plan(
     precision: Precision,
     small: bool,
 ) -> _Plan:
-    compile_kernel = partial(device.compile_kernel, exact=True)
     D, rows, C = sizes
     tape, constants = Tape(), list[Array]()
-    state, drive = (Traced(tape, tape.add(("read", *what), n)) for what, n in _reads(D, rows))
+    reads = (("state", D), ("drive", rows))
+    state, drive = (Traced(tape, tape.add(("read", name, 0), size)) for name, size in reads)
     new_state, values = step(_wrapped(weights, tape, constants), state, drive)
     levels = _levels(tape)
-    products = [_product(tape, number, matrix) for number, matrix in tape.products]
+    products = [_product(tape, *one, small) for one in tape.products]
     written = [j for j, product in enumerate(products) if product.columns is None]
     places = {
         "state": Place("state", D),
         "drive": Place("drive_now", rows),
-        "new_state": Place("new_state", D),
-        "coefficients": Place("values", C),
         **{f"c{i}": Place(f"c{i}", 0) for i in range(len(constants))},
         **{f"p{j}": Place(f"p{j}", product.rows) for j, product in enumerate(products)},
         **{f"x{j}": Place(f"x{j}", products[j].size) for j in written},
     }
     outputs = [
-        *_placed(tape, places["new_state"], new_state),
-        *_placed(tape, places["coefficients"], values),
+        *_placed(tape, Place("new_state", D), new_state),
+        *_placed(tape, Place("values", C), values),
     ]
-    declared, before = _declared(len(constants), len(products), written), _before(sizes)
     last = max([levels[result.number] for result in outputs], default=0)
-    stages, pieces_of_stages = [], []
-    for level in range(last + 1):
+    stages = []
+    for level in range(last):
         ready = [j for j, (number, _) in enumerate(tape.products) if levels[number] == level]
         results = [
             Written(places[f"x{j}"], 0, products[j].size, tape.products[j][0])
             for j in ready
             if j in written
         ]
-        if level == last:
-            ready, results = [], outputs
-        kernel = None
-        if results:
-            text = elementwise_kernel(
-                "stage", [*declared, "long long t"], before, tape, places, results
-            )
-            kernel = compile_kernel(precision.prelude + text, "stage")
-        pieces_of_stages.append((results, ready))
-        entries = max((result.size for result in results), default=0)
-        stages.append(_Stage(kernel, tuple(ready), entries))
-    whole, matrices = None, list[Array]()
-    if small:
-        vectors = {
-            j: (f"x{j} + b * {one.size}", one.size)
-            if one.columns is None
-            else (f"state + b * {D} + {one.columns.start}", one.size)
-            for j, one in enumerate(products)
-        }
-        text = whole_forward(tape, places, pieces_of_stages, declared, before, vectors)
-        whole = compile_kernel(precision.prelude + text, "pass")
-        matrices = [one.matrix.copy() for one in products]
-    return _Plan(stages, products, constants, written, whole, matrices)
-
-
-def _reads(D: int, rows: int) -> list[tuple[tuple[str, int], int]]:
-    return [(("state", 0), D), (("drive", 0), rows)]
-
-
-def _declared(constants: int, products: int, written: list[int]) -> list[str]:
-    """Return the parameters of kernels that are arrays."""
-    parameters = [f"real* {name}" for name in ("states", "drive", "coefficients")]
-    parameters += [f"const real* c{i}" for i in range(constants)]
-    parameters += [f"real* p{j}" for j in range(products)]
-    return parameters + [f"real* x{j}" for j in written]
-
-
-def _before(sizes: tuple[int, int, int]) -> list[str]:
-    """Return the statements with which a step begins."""
-    D, rows, C = sizes
-    return [
+        stages.append((results, ready))
+    stages.append((outputs, []))
+    declared = [f"real* {name}" for name in ("states", "drive", "coefficients")]
+    declared += [f"const real* c{i}" for i in range(len(constants))]
+    declared += [f"real* p{j}" for j in range(len(products))] + [f"real* x{j}" for j in written]
+    before = [
         f"const real* state = states + t * count * {D};",
         f"real* new_state = states + (t + 1) * count * {D};",
         f"const real* drive_now = drive + t * count * {rows};",
         f"real* values = coefficients + t * count * {C};",
+    ]
+
+    def compiled(text: str, name: str) -> Kernel:
+        return device.compile_kernel(precision.prelude + text, name, exact=True)
+
+    if small:
+        text = _whole_text(tape, places, stages, declared, before, products)
+        return _Plan([], products, constants, written, compiled(text, "pass"))
+    kernels = []
+    for results, ready in stages:
+        kernel = None
+        if results:
+            body = [*before, *loops(tape, places, results, over_all)]
+            kernel = compiled(grid_kernel("stage", [*declared, "long long t"], body), "stage")
+        kernels.append((kernel, ready, max((result.size for result in results), default=0)))
+    return _Plan(kernels, products, constants, written, None)
+
+
+def _whole_text(
+    tape: Tape,
+    places: dict[str, Place],
+    stages: list[tuple[list[Written], list[int]]],
+    declared: list[str],
+    before: list[str],
+    products: list[_Product],
+) -> str:
+    """Return the kernel of all steps: a block of threads takes each trajectory through time.
+
+    Each block reads the weights, which pays where launches are waited for.
+    """
+    lines = list(before)
+    for results, ready in stages:
+        if results:
+            lines += [*loops(tape, places, results, _over_block), "__syncthreads();"]
+        for j in ready:
+            lines += _product_text(j, products[j], places["state"].stride)
+        if ready:
+            lines.append("__syncthreads();")
+    matrices = [f"const real* w{j}" for j in range(len(products))]
+    head = ",\n    ".join([*declared, *matrices, "long long steps", "long long count"])
+    body = "\n".join(f"        {line}" for line in lines)
+    return f"""extern "C" __global__ void pass(
+    {head})
+{{
+    const int thread = threadIdx.x, threads = blockDim.x;
+    const long long b = blockIdx.x;
+    for (long long t = 0; t < steps; t++) {{
+{body}
+    }}
+}}
+"""
+
+
+def _over_block(size: int) -> list[str]:
+    return [f"for (long long j = thread; j < {size}; j += threads) {{"]
+
+
+def _product_text(j: int, product: _Product, D: int) -> list[str]:
+    columns, size, rows, _ = product
+    vector = f"x{j} + b * {size}" if columns is None else f"state + b * {D} + {columns.start}"
+    return [
+        f"for (long long r = thread; r < {rows}; r += threads) {{",
+        f"    const real* vector = {vector};",
+        "    real sum = 0;",
+        f"    for (long long c = 0; c < {size}; c++) sum += vector[c] * w{j}[c * {rows} + r];",
+        f"    p{j}[b * {rows} + r] = sum;",
+        "}",
     ]
 
 
@@ -268,12 +275,13 @@ def _levels(tape: Tape) -> list[int]:
     return levels
 
 
-def _product(tape: Tape, number: int, matrix: Array) -> _Product:
+def _product(tape: Tape, number: int, matrix: Array, small: bool) -> _Product:
     entry, size = tape.entries[number], tape.sizes[number]
     columns = None
     if entry[:2] == ("read", "state"):
         columns = slice(entry[2], entry[2] + size)
-    return _Product(columns, size, matrix.shape[1], matrix)
+    # a kernel reads row after row
+    return _Product(columns, size, matrix.shape[1], matrix.copy() if small else matrix)
 
 
 def _placed(tape: Tape, place: Place, vectors: Vectors) -> Iterator[Written]:

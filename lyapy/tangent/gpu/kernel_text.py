@@ -8,50 +8,34 @@ from typing import NamedTuple
 
 from .trace import NotTraceableError, Tape
 
-__all__ = ["BLOCK", "Place", "Written", "elementwise_kernel", "grid_for", "loops"]
+__all__ = ["BLOCK", "Place", "Written", "grid_for", "grid_kernel", "loops", "over_all"]
 
 BLOCK = 128
 MOST_BLOCKS = 4096
 
-# of arguments a, b, c; `real` is the precision's type
+INFIX = {
+    **{"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "true_divide": "/"},
+    **{"equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=", "greater": ">"},
+    **{"greater_equal": ">=", "logical_and": "&&", "logical_or": "||"},
+}
+SAME = ("cos", "exp", "expm1", "log", "log1p", "sin", "sqrt", "tanh")
+# of arguments 0, 1, 2; `real` is the precision's type
 FUNCTIONS = {
+    **{name: f"({{0}} {sign} {{1}})" for name, sign in INFIX.items()},
+    **{name: f"{name}({{0}})" for name in SAME},
     "absolute": "fabs({0})",
-    "add": "({0} + {1})",
     "copysign": "copysign((real){0}, (real){1})",
-    "cos": "cos({0})",
-    "divide": "({0} / {1})",
-    "equal": "({0} == {1})",
-    "exp": "exp({0})",
-    "expm1": "expm1({0})",
-    "greater": "({0} > {1})",
-    "greater_equal": "({0} >= {1})",
-    "less": "({0} < {1})",
-    "less_equal": "({0} <= {1})",
-    "log": "log({0})",
-    "log1p": "log1p({0})",
     "logaddexp": "(fmax({0}, {1}) + log1p(exp(-fabs({0} - {1}))))",
-    "logical_and": "({0} && {1})",
     "logical_not": "(!{0})",
-    "logical_or": "({0} || {1})",
     # NaN goes on, as in NumPy
     "maximum": "(({0} > {1} || {0} != {0}) ? {0} : {1})",
     "minimum": "(({0} < {1} || {0} != {0}) ? {0} : {1})",
-    "multiply": "({0} * {1})",
     "negative": "(-{0})",
-    "not_equal": "({0} != {1})",
     "power": "pow((real){0}, (real){1})",
-    "sin": "sin({0})",
-    "sqrt": "sqrt({0})",
     "square": "({0} * {0})",
-    "subtract": "({0} - {1})",
-    "tanh": "tanh({0})",
-    "true_divide": "({0} / {1})",
     "where": "({0} ? (real){1} : (real){2})",
 }
-CONDITIONS = {
-    *("equal", "greater", "greater_equal", "less", "less_equal", "not_equal"),
-    *("logical_and", "logical_not", "logical_or"),
-}
+CONDITIONS = {name for name, sign in INFIX.items() if sign[0] in "=!<>&|"} | {"logical_not"}
 
 
 class Place(NamedTuple):
@@ -79,32 +63,29 @@ def grid_for(entries: int) -> int:
     return min(-(-entries // BLOCK), MOST_BLOCKS)
 
 
-def elementwise_kernel(
-    name: str,
-    parameters: Sequence[str],
-    before: Sequence[str],
-    tape: Tape,
-    places: Mapping[str, Place],
-    results: Sequence[Written],
-) -> str:
-    """Return a kernel that computes expressions of each entry of each of ``count`` trajectories.
+def grid_kernel(name: str, parameters: Sequence[str], body: Sequence[str]) -> str:
+    """Return a kernel in which each thread goes from ``first`` on in steps of ``step``.
 
-    Parameters
-    ----------
-    parameters : sequence of str
-        Declarations, in order; ``long long count`` is the last.
-    before : sequence of str
-        Statements that come first.
-    places : mapping
-        Of the sources that the expressions read.
+    ``long long count`` is its last parameter, after those declared.
     """
-    body = [f"    {line}" for line in before]
-    body += loops(tape, places, results, _over_all)
     declared = ",\n    ".join([*parameters, "long long count"])
-    lines = [f'extern "C" __global__ void {name}(\n    {declared})', "{"]
-    lines += ["    const long long first = (long long)blockIdx.x * blockDim.x + threadIdx.x;"]
-    lines += ["    const long long step = (long long)gridDim.x * blockDim.x;", *body, "}"]
-    return "\n".join(lines) + "\n"
+    lines = "\n".join(f"    {line}" for line in body)
+    return f"""extern "C" __global__ void {name}(
+    {declared})
+{{
+    const long long first = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    const long long step = (long long)gridDim.x * blockDim.x;
+{lines}
+}}
+"""
+
+
+def over_all(size: int) -> list[str]:
+    """Return the beginning of a loop over entries j of each of ``count`` trajectories b."""
+    return [
+        f"for (long long i = first; i < count * {size}; i += step) {{",
+        f"    const long long b = i / {size}, j = i % {size};",
+    ]
 
 
 def loops(
@@ -123,41 +104,22 @@ def loops(
     return lines
 
 
-def _over_all(size: int) -> list[str]:
-    return [
-        f"    for (long long i = first; i < count * {size}; i += step) {{",
-        f"        const long long b = i / {size}, j = i % {size};",
-    ]
-
-
 def _loop(
     head: list[str], results: Sequence[Written], tape: Tape, places: Mapping[str, Place]
 ) -> list[str]:
-    lines = list(head)
-    named: dict[int, str] = {}
-    for result in results:
-        lines += _expression(result.number, tape, places, named)
-    for result in results:
-        lines.append(f"        {result.place.at(result.start)} = {named[result.number]};")
-    return [*lines, "    }"]
-
-
-def _expression(
-    number: int, tape: Tape, places: Mapping[str, Place], named: dict[int, str]
-) -> list[str]:
-    """Return the statements that compute an expression, and note the names of their values."""
-    lines: list[str] = []
-    waiting = [number]
+    needed, waiting = set[int](), [result.number for result in results]
     while waiting:
-        one = waiting[-1]
-        missing = [a for a in tape.arguments(one) if a not in named]
-        if missing and one not in named:
-            waiting += reversed(missing)
-            continue
-        waiting.pop()
-        if one not in named:
-            lines += _statement(one, tape, places, named)
-    return lines
+        number = waiting.pop()
+        if number not in needed:
+            needed.add(number)
+            waiting += tape.arguments(number)
+    lines, named = list(head), dict[int, str]()
+    # an expression follows its arguments
+    for number in sorted(needed):
+        lines += _statement(number, tape, places, named)
+    for result in results:
+        lines.append(f"    {result.place.at(result.start)} = {named[result.number]};")
+    return [*lines, "}"]
 
 
 def _literal(value: float) -> str:
@@ -183,4 +145,4 @@ def _statement(
     else:
         raise NotTraceableError(kind)
     type_name = "bool" if kind in CONDITIONS else "real"
-    return [f"        const {type_name} v{number} = {value};"]
+    return [f"    const {type_name} v{number} = {value};"]

@@ -44,7 +44,7 @@ struct Extremes { double largest, smallest, dual; };
 template <int Q> __device__ void project(
     real* rows, int from, int to, int first, int count, int n, int stride, real* scratch)
 {
-    real* parts = scratch;
+    real* pieces = scratch;
     real* products = scratch + 4 * THREADS;
     const int thread = threadIdx.x, threads = blockDim.x;
     const int before = to - from, groups = (count + Q - 1) / Q, items = before * groups;
@@ -67,13 +67,13 @@ template <int Q> __device__ void project(
         }
         #pragma unroll
         for (int i = 0; i < Q; i++)
-            (split > 1 ? parts : products)[(item * Q + i) * split + s] = sums[i];
+            (split > 1 ? pieces : products)[(item * Q + i) * split + s] = sums[i];
     }
     __syncthreads();
     if (split > 1) {
         for (int d = thread; d < items * Q; d += threads) {
             real sum = 0;
-            for (int s = 0; s < split; s++) sum += parts[d * split + s];
+            for (int s = 0; s < split; s++) sum += pieces[d * split + s];
             products[d] = sum;
         }
         __syncthreads();
@@ -273,7 +273,7 @@ class Orthonormalizer:
         self.state_size = state_size
 
     def __call__(self, frames: Array, sums: Array) -> Orthonormal:
-        """Orthonormalize ``frames``, and return ``sums`` (B, 3, k) with what is counted."""
+        """Orthonormalize ``frames``, and add their growth and errors to ``sums`` (B, 3, k)."""
         B, k, _ = frames.shape
         norms = np.empty_like(frames, shape=(B, k))
         state = np.empty_like(sums, shape=(B, 4))

@@ -2,7 +2,7 @@
 
 Terms with one source become one matrix for each trajectory, which a kernel writes, and one
 product. A constant weight alone is one large product over the rows of all trajectories. A
-kernel for each assignment adds what is left.
+kernel for each assignment adds diagonal terms and products.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...cells.sparse import Sparse
 from ...networks.program import Coefficient, Program, Term
 from ..lowering import Lowered, Product, Sum, Summand, lower
 from .device import Device, Kernel
-from .kernel_text import BLOCK, grid_for
+from .kernel_text import BLOCK, grid_for, grid_kernel, over_all
 from .precision import Precision
 
 __all__ = ["BatchStep", "diagonal_entry", "matrix_entry", "moved_matrices", "row_width"]
@@ -197,37 +197,24 @@ def _fits(one: Sum) -> bool:
     return same and source.size == one.target.size
 
 
-def _kernel(name: str, arrays: str, numbers: str, size: str, body: Sequence[str]) -> str:
-    """Return a kernel that goes through entries i of ``size``."""
-    lines = "\n".join(f"        {line}" for line in body)
-    return f"""extern "C" __global__ void {name}({arrays}, {numbers}, long long count)
-{{
-    const long long first = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    const long long step = (long long)gridDim.x * blockDim.x;
-    for (long long i = first; i < {size}; i += step) {{
-{lines}
-    }}
-}}
-"""
-
-
 def _merging(product: Product, diagonal: Sequence[Term], rows: int) -> str:
     """Return the kernel that writes the sum of a product's matrices, transposed."""
     columns = product.source.size
     numbers = dict.fromkeys(s.matrix for s in product.summands if isinstance(s.matrix, int))
-    declared = "".join(f", const real* m{i}" for i in numbers)
+    constants = [f"const real* m{i}" for i in numbers]
     entries = [matrix_entry(one, columns, "values") for one in product.summands]
     for term in diagonal:
         scales = [f"values[{one.start} + c]" for one in (term.left, term.right) if one]
         entries.append(" * ".join(["(real)(r == c)", *scales]))
     body = [
-        f"const long long b = i / {rows * columns}, j = i % {rows * columns};",
-        f"const long long c = j / {rows}, r = j % {rows};",
-        "const real* values = coefficients + b * C;",
-        f"matrices[i] = {' + '.join(entries)};",
+        *over_all(rows * columns),
+        f"    const long long c = j / {rows}, r = j % {rows};",
+        "    const real* values = coefficients + b * C;",
+        f"    matrices[i] = {' + '.join(entries)};",
+        "}",
     ]
-    arrays = f"const real* coefficients, real* matrices{declared}"
-    return _kernel("merge", arrays, "long long C", f"count * {rows * columns}", body)
+    declared = ["const real* coefficients", "real* matrices", *constants, "long long C"]
+    return grid_kernel("merge", declared, body)
 
 
 def _adding(one: Sum, scales: Sequence[Coefficient | None], diagonal: Sequence[Term]) -> str:
@@ -238,14 +225,16 @@ def _adding(one: Sum, scales: Sequence[Coefficient | None], diagonal: Sequence[T
         scale = "" if left is None else f"values[{left.start} + c] * "
         summands.append(f"{scale}p{i}[i]")
     summands += [diagonal_entry(term, "values", "image", "vector") for term in diagonal]
-    declared = "".join(f", const real* p{i}" for i in range(len(scales)))
     body = [
-        f"const long long row = i / {n}, c = i % {n};",
-        "const real* values = coefficients + row / k * C;",
-        "const real* vector = frame + row * width;",
-        "real* image = result + row * width;",
-        f"image[{one.target.start} + c] = {' + '.join(summands) or '0'};",
+        f"for (long long i = first; i < count * k * {n}; i += step) {{",
+        f"    const long long row = i / {n}, c = i % {n};",
+        "    const real* values = coefficients + row / k * C;",
+        "    const real* vector = frame + row * width;",
+        "    real* image = result + row * width;",
+        f"    image[{one.target.start} + c] = {' + '.join(summands) or '0'};",
+        "}",
     ]
-    arrays = f"const real* coefficients, const real* frame, real* result{declared}"
-    numbers = "long long k, long long width, long long C"
-    return _kernel("add_up", arrays, numbers, f"count * k * {n}", body)
+    declared = [f"const real* {name}" for name in ("coefficients", "frame")]
+    declared += ["real* result", *(f"const real* p{i}" for i in range(len(scales)))]
+    declared += [f"long long {name}" for name in ("k", "width", "C")]
+    return grid_kernel("add_up", declared, body)

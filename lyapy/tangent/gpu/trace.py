@@ -81,7 +81,7 @@ class Tape:
         raise NotTraceableError(f"{type(value).__name__} in an expression")
 
     def call(self, name: str, values: tuple[Any, ...]) -> Traced:
-        """Return what a function of vectors and scalars comes to."""
+        """Return the value of a function of vectors and scalars."""
         numbers = tuple(self.number(value) for value in values)
         sizes = {self.sizes[number] for number in numbers} - {0}
         if len(sizes) > 1:
@@ -160,7 +160,7 @@ class Matrix:
         if isinstance(key, slice):
             return Matrix(self.tape, self.array[key], "")
         if not self.source:
-            raise NotTraceableError("a row of a part of a weight")
+            raise NotTraceableError("a row of a slice of a weight")
         size = self.shape[1]
         return Traced(self.tape, self.tape.add(("read", self.source, key * size), size))
 

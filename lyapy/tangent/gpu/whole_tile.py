@@ -1,7 +1,7 @@
 """A tile of time of small frames in one launch: a block of threads follows each trajectory.
 
-Tangent steps, reorthonormalization, the choice of intervals and what is counted are all done on
-the device, where frames lie in shared memory; the host waits once for each tile.
+Tangent steps, reorthonormalizations, the choice of intervals and the count of growth are all done
+on the device, with frames in shared memory; the host waits once for each tile.
 """
 
 from __future__ import annotations

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, BinaryIO, NamedTuple
 
-from numpy.typing import NDArray
-
 from .contents import Contents
 from .refusal import AGAIN, CONVERT, RefusedError, weights_errors
 
-__all__ = ["Contents", "read_arrays", "read_contents"]
+__all__ = ["Contents", "read_contents"]
 
 
 class _Format(NamedTuple):
@@ -68,33 +66,14 @@ _SIZE_LIMIT = 16 << 30
 _NAME_LIMIT = 1000
 
 
-def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """Read every array of a weights file.
+def read_contents(path: str | os.PathLike[str]) -> Contents:
+    """Read every array of a weights file by name, in the file's order, and its metadata.
 
     The content decides on the format, not the name. No code of the file is run, no other file is
-    opened, and no size is believed before it is checked.
-
-    Parameters
-    ----------
-    path : str or path
-
-    Returns
-    -------
-    dict
-        The arrays by name, read-only and in native byte order, in the file's order. Names in
-        nested dicts and lists are joined by dots; bfloat16 becomes float32; everything but arrays
-        is left out. Arrays that share memory in a PyTorch file share it here.
-
-    Raises
-    ------
-    lyapy.errors.WeightsError
-        If the file cannot be read, whatever is wrong with it.
+    opened, and no size is believed before it is checked; raises WeightsError whatever is wrong.
+    Arrays are read-only and in native byte order; names in nested dicts and lists are joined by
+    dots; bfloat16 becomes float32. Arrays that share memory in a PyTorch file share it here.
     """
-    return read_contents(path).arrays
-
-
-def read_contents(path: str | os.PathLike[str]) -> Contents:
-    """Read every array of a weights file, and its metadata; see `read_arrays`."""
     with weights_errors(path, "is damaged"):
         contents = _open(path)
         if not contents.arrays:
@@ -114,24 +93,22 @@ def _open(path: str | os.PathLike[str]) -> Contents:
         if os.path.exists(f"{prefix}.index") and not os.path.isfile(path):
             raise RefusedError(_IS_CHECKPOINT, _VARIABLES.format(prefix))
     try:
-        _refuse_irregular(os.stat(path))
+        found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
+            raise RefusedError("is a directory", "give the weights file in it")
+        if not stat.S_ISREG(found.st_mode):
+            raise RefusedError("is not a regular file", _GIVE)
+        if found.st_size == 0:
+            raise RefusedError("is empty")
+        if found.st_size > _SIZE_LIMIT:
+            finding = f"has {found.st_size} bytes, more than 16 GiB"
+            raise RefusedError(finding, "save the weights alone")
         with open(path, "rb") as file:
             return _read(file, os.fspath(path))
     except FileNotFoundError:
         raise RefusedError("does not exist", "check the path") from None
     except PermissionError:
         raise RefusedError("may not be read", "check the file's permissions") from None
-
-
-def _refuse_irregular(found: os.stat_result) -> None:
-    if stat.S_ISDIR(found.st_mode):
-        raise RefusedError("is a directory", "give the weights file in it")
-    if not stat.S_ISREG(found.st_mode):
-        raise RefusedError("is not a regular file", _GIVE)
-    if found.st_size == 0:
-        raise RefusedError("is empty")
-    if found.st_size > _SIZE_LIMIT:
-        raise RefusedError(f"has {found.st_size} bytes, more than 16 GiB", "save the weights alone")
 
 
 def _read(file: BinaryIO, path: str) -> Contents:
@@ -154,7 +131,11 @@ def _read(file: BinaryIO, path: str) -> Contents:
     for found in _FORMATS:
         if found.begins and re.match(found.begins, head, re.DOTALL):
             return _reader(found.reader)(file)
-    raise _foreign(head, path)
+    for begins, finding, remedy in _FOREIGN:
+        if re.match(begins, head):
+            raise RefusedError(finding, remedy)
+    hint = " despite its name" if path.endswith(tuple(_SUFFIXES)) else ""
+    raise RefusedError(f"is not a weights file{hint}: it begins with {head[:12]!r}", _GIVE)
 
 
 def _reader(name: str) -> Callable[[Any], Contents]:
@@ -169,11 +150,3 @@ def _is_checkpoint(file: BinaryIO, head: bytes, path: str) -> bool:
         return True
     file.seek(-min(len(head), len(_TABLE_END)), os.SEEK_END)
     return file.read() == _TABLE_END
-
-
-def _foreign(head: bytes, path: str) -> RefusedError:
-    for begins, finding, remedy in _FOREIGN:
-        if re.match(begins, head):
-            return RefusedError(finding, remedy)
-    hint = " despite its name" if path.endswith(tuple(_SUFFIXES)) else ""
-    return RefusedError(f"is not a weights file{hint}: it begins with {head[:12]!r}", _GIVE)

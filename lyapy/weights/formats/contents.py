@@ -1,27 +1,29 @@
-"""The contents of a weights file, and the memory that they may take."""
+"""The contents of a weights file, the memory that they may take, and their element types."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Contents", "unpacked_limit"]
+__all__ = ["DTYPES", "Contents", "Order", "decode", "itemsize", "unpacked_limit"]
 
 # trained weights hardly compress; zeros do, so a small file is allowed 128 MiB
 _FLOOR, _RATIO, _TOTAL = 128 << 20, 32, 16 << 30
+Order = Literal["<", ">"]
+# numpy lacks it
+_BFLOAT16 = "bfloat16"
+DTYPES = frozenset([
+    "float64", "float32", "float16", _BFLOAT16, "bool", "complex64", "complex128",
+    "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8",
+])  # fmt: skip
 
 
 class Contents(NamedTuple):
-    """The contents of a weights file.
+    """The arrays of a weights file by name, see `read_contents`, and texts that describe them.
 
-    Attributes
-    ----------
-    arrays : dict
-        The arrays by name; see `read_arrays`.
-    metadata : dict
-        Texts that describe them: a Keras model's ``model_config`` and ``keras_version``, a torch
-        module's ``nonlinearity`` under the module's name, and the like.
+    Such as a Keras model's ``model_config``, or a torch module's ``nonlinearity``.
     """
 
     arrays: dict[str, NDArray[Any]]
@@ -31,3 +33,16 @@ class Contents(NamedTuple):
 def unpacked_limit(size: int) -> int:
     """Return how many bytes of arrays a file of ``size`` bytes may unpack to."""
     return min(max(_FLOOR, _RATIO * size), _TOTAL)
+
+
+def itemsize(dtype: str) -> int:
+    """Return the bytes of one element of a type in `DTYPES`."""
+    return 2 if dtype == _BFLOAT16 else np.dtype(dtype).itemsize
+
+
+def decode(raw: bytes | memoryview, dtype: str, order: Order = "<") -> NDArray[Any]:
+    """Copy whole elements of one byte order to a flat native array, bfloat16 as float32."""
+    if dtype == _BFLOAT16:
+        bits = np.frombuffer(raw, order + "u2").astype(np.uint32)
+        return (bits << 16).view(np.float32)
+    return np.frombuffer(raw, np.dtype(dtype).newbyteorder(order)).astype(dtype)

@@ -32,10 +32,9 @@ _KERAS_TEXTS = {"config.json": "model_config", "metadata.json": "archive_metadat
 
 
 def read(file: BinaryIO, limit: int | None = None) -> Contents:
-    """Read every dataset by its path, and the attributes that describe networks.
+    """Read every dataset by its path, and ``path@attribute``, the texts that describe networks.
 
-    The arrays may take ``limit`` bytes, by default the `unpacked_limit` of the file. Attributes
-    are named ``path@attribute``, those of the root by the attribute alone.
+    The arrays may take ``limit`` bytes, by default the `unpacked_limit` of the file.
     """
     size = file.seek(0, os.SEEK_END)
     refuse_walks(file, size)
@@ -132,9 +131,8 @@ class _Reader:
         stored = dataset.get_storage_size()
         if properties.get_layout() != h5py.h5d.CHUNKED:
             if stored != dataset.get_type().get_size() * (declared // dtype.itemsize):
-                raise RefusedError(
-                    f"declares {dataset.shape} for {path!r} and holds {stored} bytes"
-                )
+                finding = f"declares {dataset.shape} for {path!r} and holds {stored} bytes"
+                raise RefusedError(finding)
             return
         chunk = int(np.prod([dtype.itemsize, *properties.get_chunk()], dtype=object))
         # HDF5 holds a chunk compressed and inflated, next to the array
@@ -180,12 +178,10 @@ def _refuse_storage(dataset: Any, path: str) -> None:
         raise RefusedError(f"keeps {path!r} in another file, which is not opened", CONVERT)
     if properties.get_layout() == h5py.h5d.VIRTUAL:
         raise RefusedError(f"has {path!r} as a virtual dataset of other files", CONVERT)
-    seen = set()
-    for i in range(properties.get_nfilters()):
-        number, _, _, name = properties.get_filter(i)
-        if number in seen:
-            raise RefusedError(f"applies one filter twice to {path!r}", CONVERT)
-        seen.add(number)
+    filters = [properties.get_filter(i) for i in range(properties.get_nfilters())]
+    if len({number for number, *_ in filters}) < len(filters):
+        raise RefusedError(f"applies one filter twice to {path!r}", CONVERT)
+    for number, *_, name in filters:
         if number not in _FILTERS:
             shown = name.decode("ascii", "replace") or f"number {number}"
             finding = f"stores {path!r} with the filter {shown}, which is not read"

@@ -1,62 +1,98 @@
-"""MATLAB's files up to version 7 (``save -v7``), read by scipy."""
+"""MATLAB's files of version 5 to 7 (``save -v7``); scipy's reader crashes on damaged ones."""
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
+from collections.abc import Iterator
 from math import prod
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .contents import Contents, unpacked_limit
-from .refusal import RefusedError
+from .refusal import CONVERT, RefusedError
 
 __all__ = ["read"]
 
-# of the classes of arrays, with the bytes of an element at most
-_NUMBERS = ("double", "single", "logical", "sparse", *(f"{u}int{n}" for u in ("", "u") for n in
-            (8, 16, 32, 64)))  # fmt: skip
-_WIDEST = 16
-_HEADER, _PACKED = 128, 15
-_PARTS = ("data", "indices", "indptr", "shape")
+_HEADER, _MATRIX, _PACKED, _SPARSE = 128, 14, 15, 5
+_COMPLEX = 0x08
+# numbers as stored, and the classes of arrays
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8",
+           13: "u8"}  # fmt: skip
+_CLASSES = dict(enumerate(["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"], 6))
+_RANK_LIMIT = 32
 
 
 def read(file: BinaryIO) -> Contents:
-    """Read the arrays of numbers; structures and cells are left out."""
-    from scipy import io
-
-    limit, total = unpacked_limit(os.fstat(file.fileno()).st_size), 0
-    _refuse_bombs(file, limit)
-    file.seek(0)
-    names = []
-    scipy_io: Any = io  # whose types know paths only
-    for name, shape, kind in scipy_io.whosmat(file):
-        if kind in _NUMBERS:
-            total += prod(shape) * _WIDEST * (kind != "sparse")
-            names.append(name)
-    if total > limit:
-        raise RefusedError(f"declares arrays of {total} bytes", "save the weights alone")
-    file.seek(0)
-    arrays: dict[str, Any] = {}
-    for name, array in scipy_io.loadmat(file, variable_names=names).items() if names else ():
-        if hasattr(array, "tocsr"):
-            rows = array.tocsr()
-            arrays |= {f"{name}.{part}": np.asarray(getattr(rows, part)) for part in _PARTS}
-        elif name in names:
-            arrays[name] = array
+    """Read the arrays of numbers, full and sparse; text, structures and cells are left out."""
+    data = file.read()
+    limit = unpacked_limit(len(data))
+    order = "<" if data[_HEADER - 2 : _HEADER] == b"IM" else ">"
+    arrays: dict[str, NDArray[Any]] = {}
+    for kind, content in _elements(memoryview(data)[_HEADER:], order):
+        if kind == _PACKED:
+            unpacked = zlib.decompressobj().decompress(content, limit + 1)
+            limit -= len(unpacked)
+            if limit < 0:
+                raise RefusedError("unpacks to more than a file of its size may", CONVERT)
+            kind, content = next(_elements(memoryview(unpacked), order), (0, content))
+        if kind == _MATRIX:
+            arrays |= _matrix(_elements(content, order), order)
     return Contents(arrays, {})
 
 
-def _refuse_bombs(file: BinaryIO, limit: int) -> None:
-    """Inflate each packed variable up to a limit: scipy would go on as long as there is more."""
-    file.seek(_HEADER - 2)
-    order = "<" if file.read(2) == b"IM" else ">"
-    while len(tag := file.read(8)) == 8:
-        kind, size = struct.unpack(f"{order}II", tag)
-        content = file.read(size)
-        if kind == _PACKED:
-            limit -= len(zlib.decompressobj().decompress(content, limit + 1))
-        if limit < 0:
-            raise RefusedError("unpacks to more than a file of its size may")
+def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+    place = 0
+    while place + 8 <= len(data):
+        kind, size = struct.unpack_from(f"{order}II", data, place)
+        start = place + 8
+        if kind >> 16:  # four bytes or fewer, in the tag itself
+            kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
+        if start + size > len(data) or (start == place + 4 and size > 4):
+            raise RefusedError("is truncated or damaged")
+        yield kind, data[start : start + size]
+        place = start + size
+        if kind != _PACKED:
+            place += -place % 8
+
+
+def _matrix(elements: Iterator[tuple[int, memoryview]], order: str) -> dict[str, NDArray[Any]]:
+    """Return a variable by its name, a sparse one in the parts of a csr_array."""
+
+    def numbers() -> NDArray[Any]:
+        kind, content = next(elements, (0, memoryview(b"")))
+        if kind not in _STORED:
+            raise RefusedError("holds an array without numbers")
+        return np.frombuffer(content, f"{order}{_STORED[kind]}")
+
+    flags = numbers().tolist()
+    found = flags[0] & 0xFF if flags else 0
+    if found != _SPARSE and found not in _CLASSES:
+        return {}
+    shape = tuple(numbers().tolist())
+    name = numbers().tobytes().decode("latin-1")
+    if len(shape) > _RANK_LIMIT or min(shape, default=0) < 0:
+        raise RefusedError(f"declares {shape} for {name!r}")
+    places = [numbers().astype(np.int64) for _ in range(2)] if found == _SPARSE else []
+    values = numbers().astype(_CLASSES.get(found, "f8"))
+    if flags[0] >> 8 & _COMPLEX:
+        values = values + 1j * numbers()
+    if found == _SPARSE:
+        return {f"{name}.{part}": a for part, a in _sparse(values, places, shape).items()}
+    if prod(shape) != values.size:
+        raise RefusedError(f"declares {shape} for {name!r} and holds {values.size} numbers")
+    return {name: values.reshape(shape, order="F")}
+
+
+def _sparse(values: NDArray[Any], places: list[NDArray[Any]], shape: Any) -> dict[str, Any]:
+    from scipy.sparse import csc_array
+
+    build: Any = csc_array
+    rows, starts = places
+    columns = build((values, rows[: values.size], starts), shape=shape)
+    columns.check_format(full_check=True)
+    found = columns.tocsr()
+    arrays = {"data": found.data, "indices": found.indices, "indptr": found.indptr}
+    return arrays | {"shape": np.asarray(shape)}

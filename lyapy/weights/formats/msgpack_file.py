@@ -8,8 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .contents import Contents
-from .elements import DTYPES, decode, itemsize
+from .contents import DTYPES, Contents, decode, itemsize
 from .refusal import CONVERT, RefusedError
 
 __all__ = ["read"]

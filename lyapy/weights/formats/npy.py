@@ -57,17 +57,6 @@ def read_sequence(file: BinaryIO) -> Contents:
 
 def _read_array(stream: IO[bytes], name: str, end: int) -> NDArray[Any]:
     """Read an array from a stream that holds ``end`` bytes."""
-    shape, fortran, dtype = _read_header(stream, name)
-    size = prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or size > end - stream.tell():
-        raise RefusedError(f"declares {shape} of {dtype} for {name}, more than it holds")
-    data = stream.read(size)
-    array: NDArray[Any] = np.ndarray(shape, dtype, data, order="F" if fortran else "C")
-    return array.astype(dtype.newbyteorder("="), copy=False)
-
-
-def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return the checked shape, whether it is in Fortran order, and the dtype."""
     version = npy.read_magic(stream)
     if version not in _VERSIONS:
         raise RefusedError(f"holds {name} in an unsupported npy version", _SAVEZ)
@@ -81,4 +70,9 @@ def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, n
     if dtype.kind not in _KINDS or dtype.itemsize == 0:
         finding = f"holds {name} of dtype {dtype}; objects and records are not read"
         raise RefusedError(finding, "write plain arrays of numbers")
-    return shape, fortran, dtype
+    size = prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or size > end - stream.tell():
+        raise RefusedError(f"declares {shape} of {dtype} for {name}, more than it holds")
+    data = stream.read(size)
+    array: NDArray[Any] = np.ndarray(shape, dtype, data, order="F" if fortran else "C")
+    return array.astype(dtype.newbyteorder("="), copy=False)

@@ -54,8 +54,10 @@ def read(file: BinaryIO) -> Contents:
                 tensors[node.output[0]] = tensors[node.input[0]]
             if node.op_type not in ("Constant", "Identity") and node.domain in ("", "ai.onnx"):
                 kept = attributes if node.op_type in _DESCRIBED else {}
-                values = {k: helper.get_attribute_value(a) for k, a in kept.items()}
-                nodes.append(_node(node, values))
+                found = {"op": node.op_type, "name": node.name or next(iter(node.output), "")}
+                found |= {"inputs": list(node.input), "outputs": list(node.output)}
+                values = {k: _plain(helper.get_attribute_value(a)) for k, a in kept.items()}
+                nodes.append({**found, "attributes": values})
     return Contents(_arrays(tensors, size), {"onnx_nodes": json.dumps(nodes)})
 
 
@@ -63,20 +65,9 @@ def _graphs(graph: Any, depth: int) -> Iterator[Any]:
     if depth > _DEPTH_LIMIT:
         raise RefusedError("nests its graphs too deeply", CONVERT)
     yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _graphs(inner, depth + 1)
-
-
-def _node(node: Any, attributes: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "op": node.op_type,
-        "name": node.name or next(iter(node.output), ""),
-        "inputs": list(node.input),
-        "outputs": list(node.output),
-        "attributes": {name: _plain(value) for name, value in attributes.items()},
-    }
+    for attribute in (a for node in graph.node for a in node.attribute):
+        for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            yield from _graphs(inner, depth + 1)
 
 
 def _plain(value: Any) -> Any:

@@ -8,8 +8,7 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from .contents import Contents
-from .elements import decode
+from .contents import Contents, decode
 from .refusal import CONVERT, RefusedError
 
 __all__ = ["read"]
@@ -38,14 +37,14 @@ def read(file: BinaryIO) -> Contents:
         tensors = dict(deserialize(data))
     except safetensors.SafetensorError as error:
         raise RefusedError(f"is a damaged safetensors file ({error})") from None
-    arrays = {name: _array(name, **tensors[name]) for name in names if name in tensors}
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in (name for name in names if name in tensors):
+        dtype = tensors[name]["dtype"]
+        if dtype not in _DTYPES:
+            raise RefusedError(f"holds {name!r} of unsupported dtype {dtype}", "convert it to F32")
+        flat = decode(tensors[name]["data"], _DTYPES[dtype])
+        arrays[name] = flat.reshape(tensors[name]["shape"])
     return Contents(arrays, {"vocabulary": vocabulary} if isinstance(vocabulary, str) else {})
-
-
-def _array(name: str, shape: list[int], dtype: str, data: bytes) -> NDArray[Any]:
-    if dtype not in _DTYPES:
-        raise RefusedError(f"holds {name!r} of unsupported dtype {dtype}", "convert it to F32")
-    return decode(data, _DTYPES[dtype]).reshape(shape)
 
 
 def _read_header(data: bytes) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .contents import Contents
-from .elements import Order, decode, itemsize
+from .contents import Contents, Order, decode, itemsize
 from .refusal import RefusedError
 from .torch_pickle import STATE_DICT, Encoded, NumpyArray, Object, Storage, Tensor, load_pickle
 
@@ -35,7 +34,15 @@ _BIT_LIMIT = 64
 def read_zip(archive: zipfile.ZipFile) -> Contents:
     """Read every tensor of an archive whose directory was checked."""
     members = {member.filename: member for member in archive.infolist()}
-    root = _root(members)
+    roots = [name.removesuffix("data.pkl") for name in members if name.endswith("/data.pkl")]
+    if len(roots) != 1:
+        raise RefusedError("holds more than one data.pkl", STATE_DICT)
+    root = roots[0]
+    if any(name.startswith((f"{root}constants.pkl", f"{root}code/")) for name in members):
+        remedy = "torch.save(torch.jit.load(file).state_dict(), other_file)"
+        raise RefusedError("is a TorchScript archive, which holds a program", remedy)
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members.values()):
+        raise RefusedError("is a compressed archive, which torch.save never writes", STATE_DICT)
 
     def content(name: str, default: bytes | None = None) -> bytes:
         if root + name in members:
@@ -56,18 +63,6 @@ def read_zip(archive: zipfile.ZipFile) -> Contents:
     return _contents(load_pickle(io.BytesIO(content("data.pkl"))), load, order)
 
 
-def _root(members: dict[str, zipfile.ZipInfo]) -> str:
-    roots = [name.removesuffix("data.pkl") for name in members if name.endswith("/data.pkl")]
-    if len(roots) != 1:
-        raise RefusedError("holds more than one data.pkl", STATE_DICT)
-    if any(name.startswith((roots[0] + "constants.pkl", roots[0] + "code/")) for name in members):
-        remedy = "torch.save(torch.jit.load(file).state_dict(), other_file)"
-        raise RefusedError("is a TorchScript archive, which holds a program", remedy)
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members.values()):
-        raise RefusedError("is a compressed archive, which torch.save never writes", STATE_DICT)
-    return roots[0]
-
-
 def read_legacy(file: BinaryIO) -> Contents:
     """Read every tensor of a file of five pickles and raw storages, little-endian."""
     data = memoryview(file.read())
@@ -78,21 +73,7 @@ def read_legacy(file: BinaryIO) -> Contents:
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise RefusedError("was written by a big-endian machine", STATE_DICT)
     declared: dict[str, Storage] = {}
-    value = load_pickle(stream, declared)
-    regions = _regions(data, stream, declared)
-
-    def load(storage: Storage) -> memoryview:
-        if storage.key not in regions:
-            raise RefusedError("lacks its data")
-        return regions[storage.key]
-
-    return _contents(value, load)
-
-
-def _regions(
-    data: memoryview, stream: io.BytesIO, declared: dict[str, Storage]
-) -> dict[str, memoryview]:
-    keys = load_pickle(stream)
+    value, keys = load_pickle(stream, declared), load_pickle(stream)
     regions: dict[str, memoryview] = {}
     start = stream.tell()
     for key in keys if isinstance(keys, list) else []:
@@ -106,16 +87,21 @@ def _regions(
         start += 8 + storage.nbytes
     if start != len(data):
         raise RefusedError(f"has {len(data) - start} bytes after its last tensor", STATE_DICT)
-    return regions
+
+    def load(storage: Storage) -> memoryview:
+        if storage.key not in regions:
+            raise RefusedError("lacks its data")
+        return regions[storage.key]
+
+    return _contents(value, load)
 
 
 def _contents(
     value: object, load: Callable[[Storage], bytes | memoryview], order: Order = "<"
 ) -> Contents:
-    """Name the tensors in nested dicts, lists and modules by dotted paths.
+    """Name the tensors, and vanilla cells' nonlinearities, in nested values by dotted paths.
 
-    ``load`` returns as many bytes as a storage declares, or refuses. The metadata name the
-    nonlinearity of each vanilla cell.
+    ``load`` returns as many bytes as a storage declares, or refuses.
     """
     decoded: dict[tuple[Storage, str], NDArray[Any]] = {}
     encoded: dict[int, bytes] = {}

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pickletools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 
-from .elements import DTYPES, itemsize
+from .contents import DTYPES, itemsize
 from .refusal import CONVERT, RefusedError
 
 __all__ = ["STATE_DICT", "Encoded", "NumpyArray", "Object", "Storage", "Tensor", "load_pickle"]
@@ -61,7 +61,6 @@ class Storage:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of all elements."""
         return self.count * itemsize(self.dtype)
 
 
@@ -115,18 +114,17 @@ class Encoded:
     text: str
 
 
+# compared and hashed by identity; its content could nest without bound
+@dataclass(slots=True, eq=False, repr=False)
 class Object:
     """An inert stand-in for an object of the unknown class ``name``."""
 
-    __slots__ = ("attributes", "entries", "is_built", "items", "name", "unsaved")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.is_built = False
-        self.attributes: dict[Any, Any] = {}
-        self.entries: dict[Any, Any] = {}
-        self.items: list[Any] = []
-        self.unsaved: frozenset[str] = frozenset()
+    name: str
+    is_built: bool = False
+    attributes: dict[Any, Any] = field(default_factory=dict)
+    entries: dict[Any, Any] = field(default_factory=dict)
+    items: list[Any] = field(default_factory=list)
+    unsaved: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return self.name
@@ -192,14 +190,6 @@ def _tensor(
     return Tensor(storage, dtype or storage.dtype, offset, shape, strides)
 
 
-def _tensor_v3(*args: Any) -> Tensor:
-    return _tensor(*args[:6], *args[7:], dtype=_DTYPES[args[6].name])
-
-
-def _first(first: Any, *_: Any) -> Any:
-    return first
-
-
 def _dict(*args: Any) -> dict[Any, Any]:
     if args and isinstance(args[-1], dict):
         return args[-1]
@@ -223,25 +213,21 @@ def _set_items(target: object, pairs: Iterable[Any]) -> None:
         target[key] = value
 
 
+_WRAPPERS = ["torch.Size", "builtins.set", "torch._utils._rebuild_parameter"]
+_WRAPPERS += ["torch._utils._rebuild_parameter_with_state"]
+_DICTS = [f"collections.{name}" for name in ("OrderedDict", "defaultdict", "Counter")]
+_DROPPED = ["torch.device", "builtins.complex", "numpy.ndarray", "numpy._core.multiarray.scalar"]
 _CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_tensor_v3": _tensor_v3,
-    "torch._utils._rebuild_parameter": _first,
-    "torch._utils._rebuild_parameter_with_state": _first,
+    "torch._utils._rebuild_tensor_v3": lambda *a: _tensor(*a[:6], *a[7:], dtype=_DTYPES[a[6].name]),
     "torch._tensor._rebuild_from_type_v2": lambda function, _, args, __: _call(function, args),
-    "torch.Size": _first,
-    "builtins.set": _first,
-    "collections.OrderedDict": _dict,
-    "collections.defaultdict": _dict,
-    "collections.Counter": _dict,
-    "torch.device": lambda *_: None,
-    "builtins.complex": lambda *_: None,
     "_codecs.encode": lambda text, *_: Encoded(text) if isinstance(text, str) else None,
     "numpy.dtype": lambda name, *_: NumpyType(str(name)),
     "numpy._core.multiarray._reconstruct": lambda *_: NumpyArray(),
-    "numpy.ndarray": lambda *_: None,
-    "numpy._core.multiarray.scalar": lambda *_: None,
+    **dict.fromkeys(_WRAPPERS, lambda first, *_: first),
+    **dict.fromkeys(_DICTS, _dict),
+    **dict.fromkeys(_DROPPED, lambda *_: None),
 }
 _SILENT = ["torch.Tensor", "torch.nn.parameter.Parameter"]
 _SILENT += [f"builtins.{name}" for name in ("dict", "list", "int", "long", "float")]

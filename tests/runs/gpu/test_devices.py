@@ -70,7 +70,7 @@ def test_the_result_does_not_depend_on_the_number_of_devices(devices, used):
 
 
 def test_each_device_gets_an_equal_part(devices, used):
-    """Unless told otherwise; the result then is the same within the tolerance."""
+    """By default; the result then is the same within the tolerance."""
     devices(2)
     two = lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
     assert sorted(used[0] + used[1]) == [[0, 1, 2], [3, 4, 5]]

@@ -30,7 +30,7 @@ def test_large_sizes(kind, n, trajectories):
     assert np.isnan(found.sum_rule_residual) or found.sum_rule_residual < 1e-9
 
 
-def test_parts_of_two_sizes():
+def test_blocks_of_two_sizes():
     """Each layer is followed in shared memory, by the same kernel with more and with less of it."""
     large = lyapy.random_network("gru", 128, 4, bias=0.1, seed=1)
     small = lyapy.random_network("gru", 88, 128, bias=0.1, seed=2)

@@ -1,4 +1,4 @@
-"""What is found of a GPU, and what is told where there is none."""
+"""GPUs are found, and where there is none the error names the remedy."""
 
 import re
 import subprocess

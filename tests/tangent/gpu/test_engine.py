@@ -10,6 +10,7 @@ import lyapy
 from lyapy import cells, lyapunov_spectrum
 from lyapy.cells import CELLS, Cell
 from lyapy.cells.sparse import as_weight
+from lyapy.spectra.text import spectrum_table
 from lyapy.tangent import engine as engines
 from tests.conftest import Rate, RateByParts, mixed_stack, qr_growth
 from tests.support import stand_in
@@ -35,7 +36,7 @@ def test_it_agrees_with_the_cpu(kind):
     network = lyapy.random_network(kind, 6, 3, gain=0.8, bias=0.3, layers=2, seed=1)
     inputs = drive(2, 100, 3)
     gpu, cpu = both(network, inputs, transient=20, frame="identity")
-    assert gpu.settings["backend"] == "cupy"
+    assert (gpu.settings["backend"], gpu.settings["repeated_tiles"]) == ("cupy", 0)
     sure = gpu.resolved & cpu.resolved
     assert sure.all()
     np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
@@ -212,6 +213,9 @@ def test_saturated_units_are_repeated_on_the_cpu(kind, gain, caplog):
             for b in ("cupy", "numpy")
         )
     assert "tiles of a trajectory were repeated on the CPU" in caplog.text
+    repeated = gpu.settings["repeated_tiles"]
+    assert repeated > 0
+    assert f"{repeated} tiles of trajectories" in spectrum_table(gpu)
     sure = gpu.resolved & numpy.resolved
     assert sure.mean() > 0.5
     np.testing.assert_allclose(gpu.exponents[sure], numpy.exponents[sure], atol=1e-6)

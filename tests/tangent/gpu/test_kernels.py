@@ -92,7 +92,7 @@ def graded_rows(B, k, D, spread):
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(("k", "D"), [(1, 1), (1, 5), (7, 7), (20, 33), (41, 41)])
 def test_orthonormalization(k, D, precision, shared):
-    """R_ii and R⁻ᵀ b are those of Householder's QR, and what is counted follows from them."""
+    """R_ii and R⁻ᵀ b are those of Householder's QR, and growth and errors follow from them."""
     arithmetic, B = PRECISIONS[precision], 3
     half = shared if precision == "float64" else shared // 2
     device = stand_in.stand_in()._replace(shared_bytes=half)
@@ -321,7 +321,7 @@ def test_cuda_compiles_the_kernels(precision, library):
 
 
 def test_what_is_spilled_is_seen(library):
-    """By a kernel that indexes an array of its own."""
+    """By a kernel that indexes a local array."""
     text = """extern "C" __global__ void wide(double* x, long long j)
     {
         double own[64];

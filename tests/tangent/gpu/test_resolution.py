@@ -38,7 +38,7 @@ def test_every_exponent_is_right_or_marked(kind, n, options, share):
     ],
 )
 def test_what_was_wrong_and_called_resolved(kind, n, gain, seed):
-    """The rounding is measured beside the spread, and a tilted frame takes a graded step."""
+    """The rounding is measured next to the spread, and a tilted frame takes a graded step."""
     exact, found, error, sure = compute(kind, n, {"gain": gain, "seed": seed}, "cupy", 1e-8)
     np.testing.assert_allclose(found[sure], exact[sure], atol=1e-7)
     assert np.all(np.abs(found - exact) <= np.maximum(3.0 * error, 1e-8))

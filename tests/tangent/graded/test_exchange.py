@@ -58,9 +58,9 @@ def test_no_error_is_missed():
 
 def test_the_estimate_is_sharp():
     wrong, estimate = all_errors()
-    told = estimate > TOLERANCE
-    assert told.sum() > 20
-    assert np.median(estimate[told] / wrong[told]) < 15.0
+    marked = estimate > TOLERANCE
+    assert marked.sum() > 20
+    assert np.median(estimate[marked] / wrong[marked]) < 15.0
 
 
 def test_rounding_of_the_reflectors_is_seen_entry_by_entry():

@@ -17,8 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lyapy.errors import WeightsError
-from lyapy.weights.formats import read_arrays
-from tests.support.weights_files import refused, same, zipped
+from tests.support.weights_files import read_arrays, refused, same, zipped
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "torch_files"
 HDF5 = b"\x89HDF\r\n\x1a\n"

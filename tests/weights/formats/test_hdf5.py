@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
-from lyapy.weights.formats import hdf5_walks, read_arrays, read_contents
-from tests.support.weights_files import refused, zipped
+from lyapy.weights.formats import hdf5_walks, read_contents
+from tests.support.weights_files import read_arrays, refused, zipped
 
 
 def written(fill):

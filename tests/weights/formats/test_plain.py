@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from lyapy.weights.formats import read_arrays
-from tests.support.weights_files import refused, same, zipped
+from tests.support.weights_files import read_arrays, refused, same, zipped
 
 ARRAYS = {
     "a.b": np.arange(6.0).reshape(2, 3),

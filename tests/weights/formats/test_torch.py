@@ -14,13 +14,13 @@ import pytest
 
 import lyapy
 from lyapy.networks.forward import forward_chunk
-from lyapy.weights.formats import read_arrays
 from lyapy.weights.formats.torch_pickle import Object, load_pickle
 from tests.support.weights_files import (
     PICKLES,
     THING,
     legacy_file,
     numbers,
+    read_arrays,
     refused,
     same,
     state,

@@ -10,7 +10,7 @@ import pytest
 import lyapy
 from lyapy import WeightsError, lyapunov_spectrum
 from lyapy.networks.forward import forward_chunk
-from lyapy.weights.formats import read_arrays
+from tests.support.weights_files import read_arrays
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 JAX = dict(np.load(GOLDEN / "jax_files" / "expected.npz"))

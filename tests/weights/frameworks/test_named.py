@@ -74,10 +74,10 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys, kind):
     for name in ("a.h5", "b.h5"):
         np.testing.assert_array_equal(lyapy.Spectrum.load(name).growth, wanted.growth)
     assert main(["info", "net.npz", "--cell", kind]) == 0
-    told = capsys.readouterr()
-    assert f"layer 0: {kind}, 3 inputs" in told.out
-    assert "not recurrent" not in told.out
-    assert told.err == ""
+    printed = capsys.readouterr()
+    assert f"layer 0: {kind}, 3 inputs" in printed.out
+    assert "not recurrent" not in printed.out
+    assert printed.err == ""
 
 
 def test_a_peephole_lstm_by_its_own_names(tmp_path):
@@ -168,6 +168,6 @@ def test_the_page_names_all_arguments():
     rows = re.findall(r"^\| `([\w-]+)` \| (.*?) \| (.*)\|$", page, re.MULTILINE)
     assert {name for name, _, _ in rows[1:]} == NAMED
     for name, arrays, numbers in rows[1:]:
-        told = re.findall(r"`(\w+)`", arrays + numbers)
+        printed = re.findall(r"`(\w+)`", arrays + numbers)
         parameters = inspect.signature(cells.CELLS[name]).parameters
-        assert sorted(told) == sorted(parameters)
+        assert sorted(printed) == sorted(parameters)

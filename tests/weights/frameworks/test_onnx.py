@@ -9,7 +9,7 @@ import lyapy
 from lyapy import WeightsError
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent.engine import choose_engine
-from lyapy.weights.formats import read_arrays
+from tests.support.weights_files import read_arrays
 
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
 
