@@ -11,11 +11,13 @@ import numpy as np
 from ..arrays import Array
 
 __all__ = [
-    "NONLINEARITIES", "activation", "choose", "clipped", "complement", "decay", "difference",
-    "gated_differences", "hard_sigmoid", "hard_sigmoid_keras2", "kind_of", "logistic", "relu",
-    "tanh",
+    "NONLINEARITIES", "SMOOTH", "activation", "choose", "clipped", "complement", "decay",
+    "difference", "gated_differences", "hard_sigmoid", "hard_sigmoid_keras2", "kind_of", "logistic",
+    "relu", "tanh",
 ]  # fmt: skip
 
+# places of those whose slope vanishes nowhere: where it is zero, it has underflowed
+SMOOTH = (0, 2, 3)
 NONLINEARITIES = ("tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2")
 
 

@@ -37,6 +37,8 @@ class DiagonalBlock:
         The map J⁻ᵀ, where it is cheap and its rounding within the tolerance.
     decoupled : bool
         Whether each unit keeps its own direction, see `Cell`, or each column of the state.
+    smooth : bool
+        Whether coefficients of zero have underflowed, see `Cell`.
     """
 
     program: Program
@@ -45,6 +47,7 @@ class DiagonalBlock:
     entries: Array | None = None
     inverse: Inverse | None = None
     decoupled: bool = False
+    smooth: bool = False
 
     def select(self, coefficients: Array) -> Array:
         """Return the coefficients (..., C) of the network that the program uses."""
@@ -131,7 +134,14 @@ def diagonal_blocks(
         Largest relative error of the inverses that come with the blocks; 0 for no inverses.
     """
     if whole:
-        return [DiagonalBlock(network.program, np.arange(network.state_size), network.cells)]
+        return [
+            DiagonalBlock(
+                network.program,
+                np.arange(network.state_size),
+                network.cells,
+                smooth=all(cell.smooth for cell in network.cells),
+            )
+        ]
     blocks = []
     start = entries = 0
     for cell in network.cells:
@@ -146,7 +156,7 @@ def _blocks_of_layer(
     cell: Cell, program: Program, columns: Array, tolerance: float
 ) -> list[DiagonalBlock]:
     """Return the irreducible blocks of a layer; those of one column are one decoupled block."""
-    one = DiagonalBlock(program, columns, (cell,), None, None, cell.decoupled)
+    one = DiagonalBlock(program, columns, (cell,), None, None, cell.decoupled, cell.smooth)
     if cell.decoupled:
         return [_with_inverse(one, tolerance)]
     (placed,) = program.coefficients
@@ -170,12 +180,14 @@ def _blocks_of_layer(
         smaller = None if group is single else _units(cell, own)
         if smaller is None:
             restricted, entries = restrict(program, nodes, labels)
-            block = DiagonalBlock(restricted, columns[own], (), entries, None, group is single)
+            block = DiagonalBlock(
+                restricted, columns[own], (), entries, None, group is single, cell.smooth
+            )
         else:
             part, units = smaller
             entries = np.concatenate([each.start + units for each in placed.values()])
             own_program = single_program(cell_text(part))
-            block = DiagonalBlock(own_program, columns[own], (part,), entries)
+            block = DiagonalBlock(own_program, columns[own], (part,), entries, smooth=cell.smooth)
         blocks.append(_with_inverse(block, tolerance))
     return blocks
 

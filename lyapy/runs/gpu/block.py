@@ -17,6 +17,7 @@ from ...networks.apply import orthonormalize
 from ...tangent.gpu.device import Device
 from ...tangent.gpu.precision import Precision
 from ...tangent.gpu.tangent import Tile, make_tangent
+from ...tangent.initial_frames import completed
 from ...tangent.norm_bounds import SAMPLED
 from ...tangent.overflow import describe_overflow
 from ...tangent.state import Carry
@@ -118,13 +119,22 @@ class BatchBlock:
         expected = None if logs is None else np.add.reduceat(logs, starts, axis=0)
         alive = np.broadcast_to(self.alive, (len(ends), len(self.alive)))
         if not self.block.decoupled:
-            dead = to_host(self.block.dead_directions(coefficients))
-            alive = living(dead, starts, self.alive, self.block.program.state_size)
-            self.alive = alive[-1].copy()
+            dead, D = (
+                to_host(self.block.dead_directions(coefficients)),
+                self.block.program.state_size,
+            )
+            if start == self.schedule.transient:
+                self._revive(np.full_like(self.alive, self.growth.shape[2]))
+            if start < self.schedule.transient:
+                alive = np.minimum(D - np.maximum.reduceat(dead, starts), self.growth.shape[2])
+            else:
+                alive = living(dead, starts, self.alive, D)
         growth = np.empty((len(ends), len(self.followers), self.growth.shape[2]))
         counted, excess = start - self.schedule.transient, self.numbers["norm_excess"]
         for tile, (first, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
             values = coefficients[first:end]
+            self._revive(alive[tile])
+            self.alive = alive[tile].copy()
             wanted = None if expected is None else expected[tile]
             growth[tile] = self._advance_tile(values, alive[tile], wanted)
             if start == tile == 0 and not self.block.decoupled:
@@ -142,6 +152,16 @@ class BatchBlock:
         self._count(growth, start, ends, logs, coefficients)
         return growth
 
+    def _revive(self, rows: Array) -> None:
+        """Complete the frames of trajectories of which fewer than ``rows`` (B,) were alive."""
+        for b in np.flatnonzero(self.alive < rows).tolist():
+            frame = completed(self.tangent.host_frames(b), int(self.alive[b]))
+            self.followers[b].carry = Carry.begin(frame)
+            self._read(b)
+            self._graded.discard(b)
+            self.tangent.set_frames(b, frame)
+            self.alive[b] = rows[b]
+
     def _excess(self, coefficients: Array, growth: Array) -> Array:
         """Return by how much the growth (B, k) over a tile passes its bounds (B,)."""
         largest = self.device.to_host(np.max(np.abs(coefficients), axis=0)).astype(np.float64)
@@ -157,6 +177,9 @@ class BatchBlock:
             skip[b] = carry.state.tilted(self.schedule.control)
         found = self.tangent.advance(coefficients, alive, skip)
         failed = found.failed | self._disagrees(found, expected, len(coefficients))
+        if self.block.smooth:
+            rows = np.arange(found.growth.shape[1]) < alive[:, None]
+            failed |= (np.isneginf(found.growth) & rows).any(axis=1)
         self._take(found, ~failed, np.arange(found.growth.shape[1]) < alive[:, None])
         for b in np.flatnonzero(failed).tolist():
             frame = self.tangent.host_frames(b, before)
@@ -197,7 +220,8 @@ class BatchBlock:
         """Repeat a tile of one trajectory on the host, and return its growth (k,)."""
         self.repeated += 1
         self.numbers["repeated"][b] += 1
-        follower, control = self.followers[b], self.schedule.control
+        follower = self.followers[b]
+        control = self.schedule.control._replace(underflow=self.block.smooth)
         self._write(b, float(self.tangent.rates[b]))
         follower.carry.update({"frame": frame})
         values = self.device.to_host(coefficients).astype(np.float64)
