@@ -19,9 +19,8 @@ def spectrum(network, x=None, **options):
 
 
 def test_nearly_singular_weights_are_not_dead(backend):
-    found = spectrum(
-        vanilla(np.diag([1.0, 1e-16]), nonlinearity="identity"), steps=300, backend=backend
-    )
+    options = {"steps": 300, "backend": backend}
+    found = spectrum(vanilla(np.diag([1.0, 1e-16]), nonlinearity="identity"), **options)
     np.testing.assert_allclose(found.exponents, [0.0, np.log(1e-16)], atol=1e-10)
     # irreducible: each step swaps both
     swap = vanilla(np.array([[0.0, 1.0], [1e-16, 0.0]]), nonlinearity="identity")
