@@ -18,6 +18,9 @@ from .structure import component_labels, generic_rank, restrict
 
 __all__ = ["DiagonalBlock", "diagonal_blocks"]
 
+# of the largest weight: rounding is not much smaller than what such couplings do
+WEAK = 1e-6
+
 
 @dataclass(frozen=True)
 class DiagonalBlock:
@@ -39,6 +42,8 @@ class DiagonalBlock:
         Whether each unit keeps its own direction, see `Cell`, or each column of the state.
     smooth : bool
         Whether coefficients of zero have underflowed, see `Cell`.
+    weak : bool
+        Whether only weights below `WEAK` join its columns to one block.
     """
 
     program: Program
@@ -48,6 +53,7 @@ class DiagonalBlock:
     inverse: Inverse | None = None
     decoupled: bool = False
     smooth: bool = False
+    weak: bool = False
 
     def select(self, coefficients: Array) -> Array:
         """Return the coefficients (..., C) of the network that the program uses."""
@@ -166,11 +172,13 @@ def _blocks_of_layer(
         if n in cell.constants
     }
     labels = component_labels(program, constants)
+    strong = component_labels(program, constants, WEAK)
     _, first, counts = np.unique(
         labels[: program.state_size], return_index=True, return_counts=True
     )
     if len(first) == 1:
-        return [_with_inverse(one, tolerance)]
+        weak = len(np.unique(strong[: program.state_size])) > 1
+        return [replace(one, weak=True) if weak else _with_inverse(one, tolerance)]
     groups = [labels == labels[at] for at in sorted(first[counts > 1])]
     single = np.isin(labels, labels[first[counts == 1]])
     blocks = []
@@ -188,7 +196,10 @@ def _blocks_of_layer(
             entries = np.concatenate([each.start + units for each in placed.values()])
             own_program = single_program(cell_text(part))
             block = DiagonalBlock(own_program, columns[own], (part,), entries, smooth=cell.smooth)
-        blocks.append(_with_inverse(block, tolerance))
+        if group is not single and len(np.unique(strong[own])) > 1:
+            blocks.append(replace(block, weak=True))
+        else:
+            blocks.append(_with_inverse(block, tolerance))
     return blocks
 
 

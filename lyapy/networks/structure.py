@@ -36,14 +36,15 @@ class Links(NamedTuple):
     full: bool
 
 
-def component_labels(program: Program, constants: Constants) -> Array:
+def component_labels(program: Program, constants: Constants, least: float = 0.0) -> Array:
     """Return for each column (width,) the number of its strongly connected component.
 
-    The terms of the stages count, too, so that they can be restricted like the program.
+    The terms of the stages count, too, so that they can be restricted like the program. Weights
+    up to ``least`` of the largest one in their matrix do not count.
     """
     from scipy.sparse.csgraph import connected_components
 
-    links = [link for each in (program, *program.stages) for link in _links(each, constants)]
+    links = [link for each in (program, *program.stages) for link in _links(each, constants, least)]
     edges, size = _edges(links, program.width)
     found: Array = connected_components(_graph(*edges, size), connection="strong")[1]
     return found[: program.width]
@@ -61,7 +62,7 @@ def generic_rank(program: Program) -> int:
     sink = source + 1
     found = [
         link._replace(target=entry + link.target, source=link.source + leave * link.new)
-        for link in _links(program, {})
+        for link in _links(program, {}, 0.0)
     ]
     (to, origin), size = _edges(found, sink + 1)
     state, columns = np.arange(D), np.arange(width)
@@ -73,7 +74,7 @@ def generic_rank(program: Program) -> int:
     return int(maximum_flow(graph, source, sink).flow_value)
 
 
-def _links(program: Program, constants: Constants) -> Iterator[Links]:
+def _links(program: Program, constants: Constants, least: float) -> Iterator[Links]:
     for target, terms in program.assignments:
         for term in terms:
             rows = _nonzero(term.left, target.size, constants)
@@ -82,7 +83,8 @@ def _links(program: Program, constants: Constants) -> Iterator[Links]:
             if term.matrix is None:
                 rows = columns = np.intersect1d(rows, columns)
             elif not full:
-                pattern = _submatrix(term.matrix, rows, columns) != 0.0
+                sizes = abs(_submatrix(term.matrix, rows, columns))
+                pattern = sizes > (least * sizes.max() if least and rows.size else 0.0)
                 full = bool(pattern.sum() == len(rows) * len(columns))
                 if not full:
                     at = pattern.nonzero()

@@ -10,6 +10,7 @@ from ..arrays import Array
 from ..networks.apply import orthonormalize, tangent_step
 from ..tangent.engine import Engine
 from ..tangent.initial_frames import completed, turned
+from ..tangent.interval import Control
 from ..tangent.norm_bounds import NormBounds, frame_error
 from ..tangent.overflow import describe_overflow
 from ..tangent.state import Carry
@@ -86,6 +87,14 @@ class Follower:
         """Whether the whole spectrum is computed, and the sum rule applies."""
         return self.growth.shape[1] == self.block.program.state_size
 
+    @property
+    def control(self) -> Control:
+        """The bounds of the block's intervals."""
+        control = self.schedule.control
+        # graded steps follow how far rounding tilts the frame across weak couplings
+        graded = self.block.weak and control.fixed <= 1
+        return control._replace(underflow=self.block.smooth, graded=graded)
+
     def advance(self, coefficients: Array, start: int) -> Array:
         """Move through a chunk that begins at step ``start``; return the growth (tiles, k)."""
         coefficients = self.block.select(coefficients)
@@ -111,7 +120,7 @@ class Follower:
 
     def _advance(self, coefficients: Array, ends: Array, alive: Array, first: bool) -> Array:
         before = self.carry.state.frame.copy()
-        control = self.schedule.control._replace(underflow=self.block.smooth)
+        control = self.control
         tiles = self.tangent.advance(coefficients, ends, alive, self.carry, control)
         dead = np.isneginf(tiles[0, : alive[0]]).any()
         if first and dead and not self.block.decoupled:

@@ -50,7 +50,7 @@ class Engine(NamedTuple):
             return kind(block.program, vectors)
         leading = self.tangent(block.program, vectors)
         partial = vectors < block.program.state_size
-        if partial or not block.has_log_abs_det or not self.checked:
+        if partial or block.weak or not block.has_log_abs_det or not self.checked:
             return leading
         trailing = self.tangent(block.inverse_program, vectors) if block.inverse else None
         return FullTangent(block, leading, trailing)

@@ -1,5 +1,7 @@
 """Reducible layers: zeros of the weights that make the Jacobian block triangular."""
 
+import warnings
+
 import mpmath
 import numpy as np
 import pytest
@@ -197,3 +199,21 @@ def test_an_irreducible_layer_is_one_block_of_all_coefficients():
     for kind in ("vanilla", "gru", "lstm"):
         (block,) = diagonal_blocks(lyapy.random_network(kind, 6, 2), whole=False)
         assert block.entries is None
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+@pytest.mark.parametrize("coupling", [1e-9, 1e-13, 1e-16])
+def test_a_chain_that_is_almost_reducible_is_right_or_marked(coupling, backend):
+    """The last unit feeds the first one so weakly that rounding couples them as much."""
+    n, rng = 5, np.random.default_rng(1)
+    U, W = 0.5 * np.eye(n) + np.eye(n, k=-1), rng.normal(size=(n, 2))
+    U[0, -1] = coupling
+    x = rng.normal(size=(250, 2))
+    network = lyapy.Network([lyapy.Vanilla(W, U)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = lyapy.lyapunov_spectrum(network, x, frame="identity", backend=backend)
+    with mpmath.workdps(250):
+        exact = precise_growth(precise_jacobians(network, x, backend)[0])
+    error = np.abs(found.growth[0].sum(axis=0) - exact) / len(x)
+    assert np.all(error <= np.maximum(1e-7, 3.0 * found.numerical_error[0]))

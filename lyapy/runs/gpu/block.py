@@ -169,7 +169,7 @@ class BatchBlock:
 
     def _advance_tile(self, coefficients: Array, alive: Array, expected: Array | None) -> Array:
         """Return the growth (B, k) over a tile; −∞ for dead directions."""
-        before, skip = self.tangent.frames, np.zeros(len(alive), bool)
+        before, skip = self.tangent.frames, np.full(len(alive), self.block.weak)
         for b in self._graded:
             # a frame can be tilted so far that another graded step has to follow
             carry = self.followers[b].carry
@@ -221,7 +221,7 @@ class BatchBlock:
         self.repeated += 1
         self.numbers["repeated"][b] += 1
         follower = self.followers[b]
-        control = self.schedule.control._replace(underflow=self.block.smooth)
+        control = follower.control
         self._write(b, float(self.tangent.rates[b]))
         follower.carry.update({"frame": frame})
         values = self.device.to_host(coefficients).astype(np.float64)
