@@ -44,9 +44,8 @@ def test_a_spread_that_is_allowed_is_no_part_of_the_warning():
 
 
 def test_errors_reported_next_to_the_exponents_need_no_warning():
-    warn_of_rounding(
-        spectrum_with([0.0, 0.0, 1e-4]), make_control("auto", 1e-8, 64), whole_stack=False
-    )
+    control = make_control("auto", 1e-8, 64)
+    warn_of_rounding(spectrum_with([0.0, 0.0, 1e-4]), control, whole_stack=False)
 
 
 def test_a_fixed_interval_in_which_everything_underflows(tmp_path, capsys, monkeypatch):

@@ -12,21 +12,18 @@ from lyapy.errors import CheckpointError
 from lyapy.runs.checkpoint.folder import checkpoint_folder
 from lyapy.storage import lock
 from lyapy.sweeps.names import Shard, expand, named, parse_shard, shard_of_array
-from tests.support.made_weights import GRU, write_files
+from tests.support.made_weights import GRU, write_files, write_network
 
 RUN = ["--inputs", "drive.npy", "--backend", "numpy", "--steps", "30", "--quiet"]
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Work in a folder with weights in subfolders, and inputs."""
     monkeypatch.chdir(tmp_path)
     write_files()
     for gain in (1, 2):
         for epoch in (0, 1, 2):
-            path = tmp_path / f"sweep/gain{gain}/epoch{epoch}.npz"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(path, **{name: gain * (1 + epoch) * array for name, array in GRU.items()})
+            write_network(tmp_path / f"sweep/gain{gain}/epoch{epoch}.npz", gain * (1 + epoch))
     return tmp_path
 
 
@@ -154,9 +151,7 @@ def test_a_shard_without_networks_has_nothing_to_do(folder):
     assert run_files(folder) == []
 
 
-def test_an_interruption_leaves_what_is_done_and_the_same_command_continues(
-    folder, monkeypatch, capsys
-):
+def test_an_interrupted_shard_is_continued_by_the_same_command(folder, monkeypatch, capsys):
     words = ["spectrum", "sweep/*/epoch0.npz", "sweep/*/epoch1.npz", *RUN, "-o", "runs"]
     loading = lyapy.load
 
@@ -167,10 +162,8 @@ def test_an_interruption_leaves_what_is_done_and_the_same_command_continues(
 
     monkeypatch.setattr("lyapy.weights.load.load", interrupted)
     assert main(words) == 75
-    message = (
-        "lyapy: interrupted with 1 of 4 networks computed: run the same command again to go on\n"
-    )
-    assert capsys.readouterr().err == message
+    message = "interrupted with 1 of 4 networks computed: run the same command again to go on"
+    assert capsys.readouterr().err == f"lyapy: {message}\n"
     assert run_files(folder / "runs") == ["gain1/epoch0"]
     assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
     monkeypatch.undo()

@@ -1,7 +1,5 @@
 """The same spectra as an expert would compute them in JAX and in PyTorch, in float64."""
 
-from __future__ import annotations
-
 import time
 
 import numpy as np
@@ -10,7 +8,6 @@ ROUNDS = 3
 
 
 def weights_of(network):
-    """Return the layers as (kind, W, U, b, c) in float64."""
     layers = []
     for cell in network.cells:
         c = getattr(cell.weights, "c", np.zeros(0))

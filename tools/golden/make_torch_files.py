@@ -3,8 +3,6 @@
 Usage: python -m tools.golden.make_torch_files
 """
 
-from __future__ import annotations
-
 import warnings
 from argparse import Namespace
 from collections import Counter, OrderedDict, defaultdict
@@ -15,11 +13,12 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-HERE = Path(__file__).parents[2] / "tests" / "golden" / "torch_files"
+from . import GOLDEN
+
+HERE = GOLDEN / "torch_files"
 
 
 def types() -> dict[str, torch.Tensor]:
-    """Return one tensor of each element type that is read."""
     names = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 uint16 bool"
     names += " complex64 complex128"
     values = [[0.0, 1.0, 2.5], [3.0, 100.25, 7.0]]
@@ -29,7 +28,6 @@ def types() -> dict[str, torch.Tensor]:
 
 
 def views() -> dict[str, torch.Tensor]:
-    """Return tensors that are odd views of few storages."""
     base = torch.arange(24.0).reshape(4, 6)
     brain = base.to(torch.bfloat16)
     return {
@@ -94,7 +92,6 @@ class Tagger(torch.nn.Module):
         self.config = Config(sizes=(3, 4), act=torch.nn.functional.relu)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the states of the vanilla network alone."""
         return self.body(x)[0]
 
 
@@ -147,7 +144,6 @@ def write_modules() -> None:
 
 
 def write_bidirectional() -> None:
-    """Write bidirectional layers, and their outputs in both directions."""
     torch.manual_seed(5)
     x = torch.randn(9, 3)
     found = {"inputs": x.numpy()}
@@ -173,7 +169,6 @@ def expect(name: str, value: Any, into: dict[str, np.ndarray]) -> None:
 
 
 def main() -> None:
-    """Write all files."""
     torch.manual_seed(1)
     state = torch.nn.LSTM(3, 4).state_dict()
     good = {"state": state, "types": types(), "views": views(), "lightning": lightning()}
@@ -184,10 +179,7 @@ def main() -> None:
         expect(f"{name}/", value, expected)
     torch.save(state, HERE / "protocol4.pt", pickle_protocol=4)
     torch.save(
-        state,
-        HERE / "protocol4_old.pt",
-        _use_new_zipfile_serialization=False,
-        pickle_protocol=4,
+        state, HERE / "protocol4_old.pt", _use_new_zipfile_serialization=False, pickle_protocol=4
     )
     np.savez(HERE / "expected.npz", **expected)
     write_modules()

@@ -8,24 +8,22 @@ Each name writes the files of one framework, so that they may be in separate env
 TensorFlow's checkpoints are converted by the lines that lyapy's message gives.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import sys
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).parents[2] / "tests" / "golden" / "training_files"
+from . import GOLDEN
+
+HERE = GOLDEN / "training_files"
 M, N = 2, 3
 
 
 def write_torch() -> dict[str, Any]:
-    """Write reparametrised LSTMs, and a checkpoint with the state of an optimizer."""
     import torch
     from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
@@ -118,7 +116,6 @@ def write_keras(which: str) -> dict[str, Any]:
 
 
 def write_flax() -> dict[str, Any]:
-    """Write the TrainState of a GRU and its read-out."""
     import jax
     import optax
     from flax import linen, serialization

@@ -1,7 +1,5 @@
 """Cases whose exponents are known exactly, or whose exponents obey an exact rule."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -14,7 +12,6 @@ from .check import Check, exact
 
 
 def linear(U: np.ndarray, **options: object) -> lyapy.Spectrum:
-    """Return the spectrum of h′ = U h."""
     network = lyapy.Network([lyapy.Vanilla(None, U, nonlinearity="identity")])
     return lyapy.lyapunov_spectrum(network, initial_state=np.zeros(len(U)), **options)
 

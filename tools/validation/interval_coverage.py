@@ -3,8 +3,6 @@
 Run it: ``python -m tools.validation.interval_coverage``; it prints the table of docs/validation.md.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 from collections.abc import Iterator
@@ -43,44 +41,21 @@ def gaussian(runs: int, steps: int, trajectories: int) -> Case:
     return Case(name, each(), exact)
 
 
-def chaotic(runs: int, steps: int, trajectories: int) -> Case:
-    """A chaotic tanh network without inputs."""
+def chaotic(runs: int, trajectories: int, **length: float) -> Case:
+    """A chaotic tanh network without inputs, of so many steps or until its errors are small."""
     network = lyapy.random_network("vanilla", 40, gain=3.0, bias=0.3, seed=2)
+
+    fixed = {"trajectories": trajectories, "transient": 500, "k": 8, "threads": 1, **length}
 
     def each() -> Iterator[Spectrum]:
         for seed in range(runs):
-            yield lyapy.lyapunov_spectrum(
-                network,
-                steps=steps,
-                transient=500,
-                k=8,
-                trajectories=trajectories,
-                seed=1000 + seed,
-                threads=1,
-            )
-
-    return Case(f"chaotic tanh network, n = 40, k = 8, {_of(trajectories, steps)}", each(), None)
-
-
-def chaotic_until(runs: int, target: float, trajectories: int) -> Case:
-    """The same network, each run until its standard errors are below a target."""
-    network = lyapy.random_network("vanilla", 40, gain=3.0, bias=0.3, seed=2)
-
-    def each() -> Iterator[Spectrum]:
-        for seed in range(runs):
-            yield lyapy.lyapunov_spectrum(
-                network,
-                until=target,
-                transient=500,
-                k=8,
-                trajectories=trajectories,
-                seed=1000 + seed,
-                threads=1,
-            )
+            yield lyapy.lyapunov_spectrum(network, seed=1000 + seed, **fixed)
 
     many = "1 trajectory" if trajectories == 1 else f"{trajectories} trajectories"
-    name = f"chaotic tanh network, n = 40, k = 8, {many} until errors below {target}"
-    return Case(name, each(), None)
+    end = f"of {length['steps']} steps" if "steps" in length else (
+        f"until errors below {length['until']}"
+    )  # fmt: skip
+    return Case(f"chaotic tanh network, n = 40, k = 8, {many} {end}", each(), None)
 
 
 def driven(runs: int, steps: int, trajectories: int, shared: bool = False) -> Case:
@@ -115,11 +90,7 @@ class Coverage(NamedTuple):
 
 
 def measure(case: Case) -> Coverage:
-    """Return the coverage of the intervals of one case.
-
-    Where the truth is not known exactly, the mean of all runs stands for it, and the intervals
-    are compared with the distance from a mean that the run itself enters.
-    """
+    """Return the coverage; where the truth is not known, the mean of all runs stands for it."""
     spectra = [(s.exponents, s.confidence_interval(LEVEL)) for s in case.runs]
     means = np.array([exponents for exponents, _ in spectra])
     intervals = np.array([interval for _, interval in spectra])
@@ -133,13 +104,12 @@ def measure(case: Case) -> Coverage:
 
 
 def cases(runs: int) -> list[Case]:
-    """Return the cases of the table, each of ``runs`` independent runs."""
     return [
         gaussian(runs, 2000, 1),
         gaussian(runs, 500, 8),
-        chaotic(runs, 4000, 1),
-        chaotic(runs, 1000, 8),
-        chaotic_until(runs, 0.003, 1),
+        chaotic(runs, 1, steps=4000),
+        chaotic(runs, 8, steps=1000),
+        chaotic(runs, 1, until=0.003),
         driven(runs, 4000, 1),
         driven(runs, 1000, 8),
         driven(runs, 4000, 3, shared=True),
@@ -147,7 +117,6 @@ def cases(runs: int) -> list[Case]:
 
 
 def table(runs: int) -> Iterator[str]:
-    """Yield the lines of the table."""
     yield "| system | runs | coverage, mean of the exponents | least and most of one exponent |"
     yield "|---|---|---|---|"
     for case in cases(runs):
@@ -157,7 +126,6 @@ def table(runs: int) -> Iterator[str]:
 
 
 def main() -> None:
-    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help=f"of each system ({RUNS})")
     for line in table(parser.parse_args().runs):
