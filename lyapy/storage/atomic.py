@@ -6,12 +6,12 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["check_output", "placed_whole", "sync_folder", "write_whole"]
+__all__ = ["check_apart", "check_output", "placed_whole", "sync_folder", "write_whole"]
 
 
 def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
@@ -46,6 +46,15 @@ def _check_target(path: str | PathLike[str], overwrite: bool) -> Path:
     if not target.parent.exists():
         raise FileNotFoundError(f"{path}: the folder {target.parent} does not exist; create it")
     return target
+
+
+def check_apart(output: str | PathLike[str], sources: Iterable[str | PathLike[str] | None]) -> None:
+    """Raise ValueError if an output is one of the files that the same run reads."""
+    if not os.path.exists(output):
+        return
+    for source in sources:
+        if source and os.path.exists(source) and os.path.samefile(output, source):
+            raise ValueError(f"{output}: is read by this run; give another output")
 
 
 def write_whole(path: str | PathLike[str], data: bytes | memoryview, *, overwrite: bool) -> None:

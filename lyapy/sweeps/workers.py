@@ -43,7 +43,7 @@ def compute_in(
                 raise
             except Exception as error:  # of the executor, such as dask's where workers die again
                 task = running[future]
-                outcome = give_up(task.name, task.run, describe(error))
+                outcome = give_up(task.name, task.run, describe(error), task.overwrite)
             report(outcome)
     finally:
         for future in running:
@@ -63,7 +63,7 @@ def compute_in_processes(
         suspects, waiting = _until_one_dies(waiting, workers, report)
         for task in suspects:
             if _until_one_dies([task], 1, report)[0]:
-                report(give_up(task.name, task.run, DIED))
+                report(give_up(task.name, task.run, DIED, task.overwrite))
 
 
 def _until_one_dies(
