@@ -34,7 +34,8 @@ def reference(J):
 
 @pytest.mark.parametrize("backend", ENGINES)
 @pytest.mark.parametrize("kind", ["vanilla", "gru", "gru-reset-before", "lstm"])
-def test_each_block_of_a_reducible_layer_is_exact(kind, backend, seed=2):
+def test_each_block_of_a_reducible_layer_is_exact(kind, backend):
+    seed = 2
     network = masked(kind, modular_mask(SIZES, seed), seed)
     x = np.random.default_rng(seed).normal(size=(40, 2))
     found = lyapy.lyapunov_spectrum(network, x, frame="identity", backend=backend)
