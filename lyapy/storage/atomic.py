@@ -95,9 +95,8 @@ def placed_whole(
 
 
 def _exists(path: str | PathLike[str]) -> FileExistsError:
-    return FileExistsError(
-        f"{path}: exists; choose another name, or replace it with overwrite=True (--overwrite)"
-    )
+    remedy = "choose another name, or replace it with overwrite=True (--overwrite)"
+    return FileExistsError(f"{path}: exists; {remedy}")
 
 
 def _create_temporary(path: str | PathLike[str], folder: Path) -> tuple[int, Path]:
@@ -109,9 +108,8 @@ def _create_temporary(path: str | PathLike[str], folder: Path) -> tuple[int, Pat
 
 
 def _unwritable(path: str | PathLike[str], folder: Path, error: OSError) -> OSError:
-    return type(error)(
-        f"{path}: the folder {folder} cannot be written ({error.strerror}); choose another folder"
-    )
+    finding = f"{path}: the folder {folder} cannot be written ({error.strerror})"
+    return type(error)(f"{finding}; choose another folder")
 
 
 def _place_new(temporary: Path, target: Path) -> None:

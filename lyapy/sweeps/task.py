@@ -113,9 +113,8 @@ def _is_finished(run: Path) -> bool:
 def check_readout(readout: str | None, closed_loop: bool) -> None:
     """Raise ValueError if a read-out is named without a loop to close."""
     if readout is not None and not closed_loop:
-        raise ValueError(
-            f"readout is {readout!r}, for an open loop; add closed_loop=True (--closed-loop)"
-        )
+        remedy = "add closed_loop=True (--closed-loop)"
+        raise ValueError(f"readout is {readout!r}, for an open loop; {remedy}")
 
 
 def spectrum_of(task: Task) -> Spectrum:
@@ -166,9 +165,8 @@ def _network(task: Task) -> tuple[Network, str | None]:
     if isinstance(task.network, Network):
         return task.network, None
     # workers may have another working folder, and messages name the file as it was given
-    weights = task.network
-    if os.getcwd() != task.folder:
-        weights = os.path.join(task.folder, task.network)
+    same_folder = os.getcwd() == task.folder
+    weights = task.network if same_folder else os.path.join(task.folder, task.network)
     if task.closed_loop:
         network: Network = load_closed_loop(weights, Hints(**task.load_options), task.readout)
         network.origin = f"{task.network}, closed loop"

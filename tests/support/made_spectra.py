@@ -24,7 +24,7 @@ def made(exponents, *, state_size=None, trajectories=3, rows=20, noise=0.01, unr
     rng = np.random.default_rng(0)
     growth = steps * (exponents + noise * rng.normal(size=(B, rows, K)))
     error = np.zeros((B, K))
-    error[:, list(unresolved)] = 1.0
+    error[:, list(unresolved)] = np.inf
     final = {"final_state": rng.normal(size=(B, D)), "final_frame": rng.normal(size=(B, K, D))}
     numbers = {"intervals": steps * rows // 4, "trailing_intervals": 0, "rejections": 2, "split": K}
     numbers |= {"largest_spread": 15.0, "norm_excess": -1.0, "frame_error": 1e-12}

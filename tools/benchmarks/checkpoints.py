@@ -29,10 +29,8 @@ CASES = [
     ("LSTM, n = 64 (128 exponents)", "lstm", 64, 1, 4_000),
     ("tanh, n = 8, 50 trajectories", "vanilla", 8, 50, 16_000),
 ]
-HEADER = head(
-    *("network", "steps", "seconds of steps", "given to checkpoints", "writing one"),
-    "overhead at 300 s",
-)
+COLUMNS = ["network", "steps", "seconds of steps", "given to checkpoints", "writing one"]
+HEADER = head(*COLUMNS, "overhead at 300 s")
 
 
 def main():

@@ -129,9 +129,8 @@ def compare(
 ) -> np.ndarray:
     """Print and return how many exponents there are, wrong, marked and missed; print how sharp."""
     start = np.zeros(network.state_size)
-    spectrum = lyapy.lyapunov_spectrum(
-        network, inputs, frame="identity", tolerance=tolerance, initial_state=start
-    )
+    options = {"frame": "identity", "tolerance": tolerance, "initial_state": start}
+    spectrum = lyapy.lyapunov_spectrum(network, inputs, **options)
     alive = np.isfinite(exact)
     wrong = np.abs(spectrum.growth.sum(axis=1)[0] - exact)[alive] / len(inputs)
     error = spectrum.numerical_error[0][alive]

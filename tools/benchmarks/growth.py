@@ -14,13 +14,10 @@ from tools.tables import add_write, environment, head, report, row
 
 BASE = {"kind": "vanilla", "n": 64, "k": 64, "steps": 1024, "trajectories": 4, "layers": 1}
 ALL = {n: {"n": n, "k": n} for n in (8, 16, 32, 64, 128, 256, 512, 1024)}
+LSTMS = [{"kind": "lstm", "n": n, "k": 2 * n, "steps": 2**15 // n} for n in (32, 64, 128)]
 ROWS = [
     ("n", "n to 256, all", [{**ALL[n], "steps": 2**22 // n**2} for n in (8, 16, 32, 64, 128, 256)]),
-    (
-        "n",
-        "n from 256, all",
-        [{**ALL[n], "steps": 64, "trajectories": 1} for n in (256, 512, 1024)],
-    ),
+    ("n", "n from 256, all", [ALL[n] | {"steps": 64, "trajectories": 1} for n in (256, 512, 1024)]),
     ("n", "n, k = 8", [{"n": n, "k": 8, "steps": 2**16 // n} for n in (64, 128, 256, 512, 1024)]),
     ("k", "k of 256", [{"n": 256, "k": k, "steps": 128} for k in (8, 16, 32, 64, 128, 256)]),
     ("steps", "steps", [{"steps": steps} for steps in (1024, 4096, 16384)]),
@@ -30,7 +27,7 @@ ROWS = [
     (
         "k",
         "n, LSTM, all 2n",
-        [{"kind": "lstm", "n": n, "k": 2 * n, "steps": 2**15 // n} for n in (32, 64, 128)],
+        LSTMS,
     ),
     ("n", "4096, k = 64, 200 steps", [{"n": 4096, "k": 64, "steps": 200, "trajectories": 1}]),
 ]
@@ -78,9 +75,8 @@ def speed_of_two_cores() -> str:
         return "Two cores: not measured, there is one."
     ratios = []
     for case in ({"n": 128, "k": 128, "steps": 512}, {"kind": "lstm", "k": 128, "steps": 512}):
-        one, two = (
-            in_a_process({**BASE, **case, "trajectories": 8, "threads": t})[0] for t in (1, 2)
-        )
+        case = BASE | case | {"trajectories": 8}
+        one, two = (in_a_process(case | {"threads": t})[0] for t in (1, 2))
         ratios.append(f"{one / two:.2f}")
     return (
         "Two cores against one, eight trajectories: "

@@ -20,13 +20,8 @@ import msgpack  # noqa: F401
 import onnx.helper
 import onnx.numpy_helper  # noqa: F401
 
-INSTRUMENTED = [
-    "lyapy.weights.formats",
-    "lyapy.weights.frameworks",
-    "lyapy.weights.load",
-    "zipfile",
-    "pickletools",
-]
+INSTRUMENTED = [f"lyapy.weights.{name}" for name in ("formats", "frameworks", "load")]
+INSTRUMENTED += ["zipfile", "pickletools"]
 with atheris.instrument_imports(include=INSTRUMENTED):
     import lyapy.weights.formats.hdf5
     import lyapy.weights.formats.msgpack_file

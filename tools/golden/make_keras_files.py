@@ -42,9 +42,8 @@ def models(keras: Any) -> dict[str, Any]:
     x = keras.Input((None, INPUTS))
     first = layers.GRU(UNITS, return_sequences=True, name="first")(x)
     dense = layers.Dense(UNITS, name="between")
-    found["stack"] = keras.Model(
-        x, [layers.GRU(4, return_sequences=True, name="second")(first), dense(first)]
-    )
+    second = layers.GRU(4, return_sequences=True, name="second")(first)
+    found["stack"] = keras.Model(x, [second, dense(first)])
     return found
 
 

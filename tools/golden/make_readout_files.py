@@ -71,12 +71,9 @@ def write_keras(name: str, m: int) -> None:
         r, z, n = np.split(array, 3)
         return np.concatenate([z, r, n])
 
-    layers = [
-        keras.layers.Input((None, m)),
-        keras.layers.GRU(UNITS, return_sequences=True, name="rnn"),
-        keras.layers.Dense(m, name="head"),
-    ]
-    model = keras.Sequential(layers)
+    rnn = keras.layers.GRU(UNITS, return_sequences=True, name="rnn")
+    head = keras.layers.Dense(m, name="head")
+    model = keras.Sequential([keras.layers.Input((None, m)), rnn, head])
     kernels = [ordered(w[f"rnn.weight_{side}_l0"]).T for side in ("ih", "hh")]
     bias = np.stack([ordered(w[f"rnn.bias_{side}_l0"]) for side in ("ih", "hh")])
     model.layers[0].set_weights([*kernels, bias])

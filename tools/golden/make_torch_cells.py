@@ -57,16 +57,14 @@ def record_case(module: nn.RNNBase, generator: torch.Generator) -> dict[str, np.
     if isinstance(module, nn.LSTM):
         per_layer += module.hidden_size
     inputs = torch.randn(STEPS, INPUT, generator=generator, dtype=torch.float64)
-    initial = 0.5 * torch.randn(
-        module.num_layers * per_layer, generator=generator, dtype=torch.float64
-    )
+    size = module.num_layers * per_layer
+    initial = 0.5 * torch.randn(size, generator=generator, dtype=torch.float64)
     trajectory = [initial]
     with torch.no_grad():
         for x in inputs:
             trajectory.append(advance(module, x, trajectory[-1]))
-    jacobian = torch.autograd.functional.jacobian(
-        lambda state: advance(module, inputs[-1], state), trajectory[-2]
-    )
+    step = lambda state: advance(module, inputs[-1], state)  # noqa: E731
+    jacobian = torch.autograd.functional.jacobian(step, trajectory[-2])
     arrays = {f"weights/{name}": value for name, value in module.state_dict().items()}
     arrays |= {"inputs": inputs, "initial_state": initial}
     arrays |= {"states": torch.stack(trajectory[1:]), "jacobian": jacobian}

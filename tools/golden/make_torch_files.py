@@ -18,6 +18,13 @@ from . import GOLDEN
 HERE = GOLDEN / "torch_files"
 
 
+def save(value: Any, name: str, **options: Any) -> None:
+    """Write a value in both formats."""
+    for suffix, modern in (("", True), ("_old", False)):
+        path = HERE / f"{name}{suffix}.pt"
+        torch.save(value, path, _use_new_zipfile_serialization=modern, **options)
+
+
 def types() -> dict[str, torch.Tensor]:
     names = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 uint16 bool"
     names += " complex64 complex128"
@@ -80,9 +87,8 @@ class Tagger(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.table = torch.nn.Embedding(5, 3)
-        self.body = torch.nn.Sequential(
-            OrderedDict(rnn=torch.nn.RNN(3, 4, num_layers=2, nonlinearity="relu"))
-        )
+        rnn = torch.nn.RNN(3, 4, num_layers=2, nonlinearity="relu")
+        self.body = torch.nn.Sequential(OrderedDict(rnn=rnn))
         self.read = torch.nn.Linear(4, 4, bias=False)
         self.again = self.read
         self.norm = torch.nn.BatchNorm1d(4)
@@ -112,10 +118,7 @@ def write_modules() -> None:
     found = {"inputs": x.numpy()}
     for name, module in modules.items():
         module.to("cpu").eval()
-        for suffix, modern in (("", True), ("_old", False)):
-            torch.save(
-                module, HERE / f"module_{name}{suffix}.pt", _use_new_zipfile_serialization=modern
-            )
+        save(module, f"module_{name}")
         expect(f"{name}/", module.state_dict(), found)
         with torch.no_grad():
             if name == "rnn_cell":
@@ -136,9 +139,7 @@ def write_modules() -> None:
         "array": np.arange(3.0),
         "version": torch.torch_version.TorchVersion("2.0"),
     }
-    for suffix, modern in (("", True), ("_old", False)):
-        path = HERE / f"foreign{suffix}.pt"
-        torch.save(checkpoint, path, _use_new_zipfile_serialization=modern)
+    save(checkpoint, "foreign")
     expect("foreign/", {"state_dict": model.state_dict()}, found)
     np.savez(HERE / "modules.npz", **found)
 
@@ -174,13 +175,9 @@ def main() -> None:
     good = {"state": state, "types": types(), "views": views(), "lightning": lightning()}
     expected: dict[str, np.ndarray] = {}
     for name, value in good.items():
-        torch.save(value, HERE / f"{name}.pt")
-        torch.save(value, HERE / f"{name}_old.pt", _use_new_zipfile_serialization=False)
+        save(value, name)
         expect(f"{name}/", value, expected)
-    torch.save(state, HERE / "protocol4.pt", pickle_protocol=4)
-    torch.save(
-        state, HERE / "protocol4_old.pt", _use_new_zipfile_serialization=False, pickle_protocol=4
-    )
+    save(state, "protocol4", pickle_protocol=4)
     np.savez(HERE / "expected.npz", **expected)
     write_modules()
     write_bidirectional()

@@ -79,13 +79,9 @@ def write_keras(which: str) -> dict[str, Any]:
 
     keras = importlib.import_module(which)
     keras.utils.set_random_seed(1)
-    model = keras.Sequential(
-        [
-            keras.layers.Input((None, M)),
-            keras.layers.LSTM(N, return_sequences=True, name="rnn"),
-            keras.layers.Dense(M, name="head"),
-        ]
-    )
+    rnn = keras.layers.LSTM(N, return_sequences=True, name="rnn")
+    head = keras.layers.Dense(M, name="head")
+    model = keras.Sequential([keras.layers.Input((None, M)), rnn, head])
     model.compile("adam", "mse")
     x = np.ones((1, 4, M))
     model.fit(x, 0.5 * x, verbose=0)
@@ -107,10 +103,8 @@ def write_keras(which: str) -> dict[str, Any]:
             except ValueError as error:
                 lines = re.search(r"in Python: (.*)", str(error))
             assert lines is not None
-            exec(
-                lines[1].replace("a.npz", str(HERE / f"{which}_{name}.npz")),
-                {"tf": tf, "numpy": np},
-            )
+            code = lines[1].replace("a.npz", str(HERE / f"{which}_{name}.npz"))
+            exec(code, {"tf": tf, "numpy": np})
     names = [f"{which}.h5", f"{which}.keras", *(f"{which}_{name}" for name in prefixes)]
     return dict.fromkeys(names, model.layers[0].get_weights()[1].T)
 

@@ -65,9 +65,8 @@ def keep_compiled(copy: Path) -> None:
 
 def run_tests(copy: Path, arguments: str, seconds: int) -> int | None:
     """Return pytest's exit code, negative for a signal; None after so much processor time."""
-    child = multiprocessing.get_context("fork").Process(
-        target=_test, args=(copy, arguments, seconds)
-    )
+    process = multiprocessing.get_context("fork").Process
+    child = process(target=_test, args=(copy, arguments, seconds))
     child.start()
     child.join()
     with contextlib.suppress(ProcessLookupError):

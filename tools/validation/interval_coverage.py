@@ -13,6 +13,7 @@ from scipy.special import psi
 
 import lyapy
 from lyapy import Spectrum
+from lyapy.cells.independent import Independent
 
 LEVEL = 0.95
 RUNS = 500
@@ -75,6 +76,41 @@ def driven(runs: int, steps: int, trajectories: int, shared: bool = False) -> Ca
     return Case(f"driven LSTM, n = 12, k = 8, {_of(trajectories, steps)}{drive}", each(), None)
 
 
+def equal_units(runs: int, steps: int) -> Case:
+    """30 tanh units of equal exponents that do not read one another, each with its own noise."""
+    n = 30
+    network = lyapy.Network([Independent(np.eye(n), np.full(n, 0.5), nonlinearity="tanh")])
+
+    def run(seed: int, steps: int) -> Spectrum:
+        inputs = np.random.default_rng([5, seed]).normal(size=(100 + steps, n))
+        return lyapy.lyapunov_spectrum(network, inputs, transient=100, seed=seed, threads=1)
+
+    exact = np.full(n, run(runs, 20_000).mean)
+    each = (run(seed, steps) for seed in range(runs))
+    return Case(f"{n} equal independent units, {_of(1, steps)}", each, exact)
+
+
+def intermittent(runs: int, steps: int, trajectories: int) -> Case:
+    """The map x + x^z mod 1 of Pomeau and Manneville, z = 1.8, whose errors have no variance."""
+    z, total = 1.8, 2000 + steps
+
+    def logs(seed: int, count: int, steps: int) -> np.ndarray:
+        x, found = np.random.default_rng([6, seed]).random(count), np.empty((count, steps))
+        for t in range(steps):
+            found[:, t] = 1.0 + z * x ** (z - 1.0)
+            x = (x + x**z) % 1.0
+        return found
+
+    def each() -> Iterator[Spectrum]:
+        for seed in range(runs):
+            J = logs(seed, trajectories, total)[:, :, None, None]
+            yield lyapy.spectrum_of_jacobians(J, transient=2000, seed=seed, threads=1)
+
+    long = [np.log(logs(runs + i, 100, 70_000)[:, 20_000:]).mean() for i in range(4)]
+    name = f"intermittent map, z = {z}, {_of(trajectories, steps)}"
+    return Case(name, each(), np.array([np.mean(long)]))
+
+
 def _of(trajectories: int, steps: int) -> str:
     many = "1 trajectory" if trajectories == 1 else f"{trajectories} trajectories"
     return f"{many} of {steps} steps"
@@ -113,6 +149,9 @@ def cases(runs: int) -> list[Case]:
         driven(runs, 4000, 1),
         driven(runs, 1000, 8),
         driven(runs, 4000, 3, shared=True),
+        equal_units(runs, 2000),
+        intermittent(runs, 16_384, 1),
+        intermittent(runs, 8192, 8),
     ]
 
 

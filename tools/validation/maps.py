@@ -9,9 +9,8 @@ from .check import Check, exact, map_spectrum, within
 
 
 def logistic() -> list[Check]:
-    found = map_spectrum(
-        lambda h, x: 4 * h * (1 - h), lambda h, x: [[4 - 8 * h[0]]], [0.3], steps=20_000
-    ).largest
+    functions = lambda h, x: 4 * h * (1 - h), lambda h, x: [[4 - 8 * h[0]]]
+    found = map_spectrum(*functions, [0.3], steps=20_000).largest
     return exact("logistic map, r = 4", math.log(2), found, 1e-3)
 
 

@@ -19,9 +19,8 @@ class MeanField:
         self.z, self.g = np.linspace(-12.0, 12.0, 20_001), g
         self.weights = np.exp(-0.5 * self.z**2)
         self.weights /= self.weights.sum()
-        self.sigma = brentq(
-            lambda s: s**2 - g**2 * self.average(np.tanh(s * self.z) ** 2), 0.1, 20.0
-        )
+        excess = lambda s: s**2 - g**2 * self.average(np.tanh(s * self.z) ** 2)  # noqa: E731
+        self.sigma = brentq(excess, 0.1, 20.0)
 
     def average(self, values: np.ndarray) -> float:
         return float(self.weights @ values)
