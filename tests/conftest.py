@@ -29,19 +29,11 @@ def backend(request):
     return request.param
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(
-            "stand-in",
-            marks=pytest.mark.skipif(not stand_in_kernels.COMPILER, reason="no C++ compiler"),
-        ),
-        pytest.param(
-            "stand-in, panels",
-            marks=pytest.mark.skipif(not stand_in_kernels.COMPILER, reason="no C++ compiler"),
-        ),
-        pytest.param("cupy", marks=pytest.mark.gpu),
-    ]
-)
+COMPILED = pytest.mark.skipif(not stand_in_kernels.COMPILER, reason="no C++ compiler")
+DEVICES = [pytest.param(name, marks=COMPILED) for name in ("stand-in", "stand-in, panels")]
+
+
+@pytest.fixture(params=[*DEVICES, pytest.param("cupy", marks=pytest.mark.gpu)])
 def device(request, monkeypatch):
     """What backend="cupy" computes on: a stand-in array module, and a GPU where there is one.
 
@@ -70,7 +62,6 @@ def refuse_to_repeat(self, b, coefficients, frame, alive):
 
 @pytest.fixture
 def counts(device, monkeypatch):
-    """Launches and waits, which the stand-in counts."""
     if device.name != stand_in.NAME:
         pytest.skip("a GPU does not count")
     monkeypatch.setattr(stand_in, "COUNTS", stand_in.Counts())
@@ -91,7 +82,6 @@ def difference_jacobian(network, state, x, step=1e-3):
 
 
 def qr_growth(jacobians, frame):
-    """Sum of log R_ii of a plain QR at every step, for the rows of ``frame``."""
     columns, growth = frame.T, np.zeros(len(frame))
     for J in jacobians:
         columns, upper = np.linalg.qr(J @ columns)
@@ -100,7 +90,6 @@ def qr_growth(jacobians, frame):
 
 
 def log_moduli(matrix):
-    """Return log|eig|, descending."""
     return np.sort(np.log(np.abs(np.linalg.eigvals(matrix))))[::-1]
 
 
@@ -112,7 +101,6 @@ def orbit_jacobians(network, inputs, state):
 
 
 def mixed_stack(kinds, m=2, gain=1.3):
-    """Layers of different kinds and sizes on one another."""
     cells = []
     for layer, kind in enumerate(kinds):
         size = cells[-1].output_size if cells else m

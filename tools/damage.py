@@ -21,8 +21,8 @@ from lyapy.errors import Interrupted
 from lyapy.runs.checkpoint.checkpointer import Checkpointer
 from lyapy.runs.checkpoint.folder import checkpoint_folder
 from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk
-from tools.reliability import replace_table, versions
 from tools.soak import datasets
+from tools.tables import add_write, head, report, row, storage
 
 NETWORK = lyapy.random_network("gru", 3, 1, gain=1.5, seed=1)
 DRIVE = np.random.default_rng(0).normal(size=(2, 160, 1))
@@ -33,11 +33,10 @@ SILENT = "**silent**"
 
 
 def main():
-    """Damage, count, and write the figures into the docs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--flips", type=int, default=1000)
     parser.add_argument("--folder", help="for the runs, such as one in memory")
-    parser.add_argument("--write", action="store_true", help="write the figures into the docs")
+    add_write(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder, rng = Path(name), np.random.default_rng(0)
@@ -45,14 +44,11 @@ def main():
             files, wanted = unfinished_run(folder, patch)
             flipped = count(flips(files, arguments.flips, rng), files, wanted, folder)
             cut = count(truncations(files, 512), files, wanted, folder)
-    lines = ["| what happened | flipped bits | truncations |", "|---|---|---|"]
-    lines += [f"| {name} | {flipped[name]} | {cut[name]} |" for name in (SAME, UNREAD, REFUSED)]
-    lines += [f"| {SILENT} | {flipped[SILENT]} | {cut[SILENT]} |"]
-    lines += [f"| in all | {flipped.total()} | {cut.total()} |"]
-    print("\n".join(lines))
-    if arguments.write:
-        lines += ["", f"`python -m tools.damage --flips {arguments.flips}`; {versions()}."]
-        replace_table("damage", "\n".join(lines))
+    lines = [head("what happened", "flipped bits", "truncations")]
+    lines += [row(name, flipped[name], cut[name]) for name in (SAME, UNREAD, REFUSED, SILENT)]
+    lines += [row("in all", flipped.total(), cut.total())]
+    note = f"`python -m tools.damage --flips {arguments.flips}`; {storage()}."
+    report(lines, note, "reliability.md#damage", arguments.write)
 
 
 def unfinished_run(folder, patch):
@@ -80,21 +76,11 @@ def unfinished_run(folder, patch):
 
 
 def compute(path, every=300.0):
-    """Compute the run, with records."""
-    lyapy.lyapunov_spectrum(
-        NETWORK,
-        DRIVE,
-        backend="numpy",
-        threads=1,
-        record=("growth", "states"),
-        record_every=32,
-        checkpoint=path,
-        checkpoint_every=every,
-    )
+    record = {"record": ("growth", "states"), "record_every": 32, "checkpoint_every": every}
+    lyapy.lyapunov_spectrum(NETWORK, DRIVE, backend="numpy", threads=1, checkpoint=path, **record)
 
 
 def flips(files, number, rng):
-    """Yield file names and contents with one bit flipped, evenly over all bits."""
     ends = np.cumsum([len(content) for content in files.values()])
     for bit in rng.integers(8 * ends[-1], size=number):
         i = int(np.searchsorted(ends, bit // 8, side="right"))
@@ -105,14 +91,12 @@ def flips(files, number, rng):
 
 
 def truncations(files, step):
-    """Yield file names and the beginnings of contents."""
     for name, content in files.items():
         for size in range(0, len(content), step):
             yield name, content[:size]
 
 
 def count(damages, files, wanted, folder):
-    """Return how often each thing happened."""
     found = Counter()
     for name, content in damages:
         inside = checkpoint_folder(folder / "run.h5")

@@ -67,7 +67,6 @@ def stand_in_gpu(devices=1, stop=0):
 
 
 def datasets(group):
-    """Return all datasets below a group of a file."""
     return {n: datasets(x) if isinstance(x, h5py.Group) else x[()] for n, x in group.items()}
 
 
@@ -88,27 +87,22 @@ def run(network, inputs, on, *, file=False, **options):
 
 
 def runs(network, inputs, *ways, on=CPU, **options):
-    """Return spectra with each of some options, or none, in each place."""
     return {b: [run(network, inputs, b, **way, **options) for way in ways or ({},)] for b in on}
 
 
 def each(name, *values):
-    """Return options with each of the values of one."""
     return [{name: value} for value in values]
 
 
 def normal(*shape):
-    """Return normal numbers, the same for the same shape."""
     return np.random.default_rng(shape).normal(size=shape)
 
 
 def drawn(kind, n, m=2, **options):
-    """Return a random network."""
     return lyapy.random_network(kind, n, m, **{"gain": 1.3, "bias": 0.3, "seed": 1, **options})
 
 
 def stack(*kinds, gain=1.3):
-    """Return layers of different kinds and sizes, with two inputs."""
     layers = []
     for n, kind in enumerate(kinds, 4):
         layers += drawn(kind, n, layers[-1].output_size if layers else 2, gain=gain).cells
@@ -116,7 +110,6 @@ def stack(*kinds, gain=1.3):
 
 
 def sparse(n):
-    """Return a reservoir with sparse weights."""
     U = csr_array(np.where(np.abs(normal(n, n)) > 1.2, normal(n, n), 0.0))
     return lyapy.Network([cells.Reservoir(normal(n, 2), U, leak=0.6)])
 
@@ -149,7 +142,6 @@ def cell(made, **options):
 
 
 def loop(*kinds):
-    """Return spectra of a stack that reads its own output."""
     network = stack(*kinds)
     closed = lyapy.ClosedLoop(network, normal(2, network.cells[-1].output_size) / 2, [0.1, 0.2])
     start = closed.warm_up(normal(2, 40, 2))
@@ -163,7 +155,6 @@ def dead(made):
 
 
 def sweep():
-    """Return a sweep of networks in files and in memory, read back, and a merge of its runs."""
     with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as executor:
         path, merged = Path(folder, "sweep.h5"), Path(folder, "merged.h5")
         networks = {"g1": drawn("vanilla", 8), "g2": f"{folder}/g2.npz"}
@@ -242,7 +233,6 @@ CASES = {
 
 
 def arrays(found, name):
-    """Yield the numbers that a case returned: names, and types, shapes and bytes."""
     if isinstance(found, lyapy.Spectrum):
         windows = found.finite_time_exponents(int(found.growth_steps[0]))
         more = found.measures(), windows, found.convergence(), found.confidence_interval()
@@ -258,7 +248,6 @@ def arrays(found, name):
 
 
 def lines(name, one_each):
-    """Return lines of name and digest, of a case or of each of its arrays."""
     try:
         found = [(n, sha256(b).hexdigest()[:16]) for n, b in arrays(CASES[name](), name)]
     except Exception as error:
@@ -270,7 +259,6 @@ def lines(name, one_each):
 
 
 def main():
-    """Compute; print, write or compare."""
     parser = argparse.ArgumentParser(prog="python -m tools.digests")
     parser.add_argument("--write", metavar="FILE", type=Path)
     parser.add_argument("--compare", metavar="FILE", type=Path)

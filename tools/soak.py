@@ -28,7 +28,7 @@ from lyapy.runs.checkpoint.folder import checkpoint_folder, newest_state
 from lyapy.runs.checkpoint.unfinished import read_unfinished
 from lyapy.storage.sealed import DamagedError, check_seal
 from tests.support.watched_files import watched
-from tools.reliability import replace_table, versions
+from tools.tables import add_write, head, report, row, storage
 
 RUNS = [
     ("lstm", {}, {}),
@@ -40,25 +40,21 @@ FAILED = 9
 
 
 def main():
-    """Kill, count, and write the figures into the docs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--at-once", type=int, default=1, help="soaks side by side")
     parser.add_argument("--folder", help="for the runs, such as one in memory")
-    parser.add_argument("--write", action="store_true", help="write the figures into the docs")
+    add_write(parser)
     arguments = parser.parse_args()
     schedule.CHUNK_TILES = 1
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         count = soak_side_by_side(Path(folder), arguments.kills, arguments.at_once)
-    lines = table(count)
-    print(lines)
-    if arguments.write:
-        command = f"python -m tools.soak --kills {arguments.kills} --at-once {arguments.at_once}"
-        replace_table("soak", f"{lines}\n\n`{command}`; {versions()}.")
+    lines = [head("counted", ""), *(row(text, count[name]) for text, name in ROWS)]
+    command = f"python -m tools.soak --kills {arguments.kills} --at-once {arguments.at_once}"
+    report(lines, f"`{command}`; {storage()}.", "reliability.md#soak", arguments.write)
 
 
 def compute(path, number):
-    """Compute the run of that number."""
     kind, build, options = RUNS[number]
     network = lyapy.random_network(kind, 4, 2, gain=1.5, seed=number, **build)
     drive = np.random.default_rng(number).normal(size=(2, STEPS, 2))
@@ -67,7 +63,6 @@ def compute(path, number):
 
 
 def soak_side_by_side(folder, kills, at_once):
-    """Return what several soaks have counted together."""
     folders = [folder / str(seed) for seed in range(at_once)]
     for seed, one in enumerate(folders):
         one.mkdir()
@@ -122,7 +117,6 @@ def soak(folder, kills, rng):
 
 
 def start(do, *arguments):
-    """Call in a child process, and return its id."""
     child = os.fork()
     if child:
         return child
@@ -163,7 +157,6 @@ def compute_acknowledged(path, number, at_change, acknowledged):
 
 
 def inspect(live, wanted, acknowledged, count):
-    """Count what a kill has done."""
     path = live / "run.h5"
     folder = checkpoint_folder(path)
     for part in folder.glob("s*.h5") if folder.exists() else ():
@@ -188,7 +181,6 @@ def finished(live, wanted):
 
 
 def datasets(path):
-    """Return type, shape and bytes of every dataset."""
     found = {}
 
     def take(name, item):
@@ -201,7 +193,6 @@ def datasets(path):
 
 
 def read_on(runs, result):
-    """Open the files until asked to end; count."""
     count, going = Counter(), [True]
     signal.signal(signal.SIGTERM, lambda *_: going.clear())
     warnings.simplefilter("ignore")
@@ -251,12 +242,6 @@ ROWS = [
     ("files that were replaced or removed between listing and opening", "not there any more"),
     ("**reads that failed**", "failed to read"),
 ]
-
-
-def table(count):
-    """Return the figures."""
-    rows = [f"| {text} | {count[name]} |" for text, name in ROWS]
-    return "\n".join(["| counted | |", "|---|---|", *rows])
 
 
 if __name__ == "__main__":

@@ -119,7 +119,6 @@ def gated_differences(
 def kind_of(nonlinearity: str, name: str = "nonlinearity") -> int:
     """Return the place in `NONLINEARITIES`; ``name`` is the argument's, for the error."""
     if nonlinearity not in NONLINEARITIES:
-        raise ValueError(
-            f"{name} is {nonlinearity!r}; it must be one of {', '.join(NONLINEARITIES)}"
-        )
+        names = ", ".join(NONLINEARITIES)
+        raise ValueError(f"{name} is {nonlinearity!r}; it must be one of {names}")
     return NONLINEARITIES.index(nonlinearity)

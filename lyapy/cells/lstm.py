@@ -48,8 +48,7 @@ class LSTM(Cell):
     """LSTM with forget gate; its state is (h, c), so n units have 2n exponents.
 
     i, f, o = σ(W x + U h + b), g = tanh(·), c′ = f c + i g, h′ = o tanh c′ (Hochreiter and
-    Schmidhuber 1997; Gers et al. 2000). W (4n, m), U (4n, n) and b (4n,) stack the rows of i, f, g
-    and o.
+    Schmidhuber 1997; Gers et al. 2000). W (4n, m), U (4n, n), b (4n,) stack rows of i, f, g, o.
     """
 
     name = "lstm"

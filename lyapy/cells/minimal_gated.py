@@ -19,8 +19,7 @@ class MinimalGated(Cell):
     """Minimal gated unit, whose one gate both resets and updates.
 
     f = σ(W_f x + U_f h + b_f), g = tanh(W_g x + U_g (f h) + b_g), h′ = (1 − f) h + f g (Zhou,
-    Wu, Zhang and Zhou 2016, arXiv:1603.09420). W (2n, m), U (2n, n) and b (2n,) stack the rows of
-    f and g.
+    Wu, Zhang and Zhou 2016, arXiv:1603.09420). W (2n, m), U (2n, n), b (2n,) stack rows of f, g.
     """
 
     name = "minimal-gated"

@@ -97,10 +97,8 @@ class Map(GivenJacobian):
             new = np.asarray(weights.step(state[at], drive[at]))
             J = np.asarray(weights.jacobian(state[at], drive[at]))
             if new.shape != (D,) or J.shape != (D, D):
-                raise ValueError(
-                    f"step returned shape {new.shape} and jacobian {J.shape}; a state of size {D} "
-                    f"needs ({D},) and ({D}, {D})"
-                )
+                found = f"step returned shape {new.shape} and jacobian {J.shape}"
+                raise ValueError(f"{found}; a state of size {D} needs ({D},) and ({D}, {D})")
             new_state[at], jacobians[at] = new, J.reshape(-1)
         return (new_state,), (jacobians,)
 

@@ -28,8 +28,7 @@ class DiagonalStateSpace(Cell):
     a discretized diagonal state space model. Its real state is (Re s, Im s), so n
     eigenvalues have 2n exponents, log|λ| twice for each. It is linear: a stack is nonlinear
     by the layers between. ``eigenvalues`` (n,) are of an LRU exp(−exp(ν) + i exp(θ)), and B (n, m)
-    includes its normalization γ, None without inputs; C (p, n), D (p, m), and the bias b (p,) of
-    the read-out.
+    includes its normalization γ, None without inputs; C (p, n), D (p, m), b (p,), a bias.
     """
 
     name = "state-space"

@@ -1,7 +1,4 @@
-"""LSTM and GRU with other activations, peepholes, coupled gates or clipping.
-
-Apart from the plain cells, which they would slow down.
-"""
+"""LSTM and GRU with other activations, peepholes, coupled gates or clipping: slower ones."""
 
 from __future__ import annotations
 

@@ -20,10 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert a file, and read it back to compare the network."""
-    from ..storage.atomic import check_output, write_whole
+    from ..storage.atomic import check_apart, check_output, write_whole
     from ..weights.frameworks.canonical import canonical_bytes
     from ..weights.load import load
 
+    check_apart(arguments.output, [arguments.weights])
     check_output(arguments.output, overwrite=arguments.overwrite)
     network = load_network(arguments)
     write_whole(arguments.output, canonical_bytes(network), overwrite=arguments.overwrite)

@@ -25,14 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Merge; the exit code is 1 if a network has no finished result."""
-    from ..storage.atomic import check_output
-    from ..sweeps.merge import row_of_run
+    from ..storage.atomic import check_apart, check_output
+    from ..sweeps.merge import refuse_loss, row_of_run
     from ..sweeps.merged_file import write_merged
 
     target = check_output(arguments.output, overwrite=arguments.overwrite)
     runs, weights = _networks(arguments, target)
+    check_apart(target, weights.values())
     rows = [row_of_run(name, path, weights.get(name, "")) for name, path in runs.items()]
     finished = {row.name: runs[row.name] for row in rows if row.has_result}
+    refuse_loss(target, finished, overwrite=arguments.overwrite)
     write_merged(rows, finished, arguments.output, overwrite=arguments.overwrite)
     print(f"{len(finished)} of {len(rows)} networks merged, written to {arguments.output}")
     lacking = [row for row in rows if not row.has_result or row.columns["status"] == "interrupted"]
@@ -46,10 +48,17 @@ def _networks(
     arguments: argparse.Namespace, target: Path
 ) -> tuple[dict[str, Path], dict[str, str]]:
     """Return the run files of networks, and the weights files of those that are expected."""
+    from ..storage.atomic import check_apart
     from ..sweeps.merge import base_folder, find_runs
+    from ..sweeps.merged_file import is_merged
     from ..sweeps.names import expand, named, run_file
 
-    runs = {name: path for name, path in find_runs(arguments.sources).items() if path != target}
+    runs = {
+        name: path
+        for name, path in find_runs(arguments.sources).items()
+        if path != target or not is_merged(path)
+    }
+    check_apart(target, runs.values())
     if not arguments.expect:
         return runs, {}
     weights = named(expand(arguments.expect))

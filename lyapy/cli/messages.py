@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..errors import CheckpointError, Interrupted, LockedError, describe
@@ -10,7 +11,10 @@ from ..errors import CheckpointError, Interrupted, LockedError, describe
 if TYPE_CHECKING:
     from ..sweeps.task import Outcome
 
-__all__ = ["BAD_INPUT", "BROKEN_PIPE", "FAILED", "LOCKED", "code_of", "report", "say", "worst"]
+__all__ = [
+    "BAD_INPUT", "BROKEN_PIPE", "FAILED", "LOCKED", "code_of", "report", "report_shared", "say",
+    "worst",
+]  # fmt: skip
 
 FAILED, BAD_INPUT = 1, 2
 # as sysexits.h has them: cannot create, input or output error, try again
@@ -32,15 +36,32 @@ def code_of(error: BaseException) -> int:
     return next((code for kind, code in CODES.items() if isinstance(error, kind)), BAD_INPUT)
 
 
-def report(outcome: Outcome, *, quiet: bool) -> int:
-    """Print how a network of many ended, and return the exit code for it."""
+def report(outcome: Outcome, errors: Counter[str], *, quiet: bool) -> int:
+    """Print how a network of many ended, and return the exit code for it.
+
+    An error that other networks had already is only counted, for `report_shared`.
+    """
     text = f"{outcome.name}: {outcome.message}"
     if outcome.code == "computed":
         if not quiet:
             print(text, flush=True)
         return 0
-    say(f"error: {text}" if outcome.code == "failed" else text)
-    return LOCKED if outcome.code == "locked" else FAILED
+    if outcome.code == "locked":
+        say(text)
+        return LOCKED
+    file, _, cause = outcome.message.partition(": ")
+    shared = cause if outcome.name in file else outcome.message
+    if not errors[shared]:
+        say(f"error: {text}")
+    errors[shared] += 1
+    return FAILED
+
+
+def report_shared(errors: Counter[str]) -> None:
+    """Print the errors that several networks share, once each."""
+    for error, count in errors.items():
+        if count > 1:
+            say(f"error: {count - 1} more networks: {error}")
 
 
 def worst(codes: list[int]) -> int:

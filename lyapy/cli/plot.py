@@ -29,9 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Draw a spectrum, or many."""
+    from ..storage.atomic import check_apart
     from ..sweeps.merged_file import is_merged
 
     output = arguments.output or str(Path(arguments.run).with_suffix(".png"))
+    check_apart(output, [arguments.run])
     if is_merged(arguments.run):
         from ..sweeps.plots import plot_sweep
         from ..sweeps.result import Sweep

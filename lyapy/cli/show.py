@@ -50,11 +50,39 @@ def run(arguments: argparse.Namespace) -> int:
         spectrum = read_network(arguments.run, arguments.network)
     else:
         spectrum = Spectrum.load(arguments.run)
+    next_to_it = _unfinished(arguments.run) if arguments.network is None else None
     if arguments.json:
-        print(json.dumps(spectrum_summary(spectrum), indent=2, allow_nan=False))
+        summary = spectrum_summary(spectrum)
+        if next_to_it is not None:
+            summary["unfinished_run"] = next_to_it
+        print(json.dumps(summary, indent=2, allow_nan=False))
     else:
         print(spectrum_table(spectrum))
+        if next_to_it is not None:
+            print(f"\nnext to it: an unfinished run that is to replace it, {next_to_it}")
     return 0
+
+
+def _unfinished(path: str) -> str | None:
+    """Return how far an unfinished run next to a finished one is."""
+    from ..runs.checkpoint.unfinished import read_unfinished
+
+    try:
+        found = read_unfinished(path)
+    except (OSError, ValueError) as error:
+        return str(error)
+    return None if found is None else f"{_progress(found)}, {_writer(found)}"
+
+
+def _progress(found: Unfinished) -> str:
+    if not found.date:
+        return "no checkpoint yet"
+    percent = 100.0 * found.steps / found.total if found.total else 0.0
+    return f"{found.steps} of {found.total} steps ({percent:.0f} %), checkpoint of {found.date}"
+
+
+def _writer(found: Unfinished) -> str:
+    return f"computed by {found.holder}" if found.holder else "computed by nobody"
 
 
 def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
@@ -67,10 +95,9 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
         summary |= spectrum_summary(spectrum) if spectrum is not None else {}
         print(json.dumps(summary, indent=2, allow_nan=False))
         return 0
-    percent = 100.0 * found.steps / found.total if found.total else 0.0
-    at = f"{found.steps} of {found.total} steps ({percent:.0f} %), checkpoint of {found.date}"
-    print(f"{arguments.run}: unfinished, {at if found.date else 'no checkpoint yet'}")
-    print(f"computed by {found.holder or 'nobody; run its command again to continue'}")
+    remedy = "" if found.holder else "; run its command again to continue"
+    print(f"{arguments.run}: unfinished, {_progress(found)}")
+    print(f"{_writer(found)}{remedy}")
     if spectrum is not None:
         print(f"\nso far:\n{spectrum_table(spectrum)}")
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections import Counter
 from functools import partial
 from glob import has_magic
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Interrupted
 from .arguments import add_run_arguments, given_hints, run_arguments
-from .messages import report, worst
+from .messages import report, report_shared, worst
 from .signals import interruptions
 
 if TYPE_CHECKING:
@@ -54,8 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _compute(arguments: argparse.Namespace, weights: str, output: Path) -> Spectrum:
     from ..spectra.file import check_run_output
+    from ..storage.atomic import check_apart
     from ..sweeps.task import Task, spectrum_of
 
+    check_apart(output, [weights, *_read(arguments)])
     check_run_output(output, overwrite=arguments.overwrite)
     own = {"until": arguments.until, "max_steps": arguments.max_steps}
     task = Task(
@@ -67,28 +70,41 @@ def _compute(arguments: argparse.Namespace, weights: str, output: Path) -> Spect
     return spectrum_of(task)
 
 
+def _read(arguments: argparse.Namespace) -> list[str | None]:
+    """Return the files that every network reads."""
+    from ..runs.inputs import input_file
+
+    return [input_file(arguments.inputs), arguments.vocabulary]
+
+
 def _run_many(arguments: argparse.Namespace) -> int:
     """Compute the networks of a shard one after the other, and go on if one fails."""
+    from ..storage.atomic import check_apart
     from ..sweeps.names import Shard, expand, named, run_file
     from ..sweeps.task import attempt
 
     weights = named(expand(arguments.weights))
     mine = (arguments.shard or Shard(1, 1)).select(list(weights))
+    for name in weights:
+        check_apart(run_file(arguments.output, name), [*weights.values(), *_read(arguments)])
     of_shard = " in this shard" if arguments.shard else ""
     codes: list[int] = []
+    errors = Counter[str]()
     with interruptions():
         try:
             for number, name in enumerate(mine, 1):
                 if not arguments.quiet:
                     print(f"{name}: {number} of {len(mine)}{of_shard}", flush=True)
                 path = run_file(arguments.output, name)
-                outcome = attempt(name, path, partial(_compute, arguments, weights[name], path))
-                codes.append(report(outcome, quiet=arguments.quiet))
+                compute = partial(_compute, arguments, weights[name], path)
+                outcome = attempt(name, path, compute, arguments.overwrite)
+                codes.append(report(outcome, errors, quiet=arguments.quiet))
         except Interrupted:
             raise
         except KeyboardInterrupt:
             done = f"interrupted with {len(codes)} of {len(mine)} networks computed"
             raise Interrupted(f"{done}: run the same command again to go on") from None
+    report_shared(errors)
     if not arguments.quiet:
         print(f"{codes.count(0)} of {len(mine)} networks written to {arguments.output}")
     return worst(codes)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .arguments import add_run_arguments, given_hints, run_arguments
-from .messages import report, worst
+from .messages import report, report_shared, worst
 from .signals import interruptions
 
 if TYPE_CHECKING:
@@ -47,15 +48,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compute and merge; the exit code is 1 if a network failed, 73 if one is being computed."""
     codes: list[int] = []
+    errors = Counter[str]()
 
     def report_one(outcome: Outcome) -> None:
-        codes.append(report(outcome, quiet=arguments.quiet))
+        codes.append(report(outcome, errors, quiet=arguments.quiet))
 
     with _executor(arguments) as (is_root, executor):
         if not is_root:
             return 0
         with interruptions():
             for found in _sweeps(arguments, executor, report_one):
+                report_shared(errors)
+                errors.clear()
                 if not arguments.quiet:
                     finished = sum(row.has_result for row in found.rows)
                     done = f"{finished} of {len(found)} networks written to {arguments.output}"

@@ -13,7 +13,7 @@ from ..arrays import Array
 from ..networks.network import Network
 from ..weights.formats import read_contents
 
-__all__ = ["read_encoding", "read_inputs", "read_inputs_for", "read_vocabulary"]
+__all__ = ["input_file", "read_encoding", "read_inputs", "read_inputs_for", "read_vocabulary"]
 
 ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
 EMBEDDING = "embedding.weight"
@@ -131,6 +131,11 @@ def read_encoding(weights: str | PathLike[str]) -> tuple[str | None, Array | Non
     found = [a for n, a in contents.arrays.items() if f".{n}".endswith(f".{EMBEDDING}")]
     embedding = found[0] if len(found) == 1 and found[0].ndim == 2 else None
     return contents.metadata.get("vocabulary"), embedding
+
+
+def input_file(path: str | None) -> str | None:
+    """Return the file of inputs that a path names, without the name of an array."""
+    return None if path is None else _split_name(path)[0]
 
 
 def _split_name(path: str) -> tuple[str, str | None]:

@@ -16,14 +16,19 @@ from . import measures
 from .measures import Measure
 from .quantities import RATE, quantities, reported, stored
 from .stationarity import apart, escaping
-from .uncertainty import Uncertainty, half_width, uncertainty
+from .uncertainty import Uncertainty, half_width, slowly_correlated, uncertainty
 
 __all__ = ["BLOCKS", "QUANTITIES", "Exponents"]
 
 # of the intervals of measures
 LEVEL = 0.95
-# rounding error, in nats per step, beyond which an exponent is only a bound
-BOUND = 1e-2
+# of intervals where rows are correlated: covers the intermittent map of docs/validation.md
+SLOW_FACTOR = 2.2
+# rounding error, in nats per step, beyond which an exponent is only an estimate
+ESTIMATE = 1e-2
+# rounding error of log R_ii in a mean fixed interval beyond which R_ii may be rounding only, as
+# its spread saturates at about log(1 / u) however small R_ii is
+SATURATED = 1e-4
 BLOCKS = "trajectory block"
 
 
@@ -146,9 +151,20 @@ class Exponents:
 
     @cached_property
     def order(self) -> Array:
-        """The k rows of the frame with the largest exponents, descending."""
+        """The k rows of the frame with the largest exponents: descending, bounds, dead ones."""
         means = self.growth.sum(axis=1).mean(axis=0)
-        return np.argsort(-means, kind="stable")[: self.settings["k"]]
+        # a bound says nothing about the place, and leaves the numbers of the others alone
+        last = np.where(np.isneginf(means), 2, self._hidden)
+        return np.lexsort((-means, last))[: self.settings["k"]]
+
+    @cached_property
+    def _hidden(self) -> Array:
+        """Which vectors have growth that rounding hides, of which only a bound was counted."""
+        error = self.numerical_error.max(axis=0)
+        fixed = self.settings.get("interval", "auto")
+        if fixed != "auto" and fixed > 1:
+            return np.asarray(~(error * fixed <= max(SATURATED, self.settings["tolerance"])))
+        return ~np.isfinite(error)
 
     @cached_property
     @reported("trajectory exponent", RATE)
@@ -160,6 +176,8 @@ class Exponents:
     @reported("exponent", RATE)
     def exponents(self) -> Array:
         """Exponents, descending: means over the trajectories; -inf for a dead direction.
+
+        Those that are only bounded follow those that are not.
 
         A dead direction is one that the Jacobians provably annihilate. Where `resolved` is False
         the number is known up to `rounding_error`; where `bounded` is True it is an upper bound.
@@ -198,13 +216,18 @@ class Exponents:
     def resolved(self) -> Array:
         """Whether float64 resolves the exponent to the tolerance."""
         sound = self.rounding_error <= RESOLVED * self.settings["tolerance"]
-        return sound | np.isneginf(self.exponents)
+        return (sound & ~self._hidden[self.order]) | np.isneginf(self.exponents)
 
     @property
     @reported("exponent", "1", missing=False)
     def bounded(self) -> Array:
         """Whether rounding leaves only an upper bound of the exponent."""
-        return ~self.resolved & (self.rounding_error > BOUND)
+        return self._hidden[self.order] & ~np.isneginf(self.exponents)
+
+    @property
+    def estimated(self) -> Array:
+        """Whether the rounding error (k,) of an exponent exceeds 0.01 nats per step."""
+        return ~self.resolved & ~self.bounded & (self.rounding_error > ESTIMATE)
 
     @property
     @reported("trajectory exponent", "1")
@@ -302,7 +325,7 @@ class Exponents:
         The last is the largest excursion of the growth from its mean rate: that of an exponent
         of 0 is bounded, and its mean over T steps falls as 1 / T.
         """
-        error = np.nan_to_num(half_width(self.uncertainty, LEVEL))
+        error = np.nan_to_num(self._half_width(LEVEL))
         growth = self.growth.mean(axis=0)[:, self.order]
         living = np.isfinite(self.exponents)
         growth[:, ~living] = 0.0
@@ -327,7 +350,7 @@ class Exponents:
             # where all ends agree, as in stable networks, nothing is left open
             if ends[0] < ends[1]:
                 return Measure(math.nan, math.nan, "undetermined", *ends)
-        return self._measure(name, measure(self.exponents, self.state_size))
+        return self._measure(name, measure(-np.sort(-self.exponents), self.state_size))
 
     def _measure(self, name: str, value: float) -> Measure:
         described = QUANTITIES[name]
@@ -340,8 +363,11 @@ class Exponents:
             series = self.growth[:, :, self.order[used]] @ slopes[used]
             found = self.uncertainty_of(series[:, :, None])
             error, width = float(found.standard_error[0]), float(half_width(found, LEVEL)[0])
-        sure = not self.bounded[: len(slopes)].any()
-        status = "computed" if sure else "upper bound"
+        # a bound may belong before the last exponent that enters
+        last = self.exponents[: len(slopes)].min(initial=math.inf)
+        bounded = self.bounded & (self.exponents >= last)
+        status = "estimate" if self.estimated[: len(slopes)].any() else "computed"
+        status = "upper bound" if bounded.any() else status
         return Measure(value, error, status, value - width, value + width)
 
     def report(self) -> dict[str, Any]:
@@ -353,11 +379,43 @@ class Exponents:
     def confidence_interval(self, level: float = 0.95) -> Array:
         """Return the lower and upper ends (k, 2) of confidence intervals, by Student's t.
 
-        ``level`` is the nominal coverage; docs/validation.md has the measured one. Raises
-        ValueError if it is not between 0 and 1.
+        They are wider where `widening` exceeds 1. ``level`` is the nominal coverage;
+        docs/validation.md has the measured one. Raises ValueError if it is not between 0 and 1.
         """
-        width = half_width(self.uncertainty, level)
+        width = self._half_width(level)
         return np.stack([self.exponents - width, self.exponents + width], axis=-1)
+
+    @property
+    @reported("exponent", "1")
+    def widening(self) -> Array:
+        """Factor by which intervals of 95 % exceed Student's t, for sorting and slow correlations.
+
+        The largest of several exponents that are followed apart from one another and agree within
+        their errors is too large by chance: each of m such exponents has a confidence of
+        1 - 0.05 / m. Where successive rows of growth are correlated, longer correlations may not
+        be seen, as in intermittent maps: there the interval is 2.2 times as wide.
+        """
+        with np.errstate(invalid="ignore"):
+            found = self._half_width(LEVEL) / half_width(self.uncertainty, LEVEL)
+        return np.where(np.isnan(found), 1.0, found)
+
+    def _half_width(self, level: float) -> Array:
+        width = half_width(self.uncertainty, level)
+        slow = slowly_correlated(self.growth[:, :, self.order])
+        factor = np.where(slow, SLOW_FACTOR, 1.0)
+        tied = self._rivals(width * factor)
+        for rivals in np.unique(tied[tied > 0]):
+            wider = half_width(self.uncertainty, 1.0 - (1.0 - level) / (1 + rivals))
+            width = np.where(tied == rivals, wider, width)
+        return np.asarray(width * factor)
+
+    def _rivals(self, width: Array) -> Array:
+        """Return how many exponents (k,) of other blocks or units are within their errors."""
+        support = (self.final_frame[0, self.order] != 0.0).astype(np.float32)
+        exponents = np.where(np.isfinite(self.exponents), self.exponents, np.nan)
+        distance = np.abs(exponents[:, None] - exponents)
+        near = distance <= width[:, None] + width
+        return np.count_nonzero(near & (support @ support.T == 0.0), axis=1)
 
     def uncertainty_of(self, growth: Array) -> Uncertainty:
         """Return the statistical errors, in `units`, of other growth (B, rows, k) in this run."""

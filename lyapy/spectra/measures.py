@@ -29,7 +29,8 @@ class Measure(NamedTuple):
     standard_error : float
         NaN where it is not known.
     status : str
-        ``computed``; ``upper bound`` where exponents enter that are upper bounds; ``dead`` (−∞);
+        ``computed``; ``upper bound`` where exponents enter that are upper bounds, ``estimate``
+        where rounding errors beyond 0.01 nats per step enter; ``dead`` (−∞);
         ``undetermined`` where exponents that may be 0 decide it, or trajectories differ;
         ``not reached`` by the exponents computed, ``escapes`` as the orbit does, or
         ``does not apply`` (NaN).

@@ -28,7 +28,8 @@ def warn_of_rounding(spectrum: Exponents, control: Control, *, coupled: int) -> 
         )
     spread = float(spectrum.largest_spread.max())
     # a small error that is reported with the exponent needs no warning
-    if not spectrum.bounded.any() and not (control.fixed and spread > control.limit):
+    unsure = spectrum.bounded | spectrum.estimated
+    if not unsure.any() and not (control.fixed and spread > control.limit):
         return
     found, remedy = "the Jacobians are too graded for float64", ""
     if control.fixed > 1:

@@ -114,14 +114,18 @@ def _interrupted(spectrum: Exponents) -> str:
 
 
 def _unresolved(spectrum: Exponents) -> str:
-    missing = int(np.count_nonzero(spectrum.bounded))
-    if not missing:
+    bounded, estimated = spectrum.bounded, spectrum.estimated
+    if not (bounded | estimated).any():
         return ""
-    first = int(np.flatnonzero(spectrum.bounded)[0]) + 1
+    found = []
+    if bounded.any():
+        found.append(f"{np.count_nonzero(bounded)} of {len(bounded)} exponents are upper bounds")
+    if estimated.any():
+        error = f"a rounding error of up to {spectrum.rounding_error[estimated].max():.1g}"
+        found.append(f"{np.count_nonzero(estimated)} are estimates with {error} nats per step")
     return (
-        f"{missing} of {len(spectrum.exponents)} exponents, from the {first}. on, are upper "
-        "bounds: float64 does not resolve them, and more steps do not help. interval='auto' "
-        "resolves the most; k= leaves them out."
+        f"{' and '.join(found)}: float64 does not resolve them, and more steps do not help. "
+        "interval='auto' resolves the most; k= leaves them out."
     )
 
 

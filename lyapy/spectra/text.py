@@ -165,6 +165,10 @@ def _facts(spectrum: Exponents) -> dict[str, str]:
         facts["rounding error"] = f"{error} in {rounded.sum()} exponents"
     if settings.get("repeated_tiles"):
         facts["left to the CPU"] = f"{settings['repeated_tiles']} tiles of trajectories"
+    wider = spectrum.widening > 1.0
+    if wider.any():
+        most = f"up to {spectrum.widening.max():.2g} times"
+        facts["95 % intervals"] = f"{most} the usual width, for {wider.sum()} exponents"
     if "seconds" in settings:
         facts["time"] = f"{settings['seconds']:.1f} s"
     if settings.get("network_origin"):

@@ -8,12 +8,14 @@ import numpy as np
 
 from ..arrays import Array
 
-__all__ = ["Uncertainty", "autocorrelation_time", "half_width", "uncertainty"]
+__all__ = ["Uncertainty", "autocorrelation_time", "half_width", "slowly_correlated", "uncertainty"]
 
 LEAST_BLOCKS = 4
 MOST_BLOCKS = 16
 # blocks in units of the bias of their variance, which falls as one over their length
 BLOCK_LENGTH = 4.0
+# standard errors by which the correlation of successive rows exceeds 0 where it counts as seen
+SLOW = 2.0
 # the window of the sum of autocorrelations, in autocorrelation times
 WINDOW = 5.0
 
@@ -88,6 +90,19 @@ def half_width(found: Uncertainty, level: float) -> Array:
 
     quantile = stdtrit(found.degrees_of_freedom, 0.5 * (1.0 + level))
     return np.asarray(quantile * found.standard_error)
+
+
+def slowly_correlated(growth: Array) -> Array:
+    """Return for which exponents (k,) rows of growth (B, rows, k) are visibly correlated.
+
+    A run that shows correlations over rows may hide longer ones, as an intermittent map does
+    between its long laminar phases.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        deviations = growth - growth.mean(axis=(0, 1))
+        products = np.sum(deviations[:, 1:] * deviations[:, :-1], axis=(0, 1))
+        found = products / np.sum(deviations**2, axis=(0, 1))
+        return np.asarray(found * np.sqrt(growth[..., 0].size) > SLOW)
 
 
 def autocorrelation_time(series: Array) -> Array:

@@ -6,12 +6,12 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["check_output", "placed_whole", "sync_folder", "write_whole"]
+__all__ = ["check_apart", "check_output", "placed_whole", "sync_folder", "write_whole"]
 
 
 def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
@@ -46,6 +46,15 @@ def _check_target(path: str | PathLike[str], overwrite: bool) -> Path:
     if not target.parent.exists():
         raise FileNotFoundError(f"{path}: the folder {target.parent} does not exist; create it")
     return target
+
+
+def check_apart(output: str | PathLike[str], sources: Iterable[str | PathLike[str] | None]) -> None:
+    """Raise ValueError if an output is one of the files that the same run reads."""
+    if not os.path.exists(output):
+        return
+    for source in sources:
+        if source and os.path.exists(source) and os.path.samefile(output, source):
+            raise ValueError(f"{output}: is read by this run; give another output")
 
 
 def write_whole(path: str | PathLike[str], data: bytes | memoryview, *, overwrite: bool) -> None:
@@ -86,9 +95,8 @@ def placed_whole(
 
 
 def _exists(path: str | PathLike[str]) -> FileExistsError:
-    return FileExistsError(
-        f"{path}: exists; choose another name, or replace it with overwrite=True (--overwrite)"
-    )
+    remedy = "choose another name, or replace it with overwrite=True (--overwrite)"
+    return FileExistsError(f"{path}: exists; {remedy}")
 
 
 def _create_temporary(path: str | PathLike[str], folder: Path) -> tuple[int, Path]:
@@ -100,9 +108,8 @@ def _create_temporary(path: str | PathLike[str], folder: Path) -> tuple[int, Pat
 
 
 def _unwritable(path: str | PathLike[str], folder: Path, error: OSError) -> OSError:
-    return type(error)(
-        f"{path}: the folder {folder} cannot be written ({error.strerror}); choose another folder"
-    )
+    finding = f"{path}: the folder {folder} cannot be written ({error.strerror})"
+    return type(error)(f"{finding}; choose another folder")
 
 
 def _place_new(temporary: Path, target: Path) -> None:

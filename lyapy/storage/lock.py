@@ -76,9 +76,11 @@ def _acquire(folder: Path, run: str) -> int:
             continue
         try:
             _flock(descriptor, path, run)
-            if _names(path, descriptor):
-                _sign(descriptor, path, run)
-                return descriptor
+            # another run may have removed the file, and its name, in the meantime
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(path), os.fstat(descriptor)):
+                    _sign(descriptor, path, run)
+                    return descriptor
         except BaseException:
             os.close(descriptor)
             raise
@@ -103,14 +105,6 @@ def _flock(descriptor: int, path: Path, run: str) -> None:
             return None
         remedy = f"if it has ended, delete {path} and run the command again"
     raise LockedError(f"{run}: is being computed by {_shown(path)}; {remedy}")
-
-
-def _names(path: Path, descriptor: int) -> bool:
-    """Return whether the open file still has its name."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
 
 
 def _sign(descriptor: int, path: Path, run: str) -> None:

@@ -134,9 +134,8 @@ def predictions(
         separate = len(set(of[known])) if of is not None else count
         if separate < max(folds, 2):
             kind = "networks" if of is None else f"values of {groups}"
-            raise ValueError(
-                f"{metric}: {separate} {kind} are too few for {folds} folds; give fewer"
-            )
+            finding = f"{separate} {kind} are too few for {folds} folds"
+            raise ValueError(f"{metric}: {finding}; give fewer")
         guesses = _guesses(X[known], y[known], None if of is None else of[known], folds, seed)
         squares, total = (np.sum((y[known] - guess) ** 2) for guess in guesses)
         r_squared = float(1.0 - squares / total)
@@ -153,10 +152,8 @@ def _guesses(X: Array, y: Array, groups: Array | None, folds: int, seed: int) ->
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
     except ImportError as error:
-        raise ModuleNotFoundError(
-            f"regressions need scikit-learn ({error}); install it with pip install "
-            "'lyapy[statistics]'"
-        ) from None
+        remedy = "install it with pip install 'lyapy[statistics]'"
+        raise ModuleNotFoundError(f"regressions need scikit-learn ({error}); {remedy}") from None
     cv: Any = GroupKFold(folds)
     if groups is None:
         cv = KFold(folds, shuffle=True, random_state=seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from os import PathLike, fspath
 from pathlib import Path
@@ -17,13 +17,22 @@ from ..spectra.spectrum import Spectrum
 from ..storage import lock
 from ..storage.sealed import check_seal
 from .columns import Row, row_of, row_without
-from .merged_file import write_merged
+from .merged_file import is_merged, read_rows, write_merged
 from .names import failure_file, run_file
 from .result import Sweep
 
-__all__ = ["base_folder", "find_runs", "merge_networks", "row_of_run", "runs_folder"]
+__all__ = [
+    "base_folder",
+    "find_runs",
+    "merge_networks",
+    "refuse_loss",
+    "results_in",
+    "row_of_run",
+    "runs_folder",
+]
 
 SECONDS_BETWEEN_TRIES = 0.2
+NAMES_SHOWN = 3
 CHECKPOINTS, FAILED = (path(Path("run.h5")).suffix for path in (checkpoint_folder, failure_file))
 
 
@@ -77,11 +86,45 @@ def runs_folder(checkpoint: str | PathLike[str]) -> Path:
     return target.with_name(f"{target.name}.runs")
 
 
+def results_in(merged: str | PathLike[str], overwrite: bool) -> set[str]:
+    """Return the names of the networks with a result in a merged file, empty if there is none.
+
+    Raises ValueError if it cannot be read and ``overwrite`` is False.
+    """
+    if not is_merged(merged):
+        return set()
+    try:
+        return {row.name for row in read_rows(merged) if row.has_result}
+    except ValueError:
+        if overwrite:
+            return set()
+        raise
+
+
+def refuse_loss(merged: str | PathLike[str], names: Collection[str], *, overwrite: bool) -> None:
+    """Raise FileExistsError if results of ``names`` would replace more in a merged file.
+
+    Without ``overwrite`` each network with a result must have one.
+    """
+    held = results_in(merged, overwrite)
+    lost = sorted(held.difference(names))
+    if len(names) < len(held) if overwrite else lost:
+        shown = ", ".join(lost[:NAMES_SHOWN]) + (", …" if len(lost) > NAMES_SHOWN else "")
+        raise FileExistsError(
+            f"{merged}: stays as it is: it has {len(held)} results, and would lose those of "
+            f"{len(lost)} networks ({shown}); give another output, or move the file away"
+        )
+
+
 def merge_networks(
     checkpoint: str | PathLike[str], networks: Mapping[str, str | Network],
     metadata: Mapping[str, Mapping[str, Any]],
+    *, overwrite: bool = False,
 ) -> Sweep:  # fmt: skip
-    """Write the merged file of all networks of a sweep, computed or not, and return it."""
+    """Write the merged file of all networks of a sweep, computed or not, and return it.
+
+    Raises FileExistsError as `refuse_loss`.
+    """
     folder = runs_folder(checkpoint)
     with ExitStack() as stack:
         # of several shards, the last to arrive must see the runs of all
@@ -98,6 +141,7 @@ def merge_networks(
             row = row_of_run(name, runs[name], weights)
             rows.append(row._replace(metadata=metadata[name]))
         finished = {row.name: runs[row.name] for row in rows if row.has_result}
+        refuse_loss(checkpoint, finished, overwrite=overwrite)
         write_merged(rows, finished, checkpoint, overwrite=True)
     return Sweep.load(checkpoint)
 

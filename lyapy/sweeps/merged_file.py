@@ -107,9 +107,8 @@ def _rows_in(file: h5py.File, path: str | PathLike[str]) -> list[Row]:
     version = int(file.attrs["format_version"])
     if version != FORMAT_VERSION:
         remedy = "install a newer lyapy" if version > FORMAT_VERSION else "merge the runs again"
-        raise ValueError(
-            f"{path}: has format version {version}, this lyapy reads {FORMAT_VERSION}; {remedy}"
-        )
+        finding = f"has format version {version}, this lyapy reads {FORMAT_VERSION}"
+        raise ValueError(f"{path}: {finding}; {remedy}")
 
     def read(name: str, quantity: Quantity, like: str) -> Array:
         if name in OWN or name in file:

@@ -27,9 +27,7 @@ def metadata_of(
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
     """Return the columns from a pattern and a table, for each network by name."""
     paths = {name: n if isinstance(n, str) else name for name, n in networks.items()}
-    columns: dict[str, dict[str, Any]] = {name: {} for name in networks}
-    if pattern is not None:
-        columns = match_paths(pattern, paths)
+    columns = {name: {} for name in networks} if pattern is None else match_paths(pattern, paths)
     if isinstance(metadata, Mapping):
         for name, added in metadata.items():
             if name not in columns:

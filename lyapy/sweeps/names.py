@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 from ..networks.network import Network
 
 __all__ = [
-    "Shard", "expand", "failure_file", "named", "named_networks", "parse_shard", "run_file",
+    "Chosen", "Shard", "as_shard", "expand", "failure_file", "named", "named_networks",
+    "parse_shard", "run_file",
     "shard_of_array",
 ]  # fmt: skip
 
@@ -28,6 +29,17 @@ class Shard(NamedTuple):
     def select(self, networks: Sequence[T]) -> Sequence[T]:
         """Return this share: every n-th network, so that sizes are mixed."""
         return networks[self.i - 1 :: self.n]
+
+
+class Chosen(NamedTuple):
+    """The networks of these names in a share."""
+
+    names: frozenset[str]
+    shard: Shard = Shard(1, 1)
+
+    def select(self, networks: Sequence[str]) -> Sequence[str]:
+        """Return those of the share that have one of the names."""
+        return [name for name in self.shard.select(networks) if name in self.names]
 
 
 def expand(patterns: Iterable[str]) -> list[str]:
@@ -99,6 +111,13 @@ def parse_shard(text: str) -> Shard:
     if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
         raise ValueError(f"{text!r} is neither auto nor i/n with i from 1 to n")
     return Shard(int(first), int(second))
+
+
+def as_shard(shard: str | tuple[int, int] | None) -> Shard:
+    """Return the shard ``"i/n"`` or (i, n); all networks for None."""
+    if shard is None:
+        return Shard(1, 1)
+    return parse_shard(shard if isinstance(shard, str) else f"{shard[0]}/{shard[1]}")
 
 
 def shard_of_array(environment: Mapping[str, str]) -> Shard:

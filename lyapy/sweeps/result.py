@@ -101,14 +101,12 @@ class Sweep:
         """
         finished = [row for row in self.rows if row.has_result]
         table = np.full((len(self), length), np.nan)
-        if not finished:
-            return table
-        counts, sizes = ([int(row.columns[c]) for row in finished] for c in ("k", "state_size"))
-        positions = common_positions(counts, sizes, length)
-        for line, row in zip(table, self.rows, strict=True):
-            if row.has_result:
-                size = int(row.columns["state_size"])
-                line[:] = resample(row.spectra["exponents"], size, positions)
+        if finished:
+            counts, sizes = ([int(row.columns[c]) for row in finished] for c in ("k", "state_size"))
+            positions = common_positions(counts, sizes, length)
+            pairs = zip(finished, sizes, strict=True)
+            found = [resample(row.spectra["exponents"], D, positions) for row, D in pairs]
+            table[[row.has_result for row in self.rows]] = found
         return table
 
     def features(self) -> dict[str, Array]:

@@ -6,6 +6,7 @@ import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,22 @@ from uuid import uuid4
 import numpy as np
 
 from ..arrays import array_digest, check_size
-from ..errors import Interrupted
+from ..errors import Interrupted, WeightsError, describe
+from ..networks.closed_loop import ClosedLoop
+from ..networks.drive import check_inputs
 from ..networks.network import Network
+from ..runs.inputs import input_file
 from ..runs.lyapunov import lyapunov_spectrum
-from ..runs.options import ALL, refuse_unknown
+from ..runs.options import ALL, KINDS, refuse_unknown, take_options
+from ..runs.start import check_frame
 from ..runs.threads import default_threads
-from ..storage.atomic import check_output
-from .merge import merge_networks, runs_folder
+from ..storage.atomic import check_apart, check_output
+from .merge import merge_networks, refuse_loss, results_in, runs_folder
 from .merged_file import is_merged
 from .metadata import metadata_of
-from .names import named_networks, parse_shard, run_file
+from .names import Chosen, as_shard, named_networks, run_file
 from .result import Sweep
-from .task import Outcome, Task, check_readout
+from .task import Outcome, Task, check_readout, inputs_of, network_of
 from .workers import compute_in, compute_in_processes
 
 __all__ = ["sweep"]
@@ -38,7 +43,7 @@ def sweep(
     networks: str | PathLike[str] | Iterable[str | PathLike[str]] | Mapping[str, Any],
     inputs: Any = None, *, checkpoint: str | PathLike[str] = "sweep.h5",
     executor: Executor | None = None, workers: int | None = None,
-    shard: str | tuple[int, int] | None = None, pattern: str | None = None,
+    shard: str | tuple[int, int] | Chosen | None = None, pattern: str | None = None,
     metadata: str | PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
     vocabulary: str | PathLike[str] | None = None, load_options: Mapping[str, Any] | None = None,
     closed_loop: bool = False, readout: str | None = None, overwrite: bool = False,
@@ -80,7 +85,8 @@ def sweep(
         Feed the read-out in each weights file back as the input, so that ``inputs`` only warm up;
         ``readout`` is the beginning of its matrix's name, where several fit.
     overwrite : bool
-        Replace run files of other settings, and another file at ``checkpoint``.
+        Replace run files of other settings, and another file at ``checkpoint``; each by a whole
+        one, and the merged file never by one with fewer results.
     report : callable, optional
         Called with the `Outcome` of each network, as it comes.
     **spectrum_options
@@ -90,15 +96,18 @@ def sweep(
     Raises
     ------
     ValueError, TypeError
-        If an argument does not fit; before anything is computed.
+        If an argument does not fit, no network can be loaded and driven, or a finished result is
+        of another run; no result is changed then.
     OSError
-        If the results cannot be written.
+        If the results cannot be written, or ``checkpoint`` would lose results.
     Interrupted, concurrent.futures.BrokenExecutor
         After an interruption, or if the executor given breaks; the same call continues.
     """
-    own = RESERVED | {name for name, option in ALL.items() if option.by_output}
-    known = set(inspect.signature(lyapunov_spectrum).parameters) - own
+    by_sweep = RESERVED | {name for name, option in ALL.items() if option.by_output}
+    known = set(inspect.signature(lyapunov_spectrum).parameters) - by_sweep
     refuse_unknown("sweep", spectrum_options, known)
+    settled = {name: value for name, value in spectrum_options.items() if name in ALL}
+    take_options(lyapunov_spectrum, settled, **dict.fromkeys(KINDS))
     found = named_networks(networks)
     check_readout(readout, closed_loop)
     made = [name for name, network in found.items() if isinstance(network, Network)]
@@ -107,32 +116,83 @@ def sweep(
         raise ValueError(f"{finding}; give a lyapy.ClosedLoop of it")
     columns = metadata_of(found, pattern, metadata)
     check_output(checkpoint, overwrite=overwrite or is_merged(checkpoint))
+    refuse_loss(checkpoint, found, overwrite=overwrite)
     if workers is not None:
         check_size("workers", workers, 1)
-    if not isinstance(shard, str):
-        shard = "{}/{}".format(*(shard or (1, 1)))
-    mine = parse_shard(shard).select(list(found))
+    mine = (shard if isinstance(shard, Chosen) else as_shard(shard)).select(list(found))
     workers = min(workers or default_threads(), max(len(mine), 1))
     if spectrum_options.get("threads") is None:
         share = 1 if executor else max(default_threads() // workers, 1)
         spectrum_options = {**spectrum_options, "threads": share}
     folder = runs_folder(checkpoint)
-    folder.mkdir(exist_ok=True)
     task = Task(
-        name="", network="", folder=os.getcwd(), inputs=_as_file(inputs, folder),
+        name="", network="", folder=os.getcwd(),
+        inputs=os.path.abspath(inputs) if isinstance(inputs, (str, PathLike)) else None,
         vocabulary=None if vocabulary is None else os.path.abspath(vocabulary), run=folder,
         load_options=load_options or {}, options={**spectrum_options, "overwrite": overwrite},
         closed_loop=closed_loop, readout=readout,
     )  # fmt: skip
+    table = metadata if isinstance(metadata, (str, PathLike)) else None
+    weights = [network for network in found.values() if isinstance(network, str)]
+    check_apart(checkpoint, [*weights, input_file(task.inputs), task.vocabulary, table])
+    if not overwrite:
+        _check_runs(checkpoint, folder)
+    _check_one(task, found, None if task.inputs else inputs)
+    folder.mkdir(exist_ok=True)
+    task = task._replace(inputs=_as_file(inputs, folder))
+    # finished runs first: if one is another run, nothing else was computed
+    runs = {name: run_file(folder, name) for name in mine}
     tasks = [
-        task._replace(name=name, network=found[name], run=run_file(folder, name)) for name in mine
+        task._replace(name=name, network=found[name], run=runs[name])
+        for name in sorted(mine, key=lambda name: not runs[name].exists())
     ]
     try:
         _compute_all(tasks, executor, workers, report)
     except BrokenExecutor:
-        merge_networks(checkpoint, found, columns)
+        with suppress(FileExistsError):
+            merge_networks(checkpoint, found, columns, overwrite=overwrite)
         raise
-    return merge_networks(checkpoint, found, columns)
+    return merge_networks(checkpoint, found, columns, overwrite=overwrite)
+
+
+def _check_runs(checkpoint: str | PathLike[str], folder: Path) -> None:
+    """Raise FileExistsError if there are no run files to compare the settings of results."""
+    held = sorted(results_in(checkpoint, overwrite=False))
+    lacking = [name for name in held if not run_file(folder, name).exists()]
+    if lacking:
+        raise FileExistsError(
+            f"{checkpoint}: has {len(held)} results, but {folder} lacks the run files of "
+            f"{len(lacking)} ({lacking[0]}, …) to continue from; give another output, or compute "
+            "them again with overwrite=True (--overwrite)"
+        )
+
+
+def _check_one(task: Task, networks: Mapping[str, str | Network], inputs: Any) -> None:
+    """Raise the first error if inputs and options suit none of the networks that can be loaded."""
+    errors = []
+    for name, weights in networks.items():
+        one = task._replace(name=name, network=weights)
+        try:
+            network, file = network_of(one)
+        except (WeightsError, OSError):
+            continue
+        try:
+            _check_network(
+                one, network, inputs_of(one, network, file) if inputs is None else inputs
+            )
+            return
+        except (ValueError, TypeError, OSError) as error:
+            errors.append(error)
+    if errors:
+        shared = f"none of {len(errors)} networks can be computed: " if len(errors) > 1 else ""
+        raise ValueError(f"{shared}{describe(errors[0])}") from errors[0]
+
+
+def _check_network(task: Task, network: Network, inputs: Any) -> None:
+    options = task.options
+    inputs = None if isinstance(network, ClosedLoop) else inputs
+    check_inputs(network, inputs, options.get("transient", 0), options.get("steps"))
+    check_frame(options.get("frame", "random"), options.get("k"), network.state_size)
 
 
 def _as_file(inputs: Any, folder: Path) -> str | None:
@@ -159,6 +219,8 @@ def _compute_all(
     def take(outcome: Outcome) -> None:
         if outcome.code == "interrupted":
             raise Interrupted(outcome.message)
+        if outcome.code == "refused":
+            raise ValueError(f"{outcome.name}: {outcome.message}")
         done.append(outcome)
         if report is not None:
             report(outcome)

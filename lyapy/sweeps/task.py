@@ -15,12 +15,13 @@ from ..errors import CheckpointError, Interrupted, LockedError, describe
 from ..networks.closed_loop import ClosedLoop
 from ..networks.network import Network
 from ..spectra.spectrum import Spectrum
-from ..storage.atomic import write_whole
+from ..storage.atomic import check_apart, write_whole
 from ..weights.frameworks.layer import Hints
 from .names import failure_file
 
 __all__ = [
-    "ENDING", "Outcome", "Task", "attempt", "check_readout", "compute", "give_up", "spectrum_of"
+    "ENDING", "Outcome", "Task", "attempt", "check_readout", "compute", "give_up", "inputs_of",
+    "network_of", "spectrum_of",
 ]  # fmt: skip
 
 # signals that end a worker; a terminal's SIGINT reaches every process of the sweep
@@ -30,11 +31,12 @@ ENDING = (signal.SIGTERM, signal.SIGUSR1)
 class Outcome(NamedTuple):
     """How a network of a sweep ended; ``locked`` if another process is computing it.
 
-    ``message`` is its largest exponent and status, or the error, in one line.
+    ``message`` is its largest exponent and status, or the error, in one line; ``refused`` if a
+    finished result would be replaced.
     """
 
     name: str
-    code: Literal["computed", "failed", "locked", "interrupted"]
+    code: Literal["computed", "failed", "refused", "locked", "interrupted"]
     message: str
 
 
@@ -52,24 +54,32 @@ class Task(NamedTuple):
     closed_loop: bool  # whether the read-out is fed back, and inputs only warm up
     readout: str | None
 
+    @property
+    def overwrite(self) -> bool:
+        """Whether a finished result of another run may be replaced."""
+        return bool(self.options.get("overwrite", False))
+
 
 def compute(task: Task) -> Outcome:
     """Compute a network in a worker, or continue it, or find it finished."""
     try:
         with _ending_signals():
-            return attempt(task.name, task.run, lambda: spectrum_of(task))
+            return attempt(task.name, task.run, lambda: spectrum_of(task), task.overwrite)
     except KeyboardInterrupt as stop:
         message = str(stop) if isinstance(stop, Interrupted) else "interrupted before it began"
         return Outcome(task.name, "interrupted", message)
 
 
-def attempt(name: str, run: Path, compute: Callable[[], Spectrum]) -> Outcome:
+def attempt(
+    name: str, run: Path, compute: Callable[[], Spectrum], overwrite: bool = False
+) -> Outcome:
     """Compute a network into its run file by ``compute``, or write its failure file.
 
     Raises CheckpointError if nothing can be written, and Interrupted; the same call continues.
     """
     run.parent.mkdir(parents=True, exist_ok=True)
-    failure_file(run).unlink(missing_ok=True)
+    if not run.exists():
+        failure_file(run).unlink(missing_ok=True)
     try:
         spectrum = compute()
     except LockedError as error:
@@ -77,41 +87,40 @@ def attempt(name: str, run: Path, compute: Callable[[], Spectrum]) -> Outcome:
     except CheckpointError:
         raise
     except Exception as error:  # no error of one network may stop the others
-        return give_up(name, run, describe(error))
+        return give_up(name, run, describe(error), overwrite)
+    failure_file(run).unlink(missing_ok=True)
     message = f"largest exponent {spectrum.largest:.6g} {spectrum.units}, {spectrum.status.code}"
     return Outcome(name, "computed", message)
 
 
-def give_up(name: str, run: Path, reason: str) -> Outcome:
-    """Write the failure file of a network."""
+def give_up(name: str, run: Path, reason: str, overwrite: bool = False) -> Outcome:
+    """Write the failure file of a network, unless that would hide a finished result."""
+    if not overwrite and _is_finished(run):
+        return Outcome(name, "refused", f"{reason}; its finished result stays")
     run.parent.mkdir(parents=True, exist_ok=True)
     write_whole(failure_file(run), f"{reason}\n".encode(), overwrite=True)
     return Outcome(name, "failed", reason)
 
 
+def _is_finished(run: Path) -> bool:
+    try:
+        Spectrum.load(run)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def check_readout(readout: str | None, closed_loop: bool) -> None:
     """Raise ValueError if a read-out is named without a loop to close."""
     if readout is not None and not closed_loop:
-        raise ValueError(
-            f"readout is {readout!r}, for an open loop; add closed_loop=True (--closed-loop)"
-        )
+        remedy = "add closed_loop=True (--closed-loop)"
+        raise ValueError(f"readout is {readout!r}, for an open loop; {remedy}")
 
 
 def spectrum_of(task: Task) -> Spectrum:
     """Compute a task's spectrum into its run file, or continue, or read it if it is finished."""
-    check_readout(task.readout, task.closed_loop)
-    if task.vocabulary is not None and task.inputs is None:
-        raise ValueError("--vocabulary: is given without a text; add --inputs FILE.txt")
-    network, weights = _network(task)
-    inputs = states = None
-    if task.inputs is not None:
-        from ..runs.inputs import read_inputs_for
-
-        reader = network.open_loop if isinstance(network, ClosedLoop) else network
-        inputs = read_inputs_for(reader, task.inputs, weights, task.vocabulary)
-    elif network.input_size:
-        reads = f"{weights or 'the network'} reads {network.input_size} at every step"
-        raise ValueError(f"inputs are missing, but {reads}; give a file of them (--inputs)")
+    network, weights = network_of(task)
+    inputs, states = inputs_of(task, network, weights), None
     if isinstance(network, ClosedLoop) and inputs is not None:
         inputs, states = None, network.warm_up(inputs)
     # last, as it takes a second and bad input should be refused at once
@@ -122,6 +131,33 @@ def spectrum_of(task: Task) -> Spectrum:
     )
 
 
+def network_of(task: Task) -> tuple[Network, str | None]:
+    """Return the network of a task and its weights file; raises as `spectrum_of`."""
+    from ..runs.inputs import input_file
+
+    check_readout(task.readout, task.closed_loop)
+    if task.vocabulary is not None and task.inputs is None:
+        raise ValueError("--vocabulary: is given without a text; add --inputs FILE.txt")
+    named = task.network if isinstance(task.network, str) else None
+    check_apart(task.run, [named, input_file(task.inputs), task.vocabulary])
+    return _network(task)
+
+
+def inputs_of(task: Task, network: Network, weights: str | None) -> Any:
+    """Return the inputs of a task, None if it has none; raises as `spectrum_of`."""
+    from ..runs.inputs import read_inputs_for
+
+    if task.inputs is not None:
+        reads = network.open_loop if isinstance(network, ClosedLoop) else network
+        return read_inputs_for(reads, task.inputs, weights, task.vocabulary)
+    if network.input_size:
+        raise ValueError(
+            f"inputs are missing, but {weights or 'the network'} reads {network.input_size} at "
+            "every step; give a file of them (--inputs)"
+        )
+    return None
+
+
 def _network(task: Task) -> tuple[Network, str | None]:
     """Return the network and its weights file."""
     from ..weights.load import load, load_closed_loop
@@ -129,9 +165,8 @@ def _network(task: Task) -> tuple[Network, str | None]:
     if isinstance(task.network, Network):
         return task.network, None
     # workers may have another working folder, and messages name the file as it was given
-    weights = task.network
-    if os.getcwd() != task.folder:
-        weights = os.path.join(task.folder, task.network)
+    same_folder = os.getcwd() == task.folder
+    weights = task.network if same_folder else os.path.join(task.folder, task.network)
     if task.closed_loop:
         network: Network = load_closed_loop(weights, Hints(**task.load_options), task.readout)
         network.origin = f"{task.network}, closed loop"

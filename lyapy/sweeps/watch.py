@@ -11,12 +11,17 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+from .merged_file import is_merged
+from .names import Chosen, as_shard
 from .result import Sweep
 from .sweep import sweep
 from .task import Outcome
 
 __all__ = ["watch"]
 
+WRITTEN_AGAIN = (
+    "was written again; the result is that of its first contents: give each epoch another name"
+)
 WEIGHTS = (".eqx", ".h5", ".keras", ".msgpack", ".npz", ".onnx", ".pt", ".pth", ".safetensors")
 
 
@@ -27,8 +32,9 @@ def watch(
 ) -> Iterator[Sweep]:  # fmt: skip
     """Compute the spectrum of each new weights file as it appears, and yield the sweep so far.
 
-    A file is taken when it has not changed between two looks. Each needs a separate name, as
-    ``epoch3.pt``; for one that is written again, as ``last.pt``, the row says so.
+    A file is taken when it has not changed between two looks, and computed once: the result stays
+    when the file is deleted, or written again. Each needs a separate name, as ``epoch3.pt``; one
+    that is written again, as ``last.pt``, is reported as failed.
 
     Parameters
     ----------
@@ -48,7 +54,9 @@ def watch(
         raise ValueError(f"every is {every!r}; it must be a positive number of seconds")
     base = os.path.commonpath([_fixed_folder(source) for source in sources])
     seen: dict[str, tuple[int, int]] = {}
-    taken: dict[str, str] = {}
+    taken = _weights_in(options.get("checkpoint", "sweep.h5"))
+    computed: dict[str, tuple[int, int]] = {}
+    shard = options.pop("shard", None)
     latest = time.monotonic()
     while idle is None or time.monotonic() - latest < idle:
         found = {path: state for s in sources for path, state in _look(s, options)}
@@ -57,20 +65,31 @@ def watch(
             for path, state in found.items()
             if seen.get(path) == state
         }
-        new = settled.keys() - taken.keys()
-
-        def report_new(outcome: Outcome, new: set[str] = new) -> None:
-            if report is not None and outcome.name in new:
-                report(outcome)
-
+        new = frozenset(settled.keys() - computed.keys())
+        if report is not None:
+            for name in sorted(settled.keys() & computed.keys()):
+                if computed[name] != found[settled[name]]:
+                    report(Outcome(name, "failed", f"{settled[name]}: {WRITTEN_AGAIN}"))
+        computed |= {name: found[path] for name, path in settled.items()}
         if new:
             taken |= settled
-            yield sweep(taken, inputs, **options, report=report_new)
+            chosen = Chosen(new, as_shard(shard))
+            yield sweep(taken, inputs, **options, shard=chosen, report=report)
             latest = time.monotonic()
         elif found != seen:
             latest = time.monotonic()
         seen = found
         time.sleep(every)
+
+
+def _weights_in(merged: str | PathLike[str]) -> dict[str, str]:
+    """Return the weights files of the results in a merged file, which may be deleted by now."""
+    rows = Sweep.load(merged).rows if is_merged(merged) else []
+    return {
+        row.name: str(row.columns["weights"]).removesuffix(", closed loop")
+        for row in rows
+        if row.has_result
+    }
 
 
 def _fixed_folder(source: str) -> str:

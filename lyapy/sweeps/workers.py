@@ -43,7 +43,7 @@ def compute_in(
                 raise
             except Exception as error:  # of the executor, such as dask's where workers die again
                 task = running[future]
-                outcome = give_up(task.name, task.run, describe(error))
+                outcome = give_up(task.name, task.run, describe(error), task.overwrite)
             report(outcome)
     finally:
         for future in running:
@@ -63,7 +63,7 @@ def compute_in_processes(
         suspects, waiting = _until_one_dies(waiting, workers, report)
         for task in suspects:
             if _until_one_dies([task], 1, report)[0]:
-                report(give_up(task.name, task.run, DIED))
+                report(give_up(task.name, task.run, DIED, task.overwrite))
 
 
 def _until_one_dies(
@@ -138,10 +138,8 @@ def mpi_executor() -> Iterator[Any]:
         from mpi4py import MPI
         from mpi4py.futures import MPICommExecutor
     except ImportError as error:
-        raise ModuleNotFoundError(
-            f"MPI cannot be used ({error}); install mpi4py with pip install 'lyapy[mpi]', and an "
-            "MPI library, such as the cluster's or the package mpich"
-        ) from None
+        remedy = "install mpi4py with pip install 'lyapy[mpi]', and an MPI library, such as mpich"
+        raise ModuleNotFoundError(f"MPI cannot be used ({error}); {remedy}") from None
     check_ranks(MPI.COMM_WORLD.Get_size(), os.environ)
     if MPI.COMM_WORLD.Get_rank():
         # between two networks a rank has nothing to write
@@ -170,9 +168,8 @@ def dask_executor(address: str) -> Iterator[futures.Executor]:
     try:
         from distributed import Client
     except ImportError as error:
-        raise ModuleNotFoundError(
-            f"dask cannot be used ({error}); install it with pip install 'lyapy[dask]'"
-        ) from None
+        remedy = "install it with pip install 'lyapy[dask]'"
+        raise ModuleNotFoundError(f"dask cannot be used ({error}); {remedy}") from None
     where = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
     with Client(**where, set_as_default=False) as client, client.get_executor() as executor:
         yield executor

@@ -21,6 +21,8 @@ __all__ = ["RESOLVED", "UNDERFLOW", "UNKNOWN_RATE", "Carry", "FrameState", "Stat
 UNKNOWN_RATE = 40.0
 # log R_ii that counts where R_ii has underflowed: an upper bound, for weights up to 1e19
 UNDERFLOW = -700.0
+# rounding error of log R_ii in a graded step from which on only its bound is known
+HIDDEN = 0.1
 # tolerances of rounding error per step up to which growth counts as resolved
 RESOLVED = 10.0
 
@@ -223,7 +225,9 @@ class Carry:
         # −∞ that is exact is no rounding
         noise = step.scale - np.where(np.isneginf(step.scale), 0.0, step.log_r)
         with np.errstate(over="ignore"):
-            statistics.error[:rows] += UNIT_ROUNDOFF * np.exp(noise)
+            rounding = UNIT_ROUNDOFF * np.exp(noise)
+        # R_ii may be rounding only, however small it is
+        statistics.error[:rows] += np.where(rounding > HIDDEN, np.inf, rounding)
         statistics.count(intervals=1, spread=float(noise.max()))
         return self._counted(step.log_r, step.scale, control)
 

@@ -28,7 +28,6 @@ CLOSED_FORM = [name for name, cell in CELLS.items() if cell.log_abs_det is not C
 
 
 def named_coefficients(network, state, x):
-    """Return the only cell of ``network`` and the coefficients of one step by name."""
     values = forward_chunk(network, x[None], state).coefficients[0]
     (placed,) = network.program.coefficients
     return network.cells[0], {name: values[c.entries] for name, c in placed.items()}
@@ -83,10 +82,8 @@ def test_gru_with_its_reset_before_the_product_by_hand():
     np.testing.assert_allclose(found, (1 - z) * n + z * h, rtol=1e-14)
 
 
-ARGUMENTS = np.concatenate(
-    [[1e-300, 1e-9, 1e-3, 0.3466, 18.9, 19.1, 36.8, 300.0], np.arange(1, 51)]
-)
-ARGUMENTS = np.concatenate([-ARGUMENTS, [0.0], ARGUMENTS])
+SIZES = [1e-300, 1e-9, 1e-3, 0.3466, 18.9, 19.1, 36.8, 300.0, *range(1, 51)]
+ARGUMENTS = np.concatenate([np.negative(SIZES), [0.0], SIZES])
 
 
 def assert_exact(found, function):
@@ -113,11 +110,9 @@ def test_logistic_is_accurate_in_saturation(backend):
     state = np.concatenate([np.zeros(n), np.ones(n)])
     run = choose_engine(backend).run_layer
     _, (coefficients,) = forward_chunk(network, np.zeros((1, 0)), state, run)
-    named = network.program.coefficients[0]
-    assert_exact(coefficients[named["f"].entries], lambda x: 1 / (1 + mpmath.exp(-x)))
-    assert_exact(
-        coefficients[named["p"].entries], lambda x: 1 / (1 + mpmath.exp(-x)) / (1 + mpmath.exp(x))
-    )
+    named, exp = network.program.coefficients[0], mpmath.exp
+    assert_exact(coefficients[named["f"].entries], lambda x: 1 / (1 + exp(-x)))
+    assert_exact(coefficients[named["p"].entries], lambda x: 1 / (1 + exp(-x)) / (1 + exp(x)))
 
 
 @pytest.mark.parametrize(
@@ -287,11 +282,7 @@ def matrix(*shape):
         (cells.Reservoir, (None, csr_array([[np.nan]])), "U holds 1 values that are NaN"),
         (cells.Antisymmetric, (None, matrix(2, 2), None, 0.1, np.nan), "U or gamma holds"),
         (cells.PLRNN, (None, [0.5], [[0.0, 1.0]]), r"W has shape \(1, 2\)"),
-        (
-            cells.MinimalGated,
-            (None, matrix(3, 2)),
-            r"U has 3 rows; .* of 2 \(gates f, g\)",
-        ),
+        (cells.MinimalGated, (None, matrix(3, 2)), r"U has 3 rows; .* of 2 \(gates f, g\)"),
         (cells.DiagonalStateSpace, ([0.5j], None, matrix(1, 2)), r"C has shape \(1, 2\)"),
         (lyapy.Network, ([],), "cells is empty"),
         (

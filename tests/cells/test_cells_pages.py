@@ -52,10 +52,8 @@ def test_the_contract_on_the_cell_of_the_page(page, m):
         found = lyapy.jacobian(network, state, x if m else None)
         np.testing.assert_allclose(found, difference_jacobian(network, state, x), atol=1e-11)
     inputs = rng.normal(size=(150, m))
-    forward = [
-        forward_chunk(network, inputs, state, choose_engine(b).run_layer)
-        for b in ("numpy", "numba")
-    ]
+    engines = (choose_engine(b).run_layer for b in ("numpy", "numba"))
+    forward = [forward_chunk(network, inputs, state, run) for run in engines]
     np.testing.assert_allclose(forward[0].states, forward[1].states, atol=1e-12)
     np.testing.assert_allclose(forward[0].coefficients, forward[1].coefficients, atol=1e-12)
     (cell,) = networks(page, m)[0].cells
@@ -69,7 +67,6 @@ def test_the_contract_on_the_cell_of_the_page(page, m):
 
 
 def sections():
-    """Return the text under each heading that names cells, by these names."""
     texts = (DOCS / "cells.md").read_text().split("\n## ")[1:]
     return {name: text for text in texts for name in re.findall(r'`"([\w-]+)"`', text)}
 
@@ -92,9 +89,8 @@ def test_every_cell_is_on_the_page_of_all_cells(name):
     count = int(np.sum(plan.instructions["op"] != DIAGONAL))
     cost = " ".join(re.search(r"Cost: ([^.;]*)", text)[1].split())
     numbers = {"no": 0, "one": 1, "two": 2, "three": 3, "four": 4}
-    stated = sum(
-        numbers[word] for word in re.findall(r"(no|one|two|three|four) (?:product|\$)", cost)
-    )
+    counted = re.findall(r"(no|one|two|three|four) (?:product|\$)", cost)
+    stated = sum(numbers[word] for word in counted)
     if name == "lstm-projected":
         assert cost.endswith(r"and one $p \times n$")
     assert stated == count, cost

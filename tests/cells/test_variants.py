@@ -99,7 +99,6 @@ def test_a_clip_must_be_positive(clip):
 
 
 def test_one_network_of_all_frameworks(tmp_path):
-    """The same weights under each framework's names give one spectrum."""
     inputs = np.random.default_rng(2).normal(size=(200, 2))
     i, f, g, o = np.split(np.concatenate([W4, U4, b4[:, None]], axis=1), 4)
     zero = np.zeros(16)

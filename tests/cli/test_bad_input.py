@@ -12,7 +12,6 @@ from tests.support.made_weights import GRU, RUN, UNITS, VANILLA, M, write_files
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Work in a folder with weights and inputs."""
     monkeypatch.chdir(tmp_path)
     write_files()
     return tmp_path

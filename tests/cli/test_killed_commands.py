@@ -25,10 +25,7 @@ def command(folder, *more):
     words = ["spectrum", "net.h5", "--inputs", "drive.npy", "-o", "run.h5", "--quiet"]
     words += ["--backend", "numpy", *more]
     return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *words],
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-c", COMMAND, *words], cwd=folder, stderr=subprocess.PIPE, text=True
     )
 
 

@@ -17,7 +17,7 @@ import pytest
 import lyapy
 from lyapy.cli import main
 from lyapy.runs import schedule
-from tests.support.made_weights import GRU, M
+from tests.support.made_weights import M, write_network
 from tests.support.slow_lyapy import TILES
 from tests.support.slurm_cluster import SlurmCluster, missing_programs
 
@@ -56,10 +56,8 @@ def work(tmp_path_factory):
     folder = tmp_path_factory.mktemp("work")
     rng = np.random.default_rng(1)
     np.save(folder / "drive.npy", rng.normal(size=(STEPS, M)))
-    (folder / "weights").mkdir()
     for number in range(MEMBERS):
-        scaled = {name: (1 + 0.2 * number) * array for name, array in GRU.items()}
-        np.savez(folder / f"weights/epoch{number}.npz", **scaled)
+        write_network(folder / f"weights/epoch{number}.npz", 1 + 0.2 * number)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(schedule, "CHUNK_TILES", TILES)
@@ -102,11 +100,10 @@ def jobs(cluster, work):
     swept = ["sweep", "weights/*.npz", *WORDS, *FEW, "--pattern", "epoch{epoch}", "-o", "sweep.h5"]
     found["sweep"] = submit("--array=1-3", "--cpus-per-task=1", script, *swept, "--shard", "auto")
     after = f"--dependency=afterany:{found['array']}"
-    found["merge"] = submit(
-        after, SCRIPTS / "merge.sh", "runs", "-o", "all.h5", "--expect", "weights/*.npz"
-    )
+    merge, expect = SCRIPTS / "merge.sh", ["--expect", "weights/*.npz"]
+    found["merge"] = submit(after, merge, "runs", "-o", "all.h5", *expect)
     ends = f"--dependency=afterany:{found['limited']}:{found['preempted']}"
-    found["all"] = submit(ends, SCRIPTS / "merge.sh", "limited", "preempted.h5", "-o", "long.h5")
+    found["all"] = submit(ends, merge, "limited", "preempted.h5", "-o", "long.h5")
     return found
 
 

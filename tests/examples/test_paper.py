@@ -23,7 +23,6 @@ TINY += ["--windows", "2", "--validation", "20"]
 
 
 def run(script, *words):
-    """Run a script in the working folder, and return the lines it prints."""
     command = [sys.executable, str(SCRIPTS / script), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

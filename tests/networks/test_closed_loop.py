@@ -35,14 +35,12 @@ def closed(kinds, nonlinearity="identity"):
 
 
 def output(network, state, x):
-    """Return the last layer's output after a step that read x and led to the state."""
     for cell, own in zip(network.cells, network.split_state(state), strict=True):
         x = cell.outputs(own, cell.drive(x[None])[0])
     return x
 
 
 def fed_by_hand(loop, R, state, steps):
-    """Drive the open loop with its own read-out, step by step."""
     network, (_, c), kind = loop.open_loop, loop.cells[0].readout, loop.cells[0].kind
     columns, D, states = network.cells[-1].output_columns, network.state_size, []
     # the input, where the state holds it
@@ -84,9 +82,8 @@ def test_spectrum(backend, nonlinearity):
     D = loop.state_size
     start = np.random.default_rng(9).normal(size=D)
     J = orbit_jacobians(loop, np.zeros((100, 0)), start)
-    spectrum = lyapunov_spectrum(
-        loop, steps=100, initial_state=start, frame="identity", backend=backend
-    )
+    options = {"initial_state": start, "frame": "identity", "backend": backend}
+    spectrum = lyapunov_spectrum(loop, steps=100, **options)
     np.testing.assert_allclose(spectrum.growth.sum(axis=1)[0], qr_growth(J, np.eye(D)), atol=1e-6)
     assert spectrum.sum_rule_residual < 1e-9
 
@@ -227,12 +224,9 @@ def test_digests_of_loops_differ():
     loops = [lyapy.ClosedLoop(network, R) for R in (np.ones((2, 4)), np.zeros((2, 4)))]
     loops += [lyapy.ClosedLoop(network, np.ones((2, 4)), None, kind) for kind in ("tanh", "relu")]
     assert len({network.digest(), *(loop.digest() for loop in loops)}) == 5
-    before = cells.GRUResetBefore(network.cells[0].W, network.cells[0].weights.U)
-    after = cells.GRU(network.cells[0].W, network.cells[0].weights.U)
-    digests = {
-        lyapy.ClosedLoop(lyapy.Network([c]), np.ones((2, 4))).digest() for c in (before, after)
-    }
-    assert len(digests) == 2
+    W, U = network.cells[0].W, network.cells[0].weights.U
+    resets = [lyapy.Network([cell(W, U)]) for cell in (cells.GRUResetBefore, cells.GRU)]
+    assert len({lyapy.ClosedLoop(n, np.ones((2, 4))).digest() for n in resets}) == 2
 
 
 RNG = np.random.default_rng(10)

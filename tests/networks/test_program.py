@@ -58,8 +58,6 @@ def test_text_that_cannot_be_read(text, message):
 
 
 class Written(GivenJacobian):
-    """A cell of one matrix, whose program a test writes."""
-
     def __init__(self, program, coefficients=("J",)):
         super().__init__(2)
         self.program, self.coefficients = program, coefficients
@@ -139,8 +137,6 @@ def test_an_output_that_nothing_reads_is_not_computed(kind):
 
 
 class ReadMemory(lyapy.LSTM):
-    """An LSTM whose second state variable is read by the layer above."""
-
     name = "lstm-read-memory"
     output = "c"
 
@@ -189,10 +185,10 @@ def test_terms_after_that_of_the_input():
     """They count in the first layer, too, whose input does not move."""
     (plain,) = lyapy.random_network("vanilla", 3, 2, seed=1).cells
     network = lyapy.Network([InputFirst(plain.W, plain.weights.U)])
-    found = lyapy.jacobian(network, np.ones(3), np.ones(2))
-    np.testing.assert_array_equal(
-        found, lyapy.jacobian(lyapy.Network([plain]), np.ones(3), np.ones(2))
+    found, wanted = (
+        lyapy.jacobian(n, np.ones(3), np.ones(2)) for n in (network, lyapy.Network([plain]))
     )
+    np.testing.assert_array_equal(found, wanted)
     assert np.linalg.matrix_rank(found) == 3
 
 

@@ -65,14 +65,6 @@ def test_defaults_of_draws():
     assert Draw(rng) == Draw(rng, gain=1.0, bias=0.0, distribution="gaussian", alpha=2.0)
 
 
-def test_spectrum_of_an_orthogonal_network():
-    network = lyapy.random_network(
-        "vanilla", 20, gain=0.7, distribution="orthogonal", nonlinearity="identity"
-    )
-    found = lyapy.lyapunov_spectrum(network, steps=100, initial_state=np.zeros(20))
-    np.testing.assert_allclose(found.exponents, np.log(0.7), atol=1e-12)
-
-
 @pytest.mark.parametrize("alpha", [1.0, 1.5])
 def test_tails_of_levy_weights(alpha):
     """Far out, P(|x| > t) is (scale / t)^α 2 Γ(α) sin(πα/2) / π; for α = 1 the law is Cauchy's."""

@@ -50,10 +50,9 @@ def test_arrays_are_read_in_float64(tmp_path, write, name, several):
     np.testing.assert_array_equal(found, wanted)
 
 
-@pytest.mark.parametrize(
-    ("write", "file", "name"), [(write_npz, "x.npz", "b"), (write_h5, "x.h5", "/group/b")]
-)
-def test_one_of_several_arrays_is_named(tmp_path, write, file, name):
+@pytest.mark.parametrize(("write", "name"), [(write_npz, "b"), (write_h5, "/group/b")])
+def test_one_of_several_arrays_is_named(tmp_path, write, name):
+    file = "x.npz" if write is write_npz else "x.h5"
     arrays = {"a": -DRIVE, name.strip("/").replace("/", "__"): DRIVE}
     path = write(tmp_path / file, **arrays)
     np.testing.assert_array_equal(read_inputs(f"{path}:{name}", NETWORK), DRIVE)
@@ -124,9 +123,7 @@ def test_an_archive_without_arrays(tmp_path):
 
 
 def test_an_unknown_suffix_and_a_network_without_inputs(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"x\.csv: unsupported type of input file; give one of .*npy"
-    ):
+    with pytest.raises(ValueError, match=r"x\.csv: unsupported type of .* give one of .*npy"):
         read_inputs(tmp_path / "x.csv", NETWORK)
     with pytest.raises(ValueError, match=r"x\.npy: the network reads no inputs; leave them out"):
         read_inputs(tmp_path / "x.npy", lyapy.random_network("vanilla", 4))
@@ -159,12 +156,7 @@ def test_line_ends_follow_the_vocabulary(tmp_path):
     ("text", "vocabulary", "embedding", "words"),
     [
         ("abc", None, None, "no vocabulary is known; give --vocabulary FILE"),
-        (
-            "aXbÉX",
-            "abc",
-            None,
-            "2 characters that are missing in the vocabulary of 3: 'X', 'É', .* 1;",
-        ),
+        ("aXbÉX", "abc", None, "2 characters that are missing in .* of 3: 'X', 'É', .* 1;"),
         ("", "abc", None, "is empty"),
         ("abc", "abcd", None, "4 characters, but the network reads 3 inputs, .* no embedding;"),
         ("abc", "abcde", EMBEDDING, r"hold an embedding \(4, 3\)"),

@@ -45,7 +45,6 @@ def test_a_long_chunk_of_steps_is_not_silent(monkeypatch):
 
 
 def interrupted(seconds):
-    """Receive a signal to stop, and take so long for it."""
     with signals.interruptions():
         try:
             os.kill(os.getpid(), signal.SIGUSR1)

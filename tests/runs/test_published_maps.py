@@ -6,34 +6,6 @@ import pytest
 from lyapy import spectrum_of_jacobians
 
 
-def henon(steps, a=1.4, b=0.3):
-    x, y, J = 0.1, 0.1, np.zeros((steps, 2, 2))
-    for t in range(steps):
-        J[t] = [[-2 * a * x, 1.0], [b, 0.0]]
-        x, y = 1 - a * x * x + y, b * x
-    return J
-
-
-def test_henon_map():
-    spectrum = spectrum_of_jacobians(henon(40_100), transient=100, tolerance=1e-14)
-    error = np.abs(spectrum.exponents - [0.41922, -1.62319])
-    assert np.all(error < 3 * spectrum.standard_error)
-    assert np.all(spectrum.standard_error < 0.01)
-    assert spectrum.exponents.sum() == pytest.approx(np.log(0.3), abs=1e-13)
-    assert spectrum.kaplan_yorke_dimension == pytest.approx(1.2583, abs=0.01)
-
-
-def test_logistic_map():
-    steps, x = 20_000, 0.3
-    J = np.empty((steps, 1, 1))
-    for t in range(steps):
-        J[t] = 4 - 8 * x
-        x = 4 * x * (1 - x)
-    spectrum = spectrum_of_jacobians(J)
-    assert spectrum.largest == pytest.approx(np.log(2), abs=20 / steps)
-    assert spectrum.kaplan_yorke_dimension == 1.0
-
-
 def test_standard_map_has_pairs():
     steps, K, p, q = 3000, 6.0, 0.3, 0.4
     J = np.empty((steps, 2, 2))
@@ -48,7 +20,6 @@ def test_standard_map_has_pairs():
 
 
 def lorenz_jacobians(trajectories, transient, steps, dt):
-    """Jacobians of Runge and Kutta's step along orbits of Lorenz's equations."""
 
     def slope(h):
         x, y, z = h

@@ -32,7 +32,6 @@ CASES = [
 
 
 def compute(kind, n, options, backend, tolerance):
-    """Return the exact growth, and lyapy's with its error and which of it is resolved."""
     bias = 1.0 if kind == "vanilla" else 2.0
     network = lyapy.random_network(kind, n, 2, **{"bias": bias, "seed": 2} | options)
     inputs = np.random.default_rng(3).normal(size=(STEPS, 2))
@@ -90,10 +89,7 @@ def test_the_tolerance_is_kept_by_default(case, backend):
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_an_exchange_of_growth_is_marked(backend):
-    """Rows sorted by size do not help where a step orders tilted directions the other way round.
-
-    Spread and determinant do not show it either: what one exponent gains, another loses.
-    """
+    """Spread and determinant do not show it: what one exponent gains, another loses."""
     exact, found, error, sure = compute("lstm", 6, {"gain": 60.0}, backend, 1e-8)
     wrong = np.abs(found - exact)
     assert wrong.max() > 1e-6

@@ -99,9 +99,8 @@ def test_variants_of_the_gru(cell, gate, candidate, clip, backend):
 @pytest.mark.parametrize("gate", GATES)
 def test_a_coupled_forget_gate(gate, backend):
     _, other, rest = exactly(gate, "tanh", mpmath.inf)
-    made = LSTMVariant(
-        None, np.zeros((4 * N, N)), biases(A, None, B, None), gate=gate, coupled=True
-    )
+    b = biases(A, None, B, None)
+    made = LSTMVariant(None, np.zeros((4 * N, N)), b, gate=gate, coupled=True)
     found = coefficients(made, np.concatenate([np.zeros(N), H]), backend)
     assert_right(found["f"], rest)
     assert_right(-found["q"], other)

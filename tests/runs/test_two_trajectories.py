@@ -12,11 +12,8 @@ from lyapy.spectra.uncertainty import half_width, uncertainty
 
 
 def henon():
-    return lyapy.Map(
-        lambda h, x: [1 - 1.4 * h[0] ** 2 + h[1], 0.3 * h[0]],
-        lambda h, x: [[-2.8 * h[0], 1.0], [0.3, 0.0]],
-        state_size=2,
-    )
+    step = lambda h, x: [1 - 1.4 * h[0] ** 2 + h[1], 0.3 * h[0]]  # noqa: E731
+    return lyapy.Map(step, lambda h, x: [[-2.8 * h[0], 1.0], [0.3, 0.0]], state_size=2)
 
 
 def test_henon_map_by_two_functions(backend):
@@ -24,7 +21,9 @@ def test_henon_map_by_two_functions(backend):
     options = {"steps": 20_000, "transient": 100, "initial_state": [0.1, 0.1]}
     spectrum = lyapunov_spectrum(network, backend=backend, **options)
     assert np.all(np.abs(spectrum.exponents - [0.41922, -1.62319]) < 4 * spectrum.standard_error)
+    assert np.all(spectrum.standard_error < 0.01)
     assert spectrum.exponents.sum() == pytest.approx(math.log(0.3), abs=1e-10)
+    assert spectrum.kaplan_yorke_dimension == pytest.approx(1.2583, abs=0.01)
     assert spectrum.sum_rule_residual < 1e-10
     found = largest_exponent(network, **options)
     assert found.value == pytest.approx(spectrum.largest, abs=1e-4)

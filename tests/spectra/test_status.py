@@ -46,7 +46,7 @@ def test_a_sound_run_is_converged():
 def test_a_tail_that_is_not_resolved():
     status = made([0.5, -1.0, -2.0], unresolved=[1, 2]).status
     assert status.code == "unresolved tail"
-    assert status.advice.startswith("2 of 3 exponents, from the 2. on, are upper bounds: float64")
+    assert status.advice.startswith("2 of 3 exponents are upper bounds: float64")
 
 
 def test_an_interrupted_run_tells_all():
@@ -178,8 +178,36 @@ def test_a_small_rounding_error_is_reported_and_is_no_bound():
     error = error.copy()
     error[:, 2] = 2e-2
     worse = replace(spectrum, numerical_error=error)
-    assert worse.bounded.tolist() == [False, False, True]
-    assert "not resolved" in spectrum_table(worse)
+    assert worse.estimated.tolist() == [False, False, True] and not worse.bounded.any()
+    assert worse.status.code == "unresolved tail"
+    assert "1 are estimates with a rounding error of up to 0.02 nats" in worse.status.advice
+    assert "(rounding 2e-02)" in spectrum_table(worse)
+    mean = worse.measures()["mean"]
+    assert mean.status == "estimate"
+
+
+def test_a_bound_does_not_change_the_numbers_of_other_exponents():
+    """Its value, an upper bound, may lie anywhere above the exponent."""
+    spectrum = made([0.1, -3.0, -1.0, -2.0, -np.inf], unresolved=[2])
+    np.testing.assert_allclose(spectrum.exponents, [0.1, -2.0, -3.0, -1.0, -np.inf], atol=0.01)
+    assert spectrum.bounded.tolist() == [False, False, False, True, False]
+    # it may come before the last exponent that the dimension takes
+    assert made([0.1, -2.0, -1.0], unresolved=[2]).measures()["kaplan_yorke_dimension"].status == (
+        "upper bound"
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "found"), [(1, False), (2, True), (1000, True)], ids=["one", "two", "many"]
+)
+def test_a_fixed_interval_whose_spread_saturates_bounds_the_row(steps, found):
+    """A small error per step can be all that 53 bits show of one in each of few intervals."""
+    spectrum = made([0.5, -1.0])
+    error = np.array([[0.0, 1.1e-4 / steps]] * 3)
+    spectrum = with_settings(replace(spectrum, numerical_error=error), interval=steps)
+    assert spectrum.bounded.tolist() == [False, found]
+    assert spectrum.resolved[0] and not spectrum.resolved[1]
+    assert (spectrum.status.code == "unresolved tail") == found
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Standard errors, confidence intervals and finite-time exponents."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -208,3 +209,51 @@ def test_autocorrelation_of_a_series_that_never_forgets():
     assert autocorrelation_time(trend)[0] == pytest.approx(autocorrelation_by_hand(trend[:, 0]))
     both = np.concatenate([trend, 1e-9 * trend], axis=1)
     np.testing.assert_allclose(*autocorrelation_time(both))
+
+
+def test_the_largest_of_many_equal_exponents():
+    """30 units that do not read one another: the largest sample is 2 errors too large."""
+    n = 30
+    truth, inside = 0.2, []
+    base = made(np.full(n, truth), trajectories=1, rows=20)
+    base = replace(base, final_frame=np.eye(n)[None])
+    for seed in range(100):
+        noise = np.random.default_rng(seed).normal(size=(1, 20, n))
+        found = replace(base, growth=64 * truth + noise)
+        low, high = found.confidence_interval().T
+        inside.append((low[0] <= truth <= high[0], low[-1] <= truth <= high[-1]))
+        assert found.widening.min() > 1.0
+        usual = half_width(found.uncertainty, 0.95)
+    assert np.mean(inside, axis=0).min() >= 0.92
+    # those of one block are not sorted by chance, and keep their intervals
+    one = replace(base, final_frame=np.ones((1, n, n)), growth=64 * truth + noise)
+    same = one.widening == 1.0
+    assert same.mean() > 0.8
+    np.testing.assert_allclose(np.diff(one.confidence_interval())[same, 0] / 2, usual[same])
+
+
+def test_rows_that_are_correlated_widen_the_interval():
+    rng = np.random.default_rng(0)
+    spectrum = made([0.5, -1.0], trajectories=1, rows=400)
+    noise = rng.normal(size=(1, 400, 2))
+    noise[:, 1:, 0] += noise[:, :-1, 0]
+    found = replace(spectrum, growth=spectrum.growth + noise)
+    np.testing.assert_allclose(found.widening, [2.2, 1.0])
+
+
+@pytest.mark.parametrize("trajectories", [1, 4])
+def test_an_intermittent_map(trajectories):
+    """Pomeau and Manneville's, z = 1.8: 70 % of the usual intervals contain the exponent."""
+    z, runs, rows = 1.8, 60, 128
+    x = np.random.default_rng(1).random((runs, trajectories))
+    logs = np.zeros((runs, trajectories, rows + 30))
+    for row in range(rows + 30):
+        for _ in range(64):
+            logs[..., row] += np.log1p(z * x ** (z - 1))
+            x = (x + x**z) % 1.0
+    base = made([0.3], trajectories=trajectories, rows=rows)
+    inside = []
+    for growth in logs[:, :, 30:, None]:
+        low, high = replace(base, growth=growth).confidence_interval()[0]
+        inside.append(low <= 0.3172 <= high)
+    assert np.mean(inside) >= 0.85

@@ -1,7 +1,5 @@
 """Locks on file systems without flock, where only the lock's file says who holds it."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -26,7 +24,6 @@ def folder(tmp_path, monkeypatch):
 
 
 def ended():
-    """Return the number of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid

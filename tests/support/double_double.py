@@ -36,7 +36,6 @@ def _multiply(a, a_low, b, b_low):
 
 @numba.njit
 def weighted(left, left_low, matrix, matrix_low):
-    """Return diag(left) matrix, rows scaled, as a pair."""
     found, low = np.empty_like(matrix), np.empty_like(matrix)
     for i in range(matrix.shape[0]):
         for j in range(matrix.shape[1]):
@@ -46,7 +45,6 @@ def weighted(left, left_low, matrix, matrix_low):
 
 @numba.njit
 def added(one, one_low, other, other_low):
-    """Return the sum of two matrices as a pair."""
     found, low = np.empty_like(one), np.empty_like(one)
     for i in range(one.shape[0]):
         for j in range(one.shape[1]):
@@ -55,7 +53,6 @@ def added(one, one_low, other, other_low):
 
 
 def pair(wide):
-    """Return an array of longdouble as a pair."""
     high = wide.astype(float)
     return high, (wide - high).astype(float)
 
@@ -97,7 +94,6 @@ def _step(J, J_low, Q, Q_low):
 
 
 def double_double_growth(jacobians, D):
-    """Return the sum (D,) of log R_ii from the identity on, for Jacobians given as pairs."""
     Q, Q_low, growth = np.eye(D), np.zeros((D, D)), np.zeros(D)
     for J, J_low in jacobians:
         Q, Q_low, log_r = _step(J, J_low, Q, Q_low)

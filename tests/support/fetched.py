@@ -1,7 +1,5 @@
 """Archives of packages, fetched by name and kept in pytest's cache."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -16,7 +16,6 @@ from tests.support import stand_in
 
 
 def moved(network, device):
-    """Return the network on the device, as a batch moves it."""
     batch = object.__new__(Batch)
     batch.device, batch.precision = device, PRECISIONS["float64"]
     return batch._moved_network(network)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 
 import h5py
 import numpy as np
@@ -11,6 +12,7 @@ import lyapy
 from lyapy.errors import Interrupted
 from lyapy.runs import schedule
 from lyapy.runs.checkpoint import checkpointer
+from lyapy.runs.checkpoint.folder import checkpoint_folder
 from lyapy.runs.trajectory import Trajectory
 from lyapy.spectra.file import STORED
 
@@ -32,7 +34,6 @@ def checkpoint_every_chunk(monkeypatch):
 
 
 DRIVE = np.random.default_rng(0).normal(size=(3, 1000, 2))
-
 OPTIONS = {"transient": 130, "threads": 2}
 
 
@@ -40,8 +41,12 @@ def network(kind="lstm", **options):
     return lyapy.random_network(kind, 6, 2, seed=1, **{"layers": 2, **options})
 
 
+def compute(checkpoint=None, net=None, drive=DRIVE, **options):
+    net = network() if net is None else net
+    return lyapy.lyapunov_spectrum(net, drive, checkpoint=checkpoint, **OPTIONS | options)
+
+
 def interrupt_after(chunks, monkeypatch, together=1):
-    """Interrupt the run once ``together`` trajectories have advanced by ``chunks`` chunks."""
     advance, there = Trajectory.advance, threading.Barrier(together)
 
     def counted(self):
@@ -53,7 +58,30 @@ def interrupt_after(chunks, monkeypatch, together=1):
         return advance(self)
 
     monkeypatch.setattr(Trajectory, "advance", counted)
-    return lambda: monkeypatch.setattr(Trajectory, "advance", advance)
+
+
+def stop_after(chunks, monkeypatch):
+    checkpoint_every_chunk(monkeypatch)
+    publish, done = checkpointer.Checkpointer.publish, []
+
+    def publish_some(self, b, trajectory, last=False):
+        if last:
+            return
+        publish(self, b, trajectory)
+        done.append(b)
+        if len(done) == chunks:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpointer.Checkpointer, "publish", publish_some)
+
+
+def in_pieces(chunks, monkeypatch, *arguments, **options):
+    with monkeypatch.context() as patched:
+        interrupt_after(chunks, patched)
+        for _ in range(100):
+            with suppress(Interrupted):
+                return compute(*arguments, **options)
+    raise AssertionError("the run makes no progress")
 
 
 def assert_same_bits(one, other):
@@ -62,7 +90,6 @@ def assert_same_bits(one, other):
 
 
 def datasets(path):
-    """Return the bytes of every dataset of a file."""
     found = {}
 
     def add(name, item):
@@ -75,19 +102,18 @@ def datasets(path):
 
 
 def flip(path, bit):
-    """Flip a bit of a file."""
     data = bytearray(path.read_bytes())
     data[bit // 8] ^= 1 << (bit % 8)
     path.write_bytes(data)
 
 
-def unfinished(path, monkeypatch, chunks=12):
-    """Leave a run with several checkpoints behind."""
-    restore = interrupt_after(chunks, monkeypatch)
-    options = {**OPTIONS, "checkpoint": path, "checkpoint_every": OFTEN}
+def unfinished(path, monkeypatch, chunks=12, together=1, often=True, **options):
+    """Leave an interrupted run behind, with several checkpoints if often; return its folder."""
     with monkeypatch.context() as patched:
-        checkpoint_every_chunk(patched)
-        with pytest.raises(Interrupted):
-            lyapy.lyapunov_spectrum(network(), DRIVE, **options)
-    restore()
-    return path.with_name("run.h5.checkpoints")
+        interrupt_after(chunks, patched, together)
+        if often:
+            checkpoint_every_chunk(patched)
+            options["checkpoint_every"] = OFTEN
+        with pytest.raises(Interrupted, match=r"run.h5: interrupted .* run the same command again"):
+            compute(path, **options)
+    return checkpoint_folder(path)

@@ -2,31 +2,20 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-
 import lyapy
-from tests.support.made_weights import DRIVE, GRU, write_files
+from tests.support.made_weights import DRIVE, write_files, write_network
 
 OPTIONS = {"backend": "numpy", "steps": 30, "seed": 3}
-
 WORDS = ["--inputs", "drive.npy", "--backend", "numpy", "--steps", "30", "--seed", "3"]
-
-NAMES = [
-    f"lr{lr}_g{gain}/epoch{epoch}" for lr in ("0.1", "1e-3") for gain in (1, 2) for epoch in (0, 1)
-]
-
+NAMES = [f"lr{lr}_g{g}/epoch{epoch}" for lr in ("0.1", "1e-3") for g in (1, 2) for epoch in (0, 1)]
 PATTERN = "runs/lr{lr}_g{gain}/epoch{epoch}"
-
 NETWORKS = "runs/*/epoch*.npz"
 
 
 def write_networks(folder):
-    """Write the weights of eight networks, and inputs, into the working folder."""
     write_files()
     for factor, name in enumerate(NAMES, 1):
-        path = folder / f"runs/{name}.npz"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **{key: factor / 4 * array for key, array in GRU.items()})
+        write_network(folder / f"runs/{name}.npz", factor / 4)
 
 
 def statuses(found):
@@ -34,6 +23,5 @@ def statuses(found):
 
 
 def swept(networks=NETWORKS, inputs=DRIVE, **options):
-    """Return a sweep computed in threads of this process."""
     with ThreadPoolExecutor(2) as executor:
         return lyapy.sweep(networks, inputs, executor=executor, **OPTIONS | options)

@@ -15,8 +15,12 @@ DRIVE = RNG.normal(size=(2, 120, M))
 RUN = ["--backend", "numpy", "--quiet", "-o", "run.h5"]
 
 
+def write_network(path, gain=1.0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **{name: gain * array for name, array in GRU.items()})
+
+
 def write_files():
-    """Write gru.npz, vanilla.npz and drive.npy into the working folder."""
     np.savez("gru.npz", **GRU)
     np.savez("vanilla.npz", **VANILLA)
     np.save("drive.npy", DRIVE)

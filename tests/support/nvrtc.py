@@ -23,7 +23,6 @@ class Resources(NamedTuple):
 
 @cache
 def library():
-    """Return the library of a wheel of CUDA 12 or 13, or None where there is none."""
     for name in ("nvidia.cuda_nvrtc", "nvidia.cu13"):
         found = find_spec(name) if find_spec("nvidia") else None
         for folder in found.submodule_search_locations if found else ():

@@ -80,7 +80,6 @@ JACOBIANS = {
 
 
 def precise_jacobians(network, inputs, backend):
-    """Return the Jacobians (layers, T) of the layers along the orbit that the engine computes."""
     run = choose_engine(backend).run_layer
     states = forward_chunk(network, inputs, np.zeros(network.state_size), run).states
     found, x = [], inputs
@@ -94,10 +93,7 @@ def precise_jacobians(network, inputs, backend):
 
 
 def precise_growth(jacobians):
-    """Return the sum of log R_ii, by Gram and Schmidt's recipe, from the identity on.
-
-    A growth below half of the digits counts as zero: the direction is dead.
-    """
+    """Return the sum of log R_ii; growth below half of the digits is that of a dead direction."""
     least = mpmath.mpf(10) ** (-mpmath.mp.dps // 2)
     Q = _eye(len(jacobians[0]))
     growth = precise(np.zeros(len(Q)))

@@ -29,16 +29,8 @@ class Scripted(Tangent):
     def advance(self, coefficients, ends, alive, carry, control):
         assert len(coefficients) == ends[-1]
         tiles, state, counted = coefficients[ends - 1, 0], carry.state, carry.statistics
-        self.calls.append(
-            Call(
-                tiles.tolist(),
-                ends.tolist(),
-                alive.tolist(),
-                state.frame.copy(),
-                state.rate,
-                control,
-            )
-        )
+        lists = (array.tolist() for array in (tiles, ends, alive))
+        self.calls.append(Call(*lists, state.frame.copy(), state.rate, control))
         growth = growth_of(tiles, len(state.frame))
         if not control.graded:
             growth[np.isin(tiles, list(self.wrong)), 0] += self.by

@@ -61,18 +61,11 @@ PartitionName=scavenge Nodes={host} PriorityTier=1 PreemptMode=REQUEUE GraceTime
 
 
 def missing_programs():
-    """Return the names of the programs that are not installed."""
     return [name for name in PROGRAMS if shutil.which(name, path=SEARCH) is None]
 
 
 class SlurmCluster:
-    """The three daemons, from `start` to `stop`, and the user's commands.
-
-    Parameters
-    ----------
-    folder : path
-        For everything that they write; its path must be short, as that of a socket.
-    """
+    """The daemons, and the user's commands; the folder's path is short, as that of a socket."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
@@ -82,7 +75,6 @@ class SlurmCluster:
         self.environment = inherited | {"PATH": SEARCH, "SLURM_CONF": configuration}
 
     def start(self):
-        """Start the daemons, and return when the node is idle."""
         munge = self.folder / "munge"
         for name in ("munge", "state", "spool"):
             (self.folder / name).mkdir(mode=0o755)
@@ -107,7 +99,6 @@ class SlurmCluster:
         _until(self._is_idle, "the node to become idle", START_SECONDS, self.logs)
 
     def stop(self):
-        """Cancel all jobs and stop the daemons, each by its own pid."""
         try:
             if self.daemons and all(daemon.poll() is None for daemon in self.daemons):
                 self._cancel_jobs()
@@ -131,31 +122,21 @@ class SlurmCluster:
                     os.kill(int(path.parent.name), signal.SIGKILL)
 
     def run(self, *words):
-        """Return what a Slurm command printed, stripped."""
-        done = subprocess.run(
-            words, env=self.environment, capture_output=True, text=True, timeout=60
-        )
+        options = {"env": self.environment, "timeout": 60}
+        done = subprocess.run(words, capture_output=True, text=True, **options)
         if done.returncode:
             raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip()}\n{self.logs()}")
         return done.stdout.strip()
 
     def submit(self, *words, folder):
-        """Submit a batch script, with options before and its own words after it, from a folder.
-
-        Returns
-        -------
-        int
-            The job's number.
-        """
+        """Submit a batch script, options before and its words after it; return the job's number."""
         return int(self.run("sbatch", "--parsable", f"--chdir={folder}", *map(str, words)))
 
     def facts(self, job):
-        """Return the controller's record of a job, or of one task of an array, as a dict."""
         told = self.run("scontrol", "show", "job", "--oneliner", str(job)).split()
         return dict(word.split("=", 1) for word in told if "=" in word)
 
     def wait_for(self, job, *states, seconds):
-        """Wait until a job is in one of the states, and return its facts."""
         _until(
             lambda: self.facts(job)["JobState"] in states,
             f"job {job} to be {' or '.join(states)}",
@@ -164,7 +145,6 @@ class SlurmCluster:
         return self.facts(job)
 
     def logs(self):
-        """Return the last lines of each daemon's log."""
         paths = sorted(self.folder.glob("*.log"))
         tails = ["\n".join(path.read_text().splitlines()[-15:]) for path in paths]
         return "\n".join(f"--- {p.name}\n{tail}" for p, tail in zip(paths, tails, strict=True))
@@ -172,9 +152,8 @@ class SlurmCluster:
     def _launch(self, program, *words):
         path = shutil.which(program, path=SEARCH)
         with (self.folder / f"{program}.log").open("wb") as log:
-            self.daemons.append(
-                subprocess.Popen([path, *words], env=self.environment, stdout=log, stderr=log)
-            )
+            options = {"env": self.environment, "stdout": log, "stderr": log}
+            self.daemons.append(subprocess.Popen([path, *words], **options))
 
     def _is_idle(self):
         for daemon in self.daemons:

@@ -151,7 +151,6 @@ def compile_library(source, path):
 
 
 def dtype_of(type_name, text):
-    """Return the type of the entries of a parameter."""
     real = re.search(r"typedef (double|float) real;", text)[1]
     words = {"real": real, "double": "double"}
     found = words[type_name.replace("const", "").replace("*", "").strip()]
@@ -159,7 +158,6 @@ def dtype_of(type_name, text):
 
 
 def run(text, name, grid, block, arrays_and_numbers, shared, order=0):
-    """Launch a kernel; arguments are arrays of the host and whole numbers."""
     launch, types = library(text, name)
     assert len(types) == len(arrays_and_numbers), (name, types, len(arrays_and_numbers))
     kept, pointers = [], []

@@ -24,7 +24,6 @@ def same(found, wanted):
 
 
 def refused(path, content, finding):
-    """Check that reading the content raises one line of bounded length."""
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=finding) as caught:
         read_arrays(path)

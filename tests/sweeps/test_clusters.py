@@ -15,7 +15,7 @@ import pytest
 
 import lyapy
 from lyapy.sweeps.workers import check_ranks, dask_executor
-from tests.support.made_weights import GRU
+from tests.support.made_weights import write_network
 
 pytestmark = pytest.mark.cluster
 
@@ -26,10 +26,9 @@ WORDS = ["sweep", "net*.npz", "--inputs", "drive.npy", "--backend", "numpy", "-o
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Work in a folder with the weights of four networks, and inputs."""
     monkeypatch.chdir(tmp_path)
     for i, name in enumerate(NAMES, 1):
-        np.savez(f"{name}.npz", **{key: i / 3 * array for key, array in GRU.items()})
+        write_network(tmp_path / f"{name}.npz", i / 3)
     np.save("drive.npy", np.random.default_rng(0).normal(size=(STEPS, 3)))
     return tmp_path
 
@@ -84,17 +83,14 @@ def test_one_rank_alone_is_no_mistake():
 
 @pytest.fixture
 def cluster():
-    """Return a dask cluster of two worker processes, with one task at a time each."""
     reason = "distributed is not installed; pip install 'lyapy[dask]'"
     distributed = pytest.importorskip("distributed", reason=reason)
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
-    ) as cluster:
+    options = {"threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(n_workers=2, **options) as cluster:
         yield cluster
 
 
 def kill_a_worker(folder, killed):
-    """Kill a process that computes a network, once that has a checkpoint."""
     while not killed:
         for lock in folder.glob("sweep.h5.runs/*.checkpoints/lock"):
             if len(list(lock.parent.iterdir())) > 2 and lock.stat().st_size:
@@ -113,14 +109,9 @@ def test_a_dask_worker_is_killed_in_the_middle_and_the_sweep_is_complete(folder,
     killer = threading.Thread(target=kill_a_worker, args=(folder, killed), daemon=True)
     killer.start()
     with dask_executor(cluster.scheduler_address) as executor:
-        found = lyapy.sweep(
-            str(folder / "net*.npz"),
-            folder / "drive.npy",
-            checkpoint=folder / "sweep.h5",
-            executor=executor,
-            backend="numpy",
-            checkpoint_every=0.1,
-        )
+        where = {"checkpoint": folder / "sweep.h5", "executor": executor, "checkpoint_every": 0.1}
+        networks, drive = str(folder / "net*.npz"), folder / "drive.npy"
+        found = lyapy.sweep(networks, drive, backend="numpy", **where)
     killer.join(1)
     assert killed and killed[0] != os.getpid()
     assert_complete(found)

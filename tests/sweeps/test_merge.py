@@ -18,22 +18,19 @@ from lyapy.storage.datasets import read_dataset
 from lyapy.sweeps.columns import COLUMNS, SPECTRA
 from lyapy.sweeps.merged_file import read_rows
 from tests.spectra.test_file import table
-from tests.support.made_weights import GRU, VANILLA, write_files
+from tests.support.made_weights import VANILLA, write_files, write_network
 
 NAMES = ["a", "b", "c/a", "small"]
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Return a folder with weights, and with run files of networks of two sizes."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         write_files()
-        (folder / "weights/c").mkdir(parents=True)
         for gain, name in enumerate(NAMES[:3], 1):
-            scaled = {key: gain * array for key, array in GRU.items()}
-            np.savez(f"weights/{name}.npz", **scaled)
+            write_network(folder / f"weights/{name}.npz", gain)
         np.savez("weights/small.npz", **VANILLA | {"weight_ih_l0": np.ones((4, 3))})
         words = ["--inputs", "drive.npy", "--backend", "numpy", "--quiet"]
         words += ["--nonlinearity", "tanh", "-o", "runs"]
@@ -43,7 +40,6 @@ def made(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def folder(made, tmp_path, monkeypatch):
-    """Work in a copy of it."""
     copied = tmp_path / "work"
     shutil.copytree(made, copied)
     monkeypatch.chdir(copied)

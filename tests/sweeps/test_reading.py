@@ -21,7 +21,6 @@ from tests.support.made_spectra import made
 
 
 def rows(spectra, **metadata):
-    """Return rows of made spectra; the last is of a network without a result."""
     found = []
     for i, exponents in enumerate(spectra):
         spectrum = made(exponents, state_size=len(exponents), noise=0.0)
@@ -111,9 +110,8 @@ def test_features_of_each_spectrum():
     np.testing.assert_allclose(features["largest"], [0.3, 0.2, -0.25, np.nan], rtol=1e-12)
     np.testing.assert_allclose(features["positive"], [1, 2, 0, np.nan])
     np.testing.assert_allclose(features["mean"], [-np.inf, -0.55, -0.625, np.nan], rtol=1e-12)
-    np.testing.assert_allclose(
-        features["kaplan_yorke_dimension"], [1.3, 2.6, 0, np.nan], rtol=1e-12
-    )
+    dimension = features["kaplan_yorke_dimension"]
+    np.testing.assert_allclose(dimension, [1.3, 2.6, 0, np.nan], rtol=1e-12)
 
 
 @pytest.mark.parametrize("size", [5, 40, 41])
@@ -184,9 +182,8 @@ def test_intervals_cover_and_p_values_are_uniform_without_association(ranks):
 def sweep_with_loss(count=40):
     """Return networks of two sizes whose loss is a line in the mean exponent, and noise."""
     random = np.random.default_rng(1)
-    spectra = [
-        np.sort(random.normal(size=5 + i % 2))[::-1] - 2.0 * random.random() for i in range(count)
-    ]
+    sizes = [5 + i % 2 for i in range(count)]
+    spectra = [np.sort(random.normal(size=n))[::-1] - 2.0 * random.random() for n in sizes]
     loss = [3.0 + 2.0 * np.mean(s) + 0.05 * random.normal() for s in spectra]
     noise = np.random.default_rng(7).normal(size=count)
     columns = {"loss": loss, "noise": noise, "run": [i // 4 for i in range(count)]}

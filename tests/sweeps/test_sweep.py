@@ -22,8 +22,6 @@ pytestmark = pytest.mark.usefixtures("eight_networks")
 
 
 class Shuffled(Executor):
-    """Computes each task here and now, in a random order."""
-
     def __init__(self, seed):
         self.tasks, self.seed = [], seed
 
@@ -59,7 +57,6 @@ def test_spawned_processes_give_the_bits_of_threads():
 
 @pytest.fixture
 def no_clock(monkeypatch):
-    """Stop the clock, so that files have no times."""
 
     class Still:
         UTC = origin.datetime.UTC
@@ -201,9 +198,8 @@ def test_closed_loops_are_swept_as_in_single_runs(tmp_path, capsys):
     words = ["sweep", "loop*.npz", *WORDS, "--transient", "5", "--quiet", "--workers", "1"]
     assert main([*words, "--closed-loop", "--readout", "head"]) == 0
     found = lyapy.Sweep.load("sweep.h5")
-    assert [row.columns["weights"] for row in found.rows] == [
-        f"loop{number}.npz, closed loop" for number in (1, 2)
-    ]
+    named = [row.columns["weights"] for row in found.rows]
+    assert named == [f"loop{number}.npz, closed loop" for number in (1, 2)]
     for number, exponents in zip((1, 2), found.exponents, strict=True):
         loop = lyapy.ClosedLoop(lyapy.load(f"loop{number}.npz"), *head.values())
         start = loop.warm_up(DRIVE)

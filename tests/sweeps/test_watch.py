@@ -9,7 +9,8 @@ import pytest
 
 import lyapy
 from lyapy.cli import main
-from tests.support.made_weights import DRIVE, GRU
+from tests.support.made_weights import DRIVE
+from tests.support.made_weights import write_network as write
 
 OPTIONS = {"backend": "numpy", "steps": 20, "every": 0.1, "idle": 3.0}
 
@@ -22,11 +23,6 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def write(path, gain=1.0):
-    path.parent.mkdir(exist_ok=True)
-    np.savez(path, **{name: gain * array for name, array in GRU.items()})
-
-
 def names(sweep):
     return [row.name for row in sweep.rows]
 
@@ -35,19 +31,15 @@ def test_each_new_checkpoint_is_computed_once_and_keeps_its_name(folder):
     write(folder / "runs/lr1/epoch0.npz")
     outcomes, found = [], []
     with ThreadPoolExecutor(1) as executor:
-        for sweep in lyapy.watch(
-            "runs", DRIVE, executor=executor, report=outcomes.append, **OPTIONS
-        ):
+        options = {"executor": executor, "report": outcomes.append, **OPTIONS}
+        for sweep in lyapy.watch("runs", DRIVE, **options):
             found.append(names(sweep))
             if len(found) == 1:
                 write(folder / "runs/lr1/epoch1.npz", 2.0)
             elif len(found) == 2:
                 write(folder / "runs/lr2/epoch0.npz", 3.0)
-    assert found == [
-        ["lr1/epoch0"],
-        ["lr1/epoch0", "lr1/epoch1"],
-        ["lr1/epoch0", "lr1/epoch1", "lr2/epoch0"],
-    ]
+    three = ["lr1/epoch0", "lr1/epoch1", "lr2/epoch0"]
+    assert found == [three[:1], three[:2], three]
     assert [outcome.name for outcome in outcomes] == found[-1]
     assert all(row.has_result for row in lyapy.Sweep.load("sweep.h5").rows)
 
@@ -55,9 +47,8 @@ def test_each_new_checkpoint_is_computed_once_and_keeps_its_name(folder):
 def test_results_next_to_the_weights_are_no_weights(folder):
     write(folder / "runs/epoch0.npz")
     with ThreadPoolExecutor(1) as executor:
-        found = list(
-            lyapy.watch("runs", DRIVE, executor=executor, checkpoint="runs/all.h5", **OPTIONS)
-        )
+        options = {"executor": executor, "checkpoint": "runs/all.h5", **OPTIONS}
+        found = list(lyapy.watch("runs", DRIVE, **options))
     assert [names(sweep) for sweep in found] == [["epoch0"]]
 
 

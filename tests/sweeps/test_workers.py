@@ -41,7 +41,6 @@ def assert_complete(found):
 
 
 def worker_of(folder, process):
-    """Return the process that computes a network which has a checkpoint."""
     for _ in range(600):
         for lock in folder.glob("sweep.h5.runs/*.checkpoints/lock"):
             if len(list(lock.parent.iterdir())) > 2:
@@ -82,8 +81,6 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
 
 
 class KillsItsProcess(lyapy.Network):
-    """A network that no process survives."""
-
     def digest(self):
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -11,13 +11,7 @@ from lyapy.cells import Reservoir
 from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent import engine as engines
-from lyapy.tangent.norm_bounds import (
-    SAMPLED,
-    NormBounds,
-    _norm_bound,
-    frame_error,
-    log_norm_bound,
-)
+from lyapy.tangent.norm_bounds import SAMPLED, NormBounds, _norm_bound, frame_error, log_norm_bound
 from lyapy.tangent.reference import ArrayTangent
 from tests.conftest import mixed_stack, orbit_jacobians
 from tests.support.made_spectra import made
@@ -91,9 +85,8 @@ def test_jacobians_beyond_the_range_of_squares_are_bounded():
 def test_a_sound_run_passes(kind, backend, two_ended):
     network = lyapy.random_network(kind, 12, 2, gain=2.0, bias=0.5, seed=5)
     inputs, _ = driven(network, 300)
-    spectrum = lyapy.lyapunov_spectrum(
-        network, inputs, transient=100, backend=backend, two_ended=two_ended
-    )
+    options = {"transient": 100, "backend": backend, "two_ended": two_ended}
+    spectrum = lyapy.lyapunov_spectrum(network, inputs, **options)
     assert np.all(spectrum.norm_excess < 0.0)
     assert np.all(np.isfinite(spectrum.norm_excess))
     assert 0.0 < spectrum.frame_error.max() < 1e-4
@@ -129,10 +122,8 @@ def faulty(monkeypatch, fault):
             growth = super().advance(coefficients, ends, alive, carry, control)
             return fault(growth, carry)
 
-    choose = engines.choose_engine
-    monkeypatch.setattr(
-        "lyapy.tangent.engine.choose_engine", lambda *a: choose("numpy")._replace(tangent=Faulty)
-    )
+    engine = engines.choose_engine("numpy")._replace(tangent=Faulty)
+    monkeypatch.setattr("lyapy.tangent.engine.choose_engine", lambda *a: engine)
     network = lyapy.random_network("gru", 5, 2, gain=1.5, bias=0.5, seed=5)
     inputs, _ = driven(network, 700)
     return lyapy.lyapunov_spectrum(network, inputs, transient=100)
@@ -210,29 +201,18 @@ def test_rows_that_are_not_resolved_do_not_spoil_the_frame():
 
 def test_a_state_that_is_infinite_in_between_is_found(backend):
     """The map sends infinity back to zero: the last state of the chunk is finite again."""
-    network = lyapy.Network(
-        [
-            lyapy.Map(
-                lambda h, x: [np.inf if x[0] else 0.5 / (1.0 + h[0])],
-                lambda h, x: [[0.5]],
-                1,
-                inputs=1,
-            )
-        ]
-    )
+    step = lambda h, x: [np.inf if x[0] else 0.5 / (1.0 + h[0])]  # noqa: E731
+    network = lyapy.Network([lyapy.Map(step, lambda h, x: [[0.5]], 1, inputs=1)])
     inputs = np.zeros((100, 1))
     inputs[71] = 1.0
-    with pytest.raises(
-        FloatingPointError, match="trajectory 0: the state is not finite after step 71:"
-    ):
+    with pytest.raises(FloatingPointError, match="0: the state is not finite after step 71:"):
         lyapy.lyapunov_spectrum(network, inputs, transient=10, backend=backend)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_jacobian_that_is_not_finite_is_found(backend, value):
-    faulty = lyapy.Map(
-        lambda h, x: h, lambda h, x: np.eye(2) + (value if x[0] else 0.0), 2, inputs=1
-    )
+    jacobian = lambda h, x: np.eye(2) + (value if x[0] else 0.0)  # noqa: E731
+    faulty = lyapy.Map(lambda h, x: h, jacobian, 2, inputs=1)
     inputs = np.zeros((3, 200, 1))
     inputs[2, 150] = 1.0
 

@@ -19,12 +19,8 @@ class Other(Map):
     name = "another map"
 
 
-PLAIN = Network(
-    [
-        kind(lambda h, x: h, lambda h, x: np.eye(2), 2, inputs)
-        for kind, inputs in ((Map, 0), (Other, 2))
-    ]
-)
+FUNCTIONS = (lambda h, x: h, lambda h, x: np.eye(2))
+PLAIN = Network([Map(*FUNCTIONS, 2, 0), Other(*FUNCTIONS, 2, 2)])
 
 
 def fitted(monkeypatch, engine, network, kinds=()):

@@ -18,12 +18,8 @@ STATE = Columns(0, 2)
 SCALING = Program(
     (Assignment(STATE, (Term(STATE, False, None, Coefficient(0, 2), None),)),), 2, 2, ({},)
 )
-INVERTIBLE = SimpleNamespace(
-    program=SCALING,
-    inverse=True,
-    inverse_program=SCALING,
-    inverse_coefficients=lambda coefficients: 1.0 / coefficients,
-)
+INVERTIBLE = SimpleNamespace(program=SCALING, inverse=True, inverse_program=SCALING)
+INVERTIBLE.inverse_coefficients = lambda coefficients: 1.0 / coefficients
 
 
 def test_growth_passes_the_tighter_bound():

@@ -51,7 +51,6 @@ def advance(J, carry=None, control=CONTROL, ends=None, alive=None, engine=ArrayT
 
 
 def counts(carry):
-    """Return the intervals, rejections and graded steps."""
     counted = carry.statistics
     return counted.intervals, counted.rejections, carry.state.graded_steps
 

@@ -17,7 +17,6 @@ STATE = ("frame", "rate", "split", "tilt", "since", "noise", "graded_steps")
 
 
 def filled(k=3, D=4):
-    """A carry in which every field has a different value."""
     carry = Carry.begin(np.eye(D)[:k], 2.5)
     carry.update(
         {
@@ -232,9 +231,8 @@ def test_an_interval_is_absorbed():
     # the larger of the noise that the spread shows and of the noise measured
     noise = math.exp(2.0) * np.array([0.5, 1e4])
     np.testing.assert_allclose(state.noise, [*noise, 5.0])
-    np.testing.assert_allclose(
-        counted.error, [1.0, 2.0 + UNIT_ROUNDOFF * noise[1], 3.0], rtol=1e-15
-    )
+    wanted = [1.0, 2.0 + UNIT_ROUNDOFF * noise[1], 3.0]
+    np.testing.assert_allclose(counted.error, wanted, rtol=1e-15)
     assert (counted.intervals, counted.rejections, state.rate) == (6, 9, 3.0)
     assert counted.largest_spread == 8.0
     carry = Carry.begin(np.eye(2))

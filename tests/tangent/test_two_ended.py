@@ -45,9 +45,8 @@ def test_directions_that_die_divide_the_tiles():
     run(tangent, 8, alive=[4, 4, 4, 2, 2, 1, 0, 0])
     assert [call.tiles for call in scripted.calls] == [[0, 1, 2], [3, 4], [5], [6, 7]]
     assert [call.alive for call in scripted.calls] == [[4, 4, 4], [2, 2], [1], [0, 0]]
-    assert all(
-        call.ends == [TILE * (i + 1) for i in range(len(call.ends))] for call in scripted.calls
-    )
+    for call in scripted.calls:
+        assert call.ends == [TILE * (i + 1) for i in range(len(call.ends))]
     assert not tangent.way.two_ended
 
 

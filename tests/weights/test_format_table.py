@@ -49,11 +49,7 @@ FORMATS = [
     ("Flax nnx", r"jax_files/nnx_.*\.msgpack", {}),
     ("Equinox", r"jax_files/equinox_.*\.eqx", {"layout": "equinox"}),
     ("Haiku `.npz`", r"jax_files/haiku_.*\.npz", {"layout": "haiku"}),
-    (
-        "TensorFlow 1 `.npz`",
-        r"tensorflow1_files/(?!expected).*\.npz",
-        {"layout": "tensorflow1"},
-    ),
+    ("TensorFlow 1 `.npz`", r"tensorflow1_files/(?!expected).*\.npz", {"layout": "tensorflow1"}),
 ]
 # hints that refusals ask for, tried in this order
 ANSWERS = [
@@ -86,7 +82,6 @@ def load(path, hints):
 
 
 def columns(network: Network) -> set[str]:
-    """Return the columns of the table that a network speaks for."""
     found = {"directions"} if any("direction" in said for said in network.assumptions) else set()
     for cell in network.cells:
         found.add(cell.name.removesuffix("-variant"))
@@ -102,7 +97,6 @@ def columns(network: Network) -> set[str]:
 
 
 def in_files(pattern, hints):
-    """Return the kinds of cells in the golden files that hold one network."""
     paths = [p for p in sorted(GOLDEN.rglob("*")) if re.fullmatch(pattern, _name(p))]
     networks = [load(path, hints) for path in paths]
     return set().union(*(columns(network) for network in networks if network is not None))
@@ -113,7 +107,6 @@ def _name(path):
 
 
 def in_npz():
-    """Return the kinds of cells among torch's arrays that the tests of cells compare."""
     with np.load(GOLDEN / "torch_cells.npz") as archive:
         arrays = dict(archive)
     found = set()

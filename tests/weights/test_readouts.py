@@ -115,7 +115,6 @@ def test_equinox_keeps_a_readout_after_its_cell(tmp_path):
 
 
 def keras(tmp_path, monkeypatch, *others, head=None):
-    """Return the loop of a Keras model's contents, with layers before and after the head."""
     dense = {"class_name": "Dense", "config": {"name": "head", **(head or {})}}
     gru = {"class_name": "GRU", "config": {"name": "rnn", "reset_after": True}}
     layers = [{"class_name": kind, "config": {"name": kind.lower()}} for kind in others]
@@ -139,7 +138,6 @@ def test_a_keras_model_names_the_other_layers_of_the_loop(tmp_path, monkeypatch)
 
 
 def onnx_loop(tmp_path, make_nodes, **constants):
-    """Return the loop of a graph of a GRU, and of nodes that read its squeezed output ``y``."""
     onnx = pytest.importorskip("onnx")
     from onnx import helper, numpy_helper
 
@@ -185,10 +183,7 @@ def test_onnx_is_followed_through_its_graph(tmp_path):
             "but so may Exp 's'",
         ),
         (lambda node: [*product(node), node("Exp", ["out"], ["p"], name="s")], "so may Exp 's'"),
-        (
-            lambda node: [node("Mul", ["e", "e"], ["x"]), *product(node)],
-            "but so may Mul",
-        ),
+        (lambda node: [node("Mul", ["e", "e"], ["x"]), *product(node)], "but so may Mul"),
         (lambda node: [node("MatMul", ["y", "computed"], ["z"])], "no read-out leads from"),
     ],
 )  # fmt: skip

@@ -25,7 +25,6 @@ SENTENCE = "the recurrent network spells every word of this sentence letter by l
 
 @pytest.fixture(scope="module")
 def g2p(request, tmp_path_factory):
-    """Path of the package's weights, whose wheel is kept in pytest's cache."""
     wheel = fetched(request.config, PACKAGE, VERSION, f"{PACKAGE}-{VERSION}-py3-none-any.whl")
     with zipfile.ZipFile(wheel) as archive:
         return archive.extract(f"{PACKAGE}/checkpoint20.npz", tmp_path_factory.mktemp(PACKAGE))
@@ -68,7 +67,6 @@ def test_g2p_encoder_spectrum(g2p):
 
 @pytest.fixture(scope="module")
 def shipped():
-    """The shipped network, the excerpt as indices, and its embedded characters."""
     folder = files(lyapy) / "data"
     path = folder / "character_lstm.safetensors"
     with safe_open(str(path), "numpy") as file:

@@ -36,7 +36,6 @@ VECTORS = {
 
 @pytest.fixture(scope="module")
 def package(request, tmp_path_factory):
-    """Return a function that unpacks files of a package, whose archive is kept in the cache."""
 
     def fetch(name, version, *members):
         archive = fetched(request.config, name, version, f"{name}-{version}.tar.gz")
@@ -51,10 +50,8 @@ def package(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def textgenrnn(package):
-    """Return the network, the arrays, and the text as indices."""
-    path, vocabulary = package(
-        "textgenrnn", "2.0.0", "textgenrnn_weights.hdf5", "textgenrnn_vocab.json"
-    )
+    files = "textgenrnn_weights.hdf5", "textgenrnn_vocab.json"
+    path, vocabulary = package("textgenrnn", "2.0.0", *files)
     indices = json.loads(vocabulary.read_text())
     characters = np.array([indices["<s>"], *(indices[c] for c in TEXT)])
     arrays = {name: a.astype(float) for name, a in read_arrays(path).items()}
@@ -153,11 +150,7 @@ def test_chars2vec_sum_rule(chars2vec):
 
 
 def test_chars2vec_spectrum(chars2vec):
-    """A hard sigmoid at 0 or 1 is flat: each such gate kills a direction, and log|det J| is -inf.
-
-    As many exponents are -inf as one step kills directions at most; the others sum to the growth
-    of the volume that is left.
-    """
+    """A flat gate kills a direction; as many exponents are -inf as one step kills at most."""
     network = lyapy.load(chars2vec, prefix="lstm_1", gate_nonlinearity="hard-sigmoid-keras2")
     inputs = np.concatenate([one_hot(word) for word in VECTORS] * 4)
     spectrum = lyapunov_spectrum(network, inputs, frame="identity")
@@ -172,7 +165,5 @@ def test_chars2vec_spectrum(chars2vec):
 
 
 def test_chars2vec_leaves_its_activation_open(chars2vec):
-    with pytest.raises(
-        WeightsError, match=r"Keras 2\.2\.0 keeps activations .*hard-sigmoid-keras2"
-    ):
+    with pytest.raises(WeightsError, match=r"Keras 2\.2\.0 keeps .*hard-sigmoid-keras2"):
         lyapy.load(chars2vec, prefix="lstm_1")

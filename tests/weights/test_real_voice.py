@@ -39,7 +39,6 @@ def windows(x, size, stride):
 
 
 def features(arrays, chunk):
-    """What the convolutions make of a chunk and the context before it."""
     parts = (
         arrays["stft_conv.weight"][:, 0] @ windows(np.pad(chunk, (0, 64), "reflect"), 256, 128).T
     )
@@ -53,7 +52,6 @@ def features(arrays, chunk):
 
 @pytest.fixture(scope="module")
 def silero(request, tmp_path_factory):
-    """Return the network, its arrays, and its inputs for the sound."""
     name = f"silero_vad-{VERSION}-py3-none-any.whl"
     wheel = fetched(request.config, "silero-vad", VERSION, name)
     with zipfile.ZipFile(wheel) as archive:

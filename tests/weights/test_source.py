@@ -79,8 +79,6 @@ class DLPack:
 
 
 class Module:
-    """As torch's modules."""
-
     def __init__(self, tensors, **modules):
         self.tensors, self.modules = tensors, modules
 

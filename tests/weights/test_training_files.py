@@ -14,18 +14,15 @@ from lyapy.weights.source import read_source
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "training_files"
 EXPECTED = dict(np.load(GOLDEN / "expected.npz"))
-FILES = {
-    name: next(p for p in (GOLDEN / name, *GOLDEN.glob(f"{name}.*")) if p.exists())
-    for name in EXPECTED
-}
+FOUND = {name: (GOLDEN / name, *GOLDEN.glob(f"{name}.*")) for name in EXPECTED}
+FILES = {name: next(path for path in paths if path.exists()) for name, paths in FOUND.items()}
 SETTLED = [name for name in EXPECTED if name != "orthogonal"]
 
 
 def hints_of(name):
     """Return the hints that are needed: without a configuration, Keras leaves gates open."""
-    return {"gate_nonlinearity": "sigmoid"} if name.endswith(
-        ("_checkpoint", "_weights", "_saved_model")
-    ) else {}  # fmt: skip
+    open_gates = name.endswith(("_checkpoint", "_weights", "_saved_model"))
+    return {"gate_nonlinearity": "sigmoid"} if open_gates else {}
 
 
 def load(name):

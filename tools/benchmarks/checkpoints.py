@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import defaultdict
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 import lyapy
 from lyapy.runs.checkpoint.checkpointer import Checkpointer
 from lyapy.runs.trajectory import Trajectory
-from tools.reliability import replace_table, versions
+from tools.tables import add_write, head, report, row, storage
 
 INTERVAL = 300.0
 CASES = [
@@ -28,31 +29,23 @@ CASES = [
     ("LSTM, n = 64 (128 exponents)", "lstm", 64, 1, 4_000),
     ("tanh, n = 8, 50 trajectories", "vanilla", 8, 50, 16_000),
 ]
-HEADER = (
-    "| network | steps | seconds of steps | given to checkpoints | writing one | "
-    "overhead at 300 s |\n|---|---|---|---|---|---|"
-)
+COLUMNS = ["network", "steps", "seconds of steps", "given to checkpoints", "writing one"]
+HEADER = head(*COLUMNS, "overhead at 300 s")
 
 
 def main():
-    """Measure, print, and write the table into the docs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--write", action="store_true", help="write the figures into the docs")
+    add_write(parser)
     arguments = parser.parse_args()
-    lines = [HEADER]
-    print(HEADER, flush=True)
-    for case in CASES:
-        lines.append(measure(*case, arguments.rounds))
-        print(lines[-1], flush=True)
-    if arguments.write:
-        command = f"`python -m tools.benchmarks.checkpoints --rounds {arguments.rounds}`"
-        replace_table("overhead", "\n".join([*lines, "", f"{command}, medians; {versions()}."]))
+    rounds = arguments.rounds
+    lines = chain([HEADER], (measure(*case, rounds) for case in CASES))
+    command = f"`python -m tools.benchmarks.checkpoints --rounds {rounds}`"
+    report(lines, f"{command}, medians; {storage()}.", "reliability.md#overhead", arguments.write)
 
 
 @contextmanager
 def timed(*methods):
-    """Yield the processor seconds of the thread in each method, by its name."""
     spent = defaultdict(float)
 
     def wrap(method):
@@ -76,7 +69,6 @@ def timed(*methods):
 
 
 def measure(name, kind, n, trajectories, steps, rounds):
-    """Return a line of the table."""
     network = lyapy.random_network(kind, n, 1, gain=1.5, seed=1)
     inputs = np.random.default_rng(0).normal(size=(trajectories, steps, 1))
     lyapy.lyapunov_spectrum(network, inputs[:1, :300], threads=1)
@@ -90,10 +82,8 @@ def measure(name, kind, n, trajectories, steps, rounds):
             found.append((spent["advance"], spent["publish"], spent["_write"]))
     advance, publish, write = (statistics.median(column) for column in zip(*found, strict=True))
     share = publish / advance + write / INTERVAL
-    return (
-        f"| {name} | {trajectories} × {steps} | {advance:.2f} | {publish / advance:.3%} | "
-        f"{1e3 * write:.0f} ms | {share:.2%} |"
-    )
+    times = f"{advance:.2f}", f"{publish / advance:.3%}", f"{1e3 * write:.0f} ms"
+    return row(name, f"{trajectories} × {steps}", *times, f"{share:.2%}")
 
 
 if __name__ == "__main__":

@@ -3,22 +3,15 @@
 On one core, in one run: lyapy, the floor, and JAX and PyTorch where they are installed.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
-import platform
 import time
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
+from itertools import chain
 from typing import NamedTuple
 
-ROUNDS = 3
-DOCS = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- table -->", "<!-- end of table -->"
-COMMAND = "`python -m tools.benchmarks.cpu --write`"
+from tools.tables import ROUNDS, add_write, environment, head, report, row
 
 
 class Case(NamedTuple):
@@ -58,50 +51,36 @@ CASES = [
 TINY = [Case("vanilla", 8, steps=64, peer_steps=8), Case("lstm", 6, steps=64, peer_steps=8)]
 
 
+HEADER = head(
+    *("case", "µs per step", "floors", "JAX, QR every step", "JAX, best interval", "PyTorch"),
+    *("interval", "split", "error"),
+)
+
+
 def main() -> None:
-    """Measure, print, and write the table into the docs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiny", action="store_true", help="small sizes, to see that it runs")
-    parser.add_argument("--write", action="store_true", help=f"write the table into {DOCS.name}")
+    add_write(parser)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     arguments = parser.parse_args()
     # before the libraries start their threads
     os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     cases = [c for c in (TINY if arguments.tiny else CASES) if arguments.only in c.name]
-    lines = [HEADER]
-    print(HEADER, flush=True)
-    for case in cases:
-        lines.append(measure(case))
-        print(lines[-1], flush=True)
-    print(environment(COMMAND))
-    if arguments.write:
-        replace_table("\n".join([*lines, "", environment(COMMAND)]), BEGIN, END)
-
-
-HEADER = (
-    "| case | µs per step | floors | JAX, QR every step | JAX, best interval | PyTorch "
-    "| interval | split | error |\n|---|---|---|---|---|---|---|---|---|"
-)
+    lines = chain([HEADER], map(measure, cases))
+    command = "python -m tools.benchmarks.cpu --write"
+    report(lines, environment(command), "benchmarks.md#table", arguments.write)
 
 
 def measure(case: Case) -> str:
-    """Return the case's line of the table."""
     import numpy as np
 
     import lyapy
 
     from .floor import forward_seconds, product_seconds, products_per_step
 
-    network = lyapy.random_network(
-        case.kind,
-        case.n,
-        4,
-        gain=1.5 if case.kind == "vanilla" else 1.0,
-        layers=case.layers,
-        bias=0.1,
-        seed=1,
-    )
+    drawn = {"gain": 1.5 if case.kind == "vanilla" else 1.0, "layers": case.layers, "bias": 0.1}
+    network = lyapy.random_network(case.kind, case.n, 4, seed=1, **drawn)
     inputs = np.random.default_rng(0).normal(size=(case.trajectories, case.steps, 4))
     k = case.k or network.state_size
     options = {"k": k, "threads": 1}
@@ -123,11 +102,10 @@ def measure(case: Case) -> str:
     split = f"{spectrum.split.mean():.0f} of {k}" if trailing else "–"
     error = deviation(network, inputs[:1, : min(case.steps, 256)], k)
     cells = [case.name, f"{seconds * 1e6:.1f}", f"{seconds / floor:.2f}", *peers]
-    return "| " + " | ".join([*cells, interval, split, f"{error:.0e}"]) + " |"
+    return row(*cells, interval, split, f"{error:.0e}")
 
 
 def peer_columns(network, inputs, k, seconds) -> list[str]:
-    """Return how many times slower the peers are; – where one is not installed."""
     from .peers import jax_seconds, torch_seconds
 
     columns = ["–", "–", "–"]
@@ -142,7 +120,6 @@ def peer_columns(network, inputs, k, seconds) -> list[str]:
 
 
 def deviation(network, inputs, k) -> float:
-    """Return the largest deviation from Householder QR at every step."""
     import numpy as np
 
     import lyapy
@@ -153,34 +130,6 @@ def deviation(network, inputs, k) -> float:
         warnings.simplefilter("ignore")
         wanted = lyapy.lyapunov_spectrum(network, inputs, interval=1, two_ended=False, **options)
     return float(np.max(np.abs(found.exponents - wanted.exponents)))
-
-
-def environment(command: str, cores: int = 1) -> str:
-    """Return machine, versions and command."""
-    names = ("lyapy", "numpy", "scipy", "numba", "jax", "torch")
-    versions = []
-    for name in names:
-        try:
-            versions.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        found = [x for x in info.read_text().splitlines() if x.startswith("model name")]
-        model = found[0].partition(":")[2].strip() if found else model
-    where = "One core" if cores == 1 else f"{cores} cores"
-    times = f"medians of {ROUNDS} rounds" if cores == 1 else "shortest of up to three runs"
-    python = f"Python {platform.python_version()}, {', '.join(versions)}"
-    return f"{where} of {model}; {python}; {command}; {times}, everything warmed up."
-
-
-def replace_table(table: str, begin: str, end: str, page: Path = DOCS) -> None:
-    """Put the table between its marks in a page of the docs."""
-    text = page.read_text()
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    page.write_text(f"{before}{begin}\n{table}\n{end}{after}")
 
 
 if __name__ == "__main__":

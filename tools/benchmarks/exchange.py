@@ -3,8 +3,6 @@
 Saturated networks against 300 digits, and the shipped LSTM against pairs of float64.
 """
 
-from __future__ import annotations
-
 import argparse
 import time
 import warnings
@@ -23,11 +21,11 @@ from lyapy.tangent.graded.tilt import SAMPLES
 from tests.support.double_double import added, double_double_growth, pair, weighted
 from tests.support.precise import precise_growth, precise_jacobians
 
+Pair = tuple[np.ndarray, np.ndarray]
 KINDS = [("lstm", 6), ("gru", 6), ("gru-reset-before", 6), ("lstm-projected", 5)]
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tolerance", type=float, default=1e-8)
     parser.add_argument("--steps", type=int, default=600, help="of the shipped LSTM")
@@ -50,7 +48,6 @@ def main() -> None:
 
 
 def saturated(kind: str, n: int, gain: float, seed: int, tolerance: float) -> np.ndarray:
-    """Compare over 40 steps with mpmath."""
     import mpmath
 
     network = lyapy.random_network(kind, n, 2, bias=2.0, gain=gain, seed=seed)
@@ -62,7 +59,6 @@ def saturated(kind: str, n: int, gain: float, seed: int, tolerance: float) -> np
 
 
 def shipped(steps: int, tolerance: float) -> None:
-    """Compare over the first characters of the excerpt."""
     folder = files(lyapy) / "data"
     with safe_open(str(folder / "character_lstm.safetensors"), "numpy") as file:
         vocabulary = file.metadata()["vocabulary"]
@@ -100,21 +96,17 @@ def cost(steps: int) -> None:
     print(f"{steps} graded steps take {times[1] / times[0]:.2g} times their products and QRs")
 
 
-def lstm_jacobian(
-    cell: lyapy.LSTM, state: np.ndarray, x: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return an LSTM's Jacobian as a pair, from coefficients in longdouble.
+def wide(array: np.ndarray) -> np.ndarray:
+    return np.asarray(array, np.longdouble)
 
-    In longdouble itself a row e A + w U_o would not keep the digits of w, on which the smallest
-    exponents depend.
-    """
 
-    def wide(array: np.ndarray) -> np.ndarray:
-        return np.asarray(array, np.longdouble)
+def sigma(a: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-a))
 
-    def sigma(a: np.ndarray) -> np.ndarray:
-        return 1 / (1 + np.exp(-a))
 
+def lstm_jacobian(cell: lyapy.LSTM, state: np.ndarray, x: np.ndarray) -> Pair:
+    # in longdouble itself a row e A + w U_o would not keep the digits of w, on which the smallest
+    # exponents depend
     n = len(cell.b) // 4
     h, c = wide(state[:n]), wide(state[n:])
     U = wide(cell.weights.U)
@@ -137,9 +129,8 @@ def compare(
 ) -> np.ndarray:
     """Print and return how many exponents there are, wrong, marked and missed; print how sharp."""
     start = np.zeros(network.state_size)
-    spectrum = lyapy.lyapunov_spectrum(
-        network, inputs, frame="identity", tolerance=tolerance, initial_state=start
-    )
+    options = {"frame": "identity", "tolerance": tolerance, "initial_state": start}
+    spectrum = lyapy.lyapunov_spectrum(network, inputs, **options)
     alive = np.isfinite(exact)
     wrong = np.abs(spectrum.growth.sum(axis=1)[0] - exact)[alive] / len(inputs)
     error = spectrum.numerical_error[0][alive]

@@ -1,7 +1,5 @@
 """The floor: the matrix products that no tangent step can avoid, and nothing else."""
 
-from __future__ import annotations
-
 import time
 
 import numba

@@ -4,26 +4,20 @@ Each row varies one quantity and leaves the others; the exponent is that of a po
 to its times. Memory is the peak of a separate process for each run.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-from .cpu import DOCS, environment, replace_table
+from tools.tables import add_write, environment, head, report, row
 
-BEGIN, END = "<!-- growth -->", "<!-- end of growth -->"
 BASE = {"kind": "vanilla", "n": 64, "k": 64, "steps": 1024, "trajectories": 4, "layers": 1}
 ALL = {n: {"n": n, "k": n} for n in (8, 16, 32, 64, 128, 256, 512, 1024)}
+LSTMS = [{"kind": "lstm", "n": n, "k": 2 * n, "steps": 2**15 // n} for n in (32, 64, 128)]
 ROWS = [
     ("n", "n to 256, all", [{**ALL[n], "steps": 2**22 // n**2} for n in (8, 16, 32, 64, 128, 256)]),
-    (
-        "n",
-        "n from 256, all",
-        [{**ALL[n], "steps": 64, "trajectories": 1} for n in (256, 512, 1024)],
-    ),
+    ("n", "n from 256, all", [ALL[n] | {"steps": 64, "trajectories": 1} for n in (256, 512, 1024)]),
     ("n", "n, k = 8", [{"n": n, "k": 8, "steps": 2**16 // n} for n in (64, 128, 256, 512, 1024)]),
     ("k", "k of 256", [{"n": 256, "k": k, "steps": 128} for k in (8, 16, 32, 64, 128, 256)]),
     ("steps", "steps", [{"steps": steps} for steps in (1024, 4096, 16384)]),
@@ -33,39 +27,32 @@ ROWS = [
     (
         "k",
         "n, LSTM, all 2n",
-        [{"kind": "lstm", "n": n, "k": 2 * n, "steps": 2**15 // n} for n in (32, 64, 128)],
+        LSTMS,
     ),
     ("n", "4096, k = 64, 200 steps", [{"n": 4096, "k": 64, "steps": 200, "trajectories": 1}]),
 ]
-HEADER = (
-    "| varied | values | seconds | exponent of the time per step | peak memory, MB |\n"
-    "|---|---|---|---|---|"
-)
+HEADER = head("varied", "values", "seconds", "exponent of the time per step", "peak memory, MB")
 
 
 def main() -> None:
-    """Measure, print, and write the table into the docs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help=f"write the table into {DOCS.name}")
+    add_write(parser)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         print(json.dumps(run(**json.loads(arguments.one))))
         return
-    lines = [HEADER]
-    print(HEADER, flush=True)
-    for varied, name, cases in ROWS:
-        lines.append(measure(varied, name, cases))
-        print(lines[-1], flush=True)
-    lines += ["", speed_of_two_cores()]
-    print(lines[-1])
-    if arguments.write:
-        command = "`python -m tools.benchmarks.growth --write`"
-        replace_table("\n".join([*lines, "", environment(command, 2)]), BEGIN, END)
+    report(measured(), environment("python -m tools.benchmarks.growth --write", 2),
+           "benchmarks.md#growth", arguments.write)  # fmt: skip
+
+
+def measured():
+    yield HEADER
+    yield from (measure(*one) for one in ROWS)
+    yield from ("", speed_of_two_cores())
 
 
 def measure(varied: str, name: str, cases: list[dict]) -> str:
-    """Return a line of the table."""
     import numpy as np
 
     found = [in_a_process({**BASE, **case, "threads": 1}) for case in cases]
@@ -76,21 +63,20 @@ def measure(varied: str, name: str, cases: list[dict]) -> str:
         steps = [case.get("steps", 1) if varied != "steps" else 1 for case in cases]
         per_step = np.log(np.divide(seconds, steps))
         exponent = f"{np.polyfit(np.log(values), per_step, 1)[0]:.2f}"
-    columns = [name, ", ".join(map(str, values)), ", ".join(f"{s:.3g}" for s in seconds), exponent]
-    return "| " + " | ".join([*columns, ", ".join(f"{m:.0f}" for m in memory)]) + " |"
+    texts = [", ".join(f"{x:{form}}" for x in numbers) for numbers, form in
+             ((values, "d"), (seconds, ".3g"), (memory, ".0f"))]  # fmt: skip
+    return row(name, *texts[:2], exponent, texts[2])
 
 
 def speed_of_two_cores() -> str:
-    """Return how much faster two cores are, for eight trajectories."""
     import os
 
     if len(os.sched_getaffinity(0)) < 2:
         return "Two cores: not measured, there is one."
     ratios = []
     for case in ({"n": 128, "k": 128, "steps": 512}, {"kind": "lstm", "k": 128, "steps": 512}):
-        one, two = (
-            in_a_process({**BASE, **case, "trajectories": 8, "threads": t})[0] for t in (1, 2)
-        )
+        case = BASE | case | {"trajectories": 8}
+        one, two = (in_a_process(case | {"threads": t})[0] for t in (1, 2))
         ratios.append(f"{one / two:.2f}")
     return (
         "Two cores against one, eight trajectories: "
@@ -99,7 +85,6 @@ def speed_of_two_cores() -> str:
 
 
 def in_a_process(case: dict) -> list[float]:
-    """Return seconds and peak memory in MB."""
     command = [sys.executable, "-m", "tools.benchmarks.growth", "--one", json.dumps(case)]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root)

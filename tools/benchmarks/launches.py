@@ -3,8 +3,6 @@
 Kernels and products of a run of 128 steps, and per QR of large frames on an H100.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 import lyapy
@@ -18,7 +16,6 @@ SHARED_BYTES = 232448
 
 
 def main() -> None:
-    """Print both tables."""
     print(f"| cell | launches a step, in {STEPS} steps of 2 trajectories | waits a step |")
     print("|---|---|---|")
     for kind in KINDS:
@@ -32,7 +29,6 @@ def main() -> None:
 
 
 def run_counts(kind: str, n: int) -> tuple[int, int]:
-    """Return launches and waits of a run of n units along two trajectories, QRs every step."""
     from tests.support import stand_in
 
     stand_in.SHARED_BYTES = SHARED_BYTES
@@ -46,7 +42,6 @@ def run_counts(kind: str, n: int) -> tuple[int, int]:
 
 
 def qr_operations(n: int, precision: str = "float64") -> int:
-    """Return the kernels and products that orthonormalize a frame of n vectors on an H100."""
     from lyapy.tangent.gpu.orthonormalize import Orthonormalizer
     from lyapy.tangent.gpu.precision import PRECISIONS
     from lyapy.tangent.interval import make_control

@@ -3,8 +3,6 @@
 Networks of 40 exponents with and without saturation, against pairs of float64.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -16,31 +14,18 @@ from lyapy.networks.forward import forward_chunk
 from lyapy.tangent.engine import choose_engine
 from tests.support.double_double import added, double_double_growth, pair, weighted
 
-from .exchange import lstm_jacobian
+from .exchange import Pair, lstm_jacobian, sigma, wide
 
 STEPS = 200
-Pair = tuple[np.ndarray, np.ndarray]
-
-
-def wide(array: np.ndarray) -> np.ndarray:
-    """Return an array in longdouble."""
-    return np.asarray(array, np.longdouble)
-
-
-def sigma(a: np.ndarray) -> np.ndarray:
-    """Return the logistic function."""
-    return 1 / (1 + np.exp(-a))
 
 
 def vanilla_jacobian(cell: lyapy.Vanilla, h: np.ndarray, x: np.ndarray) -> Pair:
-    """Return the Jacobian of a tanh layer as a pair."""
     U = cell.weights.U
     a = wide(cell.W) @ wide(x) + wide(cell.b) + wide(U) @ wide(h)
     return weighted(*pair(1 / np.cosh(a) ** 2), U, np.zeros_like(U))
 
 
 def gru_jacobian(cell: lyapy.GRU, h: np.ndarray, x: np.ndarray) -> Pair:
-    """Return a GRU's Jacobian as a pair."""
     U_r, U_z, U_n = ((part, np.zeros_like(part)) for part in np.split(cell.weights.U, 3))
     r, z, g = np.split(wide(cell.W) @ wide(x) + wide(cell.b), 3)
     recurrent = np.split(wide(cell.weights.U) @ wide(h), 3)
@@ -61,7 +46,6 @@ CASES: list[tuple[str, int, tuple[float, ...], Callable[..., Pair]]] = [
 
 
 def main() -> None:
-    """Measure and print the largest error, and the largest that is missed."""
     warnings.simplefilter("ignore", RuntimeWarning)
     run: Any = choose_engine("numba").run_layer
     inputs = np.random.default_rng(3).normal(size=(STEPS, 2))
@@ -73,13 +57,8 @@ def main() -> None:
             steps = zip([np.zeros(D), *states[:-1]], inputs, strict=True)
             exact = double_double_growth((jacobian(network.cells[0], *one) for one in steps), D)
             for two_ended in (True, False):
-                spectrum = lyapy.lyapunov_spectrum(
-                    network,
-                    inputs,
-                    frame="identity",
-                    initial_state=np.zeros(D),
-                    two_ended=two_ended,
-                )
+                options = {"frame": "identity", "initial_state": np.zeros(D)}
+                spectrum = lyapy.lyapunov_spectrum(network, inputs, two_ended=two_ended, **options)
                 wrong = np.abs(spectrum.growth.sum(axis=1)[0] - exact) / STEPS
                 missed = wrong[wrong > 3.0 * spectrum.numerical_error[0]]
                 counts = spectrum.intervals.sum(), spectrum.trailing_intervals.sum()

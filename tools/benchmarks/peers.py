@@ -1,7 +1,5 @@
 """The same spectra as an expert would compute them in JAX and in PyTorch, in float64."""
 
-from __future__ import annotations
-
 import time
 
 import numpy as np
@@ -10,7 +8,6 @@ ROUNDS = 3
 
 
 def weights_of(network):
-    """Return the layers as (kind, W, U, b, c) in float64."""
     layers = []
     for cell in network.cells:
         c = getattr(cell.weights, "c", np.zeros(0))
@@ -111,9 +108,8 @@ def torch_seconds(network, inputs, k, device="cpu"):
         e = o * (1 - v * v)
         top = e[:, :, None] * A + (v * o * (1 - o))[:, :, None] * U[3 * n :]
         upper = torch.cat([top, torch.diag_embed(e * f)], dim=2)
-        return torch.cat([o * v, new], dim=1), torch.cat(
-            [upper, torch.cat([A, torch.diag_embed(f)], dim=2)], dim=1
-        )
+        lower = torch.cat([A, torch.diag_embed(f)], dim=2)
+        return torch.cat([o * v, new], dim=1), torch.cat([upper, lower], dim=1)
 
     step = {"vanilla": vanilla, "gru": gru, "lstm": lstm}[kind]
     start = torch.as_tensor(_frame(D, k), device=device).T.expand(B, D, k)

@@ -4,8 +4,6 @@ Each line has a square product of the engine, and its reorthonormalization of a 
 multiples of one `np.dot` of the same size; the shortest of several rounds on one core.
 """
 
-from __future__ import annotations
-
 import os
 import time
 
@@ -42,7 +40,6 @@ def _dot(a, b, out, repeats):
 
 
 def line(n: int) -> str:
-    """Return the ratios for frames of n vectors of n numbers."""
     rng = np.random.default_rng(0)
     a, b, stride = rng.normal(size=(n, n)), rng.normal(size=(n, n)), products.row_stride(n)
     frame, out = (products.aligned(n * stride).reshape(n, stride) for _ in range(2))
@@ -70,7 +67,6 @@ def line(n: int) -> str:
 
 
 def main() -> None:
-    """Print a line for each size."""
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with threadpool_limits(1, user_api="blas"):
         for n in (16, 32, 64, 128, 256, 512, 1024):

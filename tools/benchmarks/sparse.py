@@ -4,23 +4,17 @@ On one core, in one run: reservoirs of several sizes, densities and numbers of d
 and one of them with its zeros.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import time
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
-from .cpu import DOCS, ROUNDS, environment, replace_table
+from tools.tables import ROUNDS, add_write, environment, head, report, row
 
-BEGIN, END = "<!-- sparse -->", "<!-- end of sparse -->"
-COMMAND = "`python -m tools.benchmarks.sparse --write`"
-HEADER = (
-    "| n | density | k | numbers in U | ms per step | ns per number and vector |\n"
-    "|---|---|---|---|---|---|"
-)
+HEADER = head("n", "density", "k", "numbers in U", "ms per step", "ns per number and vector")
 
 
 class Case(NamedTuple):
@@ -45,25 +39,18 @@ TINY = [Case(60, 0.1, 5), Case(60, 0.1, 5, dense=True)]
 
 
 def main() -> None:
-    """Measure, print, and write the table into the docs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tiny", action="store_true", help="small sizes, to see that it runs")
-    parser.add_argument("--write", action="store_true", help=f"write the table into {DOCS.name}")
+    add_write(parser)
     arguments = parser.parse_args()
     # before the libraries start their threads
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    lines = [HEADER]
-    print(HEADER, flush=True)
-    for case in TINY if arguments.tiny else CASES:
-        lines.append(measure(case))
-        print(lines[-1], flush=True)
-    print(environment(COMMAND))
-    if arguments.write:
-        replace_table("\n".join([*lines, "", environment(COMMAND)]), BEGIN, END)
+    lines = chain([HEADER], map(measure, TINY if arguments.tiny else CASES))
+    command = "python -m tools.benchmarks.sparse --write"
+    report(lines, environment(command), "benchmarks.md#sparse", arguments.write)
 
 
 def measure(case: Case) -> str:
-    """Return the case's line of the table."""
     from scipy.sparse import random_array
 
     import lyapy
@@ -87,8 +74,7 @@ def measure(case: Case) -> str:
     seconds = float(np.median(times))
     each = seconds / (numbers * case.k)
     name = f"{case.density * 100:g} %" + (", kept dense" if case.dense else "")
-    columns = [str(n), name, str(case.k), str(numbers), f"{seconds * 1e3:.2f}"]
-    return "| " + " | ".join([*columns, f"{each * 1e9:.3f}"]) + " |"
+    return row(n, name, case.k, numbers, f"{seconds * 1e3:.2f}", f"{each * 1e9:.3f}")
 
 
 def _seconds(network, inputs, options) -> float:

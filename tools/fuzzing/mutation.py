@@ -1,7 +1,5 @@
 """Mutation inside containers, whose checksums and lengths would stop most of a plain one's work."""
 
-from __future__ import annotations
-
 import io
 import random
 import struct
@@ -16,15 +14,7 @@ PLAIN_SHARE = 0.2
 
 
 def mutator(container: str, mutate: Mutate) -> Callable[[bytes, int, int], bytes]:
-    """Return a custom mutator for files of a container.
-
-    Parameters
-    ----------
-    container : str
-        ``"plain"``, ``"zip"`` or ``"safetensors"``.
-    mutate : callable
-        The fuzzer's own mutation of bytes, up to a length.
-    """
+    """Return a mutator for plain, zip or safetensors files, by the fuzzer's own of bytes."""
     inside = {"zip": _in_zip, "safetensors": _in_safetensors}.get(container)
 
     def change(data: bytes, longest: int, seed: int) -> bytes:

@@ -6,8 +6,6 @@ Needs ``pip install 'lyapy[test,fuzz]'`` and Linux. The first file of each findi
 folder, with what it raised. Time is processor time; memory is address space beyond the imports.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -66,7 +64,6 @@ def _add(total: dict[str, Any], found: dict[str, Any]) -> None:
 
 
 def row(name: str, total: dict[str, Any]) -> str:
-    """Return a line of the table."""
     counts = [sum(total[kind].values()) for kind in ("foreign", "slow", "heavy")]
     whole = [total["executions"], total["accepted"], total["refused"], *counts, total["crashes"]]
     cells = [name, *(f"{count:,}".replace(",", " ") for count in whole)]
@@ -75,7 +72,6 @@ def row(name: str, total: dict[str, Any]) -> str:
 
 
 def main() -> int:
-    """Fuzz the formats asked for, one after the other; return 1 if anything was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--format", choices=TARGETS, action="append", help="all by default")
     parser.add_argument("--runs", type=int, default=10_000, help="executions for each format")

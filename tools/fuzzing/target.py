@@ -3,8 +3,6 @@
 Usage: python -m tools.fuzzing.target NAME FOLDER [arguments of libFuzzer]
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import resource
@@ -22,13 +20,8 @@ import msgpack  # noqa: F401
 import onnx.helper
 import onnx.numpy_helper  # noqa: F401
 
-INSTRUMENTED = [
-    "lyapy.weights.formats",
-    "lyapy.weights.frameworks",
-    "lyapy.weights.load",
-    "zipfile",
-    "pickletools",
-]
+INSTRUMENTED = [f"lyapy.weights.{name}" for name in ("formats", "frameworks", "load")]
+INSTRUMENTED += ["zipfile", "pickletools"]
 with atheris.instrument_imports(include=INSTRUMENTED):
     import lyapy.weights.formats.hdf5
     import lyapy.weights.formats.msgpack_file
@@ -50,20 +43,7 @@ RECORD = 16 << 20
 
 @dataclass
 class Figures:
-    """What was seen.
-
-    Attributes
-    ----------
-    executions, accepted, refused : int
-        Files tried, those of which a network came, those refused by `WeightsError`.
-    foreign, slow, heavy : dict
-        How often anything else was raised, a second of processor time was passed, or 512 MB of
-        address space were not enough; by what and where.
-    longest : float
-        Seconds of processor time.
-    resident : int
-        Most resident memory beyond that before the first file, in bytes.
-    """
+    """Counts of files and, by place, of findings; seconds of processor time, bytes of memory."""
 
     executions: int = 0
     accepted: int = 0
@@ -85,7 +65,6 @@ class Watch:
         self.base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
     def __call__(self, content: bytes) -> None:
-        """Try one file."""
         figures = self.figures
         figures.executions += 1
         self.path.write_bytes(content)
@@ -130,7 +109,6 @@ class Watch:
         counts[where] = counts.get(where, 0) + 1
 
     def write(self) -> None:
-        """Write the figures next to the findings."""
         (self.folder / "figures.json").write_text(json.dumps(asdict(self.figures)))
 
 
@@ -147,7 +125,6 @@ def _limit_memory() -> None:
 
 
 def main() -> None:
-    """Fuzz until libFuzzer has had enough."""
     name, folder = sys.argv[1], Path(sys.argv[2])
     warnings.simplefilter("ignore")
     watch = Watch(name, folder)

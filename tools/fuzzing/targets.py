@@ -3,8 +3,6 @@
 The files are those that frameworks wrote (tests/golden); lyapy's own canonical form is added.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -49,7 +47,6 @@ def hints_for(layout: str | None) -> Hints:
 
 
 def seeds(name: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and content of each file to begin with."""
     target = TARGETS[name]
     for pattern in target.patterns:
         for path in sorted(GOLDEN.glob(pattern)):

@@ -3,10 +3,7 @@
 Usage: python -m tools.golden.make_jax_files
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -17,7 +14,9 @@ import numpy as np
 from flax import linen, nnx
 from safetensors.numpy import save_file
 
-HERE = Path(__file__).parents[2] / "tests" / "golden" / "jax_files"
+from . import GOLDEN
+
+HERE = GOLDEN / "jax_files"
 STEPS, INPUTS, UNITS = 20, 2, 3
 RNG = np.random.default_rng(13)
 X = RNG.normal(size=(STEPS, INPUTS)).astype("f4")
@@ -28,7 +27,6 @@ jax.config.update("jax_enable_x64", True)
 
 
 def randomised(tree: Any) -> Any:
-    """Return the same tree with every weight, the biases too, of size one."""
     draw = lambda leaf: np.asarray(RNG.normal(0.0, 0.8, leaf.shape), "f4")  # noqa: E731
     return jax.tree_util.tree_map(draw, tree)
 
@@ -47,7 +45,6 @@ def run(name: str, step: Callable[[Any, Any, Any], Any], params: Any, carry: Any
 
 
 def write_tree(name: str, params: Any) -> None:
-    """Write a tree of parameters as msgpack, npz and safetensors."""
     (HERE / f"{name}.msgpack").write_bytes(flax.serialization.to_bytes(params))
     flat = flax.traverse_util.flatten_dict(params, sep="/")
     arrays = {key: np.asarray(value) for key, value in flat.items()}
@@ -57,7 +54,6 @@ def write_tree(name: str, params: Any) -> None:
 
 
 def from_linen() -> None:
-    """Write linen's cells."""
     for name, cell in {
         "linen_lstm": linen.LSTMCell(UNITS),
         "linen_lstm_optimized": linen.OptimizedLSTMCell(UNITS),
@@ -71,7 +67,6 @@ def from_linen() -> None:
 
 
 def from_nnx() -> None:
-    """Write nnx's cells."""
     rngs = nnx.Rngs(0)
     for name, cell in {
         "nnx_lstm": nnx.LSTMCell(INPUTS, UNITS, rngs=rngs),
@@ -108,7 +103,6 @@ def from_equinox(suffix: str, **options: Any) -> None:
 
 
 def from_haiku() -> None:
-    """Write Haiku's cores."""
     for name, core in {"haiku_lstm": hk.LSTM, "haiku_gru": hk.GRU}.items():
 
         def net(x: Any, state: Any, core: Any = core) -> Any:

@@ -4,19 +4,18 @@ Usage: python -m tools.golden.make_keras_files keras      (3.15 with TensorFlow 
        python -m tools.golden.make_keras_files tf_keras   (2.21, which is Keras 2)
 """
 
-from __future__ import annotations
-
 import importlib
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import numpy as np
 import tensorflow as tf
 
-HERE = Path(__file__).parents[2] / "tests" / "golden" / "keras_files"
+from . import GOLDEN
+
+HERE = GOLDEN / "keras_files"
 STEPS, INPUTS, UNITS = 20, 2, 3
 
 
@@ -43,14 +42,12 @@ def models(keras: Any) -> dict[str, Any]:
     x = keras.Input((None, INPUTS))
     first = layers.GRU(UNITS, return_sequences=True, name="first")(x)
     dense = layers.Dense(UNITS, name="between")
-    found["stack"] = keras.Model(
-        x, [layers.GRU(4, return_sequences=True, name="second")(first), dense(first)]
-    )
+    second = layers.GRU(4, return_sequences=True, name="second")(first)
+    found["stack"] = keras.Model(x, [second, dense(first)])
     return found
 
 
 def randomise(model: Any, rng: np.random.Generator) -> None:
-    """Give every weight, the biases too, values of size one."""
     model.set_weights([rng.normal(0.0, 0.8, w.shape).astype("f4") for w in model.get_weights()])
 
 
@@ -72,7 +69,6 @@ def cudnn(keras: Any, x: np.ndarray, rng: np.random.Generator, expected: dict[st
 
 
 def main(which: str) -> None:
-    """Write the files of one Keras, and what it computes with them."""
     keras = importlib.import_module(which)
     rng = np.random.default_rng(7)
     x = rng.normal(size=(STEPS, INPUTS)).astype("f4")

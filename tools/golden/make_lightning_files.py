@@ -5,8 +5,6 @@ Written with Lightning 2.6.6, accelerate 1.15.0, OmegaConf 2.4.0 and torch 2.13;
 Usage: python -m tools.golden.make_lightning_files
 """
 
-from __future__ import annotations
-
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,13 +17,13 @@ from accelerate import Accelerator
 from lightning.pytorch.callbacks import EarlyStopping
 from omegaconf import OmegaConf
 
-HERE = Path(__file__).parents[2] / "tests" / "golden" / "lightning_files"
+from . import GOLDEN
+
+HERE = GOLDEN / "lightning_files"
 STEPS, INPUTS, UNITS = 20, 2, 3
 
 
 class Tagger(lightning.LightningModule):
-    """A GRU of two layers with a read-out."""
-
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.save_hyperparameters(config)
@@ -33,30 +31,25 @@ class Tagger(lightning.LightningModule):
         self.out = torch.nn.Linear(config.units, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the states of the upper layer."""
         return self.rnn(x)[0]
 
     def training_step(self, batch: list[torch.Tensor], _: int) -> torch.Tensor:
-        """Return a loss."""
         loss = self.out(self(batch[0])).square().mean()
         self.log("loss", loss)
         return loss
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """Return an optimizer and its schedule."""
         optimizer = torch.optim.AdamW(self.parameters(), lr=0.01)
         schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
 def loader(x: torch.Tensor) -> Any:
-    """Return the sequence as data."""
     data = torch.utils.data.TensorDataset(x[None])
     return torch.utils.data.DataLoader(data, batch_size=None)
 
 
 def main() -> None:
-    """Train each for a few steps and write the checkpoint, and the outputs of the GRU."""
     lightning.seed_everything(5)
     HERE.mkdir(exist_ok=True)
     config = OmegaConf.create({"inputs": INPUTS, "units": UNITS, "list": [1, {"a": None}]})

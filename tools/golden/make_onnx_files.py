@@ -3,9 +3,6 @@
 Usage: python -m tools.golden.make_onnx_files
 """
 
-from __future__ import annotations
-
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +10,9 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-HERE = Path(__file__).parents[2] / "tests" / "golden" / "onnx_files"
+from . import GOLDEN
+
+HERE = GOLDEN / "onnx_files"
 STEPS, INPUTS, UNITS = 20, 2, 3
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -40,7 +39,6 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Write one model of each case and its outputs (T, directions n)."""
     rng = np.random.default_rng(11)
     x = rng.normal(size=(STEPS, 1, INPUTS)).astype("f4")
     expected = {"inputs": x[:, 0]}

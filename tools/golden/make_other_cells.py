@@ -3,23 +3,15 @@
 Run ``python -m tools.golden.make_other_cells`` where torch is installed; the tests themselves
 only read the file. Nothing here comes from lyapy: each step is the authors' equation, in their
 letters and their orientation of vectors, and each Jacobian is autodiff's. For every case the
-file holds
-
-- ``CASE/NAME``: the weights by the names in the equation,
-- ``CASE/inputs``: the input sequence, shape (T, m),
-- ``CASE/initial_state``: the full state before the first step, shape (D,),
-- ``CASE/states``: the full state after every step, shape (T, D),
-- ``CASE/jacobian``: the derivative of the last full state with respect to the full state
-  one step earlier, shape (D, D), row = new state, column = old state,
-- ``CASE/outputs``: what the next layer reads, shape (T, p), where it is not the state's
-  first block.
+file holds the weights, ``CASE/NAME``, by the names in the equation, and the arrays of
+``make_torch_cells``; where a layer's output is not the first block of its state, also
+``CASE/outputs``, shape (T, p).
 """
-
-import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
+
+from . import GOLDEN
 
 STEPS, N, M, HIDDEN, OUT = 5, 5, 3, 7, 4
 DT, GAMMA, EPSILON, BETA, ALPHA, LEAK, DECAY = 0.2, 0.7, 0.4, 0.8, 0.9, 0.3, 0.9
@@ -133,7 +125,6 @@ def state_space(w, state, x):
 
 
 def state_space_output(w, state, x):
-    """Return Re(C s) + D x + b."""
     s = torch.complex(state[:N], state[N:])
     return (w["C"] @ s).real + w["D"] @ x + w["b"]
 
@@ -165,7 +156,6 @@ def spiking_detached(w, v, x):
 
 
 def spiking_output(w, v, x):
-    """Return the spikes."""
     return (v >= THRESHOLD).to(v.dtype)
 
 
@@ -208,13 +198,11 @@ COMPLEX = {"state-space": ("eigenvalues", "B", "C")}
 
 
 def draw(shape, generator, complex_numbers):
-    """Return weights that bend the nonlinearities."""
     kind = torch.complex128 if complex_numbers else torch.float64
     return torch.randn(shape, generator=generator, dtype=kind) / shape[-1] ** 0.5 * 1.3
 
 
 def record(name, generator):
-    """Run one case and collect its golden arrays."""
     step, size, shapes = CASES[name]
     w = {n: draw(s, generator, n in COMPLEX.get(name, ())) for n, s in shapes.items()}
     inputs = torch.randn((STEPS, M), generator=generator, dtype=torch.float64)
@@ -235,18 +223,11 @@ def record(name, generator):
 
 
 def main() -> None:
-    """Write every case into one npz file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--output", type=Path, default=Path(__file__).parents[2] / "tests/golden/other_cells.npz"
-    )
-    options = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     generator = torch.Generator().manual_seed(20261125)
     golden = {f"{c}/{n}": a for c in CASES for n, a in record(c, generator).items()}
-    np.savez_compressed(options.output, **golden)
-    print(f"{len(golden)} arrays, {options.output.stat().st_size} bytes: {options.output.name}")
+    np.savez_compressed(GOLDEN / "other_cells.npz", **golden)
 
 
 if __name__ == "__main__":

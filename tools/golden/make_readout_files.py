@@ -7,16 +7,15 @@ torch 2.13, Keras 3.15 and Flax 0.12 were used. All hold the same weights in flo
 read-out, which fits in either orientation, and a rectangular one.
 """
 
-from __future__ import annotations
-
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).parents[2] / "tests" / "golden" / "readout_files"
+from . import GOLDEN
+
+HERE = GOLDEN / "readout_files"
 UNITS = 5
 INPUTS = {"square": UNITS, "rectangular": 3}
 
@@ -41,7 +40,6 @@ def weights(m: int) -> dict[str, Any]:
 
 
 def write_torch(name: str, m: int) -> None:
-    """Write a state_dict, safetensors, and both exporters' ONNX."""
     import torch
     from safetensors.torch import save_file
 
@@ -64,7 +62,6 @@ def write_torch(name: str, m: int) -> None:
 
 
 def write_keras(name: str, m: int) -> None:
-    """Write a model in Keras's three formats."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     import keras
 
@@ -74,12 +71,9 @@ def write_keras(name: str, m: int) -> None:
         r, z, n = np.split(array, 3)
         return np.concatenate([z, r, n])
 
-    layers = [
-        keras.layers.Input((None, m)),
-        keras.layers.GRU(UNITS, return_sequences=True, name="rnn"),
-        keras.layers.Dense(m, name="head"),
-    ]
-    model = keras.Sequential(layers)
+    rnn = keras.layers.GRU(UNITS, return_sequences=True, name="rnn")
+    head = keras.layers.Dense(m, name="head")
+    model = keras.Sequential([keras.layers.Input((None, m)), rnn, head])
     kernels = [ordered(w[f"rnn.weight_{side}_l0"]).T for side in ("ih", "hh")]
     bias = np.stack([ordered(w[f"rnn.bias_{side}_l0"]) for side in ("ih", "hh")])
     model.layers[0].set_weights([*kernels, bias])
@@ -90,7 +84,6 @@ def write_keras(name: str, m: int) -> None:
 
 
 def write_flax(name: str, m: int) -> None:
-    """Write the parameters of linen's GRUCell and Dense in msgpack."""
     from flax import serialization
 
     w = weights(m)

@@ -3,17 +3,16 @@
 Usage: TF_USE_LEGACY_KERAS=1 python -m tools.golden.make_tensorflow1_files
 """
 
-from __future__ import annotations
-
 import os
-from pathlib import Path
 from typing import Any
 
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import numpy as np
 import tensorflow as tf
 
-HERE = Path(__file__).parents[2] / "tests" / "golden" / "tensorflow1_files"
+from . import GOLDEN
+
+HERE = GOLDEN / "tensorflow1_files"
 STEPS, INPUTS, UNITS = 20, 2, 3
 
 
@@ -28,7 +27,6 @@ def checkpoint(session: Any, weights: dict[str, np.ndarray]) -> None:
 
 
 def main() -> None:
-    """Write each cell's variables by their names, and its outputs."""
     rng = np.random.default_rng(17)
     x = rng.normal(size=(STEPS, INPUTS)).astype("f4")
     expected = {"inputs": x}

@@ -3,8 +3,6 @@
 Usage: python -m tools.golden.make_torch_files
 """
 
-from __future__ import annotations
-
 import warnings
 from argparse import Namespace
 from collections import Counter, OrderedDict, defaultdict
@@ -15,11 +13,19 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-HERE = Path(__file__).parents[2] / "tests" / "golden" / "torch_files"
+from . import GOLDEN
+
+HERE = GOLDEN / "torch_files"
+
+
+def save(value: Any, name: str, **options: Any) -> None:
+    """Write a value in both formats."""
+    for suffix, modern in (("", True), ("_old", False)):
+        path = HERE / f"{name}{suffix}.pt"
+        torch.save(value, path, _use_new_zipfile_serialization=modern, **options)
 
 
 def types() -> dict[str, torch.Tensor]:
-    """Return one tensor of each element type that is read."""
     names = "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 uint16 bool"
     names += " complex64 complex128"
     values = [[0.0, 1.0, 2.5], [3.0, 100.25, 7.0]]
@@ -29,7 +35,6 @@ def types() -> dict[str, torch.Tensor]:
 
 
 def views() -> dict[str, torch.Tensor]:
-    """Return tensors that are odd views of few storages."""
     base = torch.arange(24.0).reshape(4, 6)
     brain = base.to(torch.bfloat16)
     return {
@@ -82,9 +87,8 @@ class Tagger(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.table = torch.nn.Embedding(5, 3)
-        self.body = torch.nn.Sequential(
-            OrderedDict(rnn=torch.nn.RNN(3, 4, num_layers=2, nonlinearity="relu"))
-        )
+        rnn = torch.nn.RNN(3, 4, num_layers=2, nonlinearity="relu")
+        self.body = torch.nn.Sequential(OrderedDict(rnn=rnn))
         self.read = torch.nn.Linear(4, 4, bias=False)
         self.again = self.read
         self.norm = torch.nn.BatchNorm1d(4)
@@ -94,7 +98,6 @@ class Tagger(torch.nn.Module):
         self.config = Config(sizes=(3, 4), act=torch.nn.functional.relu)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the states of the vanilla network alone."""
         return self.body(x)[0]
 
 
@@ -115,10 +118,7 @@ def write_modules() -> None:
     found = {"inputs": x.numpy()}
     for name, module in modules.items():
         module.to("cpu").eval()
-        for suffix, modern in (("", True), ("_old", False)):
-            torch.save(
-                module, HERE / f"module_{name}{suffix}.pt", _use_new_zipfile_serialization=modern
-            )
+        save(module, f"module_{name}")
         expect(f"{name}/", module.state_dict(), found)
         with torch.no_grad():
             if name == "rnn_cell":
@@ -139,15 +139,12 @@ def write_modules() -> None:
         "array": np.arange(3.0),
         "version": torch.torch_version.TorchVersion("2.0"),
     }
-    for suffix, modern in (("", True), ("_old", False)):
-        path = HERE / f"foreign{suffix}.pt"
-        torch.save(checkpoint, path, _use_new_zipfile_serialization=modern)
+    save(checkpoint, "foreign")
     expect("foreign/", {"state_dict": model.state_dict()}, found)
     np.savez(HERE / "modules.npz", **found)
 
 
 def write_bidirectional() -> None:
-    """Write bidirectional layers, and their outputs in both directions."""
     torch.manual_seed(5)
     x = torch.randn(9, 3)
     found = {"inputs": x.numpy()}
@@ -173,22 +170,14 @@ def expect(name: str, value: Any, into: dict[str, np.ndarray]) -> None:
 
 
 def main() -> None:
-    """Write all files."""
     torch.manual_seed(1)
     state = torch.nn.LSTM(3, 4).state_dict()
     good = {"state": state, "types": types(), "views": views(), "lightning": lightning()}
     expected: dict[str, np.ndarray] = {}
     for name, value in good.items():
-        torch.save(value, HERE / f"{name}.pt")
-        torch.save(value, HERE / f"{name}_old.pt", _use_new_zipfile_serialization=False)
+        save(value, name)
         expect(f"{name}/", value, expected)
-    torch.save(state, HERE / "protocol4.pt", pickle_protocol=4)
-    torch.save(
-        state,
-        HERE / "protocol4_old.pt",
-        _use_new_zipfile_serialization=False,
-        pickle_protocol=4,
-    )
+    save(state, "protocol4", pickle_protocol=4)
     np.savez(HERE / "expected.npz", **expected)
     write_modules()
     write_bidirectional()

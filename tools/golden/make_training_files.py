@@ -8,24 +8,22 @@ Each name writes the files of one framework, so that they may be in separate env
 TensorFlow's checkpoints are converted by the lines that lyapy's message gives.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import sys
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).parents[2] / "tests" / "golden" / "training_files"
+from . import GOLDEN
+
+HERE = GOLDEN / "training_files"
 M, N = 2, 3
 
 
 def write_torch() -> dict[str, Any]:
-    """Write reparametrised LSTMs, and a checkpoint with the state of an optimizer."""
     import torch
     from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
@@ -81,13 +79,9 @@ def write_keras(which: str) -> dict[str, Any]:
 
     keras = importlib.import_module(which)
     keras.utils.set_random_seed(1)
-    model = keras.Sequential(
-        [
-            keras.layers.Input((None, M)),
-            keras.layers.LSTM(N, return_sequences=True, name="rnn"),
-            keras.layers.Dense(M, name="head"),
-        ]
-    )
+    rnn = keras.layers.LSTM(N, return_sequences=True, name="rnn")
+    head = keras.layers.Dense(M, name="head")
+    model = keras.Sequential([keras.layers.Input((None, M)), rnn, head])
     model.compile("adam", "mse")
     x = np.ones((1, 4, M))
     model.fit(x, 0.5 * x, verbose=0)
@@ -109,16 +103,13 @@ def write_keras(which: str) -> dict[str, Any]:
             except ValueError as error:
                 lines = re.search(r"in Python: (.*)", str(error))
             assert lines is not None
-            exec(
-                lines[1].replace("a.npz", str(HERE / f"{which}_{name}.npz")),
-                {"tf": tf, "numpy": np},
-            )
+            code = lines[1].replace("a.npz", str(HERE / f"{which}_{name}.npz"))
+            exec(code, {"tf": tf, "numpy": np})
     names = [f"{which}.h5", f"{which}.keras", *(f"{which}_{name}" for name in prefixes)]
     return dict.fromkeys(names, model.layers[0].get_weights()[1].T)
 
 
 def write_flax() -> dict[str, Any]:
-    """Write the TrainState of a GRU and its read-out."""
     import jax
     import optax
     from flax import linen, serialization

@@ -7,8 +7,6 @@ Linux. A mutant is killed when a test fails; a timeout is five times what all te
 Those that survive the first tests of their module are tried on the wider ones.
 """
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import random
@@ -27,30 +25,25 @@ from cosmic_ray.mutating import use_mutation
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec
 
-from .cells import CELL_MODULES
+from tools.tables import head, row
+
 from .modules import MODULES, Tests
-from .mutants import passages
+from .mutants import Passages
 from .trial import copy_tree, keep_compiled, run_tests
 
-TESTS = MODULES | CELL_MODULES
 OUTCOMES = ("killed", "survived", "incompetent", "timeout")
-HEAD = (
-    "| module | mutants | killed by the first tests | killed | survived | incompetent | timeout |\n"
-)
-HEAD += "|---|---|---|---|---|---|---|"
+HEAD = head("module", "mutants", "killed by the first tests", *OUTCOMES)
 
 
 def mutations(module: Path, folder: Path) -> list[MutationSpec]:
-    """Return the mutations of a file, in its order."""
     with use_db(folder / "session.sqlite", WorkDB.Mode.create) as session:
         init([module], session, {})
         found = [item.mutations[0] for item in session.work_items]
-    admit = passages(module).admit
+    admit = Passages(module.read_text(encoding="utf-8")).admit
     return sorted(filter(admit, found), key=lambda m: (m.start_pos, m.operator_name, m.occurrence))
 
 
 def chosen(found: list[MutationSpec], options: argparse.Namespace) -> list[MutationSpec]:
-    """Return the mutations of some lines, or a sample."""
     if options.lines:
         lines = {int(line) for line in options.lines.split(",")}
         found = [m for m in found if m.start_pos[0] in lines]
@@ -71,7 +64,6 @@ def seconds_of(copy: Path, arguments: str) -> int:
 
 
 def outcome(code: int | None) -> str:
-    """Return what an exit code of pytest, or none, says of a mutant."""
     if code is None:
         return "timeout"
     # 2 to 4: the tests could not be collected, as the mutant cannot be imported
@@ -79,7 +71,6 @@ def outcome(code: int | None) -> str:
 
 
 def try_mutants(copy: Path, found: list[MutationSpec], arguments: str, fresh: bool) -> Any:
-    """Yield each mutation with its outcome and its diff."""
     if not found:
         return
     # those of compiled code are compiled
@@ -94,7 +85,6 @@ def try_mutants(copy: Path, found: list[MutationSpec], arguments: str, fresh: bo
 
 
 def changed(before: str, after: str) -> str:
-    """Return the lines that differ."""
     lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))
     return "\n".join(f"    {line}" for line in lines[3:])
 
@@ -123,14 +113,13 @@ def try_module(name: str, tests: Tests, folder: Path, options: argparse.Namespac
         by_first = counts["killed"] if by_first is None else by_first
     of = f" of {len(found)}" if len(tried) < len(found) else ""
     figures = (by_first, *(counts[key] for key in OUTCOMES))
-    print(row := f"| `{name}` | {len(tried)}{of} | " + " | ".join(map(str, figures)) + " |")
-    return row
+    print(line := row(f"`{name}`", f"{len(tried)}{of}", *figures))
+    return line
 
 
 def main() -> int:
-    """Try modules and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("modules", nargs="+", choices=TESTS, metavar="MODULE")
+    parser.add_argument("modules", nargs="+", choices=MODULES, metavar="MODULE")
     parser.add_argument("--lines", default="", help="only those of a module, as in 57,66")
     parser.add_argument("--sample", type=int, default=0, help="so many mutants of each module")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
@@ -139,7 +128,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        rows = [try_module(name, TESTS[name], folder, options) for name in options.modules]
+        rows = [try_module(name, MODULES[name], folder, options) for name in options.modules]
     print(HEAD, *rows, sep="\n")
     return 0
 

@@ -1,43 +1,40 @@
 """Which tests belong to which module."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
-
-__all__ = ["MODULES", "Tests"]
 
 
 class Tests(NamedTuple):
-    """The tests of one module, as arguments of pytest: the fastest that kill first.
-
-    Attributes
-    ----------
-    first : str
-        Tried on every mutant.
-    wider : str
-        Tried on those that survive.
-    fresh : bool
-        Whether compiled code inlines the module, so that every mutant is compiled.
-    """
+    """Arguments of pytest, the fastest that kill first; the wider are for what survives."""
 
     first: str
     wider: str = ""
+    # compiled code inlines the module, so that every mutant is compiled
     fresh: bool = False
 
 
-READABLE = "-k 'not numba'"
+def readable(files: str, names: str = "") -> Tests:
+    """Return tests that run no compiled cells, whose code is kept from the original."""
+    paths = " ".join(f"tests/{file}.py" for file in files.split())
+    return Tests(f"{paths} -k 'not numba{f' and ({names})' if names else ''}'")
+
 
 # of whole runs, and of coverage
 SLOW = "cover or unequal or driven or units or time_step or alarms"
-MEASURES = "test_measures or kaplan or entropy or measures_of"
-
 WHOLE_RUNS = "run_of_its_steps or interrupted or command_line"
+# no test of whole runs, or of the time that they take
+LAYOUTS_ONLY = "not (spectrum or command or unusual or precision or assumed or page or longer)"
 
-NEARBY = "tests/runs/test_two_trajectories.py -k nearby"
-SELF_CHECKS = f"tests/tangent/test_checks.py {READABLE}"
+SELF_CHECKS = "tests/tangent/test_checks.py -k 'not numba'"
 KERNELS = "tests/tangent/compiled/test_kernels.py"
 AGREE = "tests/tangent/test_engines.py -k 'not numpy and (both_sides or every_size)'"
 ROUTES = "tests/tangent/test_engines.py -k 'numba and (keeps or routes or overshoot or every_step)'"
+GRADED = "tests/tangent/graded"
+BOUNDS = "tests/tangent/test_norm_bounds.py"
+
+CELL = "cells/test_cells cells/test_other_cells networks/test_random networks/test_program"
+PROGRAMS = "networks/test_program cells/test_inverses cells/test_cells"
+FRAMEWORKS = "weights/test_load weights/frameworks/test_keras_layout"
+KERAS_FILES = "weights/frameworks/test_keras_files"
 
 MODULES = {
     "tangent/reference": Tests("tests/tangent/test_reference.py"),
@@ -48,35 +45,34 @@ MODULES = {
     ),
     "tangent/compiled/qr": Tests(f"{KERNELS} -k 'orthonormalization or block'", AGREE, True),
     "tangent/compiled/reflections": Tests(
-        "tests/tangent/graded/test_householder.py",
-        "tests/tangent/graded/test_graded_qr.py",
-        fresh=True,
+        f"{GRADED}/test_householder.py", f"{GRADED}/test_graded_qr.py", fresh=True
     ),
     "tangent/compiled/loop": Tests(AGREE, ROUTES, fresh=True),
-    "tangent/compiled/tilting": Tests("tests/tangent/graded/test_tilt.py", fresh=True),
+    "tangent/compiled/tilting": Tests(f"{GRADED}/test_tilt.py", fresh=True),
     "tangent/engine": Tests("tests/tangent/test_engine.py"),
     "tangent/two_ended": Tests(
         "tests/tangent/test_two_ended.py", "tests/tangent/test_checks.py -k sound"
     ),
-    "tangent/graded/step": Tests("tests/tangent/graded/test_step.py"),
-    "tangent/graded/householder": Tests("tests/tangent/graded/test_householder.py"),
+    "tangent/graded/step": Tests(f"{GRADED}/test_step.py"),
+    "tangent/graded/householder": Tests(f"{GRADED}/test_householder.py"),
     "tangent/lowering": Tests("tests/tangent/test_lowering.py -k 'lstm or gru or share'"),
-    "tangent/interval": Tests(f"tests/tangent/test_interval.py {READABLE}"),
+    "tangent/interval": readable("tangent/test_interval"),
     "networks/apply": Tests(
         "tests/tangent/test_reference.py tests/networks/test_program.py"
         " -k 'not union and not numba'",
         "tests/tangent/test_engines.py -k 'numpy and (factors or size)'",
     ),
-    "tangent/graded/tilt": Tests("tests/tangent/graded/test_tilt.py"),
+    "tangent/graded/tilt": Tests(f"{GRADED}/test_tilt.py"),
     "spectra/measures": Tests(
-        f"tests/spectra/test_measures.py tests/runs/test_properties.py -k '{MEASURES}'"
+        "tests/spectra/test_measures.py tests/runs/test_properties.py"
+        " -k 'test_measures or kaplan or entropy or measures_of'"
     ),
     "runs/two_trajectories": Tests(
         "tests/runs/test_two_trajectories.py -k 'row_by or set_back or shares_no or refused'",
-        NEARBY,
+        "tests/runs/test_two_trajectories.py -k nearby",
     ),
-    "tangent/norm_bounds": Tests("tests/tangent/test_norm_bounds.py", SELF_CHECKS),
-    "tangent/overflow": Tests("tests/tangent/test_norm_bounds.py -k overflow"),
+    "tangent/norm_bounds": Tests(BOUNDS, SELF_CHECKS),
+    "tangent/overflow": Tests(f"{BOUNDS} -k overflow"),
     "spectra/status": Tests(f"tests/spectra/test_status.py -k 'not ({SLOW})'", SELF_CHECKS),
     "spectra/uncertainty": Tests(
         f"tests/spectra/test_uncertainty.py -k 'not ({SLOW})'", "tests/spectra/test_uncertainty.py"
@@ -85,4 +81,71 @@ MODULES = {
         f"tests/runs/test_until.py -k 'not ({WHOLE_RUNS})'",
         "tests/runs/test_until.py -k 'options0-5 or _before'",
     ),
+    "cells/activations": readable(
+        "cells/test_cells runs/test_saturated_gates cells/test_variants",
+        "kinks or cut_its or saturation or other_nonlinearities or variants_of or test_gru"
+        " or coupled or constructors or derivative",
+    ),
+    "cells/antisymmetric": readable(CELL, "antisymmetric or constructors or numbers"),
+    "cells/base": readable(
+        "cells/test_cells weights/frameworks/test_named cells/test_inverses",
+        "logarithm or determinant or constructors or cut or copied or tolerance or round or fit"
+        " or relu or jacobian_is or side_by_side or dead or surrogate",
+    ),
+    "cells/random_weights": readable("networks/test_random cells/test_cells"),
+    "cells/gru": readable(
+        "cells/test_cells runs/test_saturated_gates networks/test_program",
+        "(gru or reset or constr) and not variant",
+    ),
+    "cells/independent": readable(CELL, "independent or constructors or units_of or numbers"),
+    "cells/lipschitz": readable(CELL, "lipschitz or constructors or numbers"),
+    "cells/lstm": readable(
+        "cells/test_cells cells/test_inverses networks/test_random networks/test_program",
+        "(lstm or constructors or projected) and not variant",
+    ),
+    "cells/minimal_gated": readable(
+        "cells/test_cells runs/test_saturated_gates cells/test_other_cells networks/test_program",
+        "minimal or constructors",
+    ),
+    "cells/oscillators": readable(CELL, "cornn or oscillator or numbers"),
+    "cells/own_map": readable(
+        "networks/test_program runs/test_two_trajectories runs/test_exact_spectra "
+        "networks/test_closed_loop",
+        "names or given or cat or map",
+    ),
+    "cells/plrnn": readable(CELL, "plrnn or dendritic or piecewise or constructors or numbers"),
+    "cells/rate": readable(CELL, "(rate or constructors or numbers) and not nearer"),
+    "cells/reservoir": readable(CELL, "(reservoir or constructors or numbers) and not large"),
+    "cells/sparse": readable(
+        "cells/test_cells cells/test_other_cells cells/test_sparse networks/test_program",
+        "(reservoir or sparse or fit) and not large",
+    ),
+    "cells/spiking": readable(
+        f"{CELL} networks/test_closed_loop", "spik or constructors or numbers"
+    ),
+    "cells/state_space": readable(CELL, "space or constructors"),
+    "cells/vanilla": readable(
+        "cells/test_cells cells/test_inverses networks/test_program",
+        "not lstm and not gru and not state and not rate",
+    ),
+    "cells/variants": readable(
+        "cells/test_variants cells/test_inverses runs/test_saturated_gates cells/test_cells",
+        "(variant or derivative or coupled or peepholes or clip or closed_hard or defaults)"
+        " and not engines and not sigmoid-relu and not sigmoid-hard",
+    ),
+    "networks/closed_loop": readable("networks/test_closed_loop", "not flow and not switch"),
+    "weights/frameworks/cell": readable(
+        f"{FRAMEWORKS} weights/frameworks/test_onnx weights/frameworks/test_named {KERAS_FILES}",
+        LAYOUTS_ONLY,
+    ),
+    "weights/frameworks/keras": Tests(
+        "tests/weights/frameworks/test_keras_layout.py",
+        f"tests/{KERAS_FILES}.py -k 'not spectrum and not assumed'",
+    ),
+    "weights/frameworks/layer": readable(
+        f"{FRAMEWORKS} {KERAS_FILES} weights/frameworks/test_jax_and_tensorflow1", LAYOUTS_ONLY
+    ),
+    "weights/frameworks/named": readable("weights/frameworks/test_named", LAYOUTS_ONLY),
+    "networks/network": readable(PROGRAMS, "not union"),
+    "networks/program": readable(PROGRAMS, "not union"),
 }

@@ -1,13 +1,17 @@
 """Which mutants of a module are made: cosmic-ray's, a part of its operators."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 from cosmic_ray.work_item import MutationSpec
 
+COMPARISONS = (
+    "Lt_LtE Lt_GtE LtE_Lt LtE_Gt Gt_GtE Gt_LtE GtE_Gt GtE_Lt Eq_NotEq NotEq_Eq Is_IsNot IsNot_Is"
+)
+BINARY = (
+    "Add_Sub Sub_Add Mul_Div Div_Mul FloorDiv_Mul Mod_FloorDiv Pow_Mul BitOr_BitAnd BitAnd_BitOr "
+    "LShift_RShift RShift_LShift"
+)
 # one or two replacements each: those that a slip of the pen would make
 OPERATORS = {
     "NumberReplacer",  # + 1 and − 1
@@ -19,20 +23,8 @@ OPERATORS = {
     "ReplaceContinueWithBreak",
     "AddNot",
     *(f"ReplaceUnaryOperator_Delete_{name}" for name in ("USub", "Not", "Invert")),
-    *(
-        f"ReplaceComparisonOperator_{name}"
-        for name in (
-            *("Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt", "Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt"),
-            *("Eq_NotEq", "NotEq_Eq", "Is_IsNot", "IsNot_Is"),
-        )
-    ),
-    *(
-        f"ReplaceBinaryOperator_{name}"
-        for name in (
-            *("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "FloorDiv_Mul", "Mod_FloorDiv"),
-            *("Pow_Mul", "BitOr_BitAnd", "BitAnd_BitOr", "LShift_RShift", "RShift_LShift"),
-        )
-    ),
+    *(f"ReplaceComparisonOperator_{name}" for name in COMPARISONS.split()),
+    *(f"ReplaceBinaryOperator_{name}" for name in BINARY.split()),
 }
 
 Position = tuple[int, int]
@@ -83,8 +75,3 @@ def passage(node: ast.expr) -> Passage:
     """Return where an expression starts and ends: lines from 1, columns from 0."""
     assert node.end_lineno is not None and node.end_col_offset is not None
     return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
-
-
-def passages(path: Path) -> Passages:
-    """Return the passages of a file."""
-    return Passages(path.read_text(encoding="utf-8"))

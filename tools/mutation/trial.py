@@ -1,7 +1,5 @@
 """One trial: a copy of the tree, and pytest in a separate process."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import hashlib
@@ -66,13 +64,9 @@ def keep_compiled(copy: Path) -> None:
 
 
 def run_tests(copy: Path, arguments: str, seconds: int) -> int | None:
-    """Return pytest's exit code in the copy, negative for a signal; None if it takes too long.
-
-    The time is processor time, which a busy or a halted machine does not change.
-    """
-    child = multiprocessing.get_context("fork").Process(
-        target=_test, args=(copy, arguments, seconds)
-    )
+    """Return pytest's exit code, negative for a signal; None after so much processor time."""
+    process = multiprocessing.get_context("fork").Process
+    child = process(target=_test, args=(copy, arguments, seconds))
     child.start()
     child.join()
     with contextlib.suppress(ProcessLookupError):
@@ -81,7 +75,6 @@ def run_tests(copy: Path, arguments: str, seconds: int) -> int | None:
 
 
 def _test(copy: Path, arguments: str, seconds: int) -> None:
-    """Be the process of a trial."""
     os.setsid()
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

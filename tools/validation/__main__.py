@@ -1,7 +1,5 @@
 """Print the table of docs/validation.md: ``python -m tools.validation``."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 
@@ -10,7 +8,6 @@ from .check import Case, Check
 
 
 def row(case: Case, check: Check) -> str:
-    """Return a line of the table."""
     found = f"{check.found:.9g}" + (f" ± {check.error:.1g}" if check.error else "")
     measure = f"z = {check.deviation:.1f}" if check.error else f"{check.deviation:.1e}"
     verdict = "passed" if check.passed else "FAILED"
@@ -19,7 +16,6 @@ def row(case: Case, check: Check) -> str:
 
 
 def main() -> int:
-    """Print all cases, or the fast ones; the exit code is 1 if one fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fast", action="store_true", help="leave out the slow cases")
     fast = parser.parse_args().fast

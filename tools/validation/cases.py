@@ -1,7 +1,5 @@
 """The exact and published cases: a spectrum of each, and what is known of it."""
 
-from __future__ import annotations
-
 from . import exact, flows, maps, networks
 from .check import Case
 

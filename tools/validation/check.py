@@ -1,7 +1,5 @@
 """What a case of the table is, and how numbers are compared."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -11,15 +9,7 @@ import lyapy
 
 
 class Check(NamedTuple):
-    """One number: what is known, what lyapy finds, and by how much they may differ.
-
-    Attributes
-    ----------
-    error : float
-        Standard error of ``found``; 0 where the comparison is exact.
-    allowed : float
-        Largest absolute difference in exact cases, largest z in others.
-    """
+    """A known number and lyapy's, whose error is 0 if exact; allowed is a difference, or z."""
 
     name: str
     known: float
@@ -29,13 +19,11 @@ class Check(NamedTuple):
 
     @property
     def deviation(self) -> float:
-        """Return z, or in exact cases the absolute difference."""
         difference = abs(self.found - self.known)
         return difference / self.error if self.error else difference
 
     @property
     def passed(self) -> bool:
-        """Whether the deviation is allowed."""
         return bool(self.deviation <= self.allowed)
 
 
@@ -48,7 +36,6 @@ class Case(NamedTuple):
 
 
 def exact(name: str, known: object, found: object, allowed: float) -> list[Check]:
-    """Return checks of numbers that are known exactly."""
     pairs = list(zip(np.atleast_1d(known), np.atleast_1d(found), strict=True))
     return [
         Check(f"{name}, {i}" if len(pairs) > 1 else name, float(k), float(f), 0.0, allowed)
@@ -59,13 +46,11 @@ def exact(name: str, known: object, found: object, allowed: float) -> list[Check
 def within(
     name: str, known: Iterable[float], spectrum: lyapy.Spectrum, allowed: float
 ) -> list[Check]:
-    """Return checks of the leading exponents in standard errors."""
     rows = zip(known, spectrum.exponents, spectrum.standard_error, strict=False)
     return [Check(f"{name}, {i}", *row, allowed) for i, row in enumerate(rows, 1)]
 
 
 def over_realizations(name: str, known: float, values: list[float], allowed: float) -> Check:
-    """Return the check of a mean over newly drawn networks."""
     error = np.std(values, ddof=1) / np.sqrt(len(values))
     return Check(name, known, float(np.mean(values)), float(error), allowed)
 
@@ -79,6 +64,5 @@ def among_realizations(name: str, known: float, values: list[float], allowed: fl
 def map_spectrum(
     step: Callable, jacobian: Callable, start: list[float], **options: object
 ) -> lyapy.Spectrum:
-    """Return the spectrum of a map given by two functions."""
     network = lyapy.Network([lyapy.Map(step, jacobian, len(start))])
     return lyapy.lyapunov_spectrum(network, initial_state=start, **options)

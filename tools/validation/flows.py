@@ -1,7 +1,5 @@
 """Flows, discretised by the classical Runge–Kutta step, whose Jacobian is exact."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numba
@@ -13,13 +11,7 @@ from .check import Check, exact, map_spectrum, within
 
 
 def runge_kutta(flow: Callable, linear: Callable, dt: float) -> tuple[Callable, Callable]:
-    """Return step and Jacobian of the classical Runge–Kutta method, compiled.
-
-    Parameters
-    ----------
-    flow, linear : callable
-        h → dh/dt, and h → its derivative (D, D).
-    """
+    """Return compiled step and Jacobian, of a flow h → dh/dt and its derivative (D, D)."""
     flow, linear = numba.njit(flow), numba.njit(linear)
 
     @numba.njit

@@ -1,8 +1,7 @@
 """Maps of two and three dimensions."""
 
-from __future__ import annotations
-
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -10,9 +9,8 @@ from .check import Check, exact, map_spectrum, within
 
 
 def logistic() -> list[Check]:
-    found = map_spectrum(
-        lambda h, x: 4 * h * (1 - h), lambda h, x: [[4 - 8 * h[0]]], [0.3], steps=20_000
-    ).largest
+    functions = lambda h, x: 4 * h * (1 - h), lambda h, x: [[4 - 8 * h[0]]]
+    found = map_spectrum(*functions, [0.3], steps=20_000).largest
     return exact("logistic map, r = 4", math.log(2), found, 1e-3)
 
 
@@ -29,30 +27,32 @@ def standard_map() -> list[Check]:
     return exact("standard map, K = 6, sum of the pair", 0.0, found.sum(), 1e-13)
 
 
+def plane_map(
+    step: Callable, jacobian: Callable, start: list[float], names: list[str],
+    known: tuple[float, float], determinant: float,
+) -> list[Check]:  # fmt: skip
+    """Compare both exponents, and their sum, which is the log of a constant determinant."""
+    options = {"steps": 50_000, "transient": 1000, "tolerance": 1e-14}
+    spectrum = map_spectrum(step, jacobian, start, **options)
+    checks = within(names[0], known, spectrum, 3.0)
+    total = spectrum.exponents.sum()
+    return checks + exact(f"{names[-1]}, sum", math.log(determinant), total, 1e-13)
+
+
 def henon() -> list[Check]:
-    spectrum = map_spectrum(
+    return plane_map(
         lambda h, x: [1 - 1.4 * h[0] ** 2 + h[1], 0.3 * h[0]],
         lambda h, x: [[-2.8 * h[0], 1.0], [0.3, 0.0]],
-        [0.1, 0.1],
-        steps=50_000,
-        transient=1000,
-        tolerance=1e-14,
-    )
-    checks = within("Hénon", (0.41922, -1.62319), spectrum, 3.0)
-    return checks + exact("Hénon, sum", math.log(0.3), spectrum.exponents.sum(), 1e-13)
+        [0.1, 0.1], ["Hénon"], (0.41922, -1.62319), 0.3,
+    )  # fmt: skip
 
 
 def lozi() -> list[Check]:
-    spectrum = map_spectrum(
+    return plane_map(
         lambda h, x: [1 - 1.7 * abs(h[0]) + h[1], 0.5 * h[0]],
         lambda h, x: [[-1.7 * math.copysign(1.0, h[0]), 1.0], [0.5, 0.0]],
-        [-0.1, 0.1],
-        steps=50_000,
-        transient=1000,
-        tolerance=1e-14,
-    )
-    checks = within("Lozi, a = 1.7, b = 0.5", (0.47023, -1.16338), spectrum, 3.0)
-    return checks + exact("Lozi, sum", math.log(0.5), spectrum.exponents.sum(), 1e-13)
+        [-0.1, 0.1], ["Lozi, a = 1.7, b = 0.5", "Lozi"], (0.47023, -1.16338), 0.5,
+    )  # fmt: skip
 
 
 def ikeda() -> list[Check]:
@@ -70,12 +70,6 @@ def ikeda() -> list[Check]:
     def jacobian(h: np.ndarray, x: np.ndarray) -> list[list[float]]:
         c, s, tx, ty = turned(h)
         u, v = h[0] * c - h[1] * s, h[0] * s + h[1] * c
-        return [
-            [0.9 * (c - v * tx), 0.9 * (-s - v * ty)],
-            [0.9 * (s + u * tx), 0.9 * (c + u * ty)],
-        ]
+        return [[0.9 * (c - v * tx), 0.9 * (-s - v * ty)], [0.9 * (s + u * tx), 0.9 * (c + u * ty)]]
 
-    options = {"steps": 50_000, "transient": 1000, "tolerance": 1e-14}
-    spectrum = map_spectrum(step, jacobian, [0.1, 0.1], **options)
-    checks = within("Ikeda", (0.50760, -0.71832), spectrum, 3.0)
-    return checks + exact("Ikeda, sum", math.log(0.81), spectrum.exponents.sum(), 1e-13)
+    return plane_map(step, jacobian, [0.1, 0.1], ["Ikeda"], (0.50760, -0.71832), 0.81)

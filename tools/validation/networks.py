@@ -1,7 +1,5 @@
 """Random networks: mean-field theory and published spectra."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -14,22 +12,17 @@ from .check import Check, among_realizations, exact, over_realizations
 
 
 class MeanField:
-    """The tanh map x′ = J tanh x with J ~ N(0, g²/n), in the limit of large n.
-
-    x is Gaussian with σ² = g² ⟨tanh² σz⟩.
-    """
+    """x′ = J tanh x, J ~ N(0, g²/n), for large n: x is Gaussian with σ² = g² ⟨tanh² σz⟩."""
 
     def __init__(self, g: float) -> None:
         # the trapezium rule: for so smooth a function it is exact to working precision
         self.z, self.g = np.linspace(-12.0, 12.0, 20_001), g
         self.weights = np.exp(-0.5 * self.z**2)
         self.weights /= self.weights.sum()
-        self.sigma = brentq(
-            lambda s: s**2 - g**2 * self.average(np.tanh(s * self.z) ** 2), 0.1, 20.0
-        )
+        excess = lambda s: s**2 - g**2 * self.average(np.tanh(s * self.z) ** 2)  # noqa: E731
+        self.sigma = brentq(excess, 0.1, 20.0)
 
     def average(self, values: np.ndarray) -> float:
-        """Return the mean over the standard normal distribution."""
         return float(self.weights @ values)
 
     @property
@@ -45,7 +38,6 @@ class MeanField:
 
 
 def gaussian_weights(n: int, g: float, seed: int) -> np.ndarray:
-    """Return J ~ N(0, g²/n)."""
     return np.random.default_rng(seed).normal(scale=g / math.sqrt(n), size=(n, n))
 
 
@@ -66,7 +58,6 @@ def at_rest() -> list[Check]:
 
 
 def largest_of(n: int, g: float, count: int) -> list[float]:
-    """Return λ₁ of newly drawn networks."""
     options = {"steps": 3000, "transient": 500, "k": 4}
     return [tanh_map(gaussian_weights(n, g, seed), **options).largest for seed in range(count)]
 

@@ -16,6 +16,7 @@ from ...errors import CheckpointError, Interrupted
 from ...spectra.file import check_run_output, write_spectrum
 from ...spectra.spectrum import Spectrum
 from ...storage import lock
+from ...storage.atomic import check_apart
 from ..computation import compute_spectrum
 from ..options import Keep
 from ..plan import Plan
@@ -36,6 +37,7 @@ def run_checkpointed(plan: Plan, keep: Keep) -> Spectrum:
     Raises ValueError for another run's file or unusable checkpoints, LockedError if another
     process is computing the run, CheckpointError if a file cannot be written, and Interrupted.
     """
+    check_apart(keep.shown, [plan.network.origin])
     folder = checkpoint_folder(keep.path)
     _refuse_old(keep)
     done = _find_finished(plan, keep)

@@ -113,8 +113,7 @@ class _Reader:
             self.metadata[f"{path}@{name}" if path else name] = text
 
     def _dataset(self, dataset: Any, path: str) -> NDArray[Any]:
-        _refuse_storage(dataset, path)
-        _refuse_type(dataset, path)
+        _refuse_unreadable(dataset, path)
         dtype = np.dtype(dataset.dtype)
         declared = int(np.prod([dtype.itemsize, *dataset.shape], dtype=object))
         self.total += declared
@@ -162,17 +161,7 @@ class _Reader:
                 raise RefusedError(f"inflates to more than a chunk of {chunk} bytes in {path!r}")
 
 
-def _refuse_type(dataset: Any, path: str) -> None:
-    kind = dataset.get_type()
-    text = kind.get_class() == h5py.h5t.STRING and not kind.is_variable_str()
-    if not text and kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT):
-        finding = f"holds {path!r} of an unsupported type; objects and records are not read"
-        raise RefusedError(finding, "write plain arrays of numbers")
-    if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
-        raise RefusedError(f"holds {path!r} without values", CONVERT)
-
-
-def _refuse_storage(dataset: Any, path: str) -> None:
+def _refuse_unreadable(dataset: Any, path: str) -> None:
     properties = dataset.get_create_plist()
     if properties.get_external_count():
         raise RefusedError(f"keeps {path!r} in another file, which is not opened", CONVERT)
@@ -186,3 +175,10 @@ def _refuse_storage(dataset: Any, path: str) -> None:
             shown = name.decode("ascii", "replace") or f"number {number}"
             finding = f"stores {path!r} with the filter {shown}, which is not read"
             raise RefusedError(finding, "write it with gzip or uncompressed")
+    kind = dataset.get_type()
+    text = kind.get_class() == h5py.h5t.STRING and not kind.is_variable_str()
+    if not text and kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT):
+        finding = f"holds {path!r} of an unsupported type; objects and records are not read"
+        raise RefusedError(finding, "write plain arrays of numbers")
+    if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
+        raise RefusedError(f"holds {path!r} without values", CONVERT)

@@ -80,19 +80,15 @@ def _matrix(elements: Iterator[tuple[int, memoryview]], order: str) -> dict[str,
     if flags[0] >> 8 & _COMPLEX:
         values = values + 1j * numbers()
     if found == _SPARSE:
-        return {f"{name}.{part}": a for part, a in _sparse(values, places, shape).items()}
+        from scipy.sparse import csc_array
+
+        build: Any = csc_array
+        rows, starts = places
+        columns = build((values, rows[: values.size], starts), shape=shape)
+        columns.check_format(full_check=True)
+        matrix = columns.tocsr()
+        arrays = {f"{name}.{part}": getattr(matrix, part) for part in ("data", "indices", "indptr")}
+        return {**arrays, f"{name}.shape": np.asarray(shape)}
     if prod(shape) != values.size:
         raise RefusedError(f"declares {shape} for {name!r} and holds {values.size} numbers")
     return {name: values.reshape(shape, order="F")}
-
-
-def _sparse(values: NDArray[Any], places: list[NDArray[Any]], shape: Any) -> dict[str, Any]:
-    from scipy.sparse import csc_array
-
-    build: Any = csc_array
-    rows, starts = places
-    columns = build((values, rows[: values.size], starts), shape=shape)
-    columns.check_format(full_check=True)
-    found = columns.tocsr()
-    arrays = {"data": found.data, "indices": found.indices, "indptr": found.indptr}
-    return arrays | {"shape": np.asarray(shape)}

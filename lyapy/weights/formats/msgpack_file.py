@@ -25,9 +25,8 @@ def read(file: BinaryIO) -> Contents:
     try:
         import msgpack
     except ImportError:
-        raise RefusedError(
-            "is a msgpack file and needs the package msgpack", "pip install 'lyapy[flax]'"
-        ) from None
+        finding = "is a msgpack file and needs the package msgpack"
+        raise RefusedError(finding, "pip install 'lyapy[flax]'") from None
     # a list is allocated before its items are read, and lists nest
     tree = msgpack.unpackb(
         file.read(), ext_hook=_extension, strict_map_key=False, max_array_len=_LIST_LIMIT

@@ -31,9 +31,8 @@ def read(file: BinaryIO) -> Contents:
         import onnx
         from onnx import helper
     except ImportError:
-        raise RefusedError(
-            "is an ONNX file and needs the package onnx", "pip install 'lyapy[onnx]'"
-        ) from None
+        finding = "is an ONNX file and needs the package onnx"
+        raise RefusedError(finding, "pip install 'lyapy[onnx]'") from None
     size = os.fstat(file.fileno()).st_size
     if size > _SIZE_LIMIT:
         raise RefusedError(f"has {size} bytes, more than an ONNX file can have", CONVERT)
@@ -88,10 +87,8 @@ def _arrays(tensors: dict[str, Any], size: int) -> dict[str, NDArray[Any]]:
     total = 0
     for name, tensor in tensors.items():
         if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-            raise RefusedError(
-                f"keeps {name!r} in another file, which is not opened",
-                "save it with its weights inside: torch.onnx.export(..., external_data=False)",
-            )
+            remedy = "save it with its weights inside: torch.onnx.export(..., external_data=False)"
+            raise RefusedError(f"keeps {name!r} in another file, which is not opened", remedy)
         if tensor.data_type not in _TYPES or not name:
             continue
         if id(tensor) not in decoded:

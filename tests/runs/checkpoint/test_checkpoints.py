@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lyapy
-from lyapy.errors import CheckpointError, Interrupted, LockedError
+from lyapy.errors import CheckpointError, LockedError
 from lyapy.networks.forward import forward_chunk
 from lyapy.runs import schedule
 from lyapy.runs.checkpoint import checkpointer
@@ -15,8 +15,9 @@ from tests.support.made_checkpoints import (
     DRIVE,
     OPTIONS,
     assert_same_bits,
+    compute,
     datasets,
-    interrupt_after,
+    in_pieces,
     network,
     unfinished,
 )
@@ -24,14 +25,11 @@ from tests.support.made_checkpoints import (
 
 @pytest.mark.parametrize("chunks", [1, 3, 5])
 def test_a_run_continues_with_longer_chunks_where_it_was(chunks, path, monkeypatch):
-    whole = lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS)
-    restore = interrupt_after(chunks, monkeypatch)
-    with pytest.raises(Interrupted):
-        lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS, checkpoint=path)
-    restore()
+    whole = compute()
+    unfinished(path, monkeypatch, chunks, often=False)
     # as in another version of lyapy: the position need not be a multiple of the chunk
     monkeypatch.setattr(schedule, "CHUNK_TILES", 4)
-    found = lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS, checkpoint=path)
+    found = compute(path)
     for name in ("growth", "final_state", "final_frame", "intervals"):
         np.testing.assert_array_equal(getattr(found, name), getattr(whole, name), strict=True)
 
@@ -40,16 +38,8 @@ def test_a_run_continues_with_longer_chunks_where_it_was(chunks, path, monkeypat
 @pytest.mark.parametrize("chunks", [1, 2, 3, 9])
 def test_a_continued_run_has_the_same_bits(kind, chunks, path, monkeypatch):
     net = network(kind, gain=2.0)
-    whole = lyapy.lyapunov_spectrum(net, DRIVE, **OPTIONS)
-    restore = interrupt_after(chunks, monkeypatch)
-    for _ in range(100):
-        try:
-            found = lyapy.lyapunov_spectrum(net, DRIVE, checkpoint=path, **OPTIONS)
-            break
-        except Interrupted:
-            pass
-    restore()
-    assert_same_bits(found, whole)
+    whole = compute(net=net)
+    assert_same_bits(in_pieces(chunks, monkeypatch, path, net), whole)
     assert_same_bits(lyapy.Spectrum.load(path), whole)
     assert os.listdir(path.parent) == ["run.h5"]
 
@@ -57,14 +47,11 @@ def test_a_continued_run_has_the_same_bits(kind, chunks, path, monkeypatch):
 @pytest.mark.parametrize("gain", [1.5, 8.0])
 def test_both_ends_and_graded_steps_are_continued(gain, path, monkeypatch):
     net = lyapy.random_network("vanilla", 40, 2, gain=gain, seed=1)
-    whole = lyapy.lyapunov_spectrum(net, DRIVE[:1], **OPTIONS)
+    whole = compute(net=net, drive=DRIVE[:1])
     # saturated units leave one frame with steps of their own
     assert whole.trailing_intervals.any() == (gain < 2)
-    restore = interrupt_after(4, monkeypatch)
-    with pytest.raises(Interrupted, match=r"run.h5: interrupted .* run the same command again"):
-        lyapy.lyapunov_spectrum(net, DRIVE[:1], checkpoint=path, **OPTIONS)
-    restore()
-    assert_same_bits(lyapy.lyapunov_spectrum(net, DRIVE[:1], checkpoint=path, **OPTIONS), whole)
+    unfinished(path, monkeypatch, 4, often=False, net=net, drive=DRIVE[:1])
+    assert_same_bits(compute(path, net, DRIVE[:1]), whole)
 
 
 @pytest.mark.parametrize(
@@ -72,18 +59,10 @@ def test_both_ends_and_graded_steps_are_continued(gain, path, monkeypatch):
     [("growth", 10), (("states", "growth"), 64), (("frames", "factors"), 5), ("states", None)],
 )
 def test_records_are_continued(record, every, path, monkeypatch, tmp_path):
-    options = {**OPTIONS, "record": record, "record_every": every}
+    options = {"drive": DRIVE[:2, :300], "record": record, "record_every": every}
     monkeypatch.setattr(checkpointer, "BUFFER_BYTES", 5000)
-    drive = DRIVE[:2, :300]
-    lyapy.lyapunov_spectrum(network(), drive, checkpoint=tmp_path / "whole.h5", **options)
-    restore = interrupt_after(20 if every == 5 else 2, monkeypatch)
-    for _ in range(100):
-        try:
-            lyapy.lyapunov_spectrum(network(), drive, checkpoint=path, **options)
-            break
-        except Interrupted:
-            pass
-    restore()
+    compute(tmp_path / "whole.h5", **options)
+    in_pieces(20 if every == 5 else 2, monkeypatch, path, **options)
     assert datasets(path) == datasets(tmp_path / "whole.h5")
 
 
@@ -92,9 +71,7 @@ def test_records_are_continued(record, every, path, monkeypatch, tmp_path):
 def test_records_agree_with_the_run(path, kind):
     net = network(kind, layers=1)
     kinds = ("growth", "states", "frames", "factors")
-    found = lyapy.lyapunov_spectrum(
-        net, DRIVE, checkpoint=path, record=kinds, record_every=10, **OPTIONS
-    )
+    found = compute(path, net, record=kinds, record_every=10)
     with h5py.File(path) as file:
         records = file["records"]
         steps = records["step"][()]
@@ -116,10 +93,10 @@ def test_records_agree_with_the_run(path, kind):
 
 
 def test_a_finished_run_is_read_and_another_one_refused(path, caplog):
-    first = lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
+    first = compute(path)
     before = path.read_bytes()
     with caplog.at_level("INFO", "lyapy"):
-        again = lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
+        again = compute(path)
     assert "finished already" in caplog.text
     assert_same_bits(first, again)
     assert path.read_bytes() == before
@@ -131,28 +108,22 @@ def test_a_finished_run_is_read_and_another_one_refused(path, caplog):
         (network(), DRIVE, {"initial_state": np.ones(24)}, "initial_states_sha256"),
     ):
         with pytest.raises(ValueError, match=f"another run.*{key}"):
-            lyapy.lyapunov_spectrum(net, drive, checkpoint=path, **{**OPTIONS, **options})
+            compute(path, net, drive, **options)
     assert path.read_bytes() == before
-    lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, k=3, overwrite=True, **OPTIONS)
+    compute(path, k=3, overwrite=True)
     assert lyapy.Spectrum.load(path).exponents.shape == (3,)
 
 
-def test_an_unfinished_run_is_continued_elsewhere_with_a_warning_and_another_is_refused(
-    path, monkeypatch
-):
-    restore = interrupt_after(3, monkeypatch)
-    with pytest.raises(Interrupted):
-        lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
-    restore()
+def test_an_unfinished_run_continues_elsewhere_with_a_warning(path, monkeypatch):
+    unfinished(path, monkeypatch, 3, often=False)
     with pytest.raises(ValueError, match="another run, seed is 0 there, 1 here"):
-        lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, seed=1, **OPTIONS)
-    other = {**OPTIONS, "threads": 1}
+        compute(path, seed=1)
     with pytest.raises(ValueError, match="other conditions, threads is 2 there, 1 here"):
-        lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, require_identical=True, **other)
+        compute(path, require_identical=True, threads=1)
     with pytest.warns(RuntimeWarning, match="other conditions.*threads is 2 there, 1 here"):
-        found = lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **other)
+        found = compute(path, threads=1)
     assert "threads is 2 there, 1 here" in found.settings["environment_changes"][0]
-    assert_same_bits(found, lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS))
+    assert_same_bits(found, compute())
 
 
 def test_a_second_writer_is_refused(path):
@@ -161,7 +132,7 @@ def test_a_second_writer_is_refused(path):
     folder = path.with_name("run.h5.checkpoints")
     with lock.held(folder, "run.h5"):
         with pytest.raises(LockedError, match=rf"computed by process {os.getpid()} on "):
-            lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
+            compute(path)
         assert lock.holder(folder).startswith(f"process {os.getpid()} on ")
     assert not folder.exists()
     assert lock.holder(folder) is None
@@ -171,7 +142,7 @@ def test_a_dead_process_holds_nothing(path):
     folder = path.with_name("run.h5.checkpoints")
     folder.mkdir()
     (folder / "lock").write_text('{"host": "elsewhere", "process": 1}')
-    lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
+    compute(path)
     assert os.listdir(path.parent) == ["run.h5"]
 
 
@@ -184,9 +155,9 @@ def test_a_failing_disk_leaves_the_last_checkpoint(path, monkeypatch):
 
     monkeypatch.setattr(checkpointer, "write_checkpoint", full)
     with pytest.raises(CheckpointError, match=r"No space left.* is whole, run the command again"):
-        lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, checkpoint_every=1e-6, **OPTIONS)
+        compute(path, checkpoint_every=1e-6)
     monkeypatch.undo()
     assert {p.name: p.read_bytes() for p in folder.glob("*.h5")} == before
     monkeypatch.setattr(schedule, "CHUNK_TILES", 1)
-    found = lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS)
-    assert_same_bits(found, lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS))
+    found = compute(path)
+    assert_same_bits(found, compute())

@@ -6,19 +6,8 @@ import pytest
 import lyapy
 from lyapy.cli import main
 from lyapy.storage.sealed import check_seal
-from tests.support.made_checkpoints import (
-    DRIVE,
-    OPTIONS,
-    assert_same_bits,
-    flip,
-    network,
-    unfinished,
-)
+from tests.support.made_checkpoints import assert_same_bits, compute, flip, unfinished
 from tools import damage
-
-
-def compute(path, **options):
-    return lyapy.lyapunov_spectrum(network(), DRIVE, checkpoint=path, **OPTIONS, **options)
 
 
 def test_no_damage_is_silent(tmp_path, monkeypatch):
@@ -32,7 +21,7 @@ def test_no_damage_is_silent(tmp_path, monkeypatch):
 
 
 def test_a_damaged_state_is_rolled_back(path, monkeypatch):
-    whole = lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS)
+    whole = compute()
     newest = max(unfinished(path, monkeypatch).glob("state-*.h5"))
     flip(newest, 4 * newest.stat().st_size)
     with pytest.warns(RuntimeWarning, match=f"{newest.name}: .* the checkpoint before it is used"):
@@ -61,7 +50,7 @@ def test_a_run_beyond_repair_is_refused(path, monkeypatch):
     with pytest.raises(ValueError, match=f"{first.name}: is truncated.*--overwrite"):
         compute(path)
     found = compute(path, overwrite=True)
-    assert_same_bits(found, lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS))
+    assert_same_bits(found, compute())
 
 
 def test_checkpoints_of_the_old_format_are_refused_by_name(path):

@@ -15,7 +15,7 @@ import lyapy
 from lyapy.cli import main
 from lyapy.errors import CheckpointError
 from lyapy.weights.frameworks.canonical import canonical_bytes
-from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk, datasets
+from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk, datasets, stop_after
 from tests.support.watched_files import watched
 
 NETWORK = lyapy.random_network("gru", 4, 1, gain=1.5, seed=1)
@@ -24,20 +24,12 @@ RECORDS = {"record": ("states", "frames"), "record_every": 2}
 
 
 def compute(path, every=300.0, **options):
-    return lyapy.lyapunov_spectrum(
-        NETWORK,
-        DRIVE,
-        backend="numpy",
-        threads=1,
-        checkpoint=path,
-        checkpoint_every=every,
-        **{**RECORDS, **options},
-    )
+    options = {"backend": "numpy", "threads": 1, "checkpoint_every": every, **RECORDS, **options}
+    return lyapy.lyapunov_spectrum(NETWORK, DRIVE, checkpoint=path, **options)
 
 
 @pytest.fixture
 def whole(tmp_path):
-    """Return a function that computes the datasets of an undisturbed run."""
 
     def whole(**options):
         compute(tmp_path / "whole.h5", **options)
@@ -48,7 +40,6 @@ def whole(tmp_path):
 
 @pytest.fixture
 def mount(tmp_path):
-    """Return a function that mounts a file system in memory, as root alone may."""
     mounted = []
 
     def mount(*options):
@@ -80,7 +71,6 @@ def in_process(do):
 
 
 def refuse_from(number, code):
-    """Return a hook that refuses all writes from that number on."""
     seen = 0
 
     def before(name, *_):
@@ -121,7 +111,6 @@ def test_a_quota_that_ends_at_any_write(whole, tmp_path, monkeypatch):
 
 @pytest.fixture
 def words(tmp_path):
-    """Return a function to the words of a command that puts its result into a folder."""
     (tmp_path / "net.h5").write_bytes(canonical_bytes(NETWORK))
     np.save(tmp_path / "drive.npy", DRIVE)
     np.save(tmp_path / "long.npy", np.random.default_rng(0).normal(size=(2, 5000, 1)))
@@ -193,7 +182,6 @@ def test_a_disk_that_fills_at_the_end(room, mount, words, whole, monkeypatch, ca
 
 
 def fill(filler, but=0):
-    """Take all the room on a disk, but for so many bytes."""
     with open(filler, "wb", buffering=0) as file:
         try:
             while True:
@@ -221,19 +209,8 @@ def test_a_folder_that_cannot_be_written(mount, words, whole, monkeypatch, capsy
 
 
 def interrupted(path, monkeypatch):
-    """Leave a run behind that was interrupted after its first checkpoint."""
     with monkeypatch.context() as patched:
-        checkpoint_every_chunk(patched)
-        publish = lyapy.runs.checkpoint.checkpointer.Checkpointer.publish
-
-        def publish_and_stop(self, b, trajectory, last=False):
-            if not last:
-                publish(self, b, trajectory)
-                raise KeyboardInterrupt
-
-        patched.setattr(
-            lyapy.runs.checkpoint.checkpointer.Checkpointer, "publish", publish_and_stop
-        )
+        stop_after(1, patched)
         with pytest.raises(KeyboardInterrupt):
             compute(path, every=OFTEN)
 

@@ -18,7 +18,7 @@ from lyapy.runs.checkpoint.unfinished import read_unfinished
 from lyapy.runs.trajectory import Trajectory
 from lyapy.storage import lock
 from lyapy.storage.sealed import DamagedError
-from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk, datasets, flip
+from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk, datasets, flip, stop_after
 
 NETWORK = lyapy.random_network("gru", 4, 1, gain=1.5, seed=1)
 DRIVE = np.random.default_rng(0).normal(size=(1, 640, 1))
@@ -26,26 +26,13 @@ STATES = {"record": "states", "record_every": 64}
 
 
 def compute(path, **options):
-    return lyapy.lyapunov_spectrum(
-        NETWORK, DRIVE, backend="numpy", threads=1, checkpoint=path, **options
-    )
+    options = {"backend": "numpy", "threads": 1, **options}
+    return lyapy.lyapunov_spectrum(NETWORK, DRIVE, checkpoint=path, **options)
 
 
 def interrupt(path, monkeypatch, chunks=5, **options):
-    """Leave a run with a checkpoint after each of some chunks."""
     with monkeypatch.context() as patched:
-        checkpoint_every_chunk(patched)
-        publish, done = Checkpointer.publish, []
-
-        def publish_some(self, b, trajectory, last=False):
-            if last:
-                return
-            publish(self, b, trajectory)
-            done.append(b)
-            if len(done) == chunks:
-                raise KeyboardInterrupt
-
-        patched.setattr(Checkpointer, "publish", publish_some)
+        stop_after(chunks, patched)
         with pytest.raises(Interrupted):
             compute(path, checkpoint_every=OFTEN, **options)
 

@@ -8,18 +8,10 @@ import pytest
 
 import lyapy
 from lyapy.cli import main
-from lyapy.errors import Interrupted
 from lyapy.runs.checkpoint.folder import checkpoint_folder
 from lyapy.runs.checkpoint.unfinished import read_unfinished
 from lyapy.storage import lock
-from tests.support.made_checkpoints import (
-    DRIVE,
-    OPTIONS,
-    assert_same_bits,
-    flip,
-    interrupt_after,
-    network,
-)
+from tests.support.made_checkpoints import DRIVE, assert_same_bits, compute, flip, unfinished
 
 
 @pytest.fixture
@@ -29,10 +21,7 @@ def path(path, monkeypatch):
 
 
 def leave_unfinished(path, monkeypatch, chunks):
-    restore = interrupt_after(chunks, monkeypatch, together=2)
-    with pytest.raises(Interrupted):
-        lyapy.lyapunov_spectrum(network(), DRIVE[:2], checkpoint=path, **OPTIONS)
-    restore()
+    unfinished(path, monkeypatch, chunks, together=2, often=False, drive=DRIVE[:2])
 
 
 def test_an_unfinished_run_shows_what_it_has(path, monkeypatch, capsys):
@@ -42,7 +31,7 @@ def test_an_unfinished_run_shows_what_it_has(path, monkeypatch, capsys):
     # the transient takes three chunks, two of 64 steps and one of 2
     assert found.steps == 2 * (130 + 5 * 64)
     assert found.total == 2 * 1000
-    shorter = lyapy.lyapunov_spectrum(network(), DRIVE[:2, : 130 + 5 * 64], **OPTIONS)
+    shorter = compute(drive=DRIVE[:2, : 130 + 5 * 64])
     np.testing.assert_array_equal(found.spectrum.growth, shorter.growth)
     np.testing.assert_array_equal(found.spectrum.exponents, shorter.exponents)
     assert found.spectrum.status.code == "interrupted"
@@ -97,7 +86,7 @@ def test_a_file_without_a_seal_is_damaged(path, capsys):
 
     from lyapy.spectra.file import _write_contents
 
-    spectrum = lyapy.lyapunov_spectrum(network(), DRIVE, **OPTIONS)
+    spectrum = compute()
     with h5py.File(path, "w", userblock_size=512) as file:
         _write_contents(spectrum, file)
     assert_same_bits(lyapy.Spectrum.load(path), spectrum)

@@ -17,16 +17,8 @@ DRIVE = np.random.default_rng(0).normal(size=(1, 96, 1))
 
 
 def compute(path, every=300.0):
-    return lyapy.lyapunov_spectrum(
-        NETWORK,
-        DRIVE,
-        backend="numpy",
-        threads=1,
-        checkpoint=path,
-        checkpoint_every=every,
-        record=("growth", "states"),
-        record_every=32,
-    )
+    options = {"backend": "numpy", "threads": 1, "record": ("growth", "states"), "record_every": 32}
+    lyapy.lyapunov_spectrum(NETWORK, DRIVE, checkpoint=path, checkpoint_every=every, **options)
 
 
 class Disk:
@@ -41,7 +33,6 @@ class Disk:
         self.descriptors = {}
 
     def apply(self, name, result, *arguments):
-        """Take one change, as `watched` reports it."""
         getattr(self, f"_{name}")(result, *arguments)
 
     def contents(self, loss):
@@ -104,7 +95,6 @@ class Disk:
 
 @pytest.fixture
 def recorded(tmp_path, monkeypatch):
-    """Return the changes of a run, with the checkpoints that were acknowledged among them."""
     log, write = [], checkpointer.write_checkpoint
 
     def write_checkpoint(folder, saved, segment):

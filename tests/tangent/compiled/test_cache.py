@@ -38,7 +38,6 @@ def run(code, *arguments, cache, path=PACKAGE.parent, warnings="error"):
 
 @pytest.fixture(scope="module")
 def filled_cache(tmp_path_factory):
-    """A cache to which each process added one cell."""
     cache = tmp_path_factory.mktemp("cache")
     for kind in ("vanilla", "lstm"):
         done = run(COMPARE, kind, cache=cache)
@@ -81,7 +80,6 @@ def test_a_warm_cache_compiles_nothing(filled_cache):
 
 @pytest.fixture
 def copied(tmp_path):
-    """A copy of the package."""
     hidden = shutil.ignore_patterns("__pycache__")
     return shutil.copytree(PACKAGE, tmp_path / "lyapy", ignore=hidden)
 

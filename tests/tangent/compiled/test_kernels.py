@@ -28,54 +28,29 @@ RNG = np.random.default_rng(0)
 
 @njit(error_model="numpy")
 def run_multiply(a, b, inner, columns, out, at, add, scale, left, other, scratch):
-    stride = out.shape[1]
-    multiply(
-        address(a, 0),
-        a.shape[1],
-        len(a),
-        address(b, 0),
-        inner,
-        columns,
-        address(out, at),
-        stride,
-        add,
+    by = (
         address(scale, 0) if len(scale) else 0,
         address(left, 0) if len(left) else 0,
         address(other, 0) if len(other) else 0,
-        columns,
-        address(scratch, 0),
+    )
+    target, factors, near = address(out, at), address(b, 0), address(scratch, 0)
+    row, rows, stride = a.shape[1], len(a), out.shape[1]
+    multiply(
+        *(address(a, 0), row, rows, factors, inner, columns, target, stride, add),
+        *(by[0], by[1], by[2], columns, near),
     )
 
 
 @njit(error_model="numpy")
 def run_cross(a, b, inner, out):
-    cross(
-        address(a, 0),
-        a.shape[1],
-        len(a),
-        address(b, 0),
-        b.shape[1],
-        len(b),
-        inner,
-        address(out, 0),
-        out.shape[1],
-    )
+    one, other, target = address(a, 0), address(b, 0), address(out, 0)
+    cross(one, a.shape[1], len(a), other, b.shape[1], len(b), inner, target, out.shape[1])
 
 
 @njit(error_model="numpy")
 def run_subtract(a, b, out, columns):
-    inner = a.shape[1]
-    subtract(
-        address(a, 0),
-        inner,
-        len(a),
-        inner,
-        address(b, 0),
-        b.shape[1],
-        columns,
-        address(out, 0),
-        out.shape[1],
-    )
+    one, other, target, inner = address(a, 0), address(b, 0), address(out, 0), a.shape[1]
+    subtract(one, inner, len(a), inner, other, b.shape[1], columns, target, out.shape[1])
 
 
 @njit(error_model="numpy")
@@ -84,7 +59,6 @@ def run_orthonormalize(frame, rows, columns, workspace, log_r, duals, limit, by_
 
 
 def make_frame(start):
-    """Return a frame of the compiled engine with the rows of ``start``."""
     rows, columns = start.shape
     stride = row_stride(columns)
     frame = aligned(rows * stride).reshape(rows, stride)
@@ -229,14 +203,9 @@ print(PANEL, ROWS)
 @pytest.mark.parametrize(("wide", "shape"), [(True, "16 8"), (False, "4 6")])
 def test_vectors_of_another_length(wide, shape, tmp_path):
     """Tiles for longer and shorter vectors, which LLVM makes of what there is."""
-    done = subprocess.run(
-        [sys.executable, "-c", OTHER_PROCESSOR.format(wide=wide)],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
-    )
+    command = [sys.executable, "-c", OTHER_PROCESSOR.format(wide=wide)]
+    options = {"cwd": tmp_path, "env": os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, **options)
     assert done.stdout.strip() == shape
     network = lyapy.random_network("lstm", 11, 3, seed=1)
     inputs = np.random.default_rng(0).normal(size=(150, 3))

@@ -32,7 +32,6 @@ CASES = [
 
 
 def errors(kind, n, options, seed):
-    """Return the actual error and the estimated one, of living directions, in nats per step."""
     network = lyapy.random_network(kind, n, 2, **options, seed=seed)
     inputs = np.random.default_rng(3).normal(size=(STEPS, 2))
     with mpmath.workdps(300):
@@ -75,9 +74,8 @@ def test_rounding_of_the_reflectors_is_seen_entry_by_entry():
 
 def test_a_step_by_ones_leaves_nothing_to_tell():
     """A diagonal map of powers of two is exact, and the estimate knows."""
-    network = lyapy.Network(
-        [lyapy.Vanilla(None, np.diag([8.0, 0.5, 2.0**-40]), nonlinearity="identity")]
-    )
+    U = np.diag([8.0, 0.5, 2.0**-40])
+    network = lyapy.Network([lyapy.Vanilla(None, U, nonlinearity="identity")])
     (part,) = diagonal_blocks(network, whole=True, tolerance=1e-8)
     none = np.zeros((3, SAMPLES, 3))
     step = graded_step(part.program, np.ones(3), np.eye(3), 18.0, none, 0)

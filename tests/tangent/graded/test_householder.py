@@ -8,7 +8,6 @@ from lyapy.tangent.graded.householder import sorted_qr
 
 
 def reflected(columns, k):
-    """Return v and τ of LAPACK's reflectors, and what they leave of the columns."""
     left, vectors, factors, applied = columns.copy(), [], [], np.zeros((k, columns.shape[1]))
     for i in range(k):
         x = left[i:, i]

@@ -17,7 +17,6 @@ LIMIT = math.log(1e4)
 
 
 def product_of(*matrices):
-    """Return a program whose stages are these maps, the first one first."""
     state = Columns(0, D)
 
     def program(matrix, stages=()):
@@ -29,13 +28,11 @@ def product_of(*matrices):
 
 
 def scaled(exponents, seed):
-    """Return a map whose rows have the sizes 10^exponents."""
     rows = np.linalg.qr(np.random.default_rng(seed).normal(size=(D, D)))[0]
     return 10.0 ** np.array(exponents)[:, None] * rows
 
 
 def plain_qr(image):
-    """Return the orthonormal rows and log R_ii."""
     columns, upper = np.linalg.qr(image.T)
     signs = np.sign(np.diag(upper))
     return (columns * signs).T, np.log(np.abs(np.diag(upper)))
@@ -43,7 +40,6 @@ def plain_qr(image):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """What `carry_tilt` is called with, once for each QR."""
     found = []
 
     def record(factors, image, reach, tilt, seed):

@@ -21,7 +21,6 @@ ROUNDOFF = 2.0**-53
 
 
 def factors_of(upper, D=5, in_image=0.0, in_frame=0.0):
-    """Return factors with a frame that is no unit matrix, and sizes of the rounding."""
     k = len(upper)
     frame = np.linalg.qr(np.random.default_rng(k).normal(size=(D, D)))[0][:k]
     sizes = [np.broadcast_to(size, (k, D)) for size in (in_image, in_frame)]
@@ -96,15 +95,11 @@ def test_what_comes_before_a_vanished_vector_is_carried():
     R = np.triu(np.random.default_rng(5).uniform(0.5, 2.0, size=(4, 4)))
     R[2, 2] = 0.0
     tilt, reach = tilts(4), np.ones((4, 5))
-    errors, after = carried(factors_of(R, 5, 1.0, 1.0), reach, tilt, 3)
     factors = factors_of(R, 5, 1.0, 1.0)
+    errors, after = carried(factors, reach, tilt, 3)
     factors = factors._replace(frame=factors.frame[:2], upper=R[:2, :2].copy())
-    wanted = carried(
-        factors._replace(in_image=np.ones((2, 5)), in_frame=np.ones((2, 5))),
-        reach[:2],
-        tilt[:, :2, :2],
-        3,
-    )
+    factors = factors._replace(in_image=np.ones((2, 5)), in_frame=np.ones((2, 5)))
+    wanted = carried(factors, reach[:2], tilt[:, :2, :2], 3)
     np.testing.assert_array_equal(errors[:, :2], wanted[0])
     np.testing.assert_array_equal(after[:, :2, :2], wanted[1])
     assert not errors[:, 2:].any() and not after[:, 2:].any() and not after[:, :, 2:].any()

@@ -1,7 +1,5 @@
 """Loading runs nothing, opens no other file and takes little memory, in every format."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """PyTorch's own files come back exactly; damaged and other files are named and refused."""
 
-from __future__ import annotations
-
 import io
 import os
 import re

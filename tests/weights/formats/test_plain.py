@@ -1,7 +1,5 @@
 """Npz and safetensors files come back exactly; hostile ones, and of msgpack, are refused."""
 
-from __future__ import annotations
-
 import functools
 import json
 import struct

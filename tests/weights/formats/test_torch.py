@@ -1,7 +1,5 @@
 """Torch's formats: hostile files give one error each and nothing runs; objects are read as data."""
 
-from __future__ import annotations
-
 import io
 import struct
 import sys

@@ -1,0 +1,70 @@
+"""Tables of figures: printed as they are measured, and put between their marks in the docs."""
+
+import platform
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+ROUNDS = 3
+
+
+def row(*columns):
+    return "| " + " | ".join(map(str, columns)) + " |"
+
+
+def head(*columns):
+    return row(*columns) + "\n|" + "---|" * len(columns)
+
+
+def add_write(parser):
+    parser.add_argument("--write", action="store_true", help="write the table into the docs")
+
+
+def report(lines, note, mark, write):
+    """Print lines as they come and a note; replace the table of a mark, ``page#name``, if asked."""
+    shown = []
+    for line in lines:
+        print(line, flush=True)
+        shown.append(line)
+    print(note)
+    if not write:
+        return
+    page, name = mark.split("#")
+    path = Path(__file__).parents[1] / "docs" / page
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, _, rest = path.read_text().partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"{page}: has no marks {begin} and {end}")
+    table = "\n".join([*shown, "", note])
+    path.write_text(f"{before}{begin}\n{table}\n{end}{after}")
+
+
+def versions(*names):
+    """Return the versions of Python and of those packages that are installed."""
+    found = [f"Python {platform.python_version()}"]
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found.append(f"{name} {version(name)}")
+    return ", ".join(found)
+
+
+def storage():
+    """Return the versions and the system that a figure on files holds for."""
+    import h5py
+
+    found = versions("lyapy", "numpy", "numba", "h5py")
+    system = f"{platform.system()} {platform.release()}"
+    return f"{found}, HDF5 {h5py.version.hdf5_version}, {system}"
+
+
+def environment(command, cores=1):
+    """Return the machine, the versions and the command that a time holds for."""
+    info, model = Path("/proc/cpuinfo"), platform.processor() or platform.machine()
+    if info.exists():
+        found = [x for x in info.read_text().splitlines() if x.startswith("model name")]
+        model = found[0].partition(":")[2].strip() if found else model
+    where = "One core" if cores == 1 else f"{cores} cores"
+    times = f"medians of {ROUNDS} rounds" if cores == 1 else "shortest of up to three runs"
+    python = versions("lyapy", "numpy", "scipy", "numba", "jax", "torch")
+    return f"{where} of {model}; {python}; `{command}`; {times}, everything warmed up."
