@@ -17,6 +17,8 @@ LEAST_ROWS = 8
 FALSE_ALARM = 0.01
 # of trajectories on one attractor that they are said to be on several
 FALSE_SPLIT = 1e-3
+# trajectories whose errors are compared with the scatter of all
+MEDIAN_OF = 64
 # fraction of a run that stands for its beginning, seen from a short and from a long transient
 BEGINNINGS = (1 / 16, 1 / 4)
 # factor by which a state grows from each quarter of a run to the next if it escapes; a state that
@@ -45,14 +47,14 @@ def apart(growth: Array, ends: Array, tolerance: float) -> Array:
         return np.zeros(k, bool)
     from scipy.special import chdtri, fdtri
 
-    each = [uncertainty(one[None], ends) for one in growth]
+    each = [uncertainty(one[None], ends) for one in growth[:MEDIAN_OF]]
     freedom = np.median([found.degrees_of_freedom for found in each], axis=0)
     within = np.median([found.standard_error**2 for found in each], axis=0)
     if B > 2:
         within = within * freedom / chdtri(freedom, 0.5)
     between = np.var(growth.sum(axis=1) / ends[-1], axis=0, ddof=1)
     # a median is about as sure as a mean of half as many
-    allowed = fdtri(B - 1, np.maximum(0.5 * B * freedom, 1.0), 1.0 - FALSE_SPLIT / k)
+    allowed = fdtri(B - 1, np.maximum(0.5 * len(each) * freedom, 1.0), 1.0 - FALSE_SPLIT / k)
     return np.asarray(between > allowed * within + tolerance**2)
 
 
