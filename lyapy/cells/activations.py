@@ -12,13 +12,16 @@ from ..arrays import Array
 
 __all__ = [
     "NONLINEARITIES", "SMOOTH", "activation", "choose", "clipped", "complement", "decay",
-    "difference", "gated_differences", "hard_sigmoid", "hard_sigmoid_keras2", "kind_of", "logistic",
-    "relu", "tanh",
+    "difference", "elu", "gated_differences", "hard_sigmoid", "hard_sigmoid_keras2", "kind_of", "logistic",
+    "relu", "silu", "sine", "softplus", "tanh",
 ]  # fmt: skip
 
+NONLINEARITIES = (
+    "tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2", "softplus",
+    "elu", "silu", "sin",
+)  # fmt: skip
 # places of those whose slope vanishes nowhere: where it is zero, it has underflowed
-SMOOTH = (0, 2, 3)
-NONLINEARITIES = ("tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2")
+SMOOTH = (0, 2, 3, 6, 7)
 
 
 def decay(x: Array) -> tuple[Array, Array]:
@@ -63,6 +66,32 @@ def hard_sigmoid_keras2(x: Array) -> tuple[Array, Array]:
     return np.minimum(np.maximum(v, 0.0), 1.0), choose(np.abs(x) < 2.5, 0.2, 0.0)
 
 
+def softplus(x: Array) -> tuple[Array, Array]:
+    """Return log(1 + exp(x)) and its slope σ(x)."""
+    e, _ = decay(x)
+    s = 1.0 / (1.0 + e)
+    return np.maximum(x, 0.0) + np.log1p(e), choose(x < 0.0, e * s, s)
+
+
+def elu(x: Array) -> tuple[Array, Array]:
+    """Return x, or exp(x) − 1 below 0, and its slope."""
+    e, m = decay(x)
+    return choose(x > 0.0, x, m), choose(x > 0.0, 1.0, e)
+
+
+def silu(x: Array) -> tuple[Array, Array]:
+    """Return x σ(x), also named swish, and its slope σ(x) (1 + x σ(−x))."""
+    e, _ = decay(x)
+    s = 1.0 / (1.0 + e)
+    up, down = choose(x < 0.0, e * s, s), choose(x < 0.0, s, e * s)
+    return x * up, up * (1.0 + x * down)
+
+
+def sine(x: Array) -> tuple[Array, Array]:
+    """Return sin x and its slope cos x."""
+    return np.sin(x), np.cos(x)
+
+
 def activation(x: Array, kind: int) -> tuple[Array, Array]:
     """Return value and slope of ``NONLINEARITIES[kind]``."""
     if kind == 0:
@@ -75,6 +104,14 @@ def activation(x: Array, kind: int) -> tuple[Array, Array]:
         return hard_sigmoid(x)
     if kind == 5:
         return hard_sigmoid_keras2(x)
+    if kind == 6:
+        return softplus(x)
+    if kind == 7:
+        return elu(x)
+    if kind == 8:
+        return silu(x)
+    if kind == 9:
+        return sine(x)
     return x + 0.0, np.ones_like(x)
 
 
@@ -91,7 +128,7 @@ def complement(x: Array, kind: int, limit: float) -> Array:
         # 1 − tanh y = 2 σ(−2y)
         return 2.0 * logistic(-2.0 * y)[0]
     value, _ = activation(y, kind)
-    if kind < 3:
+    if kind < 3 or kind > 5:
         return 1.0 - value
     # 1 − σ(y) = σ(−y), of the hard sigmoids too
     return activation(-y, kind)[0]
@@ -100,7 +137,7 @@ def complement(x: Array, kind: int, limit: float) -> Array:
 def difference(h: Array, x: Array, kind: int, limit: float) -> Array:
     """Return h − the value of `clipped`, which keeps its digits where both are near 1 or −1."""
     value, _ = clipped(x, kind, limit)
-    if kind == 1 or kind == 2:
+    if kind == 1 or kind == 2 or kind > 5:
         return h - value
     side = np.where(np.abs(value) < 0.5, 0.0, np.copysign(1.0, value))
     return np.where(side == 0.0, h - value, (h - side) + side * complement(side * x, kind, limit))

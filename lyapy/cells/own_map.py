@@ -85,6 +85,7 @@ class Map(GivenJacobian):
         state_size: int, inputs: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(state_size)
+        _check_arguments(step=step, jacobian=jacobian)
         self.W, self.b = np.eye(inputs), np.zeros(inputs)
         self.weights = Functions(step, jacobian)
 
@@ -104,6 +105,22 @@ class Map(GivenJacobian):
 
     def fingerprint(self) -> tuple[Array, ...]:
         return tuple(_source(function) for function in self.weights)
+
+
+def _check_arguments(**functions: Callable[..., Any]) -> None:
+    """Raise TypeError unless each function can be called with a state and an input."""
+    for name, function in functions.items():
+        try:
+            signature = inspect.signature(getattr(function, "py_func", function))
+        except (TypeError, ValueError):
+            continue
+        try:
+            signature.bind(None, None)
+        except TypeError:
+            raise TypeError(
+                f"{name} takes {signature}; it must take (h, x), the state and the input, which "
+                "is empty where inputs=0"
+            ) from None
 
 
 def _source(function: Callable[..., Any]) -> Array:

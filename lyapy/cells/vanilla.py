@@ -36,7 +36,7 @@ class Vanilla(Cell):
     ----------
     W, U, b : array (n, m), (n, n), (n,)
         Weights of inputs (None without inputs) and states, and bias.
-    nonlinearity : {"tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2"}
+    nonlinearity : {"tanh", "relu", "identity", "sigmoid", "softplus", "elu", "silu", "sin", …}
         φ.
     """
 

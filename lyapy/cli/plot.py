@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from .arguments import add_overwrite
@@ -45,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         from ..spectra.plots import plot_summary
         from ..spectra.spectrum import Spectrum
 
+        if not os.path.exists(arguments.run):
+            raise FileNotFoundError(f"{arguments.run}: does not exist; check the path")
         if arguments.over or arguments.metric or arguments.map:
             needed = "--over, --metric and --map need one"
             raise ValueError(f"{arguments.run}: is no merged file; {needed}")

@@ -41,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.network is None and is_merged(arguments.run):
         return _show_rows(arguments)
+    if not os.path.exists(arguments.run):
+        raise FileNotFoundError(f"{arguments.run}: does not exist; check the path")
     if arguments.csv or arguments.metric:
         raise ValueError(f"{arguments.run}: is no merged file; --csv and --metric need one")
     from ..spectra.spectrum import Spectrum

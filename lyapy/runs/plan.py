@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..arrays import Array, array_digest, check_size
-from ..cells.base import TILE
+from ..cells.base import TILE, Cell
 from ..networks.blocks import diagonal_blocks
 from ..networks.drive import check_inputs
 from ..networks.network import Network
@@ -139,7 +139,10 @@ def make_plan(
     """Return the run that the arguments of `lyapunov_spectrum` ask for, or refuse one of them."""
     began = time.perf_counter()
     if not isinstance(network, Network):
-        raise TypeError(f"network is a {type(network).__name__}; give a lyapy.Network (lyapy.load)")
+        remedy = (
+            "lyapy.Network([it])" if isinstance(network, Cell) else "a lyapy.Network (lyapy.load)"
+        )
+        raise TypeError(f"network is a {type(network).__name__}; give {remedy}")
     check_size("seed", seed, 0)
     check_time_step(dt)
     k, frame = check_frame(method.frame, k, network.state_size)

@@ -23,10 +23,19 @@ from ..storage.trees import read_tree, write_tree
 from .exponents import QUANTITIES, Exponents
 from .status import status_of
 
-__all__ = ["STORED", "check_run_output", "copy_run", "read_fields", "write_spectrum"]
+__all__ = [
+    "STORED",
+    "check_run_output",
+    "check_suffix",
+    "copy_run",
+    "read_fields",
+    "write_spectrum",
+]
 
 FORMAT = "lyapy spectrum"
 FORMAT_VERSION = 4
+# suffixes of other formats, by which other programs would read the file
+OTHERS = (".npz", ".npy", ".mat", ".csv", ".json", ".txt", ".pkl", ".pt", ".png", ".pdf", ".svg")
 STORED = {name: q for name, q in QUANTITIES.items() if q.stored}
 
 
@@ -100,6 +109,14 @@ def read_fields(path: str | PathLike[str], *, group: str = "/") -> dict[str, Any
             raise ValueError(f"{path}: {problem}; give a run file that lyapy wrote") from error
 
 
+def check_suffix(path: str | PathLike[str]) -> None:
+    """Raise ValueError if the name of an HDF5 file is that of another format."""
+    suffix = Path(path).suffix
+    if suffix.lower() in OTHERS:
+        remedy = f"give {Path(path).with_suffix('.h5')}"
+        raise ValueError(f"{path}: would be HDF5, which the suffix {suffix} hides; {remedy}")
+
+
 def check_run_output(path: str | PathLike[str], *, overwrite: bool) -> None:
     """Raise OSError unless a run file can be written, or is there already.
 
@@ -107,6 +124,7 @@ def check_run_output(path: str | PathLike[str], *, overwrite: bool) -> None:
     `lyapy.storage.atomic.check_output`.
     """
     check_output(path, overwrite=overwrite or _is_run_file(path))
+    check_suffix(path)
 
 
 def _is_run_file(path: str | PathLike[str]) -> bool:

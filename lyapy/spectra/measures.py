@@ -65,6 +65,9 @@ def kaplan_yorke_dimension(exponents: Array, state_size: int) -> float:
     ----------
     J. L. Kaplan, J. A. Yorke, Lecture Notes in Mathematics 730 (1979) 204.
     """
+    if (np.asarray(exponents[1:]) > exponents[:-1]).any():
+        finding = "exponents are not in descending order"
+        raise ValueError(f"{finding}; give numpy.sort(exponents)[::-1]")
     sums = np.cumsum(exponents)
     negative = np.flatnonzero(sums < 0.0)
     if not len(negative):

@@ -53,6 +53,7 @@ def plot_spectrum(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
     ModuleNotFoundError
         Without matplotlib.
     """
+    _check(spectrum)
     axes = new_figure(5.4, 3.8).subplots() if axes is None else axes
     from matplotlib.ticker import MaxNLocator
 
@@ -88,6 +89,7 @@ def plot_convergence(spectrum: Spectrum, axes: Axes | None = None) -> Axes:
     axes : matplotlib Axes, optional
         Those of a new figure by default.
     """
+    _check(spectrum)
     axes = new_figure(6.4, 3.8).subplots() if axes is None else axes
     from matplotlib import colormaps
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
@@ -141,6 +143,7 @@ def plot_finite_time(
     ValueError
         If the window does not fit, or none of the exponents is finite.
     """
+    _check(spectrum)
     found = spectrum.finite_time_exponents(window)
     finite = np.isfinite(found).all(axis=(0, 1))
     shown = [i - 1 for i in indices if 1 <= i <= len(finite) and finite[i - 1]]
@@ -186,6 +189,14 @@ def plot_summary(spectrum: Spectrum, path: str | PathLike[str], *, overwrite: bo
     plot_spectrum(spectrum, left)
     plot_convergence(spectrum, right)
     save_picture(figure, path, overwrite=overwrite)
+
+
+def _check(spectrum: Any) -> None:
+    if not isinstance(spectrum, Spectrum):
+        raise TypeError(
+            f"spectrum is a {type(spectrum).__name__}; give a lyapy.Spectrum, of lyapunov_spectrum "
+            "or Spectrum.load; exponents alone are drawn by matplotlib's plot"
+        )
 
 
 def _draw_exponents(axes: Axes, spectrum: Spectrum, count: int) -> None:

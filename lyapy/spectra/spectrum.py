@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from os import PathLike
 
 from .exponents import Exponents
-from .file import read_fields, write_spectrum
+from .file import check_suffix, read_fields, write_spectrum
 from .quantities import with_attributes
 from .status import Status, status_of
 
@@ -31,6 +31,7 @@ class Spectrum(Exponents):
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write the spectrum to an HDF5 file, as `lyapy.spectra.file.write_spectrum` does."""
+        check_suffix(path)
         write_spectrum(self, path, overwrite=overwrite)
 
     @classmethod

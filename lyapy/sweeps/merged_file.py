@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from ..arrays import Array
-from ..spectra.file import copy_run
+from ..spectra.file import check_suffix, copy_run
 from ..spectra.quantities import Quantity
 from ..spectra.spectrum import Spectrum
 from ..storage.datasets import read_dataset, write_dataset
@@ -41,6 +41,7 @@ def write_merged(
     Its bytes do not depend on the order of the rows. Raises OSError as `write_sealed`, or if a run
     file cannot be read.
     """
+    check_suffix(path)
     ordered = sorted(rows, key=lambda row: row.name)
 
     def fill(file: h5py.File, check: Callable[[], None]) -> None:

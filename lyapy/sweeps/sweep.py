@@ -24,6 +24,7 @@ from ..runs.lyapunov import lyapunov_spectrum
 from ..runs.options import ALL, KINDS, refuse_unknown, take_options
 from ..runs.start import check_frame
 from ..runs.threads import default_threads
+from ..spectra.file import check_suffix
 from ..storage.atomic import check_apart, check_output
 from .merge import merge_networks, refuse_loss, results_in, runs_folder
 from .merged_file import is_merged
@@ -116,6 +117,7 @@ def sweep(
         raise ValueError(f"{finding}; give a lyapy.ClosedLoop of it")
     columns = metadata_of(found, pattern, metadata)
     check_output(checkpoint, overwrite=overwrite or is_merged(checkpoint))
+    check_suffix(checkpoint)
     refuse_loss(checkpoint, found, overwrite=overwrite)
     if workers is not None:
         check_size("workers", workers, 1)

@@ -60,7 +60,7 @@ def load(
         Name of the cell, where shapes leave it open: ``"gru-reset-before"`` for a GRU with its
         reset gate before the product. For cells that no framework has, the arrays must have the
         names of the cell's arguments.
-    nonlinearity : {"tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2"}
+    nonlinearity : {"tanh", "relu", "identity", "sigmoid", "softplus", "elu", "silu", "sin", …}
         Of vanilla cells, if the file does not say; of other cells, if it is not tanh.
     layers : int, optional
         Number of layers to take, from the first; all by default.

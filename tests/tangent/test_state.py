@@ -54,7 +54,8 @@ def test_a_carry_begins_with_nothing_counted():
         "tilt": np.zeros((0, SAMPLES, 0)),
         **dict.fromkeys(("since", "noise", "error"), np.zeros(3)),
         **dict.fromkeys(("exchange", "turnover"), np.zeros((3, SAMPLES))),
-        **dict.fromkeys(("graded_steps", "intervals", "trailing_intervals", "rejections"), 0),
+        **dict.fromkeys(("graded_steps", "intervals", "trailing_intervals"), 0),
+        **dict.fromkeys(("rejections", "repeated"), 0),
         **dict.fromkeys(("largest_spread", "frame_error"), 0.0),
         "norm_excess": -math.inf,
     }

@@ -97,6 +97,10 @@ _on_vectors(activations.tanh)
 _on_vectors(activations.relu)
 _on_vectors(activations.hard_sigmoid)
 _on_vectors(activations.hard_sigmoid_keras2)
+_on_vectors(activations.softplus)
+_on_vectors(activations.elu)
+_on_vectors(activations.silu)
+_on_vectors(activations.sine)
 
 
 @overload(activations.gated_differences, strict=False, jit_options={"error_model": "numpy"})

@@ -226,7 +226,7 @@ def test_dead_directions():
     """Some in all trajectories, by a weight, and others in some, by their inputs."""
     U = drive(6, 6)
     U[5] = U[4]
-    for nonlinearity in ("tanh", "relu"):
+    for nonlinearity in ("tanh", "relu", "softplus", "elu", "silu", "sin"):
         network = lyapy.Network([lyapy.Vanilla(drive(6, 2), 0.5 * U, drive(6), nonlinearity)])
         gpu, cpu = both(network, drive(3, 200, 2), frame="identity")
         dead = np.isneginf(cpu.per_trajectory)
