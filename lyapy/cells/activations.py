@@ -12,8 +12,8 @@ from ..arrays import Array
 
 __all__ = [
     "NONLINEARITIES", "SMOOTH", "activation", "choose", "clipped", "complement", "decay",
-    "difference", "elu", "gated_differences", "hard_sigmoid", "hard_sigmoid_keras2", "kind_of", "logistic",
-    "relu", "silu", "sine", "softplus", "tanh",
+    "difference", "elu", "gated_differences", "hard_sigmoid", "hard_sigmoid_keras2", "kind_of",
+    "logistic", "relu", "silu", "sine", "softplus", "tanh",
 ]  # fmt: skip
 
 NONLINEARITIES = (
