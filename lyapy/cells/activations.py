@@ -11,15 +11,17 @@ import numpy as np
 from ..arrays import Array
 
 __all__ = [
-    "NONLINEARITIES", "activation", "choose", "clipped", "complement", "decay", "difference",
-    "elu", "gated_differences", "hard_sigmoid", "hard_sigmoid_keras2", "kind_of", "logistic",
-    "relu", "silu", "sine", "softplus", "tanh",
+    "NONLINEARITIES", "SMOOTH", "activation", "choose", "clipped", "complement", "decay",
+    "difference", "elu", "gated_differences", "hard_sigmoid", "hard_sigmoid_keras2", "kind_of",
+    "logistic", "relu", "silu", "sine", "softplus", "tanh",
 ]  # fmt: skip
 
 NONLINEARITIES = (
     "tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2", "softplus",
     "elu", "silu", "sin",
 )  # fmt: skip
+# places of those whose slope vanishes nowhere: where it is zero, it has underflowed
+SMOOTH = (0, 2, 3, 6, 7)
 
 
 def decay(x: Array) -> tuple[Array, Array]:

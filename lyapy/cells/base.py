@@ -9,14 +9,19 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 import numpy as np
 
 from ..arrays import Array
+from .activations import SMOOTH
 from .random_weights import Draw
 
 __all__ = [
-    "TILE", "Cell", "Determinant", "Inverse", "Step", "Vectors", "as_each", "as_input", "as_layer",
-    "as_matrix", "as_vector", "determinant", "log_abs_product", "project",
+    "INVERTIBLE", "TILE", "Cell", "Determinant", "Inverse", "Step", "Vectors", "as_each",
+    "as_input", "as_layer", "as_matrix", "as_vector", "determinant", "log_abs_product", "project",
 ]  # fmt: skip
 
 TILE = 64
+# condition number from which on float64 has no inverse
+INVERTIBLE = 1e15
+# products of residues stay within 64 bits
+PRIMES = (2147483647, 2147483629)
 
 Vectors: TypeAlias = tuple[Array, ...]
 Step = Callable[[Any, Array, Array], tuple[Vectors, Vectors]]
@@ -106,6 +111,18 @@ class Cell(ABC):
         """Return the program of J⁻ᵀ, or None where none is cheap or safe."""
         return None
 
+    @property
+    def smooth(self) -> bool:
+        """Whether no slope vanishes, so that coefficients of zero have underflowed."""
+        return getattr(self.weights, "kind", None) in SMOOTH
+
+    def of_units(self, units: Array) -> Cell | None:
+        """Return the cell of some of the units, which read one another only; None if unknown.
+
+        All coefficients must have an entry for each unit.
+        """
+        return None
+
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array | int:
         """Return a lower bound on the nullity of J that its structure guarantees."""
         return 0
@@ -187,17 +204,41 @@ class Determinant(NamedTuple):
 
 
 def determinant(matrix: Array) -> Determinant:
-    """Return log|det| (−∞ if singular to working precision), nullity and condition number."""
+    """Return log|det| (NaN if rounding hides it), exact nullity and condition number."""
     from scipy.linalg import lapack
 
     factors, _, _ = lapack.dgetrf(matrix)
     rcond, _ = lapack.dgecon(factors, np.linalg.norm(matrix, 1))
     # singular values are expensive, and needed only where the cheap estimate leaves a doubt
-    nullity = 0
-    if not rcond > len(matrix) * np.finfo(np.float64).eps:
-        nullity = len(matrix) - int(np.linalg.matrix_rank(matrix))
-    log_abs = -np.inf if nullity else float(np.sum(np.log(np.abs(np.diagonal(factors)))))
+    nullity, log_abs = 0, -np.inf
+    unsure = not rcond > len(matrix) * np.finfo(np.float64).eps
+    if unsure:
+        nullity = len(matrix) - max(_rank(matrix, prime) for prime in PRIMES)
+    if not nullity:
+        # rounding can be all of a determinant near zero
+        log_abs = np.nan if unsure else float(np.sum(np.log(np.abs(np.diagonal(factors)))))
     return Determinant(log_abs, nullity, 1.0 / rcond if rcond else np.inf)
+
+
+def _rank(matrix: Array, prime: int) -> int:
+    """Return the rank of the matrix modulo a prime, which almost never is below the exact one."""
+    fractions, exponents = np.frexp(matrix)
+    rows = np.ldexp(fractions, 53).astype(np.int64) % prime
+    powers, places = np.unique(exponents - 53, return_inverse=True)
+    scales = np.array([pow(2, int(power), prime) for power in powers], dtype=np.int64)
+    rows = rows * scales[places].reshape(rows.shape) % prime
+    rank = 0
+    for column in range(rows.shape[1]):
+        found = np.flatnonzero(rows[rank:, column])
+        if not len(found):
+            continue
+        rows[[rank, rank + found[0]]] = rows[[rank + found[0], rank]]
+        pivot = rows[rank] * pow(int(rows[rank, column]), -1, prime) % prime
+        below = rows[rank + 1 :]
+        below -= below[:, column, None] * pivot % prime
+        below %= prime
+        rank += 1
+    return rank
 
 
 def log_abs_product(x: Array) -> Array:

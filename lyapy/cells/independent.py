@@ -50,6 +50,10 @@ class Independent(Cell):
         W, u, b = draw.inputs(n, m), draw.recurrent(n, 1)[:, 0], draw.biases(n)
         return cls(W, u, b, **{**cls.typical, **options})
 
+    @property
+    def smooth(self) -> bool:
+        return super().smooth and bool(self.weights.u.all())
+
     def matrices(self) -> dict[str, Array]:
         return {"W": self.W}
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..arrays import Array
 from .activations import logistic, tanh
 from .base import (
+    INVERTIBLE,
     Cell,
     Determinant,
     Inverse,
@@ -69,6 +70,10 @@ class LSTM(Cell):
         self.weights = Weights(U, np.zeros((0, 0)))
         self.variables = {"h": n, "c": n}
 
+    @property
+    def smooth(self) -> bool:
+        return True
+
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = weights.U.shape[1]
@@ -82,10 +87,20 @@ class LSTM(Cell):
 
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
         # rank J ≤ n + rank(diag(w) U_o)
-        return np.maximum(np.sum(coefficients["w"] == 0.0, axis=-1), self._determinant.nullity)
+        zero = coefficients["w"] == 0.0
+        if self.smooth:
+            # c′ is zero as c and g are; otherwise w has underflowed
+            c_and_g = (coefficients["p"] == 0.0) & (coefficients["q"] == 0.0)
+            zero = zero & c_and_g & (coefficients["s"] != 0.0)
+        return np.maximum(np.sum(zero, axis=-1), self._determinant.nullity)
+
+    def of_units(self, units: Array) -> LSTM:
+        n = self.variables["h"]
+        rows = (n * np.arange(4)[:, None] + units).ravel()
+        return LSTM(self.W[rows], self.weights.U[np.ix_(rows, units)], self.b[rows])
 
     def inverse(self) -> Inverse | None:
-        if self._determinant.nullity:
+        if not self._determinant.condition < INVERTIBLE:
             return None
         U = self.matrices()
         return Inverse(

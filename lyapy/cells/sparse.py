@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Array
 from .base import as_matrix
 
-__all__ = ["Sparse", "as_weight", "product"]
+__all__ = ["Sparse", "as_scipy", "as_sparse", "as_weight", "product"]
 
 
 class Sparse(NamedTuple):
@@ -29,26 +29,35 @@ def as_weight(value: Any, name: str, shape: tuple[int, int]) -> Array | Sparse:
         return as_matrix(value, name, shape)
     build: Any = csr_array
     rows = build(value).astype(np.float64)
-    rows.sum_duplicates()
     if rows.shape != shape:
         raise ValueError(f"{name} has shape {rows.shape}; it must be {shape}")
     as_matrix(rows.data[None], name, (1, None))
+    return as_sparse(rows)
+
+
+def as_sparse(matrix: Any) -> Sparse:
+    """Return a sparse matrix of scipy's as a `Sparse`."""
+    rows = matrix.tocsr()
+    rows.sum_duplicates()
     columns, starts = (np.asarray(a, dtype=np.int64) for a in (rows.indices, rows.indptr))
-    return Sparse(rows.data, columns, starts, np.array(shape))
+    return Sparse(rows.data, columns, starts, np.array(rows.shape))
 
 
 def product(x: Array, matrix: Any) -> Array:
     """Return ``x @ matrix.T`` for x (..., columns) and a dense or sparse matrix of its module."""
-    rows = matrix
-    if isinstance(matrix, Sparse):
-        from scipy.sparse import csr_array
-
-        build: Any = csr_array
-        values, columns, starts, shape = matrix
-        rows = build((values, columns, starts), shape=tuple(map(int, shape)))
+    rows = as_scipy(matrix) if isinstance(matrix, Sparse) else matrix
     # an attribute of sparse arrays alone, in every array module
     if not hasattr(rows, "nnz"):
         dense: Array = x @ rows.T
         return dense
     result: Array = (rows @ x.reshape(-1, rows.shape[1]).T).T.reshape(*x.shape[:-1], -1)
     return result
+
+
+def as_scipy(matrix: Sparse) -> Any:
+    """Return a `Sparse` as scipy's array."""
+    from scipy.sparse import csr_array
+
+    build: Any = csr_array
+    values, columns, starts, shape = matrix
+    return build((values, columns, starts), shape=tuple(map(int, shape)))

@@ -10,7 +10,16 @@ import numpy as np
 
 from ..arrays import Array
 from .activations import activation, kind_of
-from .base import Cell, Determinant, Inverse, Vectors, as_layer, determinant, log_abs_product
+from .base import (
+    INVERTIBLE,
+    Cell,
+    Determinant,
+    Inverse,
+    Vectors,
+    as_layer,
+    determinant,
+    log_abs_product,
+)
 
 __all__ = ["Vanilla"]
 
@@ -52,10 +61,15 @@ class Vanilla(Cell):
 
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
         a = coefficients["a"]
-        return np.maximum(np.sum(a == 0.0, axis=-1), self._determinant.nullity)
+        dead = np.sum((a == 0.0) & (not self.smooth), axis=-1)
+        return np.maximum(dead, self._determinant.nullity)
+
+    def of_units(self, units: Array) -> Vanilla:
+        U = self.weights.U[np.ix_(units, units)]
+        return Vanilla(self.W[units], U, self.b[units], self.nonlinearity)
 
     def inverse(self) -> Inverse | None:
-        if self._determinant.nullity:
+        if not self._determinant.condition < INVERTIBLE:
             return None
         return Inverse(
             program="dh' = r V dh",

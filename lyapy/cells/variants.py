@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from .activations import activation, clipped, complement, difference, kind_of
+from .activations import SMOOTH, activation, clipped, complement, difference, kind_of
 from .base import Vectors, as_matrix
 from .gru import GRU, GRUResetBefore
 from .lstm import LSTM
@@ -80,6 +80,11 @@ class LSTMVariant(LSTM):
         coefficients = (f + p * P[1] + q * P[0], p, q, i * g_slope, o * v_slope + w * P[2], w)
         return (o * v, new_c), coefficients
 
+    @property
+    def smooth(self) -> bool:
+        kinds = {self.weights.gate, self.weights.candidate, self.weights.output}
+        return kinds <= {*SMOOTH} and self.weights.clip == np.inf
+
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> LSTMVariant:
         W, U, b = draw.layer(n, m, gates=4)
@@ -119,6 +124,10 @@ class GRUVariant(GRU):
         super().__init__(W, U, b, c)
         self.weights = _gru_weights(self.weights, gate, nonlinearity, clip)
 
+    @property
+    def smooth(self) -> bool:
+        return False
+
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = state.shape[-1]
@@ -141,6 +150,10 @@ class GRUResetBeforeVariant(GRUResetBefore):
     ) -> None:  # fmt: skip
         super().__init__(W, U, b)
         self.weights = _gru_weights(self.weights, gate, nonlinearity, clip)
+
+    @property
+    def smooth(self) -> bool:
+        return False
 
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:

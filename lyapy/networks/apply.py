@@ -9,7 +9,7 @@ from ..arrays import Array
 from ..cells.sparse import Sparse, product
 from .program import Assignment, Coefficient, Program, Term
 
-__all__ = ["absolute", "orthonormalize", "orthonormalize_with", "tangent_step"]
+__all__ = ["absolute", "log_diagonal", "orthonormalize", "orthonormalize_with", "tangent_step"]
 
 Matrix = Array | Sparse | Coefficient | None
 
@@ -32,6 +32,13 @@ def tangent_step(program: Program, coefficients: Array, frame: Array) -> Array:
             rows = assignment.target.size
             new[..., assignment.target.columns] += _apply(term, rows, coefficients, source)
     return new[..., : program.state_size]
+
+
+def log_diagonal(program: Program, coefficients: Array) -> Array:
+    """Return log|J_ii| (..., D) for coefficients (..., C) of diagonal Jacobians."""
+    ones = np.ones((1, program.state_size))
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(np.abs(tangent_step(program, coefficients, ones)[..., 0, :])))
 
 
 def absolute(program: Program) -> Program:

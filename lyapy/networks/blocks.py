@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,10 +11,15 @@ import numpy as np
 from ..arrays import UNIT_ROUNDOFF, Array
 from ..cells import Cell
 from ..cells.base import Inverse
+from .apply import log_diagonal
 from .network import Network
 from .program import Program, Text, cell_text, single_program
+from .structure import component_labels, generic_rank, restrict
 
 __all__ = ["DiagonalBlock", "diagonal_blocks"]
+
+# of the largest weight: rounding is not much smaller than what such couplings do
+WEAK = 1e-6
 
 
 @dataclass(frozen=True)
@@ -24,21 +29,37 @@ class DiagonalBlock:
     Attributes
     ----------
     program : Program
-        Over the state of this block, with the coefficients of the whole network.
-    start : int
-        First of its columns in the state.
+        Over the state of this block.
+    columns : array
+        Its columns in the state.
     cells : tuple of Cell
+        That have its Jacobian; none where it is cut out of that of a layer.
+    entries : array or None
+        Coefficients of the network that its program uses; None for all of them.
     inverse : Inverse or None
         The map J⁻ᵀ, where it is cheap and its rounding within the tolerance.
     decoupled : bool
-        Whether each unit keeps its own direction, see `Cell`.
+        Whether each unit keeps its own direction, see `Cell`, or each column of the state.
+    smooth : bool
+        Whether coefficients of zero have underflowed, see `Cell`.
+    weak : bool
+        Whether only weights below `WEAK` join its columns to one block.
     """
 
     program: Program
-    start: int
+    columns: Array
     cells: tuple[Cell, ...]
+    entries: Array | None = None
     inverse: Inverse | None = None
     decoupled: bool = False
+    smooth: bool = False
+    weak: bool = False
+
+    def select(self, coefficients: Array) -> Array:
+        """Return the coefficients (..., C) of the network that the program uses."""
+        if self.entries is None:
+            return coefficients
+        return np.take(coefficients, self.entries, axis=-1)
 
     def vectors(self, k: int) -> int:
         """Return the number of deviation vectors that determine the k leading exponents."""
@@ -64,10 +85,15 @@ class DiagonalBlock:
     @property
     def has_log_abs_det(self) -> bool:
         """Whether log|det J| has a closed form."""
+        if not self.cells:
+            return False
         return all(type(cell).log_abs_det is not Cell.log_abs_det for cell in self.cells)
 
     def log_abs_det(self, coefficients: Array) -> Array | None:
         """Return log|det J| for coefficients (..., C); None without a closed form."""
+        if not self.cells:
+            single = self.decoupled
+            return log_diagonal(self.program, coefficients).sum(axis=-1) if single else None
         total: Array = 0.0
         for cell, named in self._named(coefficients):
             logs = cell.log_abs_det(named)
@@ -79,9 +105,21 @@ class DiagonalBlock:
     def dead_directions(self, coefficients: Array) -> Array:
         """Return for each J among coefficients (..., C) a lower bound (...) on its nullity."""
         most = np.zeros_like(coefficients, shape=coefficients.shape[:-1], dtype=np.int64)
+        if not self.cells:
+            return most + self._generic_nullity
         for cell, named in self._named(coefficients):
             most = np.maximum(most, cell.dead_directions(named))
         return most
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether each column of the state reads itself alone, so that J is diagonal."""
+        labels = component_labels(self.program, {})[: self.program.state_size]
+        return self.decoupled and len(np.unique(labels)) == len(labels)
+
+    @cached_property
+    def _generic_nullity(self) -> int:
+        return self.program.state_size - generic_rank(self.program)
 
     def _named(self, coefficients: Array) -> Iterator[tuple[Cell, dict[str, Array]]]:
         for cell, placed in zip(self.cells, self.program.coefficients, strict=True):
@@ -93,8 +131,8 @@ def diagonal_blocks(
 ) -> list[DiagonalBlock]:
     """Return the diagonal blocks of the Jacobian, or the ``whole`` Jacobian as one block.
 
-    A layer does not depend on those above it, so the Jacobian of a stack is block triangular,
-    and its spectrum is the union of its layers' spectra.
+    A layer does not depend on those above it, nor a module of a layer on those that read it. So the
+    Jacobian is block triangular, and its spectrum is the union of the blocks' spectra.
 
     Parameters
     ----------
@@ -102,15 +140,87 @@ def diagonal_blocks(
         Largest relative error of the inverses that come with the blocks; 0 for no inverses.
     """
     if whole:
-        return [DiagonalBlock(network.program, 0, network.cells)]
+        return [
+            DiagonalBlock(
+                network.program,
+                np.arange(network.state_size),
+                network.cells,
+                smooth=all(cell.smooth for cell in network.cells),
+            )
+        ]
     blocks = []
     start = entries = 0
     for cell in network.cells:
         program = single_program(cell_text(cell), entries)
-        inverse = cell.inverse() if tolerance else None
-        if inverse is not None and inverse.condition * UNIT_ROUNDOFF > tolerance:
-            inverse = None
-        blocks.append(DiagonalBlock(program, start, (cell,), inverse, cell.decoupled))
+        blocks += _blocks_of_layer(cell, program, np.arange(cell.state_size) + start, tolerance)
         start += cell.state_size
         entries += sum(c.size for c in program.coefficients[0].values())
     return blocks
+
+
+def _blocks_of_layer(
+    cell: Cell, program: Program, columns: Array, tolerance: float
+) -> list[DiagonalBlock]:
+    """Return the irreducible blocks of a layer; those of one column are one decoupled block."""
+    one = DiagonalBlock(program, columns, (cell,), None, None, cell.decoupled, cell.smooth)
+    if cell.decoupled:
+        return [_with_inverse(one, tolerance)]
+    (placed,) = program.coefficients
+    constants = {
+        c: np.broadcast_to(cell.constants[n], c.size)
+        for n, c in placed.items()
+        if n in cell.constants
+    }
+    labels = component_labels(program, constants)
+    strong = component_labels(program, constants, WEAK)
+    _, first, counts = np.unique(
+        labels[: program.state_size], return_index=True, return_counts=True
+    )
+    if len(first) == 1:
+        weak = len(np.unique(strong[: program.state_size])) > 1
+        return [replace(one, weak=True) if weak else _with_inverse(one, tolerance)]
+    groups = [labels == labels[at] for at in sorted(first[counts > 1])]
+    single = np.isin(labels, labels[first[counts == 1]])
+    blocks = []
+    for group in [*groups, *[single] * bool(single.any())]:
+        nodes = np.flatnonzero(group)
+        own = nodes[nodes < program.state_size]
+        smaller = None if group is single else _units(cell, own)
+        if smaller is None:
+            restricted, entries = restrict(program, nodes, labels)
+            block = DiagonalBlock(
+                restricted, columns[own], (), entries, None, group is single, cell.smooth
+            )
+        else:
+            part, units = smaller
+            entries = np.concatenate([each.start + units for each in placed.values()])
+            own_program = single_program(cell_text(part))
+            block = DiagonalBlock(own_program, columns[own], (part,), entries, smooth=cell.smooth)
+        if group is not single and len(np.unique(strong[own])) > 1:
+            blocks.append(replace(block, weak=True))
+        else:
+            blocks.append(_with_inverse(block, tolerance))
+    return blocks
+
+
+def _units(cell: Cell, columns: Array) -> tuple[Cell, Array] | None:
+    """Return the cell of the units whose state is in ``columns``, and their numbers."""
+    n = next(iter(cell.variables.values()))
+    units = columns[columns < n]
+    whole = (np.arange(len(cell.variables))[:, None] * n + units).ravel()
+    if set(cell.variables.values()) != {n} or not np.array_equal(whole, columns):
+        return None
+    smaller = cell.of_units(units)
+    # a derived cell can have another Jacobian
+    if smaller is None or smaller.program != cell.program:
+        return None
+    return smaller, units
+
+
+def _with_inverse(block: DiagonalBlock, tolerance: float) -> DiagonalBlock:
+    if not tolerance or not block.cells:
+        return block
+    inverse = block.cells[0].inverse()
+    if inverse is None or inverse.condition * UNIT_ROUNDOFF > tolerance:
+        return block
+    return replace(block, inverse=inverse)

@@ -9,7 +9,8 @@ import numpy as np
 from ..arrays import Array
 from ..networks.apply import orthonormalize, tangent_step
 from ..tangent.engine import Engine
-from ..tangent.initial_frames import turned
+from ..tangent.initial_frames import completed, turned
+from ..tangent.interval import Control
 from ..tangent.norm_bounds import NormBounds, frame_error
 from ..tangent.overflow import describe_overflow
 from ..tangent.state import Carry
@@ -86,39 +87,80 @@ class Follower:
         """Whether the whole spectrum is computed, and the sum rule applies."""
         return self.growth.shape[1] == self.block.program.state_size
 
+    @property
+    def control(self) -> Control:
+        """The bounds of the block's intervals."""
+        control = self.schedule.control
+        # graded steps follow how far rounding tilts the frame across weak couplings
+        graded = self.block.weak and control.fixed <= 1
+        return control._replace(underflow=self.block.smooth, graded=graded)
+
     def advance(self, coefficients: Array, start: int) -> Array:
         """Move through a chunk that begins at step ``start``; return the growth (tiles, k)."""
-        ends, control = self.schedule.tile_ends(len(coefficients)), self.schedule.control
-        alive, before = self._living(coefficients, ends), self.carry.state.frame.copy()
+        coefficients = self.block.select(coefficients)
+        ends, before = self.schedule.tile_ends(len(coefficients)), self.carry.state.frame.copy()
+        if start == self.schedule.transient:
+            self._revive(len(before))
+        alive = self._living(coefficients, ends, start)
         # overflow is found below
         with np.errstate(over="ignore", invalid="ignore"):
-            tiles = self.tangent.advance(coefficients, ends, alive, self.carry, control)
-            dead = np.isneginf(tiles[0, : alive[0]]).any()
-            if start == 0 and dead and not self.block.decoupled:
-                # one of the first rows is dead, and a living one was left out in its place
-                self.turn(before)
-                tiles = self.tangent.advance(coefficients, ends, alive, self.carry, control)
+            fewest = min(self.alive, int(alive.min()))
+            if start < self.schedule.transient and fewest < len(before):
+                tiles = self._advance_apart(coefficients, ends, alive, start)
+            else:
+                tiles = self._advance(coefficients, ends, alive, start == 0)
         if np.isnan(tiles).any():
-            program = self.block.program
+            program, control = self.block.program, self.schedule.control
             raise FloatingPointError(
                 describe_overflow(program, coefficients, before, start, control)
             )
+        self.alive = int(alive[-1])
         self._count(tiles, start, ends, coefficients)
         return tiles
+
+    def _advance(self, coefficients: Array, ends: Array, alive: Array, first: bool) -> Array:
+        before = self.carry.state.frame.copy()
+        control = self.control
+        tiles = self.tangent.advance(coefficients, ends, alive, self.carry, control)
+        dead = np.isneginf(tiles[0, : alive[0]]).any()
+        if first and dead and not self.block.decoupled:
+            # one of the first rows is dead, and a living one was left out in its place
+            self.turn(before)
+            tiles = self.tangent.advance(coefficients, ends, alive, self.carry, control)
+        return tiles
+
+    def _advance_apart(self, coefficients: Array, ends: Array, alive: Array, start: int) -> Array:
+        """Advance tile by tile: what dies in one of the transient lives again in the next."""
+        tiles, first = [], 0
+        for end, rows in zip(ends.tolist(), alive, strict=True):
+            self._revive(int(rows))
+            one, length = coefficients[first:end], np.array([end - first])
+            tiles.append(self._advance(one, length, np.array([rows]), start + first == 0))
+            self.alive, first = int(rows), end
+        return np.concatenate(tiles)
+
+    def _revive(self, rows: int) -> None:
+        """Complete the frame where fewer than ``rows`` of it were alive."""
+        if self.alive < rows:
+            frame = completed(self.carry.state.frame, self.alive)
+            self.tangent = self.engine.tangent_of(self.block, len(frame))
+            self.carry = Carry.begin(frame)
+            self.alive = rows
 
     def turn(self, frame: Array) -> None:
         """Begin again with a frame (k, D), turned within its span."""
         self.tangent = self.engine.tangent_of(self.block, len(frame))
         self.carry = Carry.begin(turned(frame))
 
-    def _living(self, coefficients: Array, ends: Array) -> Array:
+    def _living(self, coefficients: Array, ends: Array, start: int) -> Array:
         if self.block.decoupled:
             # each row is a unit's own, and those of the dead are not the last ones
             return np.full(len(ends), self.alive)
         dead, starts = self.block.dead_directions(coefficients), np.concatenate([[0], ends[:-1]])
-        rows = living(dead, starts, self.alive, self.block.program.state_size)
-        self.alive = int(rows[-1])
-        return rows
+        D, k = self.block.program.state_size, self.growth.shape[1]
+        if start < self.schedule.transient:
+            return np.minimum(D - np.maximum.reduceat(dead, starts), k)
+        return living(dead, starts, self.alive, D)
 
     def _count(self, tiles: Array, start: int, ends: Array, coefficients: Array) -> None:
         """Count the growth (tiles, k) of a chunk that begins at step ``start``."""

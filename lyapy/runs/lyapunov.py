@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..cells.own_map import GivenJacobian
+from ..networks.blocks import diagonal_blocks
 from ..networks.network import Network
 from ..spectra.rounding import warn_of_rounding
 from ..spectra.spectrum import Spectrum
@@ -125,8 +126,8 @@ def lyapunov_spectrum(
         progress=progress,
     )
     spectrum = compute_spectrum(plan) if keep.checkpoint is None else run_checkpointed(plan, keep)
-    whole_stack = len(network.cells) > len(plan.bounds)
-    warn_of_rounding(spectrum, plan.schedule.control, whole_stack=whole_stack)
+    blocks = 1 if isinstance(plan.frame, str) else len(diagonal_blocks(network, whole=False))
+    warn_of_rounding(spectrum, plan.schedule.control, coupled=blocks)
     return spectrum
 
 

@@ -99,9 +99,8 @@ class Method:
     )
     frame: Any = _option(
         "random",
-        "initial deviation vectors, as rows. With an array a stack is followed as a whole instead "
-        "of layer by layer; rounding can then push nearly equal exponents of different layers "
-        "apart, and a warning says so",
+        "initial deviation vectors, as rows. With an array, layers and modules are followed as one "
+        "instead of each by itself; rounding then couples them, and a warning says so",
         kind='"random", "identity" or array (k, D)',
         metavar="random|identity",
     )

@@ -172,6 +172,7 @@ def make_plan(
         "dt": dt,
         "tolerance": tolerance,
         "frame": f"given, {array_digest(frame)}" if whole else frame,
+        "blocks": len(blocks),
         "record": list(recording.kinds),
         "record_every": recording.every,
         "threads": threads,

@@ -26,8 +26,8 @@ class Layout(NamedTuple):
     transient: int
     # counted steps at which the rows of the history end
     row_ends: Array
-    # of the diagonal blocks, in the state
-    starts: list[int]
+    # of the state, block by block
+    columns: Array
     # counted steps at which the rows of the records end
     record_steps: Array
     # name of a record to the shape of one row
@@ -56,7 +56,7 @@ def make_layout(
         sum(sizes),
         schedule.transient,
         schedule.row_ends(),
-        [block.start for block in blocks],
+        np.concatenate([block.columns for block in blocks]),
         schedule.recording.row_ends(schedule.steps),
         {name: shape for name, shape in shapes.items() if name.partition("/")[0] in kinds},
     )
@@ -99,10 +99,11 @@ def collect(
 
 
 def _join_frames(layout: Layout, carries: list[Carry]) -> Array:
-    rows = []
-    for start, carry in zip(layout.starts, carries, strict=True):
+    rows, start = [], 0
+    for carry in carries:
         k, D = carry.state.frame.shape
         placed = np.zeros((k, layout.state_size))
-        placed[:, start : start + D] = carry.state.frame
+        placed[:, layout.columns[start : start + D]] = carry.state.frame
         rows.append(placed)
+        start += D
     return np.concatenate(rows)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import check_size
+from ..arrays import Array, check_size
 from ..cells.base import TILE
 from ..networks.drive import check_inputs
 from ..networks.forward import forward_chunk
@@ -57,7 +57,8 @@ def largest_exponent(
     inputs, steps, transient, trajectories, initial_state, seed, dt
         As for `lyapunov_spectrum`.
     distance : float
-        Between the two trajectories. The error per step is about the distance, by curvature, plus
+        Between the two trajectories, in units of the largest entry of the state where that exceeds
+        1. The error per step is about the distance, by curvature, plus
         1e-16 over the distance, by rounding.
 
     Returns
@@ -88,7 +89,7 @@ def largest_exponent(
     B, T = len(start.states), all_inputs.shape[1]
     states = start.states
     apart = np.random.default_rng([seed, 2]).normal(size=states.shape)
-    apart *= distance / np.linalg.norm(apart, axis=1, keepdims=True)
+    apart *= distance * (_scales(states) / np.linalg.norm(apart, axis=1))[:, None]
     counted = T - transient
     ends = np.append(np.arange(TILE, counted, TILE), counted)
     growth = np.zeros((B, len(ends), 1))
@@ -102,17 +103,25 @@ def largest_exponent(
         # the distance in fact, after rounding
         before = np.linalg.norm(pair[B:] - pair[:B], axis=1)
         states, apart = after[:B], after[B:] - after[:B]
-        lengths = np.linalg.norm(apart, axis=1)
+        with np.errstate(over="ignore"):
+            lengths = np.linalg.norm(apart, axis=1)
+        if not np.isfinite(lengths).all():
+            raise FloatingPointError(f"the distance overflows in step {t}: the network diverges")
         if not lengths.all():
             raise FloatingPointError(
                 f"the two trajectories became the same in step {t}; give a larger distance"
             )
         if t >= transient:
             growth[:, (t - transient) // TILE, 0] += np.log(lengths / before)
-        apart *= distance / lengths[:, None]
+        apart *= distance * (_scales(states) / lengths)[:, None]
     per = 1.0 if dt is None else dt
     shared = network.input_size > 0 and len(all_inputs) == 1
     found = uncertainty(growth, ends, shared_inputs=shared)
     width = float(half_width(found, 0.95)[0]) / per
     value = float(growth.sum(axis=1).mean()) / (counted * per)
     return LargestExponent(value, float(found.standard_error[0]) / per, width)
+
+
+def _scales(states: Array) -> Array:
+    """Return the largest |entry| of each state (B, D), at least 1; rounding scales with it."""
+    return np.asarray(np.maximum(np.abs(states).max(axis=1), 1.0))

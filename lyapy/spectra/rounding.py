@@ -13,15 +13,16 @@ from .exponents import Exponents
 __all__ = ["warn_of_rounding"]
 
 
-def warn_of_rounding(spectrum: Exponents, control: Control, *, whole_stack: bool) -> None:
+def warn_of_rounding(spectrum: Exponents, control: Control, *, coupled: int) -> None:
     """Warn, with the numbers, where exponents are less exact than the tolerance.
 
-    ``whole_stack`` is whether a stack was followed as a whole instead of layer by layer.
+    ``coupled`` is the number of diagonal blocks of J that were followed as one.
     """
-    if whole_stack:
+    if coupled > 1:
         warnings.warn(
-            "frame is an array, so this stack is followed as a whole; rounding can push nearly "
-            "equal exponents of different layers apart. frame='random' follows it layer by layer",
+            f"frame is an array, so the {coupled} diagonal blocks of the Jacobian are followed as "
+            "one; rounding couples them, which can make their exponents wrong. frame='random' "
+            "follows each by itself",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -18,10 +18,10 @@ __all__ = ["Spectrum"]
 class Spectrum(Exponents):
     """A Lyapunov spectrum, the result of `lyapunov_spectrum`.
 
-    Of a stack, each layer has a separate frame of up to k vectors, so that there can be more
-    vectors than exponents. The blocks are the layers, or the whole stack where a ``frame`` was
-    given as an array. ``settings`` has the arguments, the network, its origin,
-    and versions: all that repeating the run needs.
+    Each diagonal block of the Jacobian has a separate frame of up to k vectors, so that there can
+    be more vectors than exponents. The blocks are the layers, and modules of layers between which
+    weights are zero, or one block where a ``frame`` was given as an array. ``settings`` has the
+    arguments, the network, its origin, and versions: all that repeating the run needs.
     """
 
     @property

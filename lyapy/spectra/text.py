@@ -156,6 +156,9 @@ def _facts(spectrum: Exponents) -> dict[str, str]:
         facts["interval, trailing frame"] = trailing
     facts["rejected intervals"] = f"{rejected} of {rejected + accepted}"
     facts["largest spread"] = f"{spectrum.largest_spread.max():.1f} nats in one interval"
+    blocks = spectrum.intervals.shape[1]
+    if blocks > 1:
+        facts["blocks"] = f"{blocks} diagonal blocks of the Jacobian, each followed by itself"
     rounded = ~spectrum.resolved & ~spectrum.bounded
     if rounded.any():
         error = f"up to {spectrum.rounding_error[rounded].max():.0e} nats per step"

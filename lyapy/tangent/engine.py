@@ -11,7 +11,7 @@ from ..networks.forward import LayerForward, layer_forward
 from ..networks.network import Network
 from ..networks.program import Program
 from .gpu.device import Device, find_devices
-from .reference import ArrayTangent, DecoupledTangent, FactorTangent, Tangent
+from .reference import ArrayTangent, DecoupledTangent, FactorTangent, SingleTangent, Tangent
 from .two_ended import FullTangent
 
 __all__ = ["Engine", "choose_engine", "fitted_engine"]
@@ -46,10 +46,11 @@ class Engine(NamedTuple):
     def tangent_of(self, block: DiagonalBlock, vectors: int) -> Tangent:
         """Return the deviation vectors of a block, checked by the determinant where it is known."""
         if block.decoupled:
-            return DecoupledTangent(block.program, vectors)
+            kind = SingleTangent if block.single else DecoupledTangent
+            return kind(block.program, vectors)
         leading = self.tangent(block.program, vectors)
         partial = vectors < block.program.state_size
-        if partial or not block.has_log_abs_det or not self.checked:
+        if partial or block.weak or not block.has_log_abs_det or not self.checked:
             return leading
         trailing = self.tangent(block.inverse_program, vectors) if block.inverse else None
         return FullTangent(block, leading, trailing)

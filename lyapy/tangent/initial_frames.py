@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..arrays import Array
+from ..networks.apply import orthonormalize
 from ..networks.blocks import DiagonalBlock
 
-__all__ = ["initial_frames", "turned"]
+__all__ = ["completed", "initial_frames", "turned"]
 
 
 def initial_frames(
@@ -44,3 +45,9 @@ def turned(frame: Array) -> Array:
         return frame
     vectors = np.random.default_rng(0).normal(size=(len(frame), len(frame)))
     return np.ascontiguousarray(np.linalg.qr(vectors)[0] @ frame)
+
+
+def completed(frame: Array, rows: int) -> Array:
+    """Return an orthonormal frame (k, D) that begins with the first rows of this one."""
+    fresh = np.random.default_rng(0).normal(size=frame.shape)[rows:]
+    return orthonormalize(np.concatenate([frame[:rows], fresh]))[0]

@@ -66,6 +66,8 @@ class Control(NamedTuple):
         Take every step as a graded one, not only those that spread too far.
     slack : float
         By how much more an interval of one step may spread before the step is a graded one.
+    underflow : bool
+        R_ii of zero has underflowed; otherwise the direction is dead.
     """
 
     limit: float
@@ -73,6 +75,7 @@ class Control(NamedTuple):
     tile: int
     graded: bool = False
     slack: float = 0.0
+    underflow: bool = False
 
     @property
     def alone(self) -> float:

@@ -168,9 +168,10 @@ def _norm_bound(matrix: Array | Sparse) -> float:
     """Return an upper bound of the largest singular value, for the cost of a few products."""
     if isinstance(matrix, Sparse):
         return _sparse_norm_bound(matrix)
-    scale = float(np.linalg.norm(matrix))
-    if not scale:
-        return 0.0
+    with np.errstate(over="ignore"):
+        scale = float(np.linalg.norm(matrix))
+    if not 0.0 < scale < math.inf:
+        return scale
     if min(matrix.shape) > SQUARED:
         rows, columns = (np.linalg.norm(matrix, order) for order in (np.inf, 1))
         return min(scale, math.sqrt(rows * columns))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..arrays import UNIT_ROUNDOFF, Array
-from ..networks.apply import orthonormalize_with, tangent_step
-from ..networks.program import Program
+from ..networks.apply import absolute, log_diagonal, orthonormalize_with, tangent_step
+from ..networks.program import Coefficient, Program
 from .interval import Control, accept_interval, dual_sign, interval_spread
-from .state import Carry
+from .state import UNDERFLOW, Carry
 
-__all__ = ["ArrayTangent", "DecoupledTangent", "FactorTangent", "Tangent"]
+__all__ = ["ArrayTangent", "DecoupledTangent", "FactorTangent", "SingleTangent", "Tangent"]
+
+
+# of the smallest numbers
+LOG_SPACING = float(np.log(5e-324))
 
 
 class Tangent:
@@ -194,3 +199,39 @@ class DecoupledTangent(Tangent):
         """Return R of all steps since the last call."""
         found, self.factor = np.diag(np.exp(self.factor)), np.zeros(self.vectors)
         return found
+
+
+class SingleTangent(DecoupledTangent):
+    """Columns that each read themselves alone: J is diagonal, and its growth exact at any size."""
+
+    def __init__(self, program: Program, vectors: int) -> None:
+        super().__init__(program, vectors)
+        entries = 1 + max((c.entries.stop for c in _coefficients(program)), default=0)
+        # columns that read nothing are dead, whatever the coefficients
+        self.reading = np.isfinite(log_diagonal(absolute(program), np.ones(entries)))
+
+    def advance(
+        self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
+    ) -> Array:
+        """Add up the growth over a chunk of time, as `Tangent.advance` says."""
+        logs, error = log_diagonal(self.program, coefficients), carry.statistics.error
+        if control.underflow:
+            vanished = np.isneginf(logs) & self.reading
+            logs = np.where(vanished, UNDERFLOW, logs)
+            error[vanished.any(axis=0)] = np.inf
+        starts = np.concatenate([[0], ends[:-1]])
+        growth = np.stack([logs[a:b].sum(axis=0) for a, b in zip(starts, ends, strict=True)])
+        # the spacing of numbers near the end of the range is absolute
+        spacing = np.exp(LOG_SPACING - np.where(np.isneginf(logs), 0.0, logs)).sum(axis=0)
+        error += UNIT_ROUNDOFF * len(coefficients) + spacing
+        carry.statistics.count(intervals=len(ends))
+        self.factor += growth.sum(axis=0)
+        return growth
+
+
+def _coefficients(program: Program) -> Iterator[Coefficient]:
+    for assignment in program.assignments:
+        for term in assignment.terms:
+            yield from (
+                c for c in (term.left, term.right, term.matrix) if isinstance(c, Coefficient)
+            )

@@ -15,10 +15,12 @@ from .graded.step import graded_step
 from .graded.tilt import SAMPLES, exchanged, settled_tilt, tilt_limit
 from .interval import Control, counted_growth, image_noise, next_rate
 
-__all__ = ["RESOLVED", "UNKNOWN_RATE", "Carry", "FrameState", "Statistics"]
+__all__ = ["RESOLVED", "UNDERFLOW", "UNKNOWN_RATE", "Carry", "FrameState", "Statistics"]
 
 # so large that the first interval has one step
 UNKNOWN_RATE = 40.0
+# log R_ii that counts where R_ii has underflowed: an upper bound, for weights up to 1e19
+UNDERFLOW = -700.0
 # rounding error of log R_ii in a graded step from which on only its bound is known
 HIDDEN = 0.1
 # tolerances of rounding error per step up to which growth counts as resolved
@@ -210,6 +212,10 @@ class Carry:
         step = graded_step(program, coefficients, frame, control.limit, tilt, number)
         if not step.log_r.max() < np.inf:
             return np.full(rows, np.nan)
+        if control.underflow:
+            vanished = np.isneginf(step.log_r)
+            statistics.error[:rows][vanished] = np.inf
+            step = step._replace(log_r=np.where(vanished, UNDERFLOW, step.log_r))
         state.frame[:rows], state.tilt = step.frame, step.tilt
         state.since[:], state.noise[:] = 0.0, 0.0
         state.graded_steps += 1

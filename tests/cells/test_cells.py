@@ -237,6 +237,13 @@ def test_determinant_of_a_weight():
     assert (found.log_abs, found.nullity) == (-np.inf, 2)
     assert found.condition > 1e15
     assert determinant(np.zeros((3, 3))) == (-np.inf, 3, np.inf)
+    # the last digit decides
+    assert determinant(np.array([[0.1, 0.1], [0.1, 0.1]])).nullity == 1
+    almost = determinant(np.array([[1.0, 1.0], [1.0, np.nextafter(1.0, 2.0)]]))
+    assert (almost.nullity, np.isnan(almost.log_abs)) == (0, True)
+    assert determinant(np.array([[0.0, 1.0], [1e-30, 0.0]])).nullity == 0
+    integers = np.random.default_rng(14).integers(-3, 4, (9, 4)).astype(float)
+    assert determinant(integers @ integers.T).nullity == 5
     # far from 1 in size, but not in condition
     assert determinant(1e-40 * np.eye(3))[1:] == (0, 1.0)
     assert determinant(np.diag([1.0, 1e-15]))[1:] == (0, pytest.approx(1e15))

@@ -117,9 +117,9 @@ def test_blocks_are_the_diagonal_of_the_jacobian(kinds):
     diagonal = np.zeros_like(J)
     for block in diagonal_blocks(network, whole=False):
         size = block.program.state_size
-        rows = slice(block.start, block.start + size)
+        rows = slice(block.columns[0], block.columns[0] + size)
         diagonal[rows, rows] = tangent_step(block.program, coefficients, np.eye(size)).T
-        assert not J[rows, block.start + size :].any()
+        assert not J[rows, rows.stop :].any()
         np.testing.assert_array_equal(diagonal[rows, rows], J[rows, rows])
     assert np.abs(J - diagonal).max() > 0.01
 
@@ -150,7 +150,7 @@ def test_vectors_of_a_block():
     network = lyapy.Network([below, above])
     blocks = [*diagonal_blocks(network, whole=False), *diagonal_blocks(network, whole=True)]
     assert [block.decoupled for block in blocks] == [True, False, False]
-    assert [block.start for block in blocks] == [0, 6, 0]
+    assert [block.columns[0] for block in blocks] == [0, 6, 0]
     assert [block.vectors(3) for block in blocks] == [6, 3, 3]
     assert [block.vectors(9) for block in blocks] == [6, 5, 9]
     assert [block.vectors(20) for block in blocks] == [6, 5, 11]
@@ -225,7 +225,7 @@ def test_stack_is_the_union_of_its_layers(kinds, backend):
     # rounding turns such a frame in time, so the exact relation is for a short one
     layers = lyapunov_spectrum(network, inputs[:4], frame="identity", **options)
     dense = spectrum_of_jacobians(J[:4], frame=np.eye(D)[order], **options)
-    with pytest.warns(RuntimeWarning, match="this stack is followed as a whole"):
+    with pytest.warns(RuntimeWarning, match="are followed as one"):
         given = lyapunov_spectrum(network, inputs[:4], frame=np.eye(D)[order], **options)
     np.testing.assert_allclose(dense.growth, layers.growth[:, :, order], atol=1e-7)
     np.testing.assert_allclose(given.growth, layers.growth[:, :, order], atol=1e-7)

@@ -34,18 +34,18 @@ BOUNDS = r"are upper bounds \(Spectrum.bounded\)"
 def test_the_warning_counts_bounds_and_errors(errors, interval, found):
     control = make_control(interval, 1e-8, 64)
     with pytest.warns(RuntimeWarning, match="the Jacobians are too graded for float64.*" + found):
-        warn_of_rounding(spectrum_with(errors), control, whole_stack=False)
+        warn_of_rounding(spectrum_with(errors), control, coupled=1)
 
 
 def test_a_spread_that_is_allowed_is_no_part_of_the_warning():
     control = make_control("auto", 1e-8, 64)
     with pytest.warns(RuntimeWarning, match="too graded for float64; of 3 exponents 1 are upper"):
-        warn_of_rounding(spectrum_with([0.0, 0.0, np.inf], spread=14.2), control, whole_stack=False)
+        warn_of_rounding(spectrum_with([0.0, 0.0, np.inf], spread=14.2), control, coupled=1)
 
 
 def test_errors_reported_next_to_the_exponents_need_no_warning():
     control = make_control("auto", 1e-8, 64)
-    warn_of_rounding(spectrum_with([0.0, 0.0, 1e-4]), control, whole_stack=False)
+    warn_of_rounding(spectrum_with([0.0, 0.0, 1e-4]), control, coupled=1)
 
 
 def test_a_fixed_interval_in_which_everything_underflows(tmp_path, capsys, monkeypatch):

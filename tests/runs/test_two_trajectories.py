@@ -128,3 +128,23 @@ def test_bad_arguments_are_refused():
     relu = lyapy.Network([lyapy.Vanilla(None, np.eye(2), [-50.0, -50.0], "relu")])
     with pytest.raises(FloatingPointError, match="became the same in step 0; give a larger"):
         largest_exponent(relu, steps=3)
+
+
+@pytest.mark.parametrize("size", [1e7, 1e9])
+def test_large_states_are_separated_in_proportion(size):
+    """The bias moves the state far out; a distance of 1e-7 would drown in the rounding there."""
+    U = np.random.default_rng(0).normal(size=(5, 5))
+    U *= 0.9 / np.abs(np.linalg.eigvals(U)).max()
+    network = lyapy.Network([lyapy.Vanilla(None, U, np.full(5, size), "identity")])
+    found = largest_exponent(network, steps=2000, transient=200)
+    assert found.value == pytest.approx(np.log(0.9), abs=1e-7)
+
+
+@pytest.mark.parametrize("nonlinearity", ["identity", "relu"])
+def test_weights_that_overflow_end_in_the_documented_error(nonlinearity, backend):
+    U = 1e200 * np.random.default_rng(0).normal(size=(4, 4))
+    network = lyapy.Network([lyapy.Vanilla(None, U, nonlinearity=nonlinearity)])
+    with pytest.raises(FloatingPointError, match="diverges"):
+        largest_exponent(network, steps=100)
+    with pytest.raises(FloatingPointError, match="diverges"):
+        lyapunov_spectrum(network, steps=100, backend=backend)

@@ -23,7 +23,7 @@ VIEWS = (np.diagonal, np.split, np.swapaxes, np.moveaxis, np.broadcast_to, np.re
 UNLAUNCHED = (*VIEWS, np.empty_like)
 FUNCTIONS = (
     *VIEWS,
-    *(np.concatenate, np.stack, np.where, np.clip),
+    *(np.concatenate, np.stack, np.where, np.clip, np.take),
     *(np.empty_like, np.ones_like, np.zeros_like),
     *(np.all, np.any, np.max, np.mean, np.min, np.prod, np.sum, np.count_nonzero),
     np.linalg.slogdet,

@@ -75,7 +75,7 @@ def test_programs_with_factors_on_both_sides(cell, backend):
 def test_mixed_stack_with_a_given_frame(kinds, backend):
     network, inputs = mixed_stack(kinds), drive(120, 2)
     frame = np.linalg.qr(drive(network.state_size, 6))[0].T
-    with pytest.warns(RuntimeWarning, match="this stack is followed as a whole"):
+    with pytest.warns(RuntimeWarning, match="are followed as one"):
         spectrum = lyapunov_spectrum(network, inputs, frame=frame, backend=backend)
     wanted = qr_growth(orbit_jacobians(network, inputs, np.zeros(network.state_size)), frame)
     np.testing.assert_allclose(totals(spectrum)[0], wanted, atol=1e-6)

@@ -68,7 +68,7 @@ def _so_far(folder: Path, saved: Checkpoint) -> Spectrum | None:
 
 def _result(saved: Checkpoint, b: int, history: Array) -> TrajectoryResult:
     found = saved.trajectories[b]
-    parts = [found["blocks"][str(i)] for i in range(len(saved.layout.starts))]
+    parts = [found["blocks"][str(i)] for i in range(len(found["blocks"]))]
     pieces = split_history(history, [len(part["carry"]["frame"]) for part in parts])
     results = []
     for part, growth in zip(parts, pieces, strict=True):

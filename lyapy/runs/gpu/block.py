@@ -17,6 +17,7 @@ from ...networks.apply import orthonormalize
 from ...tangent.gpu.device import Device
 from ...tangent.gpu.precision import Precision
 from ...tangent.gpu.tangent import Tile, make_tangent
+from ...tangent.initial_frames import completed
 from ...tangent.norm_bounds import SAMPLED
 from ...tangent.overflow import describe_overflow
 from ...tangent.state import Carry
@@ -59,6 +60,8 @@ class BatchBlock:
         self.device = device
         self.bounds = followers[0].bounds
         self.block = block = followers[0].block
+        entries = block.entries
+        self._entries = None if entries is None else device.to_device(entries)
         self.schedule = followers[0].schedule
         self.roundoff = precision.roundoff
         self.repeated = 0
@@ -106,21 +109,32 @@ class BatchBlock:
         FloatingPointError
             If deviation vectors overflow; its second argument is the place of the trajectory.
         """
+        if self._entries is not None:
+            coefficients = np.take(coefficients, self._entries, axis=-1)
         to_host, ends = self.device.to_host, self.schedule.tile_ends(len(coefficients))
         starts, before, logs = np.concatenate([[0], ends[:-1]]), self.tangent.frames, None
-        if self.followers[0].full:
+        if self.followers[0].full and self.block.has_log_abs_det:
             logs = self.block.log_abs_det(coefficients)
             logs = None if logs is None else to_host(logs).astype(np.float64)
         expected = None if logs is None else np.add.reduceat(logs, starts, axis=0)
         alive = np.broadcast_to(self.alive, (len(ends), len(self.alive)))
         if not self.block.decoupled:
-            dead = to_host(self.block.dead_directions(coefficients))
-            alive = living(dead, starts, self.alive, self.block.program.state_size)
-            self.alive = alive[-1].copy()
+            dead, D = (
+                to_host(self.block.dead_directions(coefficients)),
+                self.block.program.state_size,
+            )
+            if start == self.schedule.transient:
+                self._revive(np.full_like(self.alive, self.growth.shape[2]))
+            if start < self.schedule.transient:
+                alive = np.minimum(D - np.maximum.reduceat(dead, starts), self.growth.shape[2])
+            else:
+                alive = living(dead, starts, self.alive, D)
         growth = np.empty((len(ends), len(self.followers), self.growth.shape[2]))
         counted, excess = start - self.schedule.transient, self.numbers["norm_excess"]
         for tile, (first, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
             values = coefficients[first:end]
+            self._revive(alive[tile])
+            self.alive = alive[tile].copy()
             wanted = None if expected is None else expected[tile]
             growth[tile] = self._advance_tile(values, alive[tile], wanted)
             if start == tile == 0 and not self.block.decoupled:
@@ -138,6 +152,16 @@ class BatchBlock:
         self._count(growth, start, ends, logs, coefficients)
         return growth
 
+    def _revive(self, rows: Array) -> None:
+        """Complete the frames of trajectories of which fewer than ``rows`` (B,) were alive."""
+        for b in np.flatnonzero(self.alive < rows).tolist():
+            frame = completed(self.tangent.host_frames(b), int(self.alive[b]))
+            self.followers[b].carry = Carry.begin(frame)
+            self._read(b)
+            self._graded.discard(b)
+            self.tangent.set_frames(b, frame)
+            self.alive[b] = rows[b]
+
     def _excess(self, coefficients: Array, growth: Array) -> Array:
         """Return by how much the growth (B, k) over a tile passes its bounds (B,)."""
         largest = self.device.to_host(np.max(np.abs(coefficients), axis=0)).astype(np.float64)
@@ -145,7 +169,7 @@ class BatchBlock:
 
     def _advance_tile(self, coefficients: Array, alive: Array, expected: Array | None) -> Array:
         """Return the growth (B, k) over a tile; −∞ for dead directions."""
-        before, skip = self.tangent.frames, np.zeros(len(alive), bool)
+        before, skip = self.tangent.frames, np.full(len(alive), self.block.weak)
         for b in self._graded:
             # a frame can be tilted so far that another graded step has to follow
             carry = self.followers[b].carry
@@ -153,6 +177,9 @@ class BatchBlock:
             skip[b] = carry.state.tilted(self.schedule.control)
         found = self.tangent.advance(coefficients, alive, skip)
         failed = found.failed | self._disagrees(found, expected, len(coefficients))
+        if self.block.smooth:
+            rows = np.arange(found.growth.shape[1]) < alive[:, None]
+            failed |= (np.isneginf(found.growth) & rows).any(axis=1)
         self._take(found, ~failed, np.arange(found.growth.shape[1]) < alive[:, None])
         for b in np.flatnonzero(failed).tolist():
             frame = self.tangent.host_frames(b, before)
@@ -193,7 +220,8 @@ class BatchBlock:
         """Repeat a tile of one trajectory on the host, and return its growth (k,)."""
         self.repeated += 1
         self.numbers["repeated"][b] += 1
-        follower, control = self.followers[b], self.schedule.control
+        follower = self.followers[b]
+        control = follower.control
         self._write(b, float(self.tangent.rates[b]))
         follower.carry.update({"frame": frame})
         values = self.device.to_host(coefficients).astype(np.float64)

@@ -52,10 +52,14 @@ class CompiledTangent(Tangent):
         growth = np.where(rows < alive[:, None], 0.0, -np.inf)
         start = 0
         while start < len(coefficients):
+            tile = int(np.searchsorted(ends, start, side="right"))
+            if not alive[tile]:
+                start = int(ends[tile])
+                continue
             if not (control.graded or carry.state.tilted(control)):
                 start = self._run(coefficients, start, ends, alive, carry, control, growth)
-            if start < len(coefficients):
-                tile = int(np.searchsorted(ends, start, side="right"))
+            tile = int(np.searchsorted(ends, start, side="right"))
+            if start < len(coefficients) and alive[tile]:
                 self._step_alone(coefficients[start], carry, control, growth[tile, : alive[tile]])
                 start += 1
             if np.isnan(growth).any():

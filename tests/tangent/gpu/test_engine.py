@@ -14,6 +14,7 @@ from lyapy.spectra.text import spectrum_table
 from lyapy.tangent import engine as engines
 from tests.conftest import Rate, RateByParts, mixed_stack, qr_growth
 from tests.support import stand_in
+from tests.support.made_networks import masked, modular_mask
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -73,11 +74,19 @@ def test_given_jacobians(D, k):
         np.testing.assert_allclose(totals(found)[b], wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["vanilla", "gru"])
+def test_a_reducible_layer(kind):
+    network = masked(kind, modular_mask((3, 1, 2, 1), 2), 2)
+    gpu, cpu = both(network, drive(2, 100, 2))
+    assert gpu.settings["blocks"] == 3
+    np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
+
+
 def test_a_given_frame_and_no_inputs():
     network = lyapy.random_network("vanilla", 9, gain=1.5, layers=2, seed=5)
     frame = np.linalg.qr(drive(18, 4))[0].T
     options = {"frame": frame, "steps": 100, "trajectories": 2}
-    with pytest.warns(RuntimeWarning, match="followed as a whole"):
+    with pytest.warns(RuntimeWarning, match="are followed as one"):
         gpu, cpu = both(network, None, **options)
     np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-8)
 

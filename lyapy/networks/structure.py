@@ -1,0 +1,227 @@
+"""The irreducible blocks of a tangent step, which follow from the zeros of its weights.
+
+Column j of the frame moves column i where a term leads from j to i through a weight that is not
+exactly zero. Sorted by the strongly connected components of this graph, J is block triangular at
+every step, and its spectrum is the union of those of its diagonal blocks. In J followed as a whole,
+rounding couples what the zeros keep apart, and small exponents drift towards larger ones.
+
+A path between two columns of a component stays inside the component. So the program restricted to
+it computes exactly its diagonal block. A state variable before and after the step is the same node
+of the graph; auxiliary variables are nodes, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..arrays import Array
+from ..cells.sparse import Sparse, as_scipy, as_sparse
+from .program import Assignment, Coefficient, Columns, Program, Term
+
+__all__ = ["Constants", "component_labels", "generic_rank", "restrict"]
+
+# values of coefficients that are the same at every step
+Constants = Mapping[Coefficient, Array]
+
+
+class Links(NamedTuple):
+    """Columns ``target`` that read the columns ``source``: pair by pair, or each of them all."""
+
+    target: Array
+    source: Array
+    new: bool
+    full: bool
+
+
+def component_labels(program: Program, constants: Constants, least: float = 0.0) -> Array:
+    """Return for each column (width,) the number of its strongly connected component.
+
+    The terms of the stages count, too, so that they can be restricted like the program. Weights
+    up to ``least`` of the largest one in their matrix do not count.
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    links = [link for each in (program, *program.stages) for link in _links(each, constants, least)]
+    edges, size = _edges(links, program.width)
+    found: Array = connected_components(_graph(*edges, size), connection="strong")[1]
+    return found[: program.width]
+
+
+def generic_rank(program: Program) -> int:
+    """Return the largest rank of J that the zeros of the weights allow.
+
+    It is the largest number of paths from the old state to the new one that share no column.
+    """
+    from scipy.sparse.csgraph import maximum_flow
+
+    D, width = program.state_size, program.width
+    entry, leave, source = D, D + width, D + 2 * width
+    sink = source + 1
+    found = [
+        link._replace(target=entry + link.target, source=link.source + leave * link.new)
+        for link in _links(program, {}, 0.0)
+    ]
+    (to, origin), size = _edges(found, sink + 1)
+    state, columns = np.arange(D), np.arange(width)
+    to = np.concatenate([to, state, leave + columns, np.full(D, sink)])
+    origin = np.concatenate([origin, np.full(D, source), entry + columns, leave + state])
+    # any number of paths may lead through a node that stands for all pairs of a full matrix
+    capacities = np.where(np.maximum(to, origin) > sink, D, 1)
+    graph = _graph(to, origin, size, capacities.astype(np.int32))
+    return int(maximum_flow(graph, source, sink).flow_value)
+
+
+def _links(program: Program, constants: Constants, least: float) -> Iterator[Links]:
+    for target, terms in program.assignments:
+        for term in terms:
+            rows = _nonzero(term.left, target.size, constants)
+            columns = _nonzero(term.right, term.source.size, constants)
+            full = isinstance(term.matrix, Coefficient)
+            if term.matrix is None:
+                rows = columns = np.intersect1d(rows, columns)
+            elif not full:
+                sizes = abs(_submatrix(term.matrix, rows, columns))
+                pattern = sizes > (least * sizes.max() if least and rows.size else 0.0)
+                full = bool(pattern.sum() == len(rows) * len(columns))
+                if not full:
+                    at = pattern.nonzero()
+                    rows, columns = rows[at[0]], columns[at[1]]
+            yield Links(target.start + rows, term.source.start + columns, term.new, full)
+
+
+def _nonzero(factor: Coefficient | None, size: int, constants: Constants) -> Array:
+    if factor is None or factor not in constants:
+        return np.arange(size)
+    return np.flatnonzero(constants[factor])
+
+
+def _edges(links: Sequence[Links], size: int) -> tuple[tuple[Array, Array], int]:
+    """Return edges (to, from), with a further node for each full matrix, and the nodes' number."""
+    to, origin = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for link in links:
+        if link.full:
+            to += [link.target, np.full(len(link.source), size)]
+            origin += [np.full(len(link.target), size), link.source]
+            size += 1
+        else:
+            to.append(link.target)
+            origin.append(link.source)
+    return (np.concatenate(to), np.concatenate(origin)), size
+
+
+def _graph(to: Array, origin: Array, size: int, weights: Array | None = None) -> Any:
+    from scipy.sparse import csr_array
+
+    build: Any = csr_array
+    weights = np.ones(len(to), np.int32) if weights is None else weights
+    return build((weights, (origin, to)), shape=(size, size))
+
+
+def _submatrix(matrix: Any, rows: Array, columns: Array) -> Any:
+    """Return some rows and columns, sparse where the matrix is."""
+    if isinstance(matrix, Sparse):
+        return as_scipy(matrix)[rows][:, columns]
+    return matrix[np.ix_(rows, columns)]
+
+
+class _Restriction:
+    """Terms between some of the columns, with the coefficients that they use side by side.
+
+    Parameters
+    ----------
+    nodes : array
+        Columns that remain, sorted.
+    labels : array (width,)
+        A term remains between columns with the same label.
+    """
+
+    def __init__(self, nodes: Array, labels: Array) -> None:
+        self.nodes = nodes
+        self.labels = labels
+        self.entries: list[Array] = []
+        self.placed: dict[tuple[int, bytes], Coefficient] = {}
+        self.size = 0
+
+    def program(self, program: Program) -> Program:
+        """Return the program over the columns that remain."""
+        assignments = []
+        for target, terms in program.assignments:
+            place, rows = self._place(target)
+            if place.size:
+                kept = (self._term(term, target, rows) for term in terms)
+                assignments.append(Assignment(place, tuple(filter(None, kept))))
+        stages = tuple(map(self.program, program.stages))
+        state_size = int(np.searchsorted(self.nodes, program.state_size))
+        return Program(tuple(assignments), state_size, len(self.nodes), (), stages)
+
+    def _place(self, columns: Columns) -> tuple[Columns, Array]:
+        """Return the new columns of a variable, and which of the old ones they are."""
+        ends = (columns.start, columns.start + columns.size)
+        first, last = np.searchsorted(self.nodes, ends).tolist()
+        return Columns(first, last - first), self.nodes[first:last] - columns.start
+
+    def _term(self, term: Term, target: Columns, rows: Array) -> Term | None:
+        place, columns = self._place(term.source)
+        one = self.labels[target.start + rows]
+        other = self.labels[term.source.start + columns]
+        matrix = self._matrix(term, rows, columns, one[:, None] == other)
+        if matrix is False:
+            return None
+        left, right = self._gather(term.left, rows), self._gather(term.right, columns)
+        return Term(place, term.new, matrix, left, right)
+
+    def _matrix(self, term: Term, rows: Array, columns: Array, kept: Array) -> Any:
+        """Return the matrix of a term between some rows and columns; False if it vanishes."""
+        if isinstance(term.matrix, Coefficient):
+            if not kept.any():
+                return False
+            return self._gather(term.matrix, (rows[:, None] * term.source.size + columns).ravel())
+        if term.matrix is None:
+            matrix: Any = 1.0 * (rows[:, None] == columns)
+        else:
+            matrix = _submatrix(term.matrix, rows, columns)
+        if not kept.all() or isinstance(term.matrix, Sparse):
+            return _sparse(matrix, kept)
+        if term.matrix is None and np.array_equal(rows, columns):
+            return None
+        return np.ascontiguousarray(matrix) if matrix.any() else False
+
+    def _gather(self, coefficient: Coefficient | None, numbers: Array) -> Coefficient | None:
+        if coefficient is None:
+            return None
+        key = (coefficient.start, numbers.tobytes())
+        if key not in self.placed:
+            self.placed[key] = Coefficient(self.size, len(numbers))
+            self.entries.append(coefficient.start + numbers)
+            self.size += len(numbers)
+        return self.placed[key]
+
+
+def _sparse(matrix: Any, kept: Array) -> Sparse | bool:
+    from scipy.sparse import coo_array
+
+    build: Any = coo_array
+    found = build(matrix)
+    here = kept[found.row, found.col] & (found.data != 0.0)
+    if not here.any():
+        return False
+    places = (found.row[here], found.col[here])
+    return as_sparse(build((found.data[here], places), shape=found.shape))
+
+
+def restrict(program: Program, nodes: Array, labels: Array) -> tuple[Program, Array]:
+    """Return the program between some columns, and the entries of the coefficients it uses.
+
+    Parameters
+    ----------
+    nodes : array
+        Columns of the state and auxiliary ones, sorted.
+    labels : array (width,)
+        Only terms between columns of the same label remain.
+    """
+    restriction = _Restriction(nodes, labels)
+    restricted = restriction.program(program)
+    return restricted, np.concatenate([np.zeros(0, np.int64), *restriction.entries])
