@@ -259,7 +259,7 @@ def _activations(node: Mapping[str, Any], directions: int) -> list[dict[str, str
         if kind is None:
             raise RefusedError(
                 f"the node {node['name']!r} has the activation {name}",
-                "only Tanh, Sigmoid, Relu, Softplus and HardSigmoid with the slope 0.2 or 1/6 are read",
+                "only Tanh, Sigmoid, Relu, Softplus and HardSigmoid of slope 0.2 or 1/6 are read",
             )
         read.append(kind)
     if len(read) != directions * len(places):
