@@ -14,11 +14,12 @@ __all__ = ["add_arguments", "run"]
 SUMMARY = "compute the spectrum of a character-level LSTM that ships with lyapy"
 EXAMPLE = "lyapy demo -o results"
 
-TRAJECTORIES, STEPS, TRANSIENT = 4, 256, 64
+TRAJECTORIES, STEPS, TRANSIENT, LEADING = 8, 2048, 1024, 16
 TEXT = (
     "A character-level LSTM reads {b} passages of War and Peace, {t} characters each; its\n"
-    "Lyapunov spectrum says how fast perturbations of its state grow or die out. On the first\n"
-    "run the engine is compiled, which takes some seconds more.\n"
+    "Lyapunov spectrum says how fast perturbations of its state grow or die out. These are the\n"
+    "{k} leading of {D} exponents; lyapy demo -k {D} computes all, in some minutes. On the\n"
+    "first run the engine is compiled, which takes some seconds more.\n"
 )
 
 
@@ -27,6 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", default=".", metavar="FOLDER",
         help="for spectrum.h5 and spectrum.png, made if missing (this folder)",
     )  # fmt: skip
+    parser.add_argument(
+        "-k",
+        type=int,
+        default=LEADING,
+        metavar="K",
+        help="leading exponents to compute (%(default)s)",
+    )
     add_options(parser, Compute, "engine")
     add_overwrite(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -56,13 +64,14 @@ def run(arguments: argparse.Namespace) -> int:
     passages = inputs[: len(inputs) // TRAJECTORIES * TRAJECTORIES]
     passages = passages.reshape(TRAJECTORIES, -1, network.input_size)
     length = min(passages.shape[1], TRANSIENT + STEPS)
-    print(TEXT.format(b=TRAJECTORIES, t=length), flush=True)
+    k, D = arguments.k, network.state_size
+    print(TEXT.format(b=TRAJECTORIES, t=length, k=k, D=D), flush=True)
 
     from ..runs.lyapunov import lyapunov_spectrum
     from ..spectra.plots import plot_summary
     from ..spectra.text import spectrum_table
 
-    options = {"progress": not arguments.quiet, **given_options(arguments, Compute)}
+    options = {"k": k, "progress": not arguments.quiet, **given_options(arguments, Compute)}
     spectrum = lyapunov_spectrum(network, passages[:, :length], transient=TRANSIENT, **options)
     spectrum.save(run_file, overwrite=overwrite)
     print(spectrum_table(spectrum))

@@ -141,10 +141,14 @@ class Exponents:
 
     @cached_property
     def apart(self) -> Array:
-        """For which exponents (k,) trajectories differ by more than the errors within them."""
+        """For which exponents (k,) trajectories differ by more than the errors within them.
+
+        None where each trajectory reads its own inputs: it may differ by these, and the scatter
+        between trajectories is then the standard error.
+        """
         found = np.zeros(len(self.order), bool)
         living = np.isfinite(self.exponents)
-        if living.any():
+        if living.any() and self.settings.get("input_sequences", 0) < 2:
             growth = self.growth[:, :, self.order[living]]
             found[living] = apart(growth, self.growth_steps, self.settings["tolerance"])
         return found

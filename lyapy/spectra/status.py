@@ -164,8 +164,8 @@ def _not_converged(spectrum: Exponents) -> str:
         return short
     if spectrum.apart.any():
         return (
-            f"{np.count_nonzero(spectrum.apart)} exponents differ between trajectories by more "
-            "than their errors: the trajectories are on different attractors, or not settled. "
+            f"{_counted(spectrum.apart, 'differ')} between trajectories by more "
+            "than the errors: the trajectories are on different attractors, or not settled. "
             "Spectrum.per_trajectory has the exponents of each; a longer transient settles them."
         )
     growth, tolerance = (
@@ -176,10 +176,15 @@ def _not_converged(spectrum: Exponents) -> str:
     drifts = drifting(growth, spectrum.growth_steps, tolerance, shared_inputs=shared)
     if drifts.any():
         return (
-            f"{np.count_nonzero(drifts)} exponents drift from the beginning of the run to its "
+            f"{_counted(drifts, 'drift')} from the beginning of the run to its "
             "second half by more than their errors allow. Give a longer transient."
         )
     return ""
+
+
+def _counted(which: Array, verb: str) -> str:
+    count = np.count_nonzero(which)
+    return f"1 exponent {verb}s" if count == 1 else f"{count} exponents {verb}"
 
 
 def _short(spectrum: Exponents, living: Array) -> str:

@@ -142,9 +142,10 @@ def test_demo(folder, capsys):
     assert main(["demo", "-o", "made/here"]) == 0
     out = capsys.readouterr().out
     assert "character-level LSTM" in out
-    assert "128 of 128 Lyapunov exponents" in out
+    assert "16 of 128 Lyapunov exponents" in out
+    assert "converged" in out and "not converged" not in out
     spectrum = lyapy.Spectrum.load("made/here/spectrum.h5")
-    assert len(spectrum.per_trajectory) == 4
+    assert len(spectrum.per_trajectory) == 8
     assert (folder / "made/here/spectrum.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -103,7 +103,7 @@ def test_a_drift_is_one_in_any_units_of_time(dt):
     offset = np.zeros((200, 2))
     offset[:50, 1] = 2.0
     drifting = grown(spectrum, offset)
-    assert drifting.status.advice.startswith("1 exponents drift from the beginning")
+    assert drifting.status.advice.startswith("1 exponent drifts from the beginning")
 
 
 def test_a_drift_is_found_by_the_whole_first_quarter_and_second_half():
@@ -317,6 +317,15 @@ def test_trajectories_on_different_attractors(several):
     assert entropy.low <= 0.2 < 0.5 <= entropy.high
 
 
+def test_trajectories_differ_by_their_inputs():
+    spectrum = made([0.5, -1.0], trajectories=6, rows=40)
+    extra = np.random.default_rng(1).normal(size=(6, 1, 2)) * 64 * 0.05
+    differing = grown(spectrum, extra)
+    assert "different attractors" in differing.status.advice
+    own = replace(differing, settings={**differing.settings, "input_sequences": 6})
+    assert own.status.code == "converged"
+
+
 def test_transients_that_end_at_random_times():
     """Chaos that collapses in each trajectory at another step."""
     spectrum = made([0.5, -1.0], trajectories=6, rows=100)
@@ -332,7 +341,7 @@ def test_a_drift_at_the_very_beginning_without_transient():
     spectrum = replace(made([0.5, -1.0], trajectories=1, rows=63), transient=0)
     extra = np.zeros((63, 2))
     extra[0, 0], extra[1, 0] = 12.0, 4.0
-    assert "1 exponents drift" in grown(spectrum, extra).status.advice
+    assert "1 exponent drifts" in grown(spectrum, extra).status.advice
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
