@@ -165,28 +165,28 @@ class _Restriction:
 
     def _term(self, term: Term, target: Columns, rows: Array) -> Term | None:
         place, columns = self._place(term.source)
-        one = self.labels[target.start + rows]
-        other = self.labels[term.source.start + columns]
-        matrix = self._matrix(term, rows, columns, one[:, None] == other)
+        labels = self.labels[target.start + rows], self.labels[term.source.start + columns]
+        matrix = self._matrix(term, rows, columns, *labels)
         if matrix is False:
             return None
         left, right = self._gather(term.left, rows), self._gather(term.right, columns)
         return Term(place, term.new, matrix, left, right)
 
-    def _matrix(self, term: Term, rows: Array, columns: Array, kept: Array) -> Any:
+    def _matrix(self, term: Term, rows: Array, columns: Array, one: Array, other: Array) -> Any:
         """Return the matrix of a term between some rows and columns; False if it vanishes."""
         if isinstance(term.matrix, Coefficient):
-            if not kept.any():
+            if not np.isin(one, other).any():
                 return False
             return self._gather(term.matrix, (rows[:, None] * term.source.size + columns).ravel())
         if term.matrix is None:
-            matrix: Any = 1.0 * (rows[:, None] == columns)
-        else:
-            matrix = _submatrix(term.matrix, rows, columns)
-        if not kept.all() or isinstance(term.matrix, Sparse):
-            return _sparse(matrix, kept)
-        if term.matrix is None and np.array_equal(rows, columns):
-            return None
+            if np.array_equal(rows, columns) and np.array_equal(one, other):
+                return None
+            _, *places = np.intersect1d(rows, columns, assume_unique=True, return_indices=True)
+            shape = (len(rows), len(columns))
+            return _sparse((np.ones(len(places[0])), tuple(places)), shape, one, other)
+        matrix = _submatrix(term.matrix, rows, columns)
+        if len(np.unique([*one, *other])) > 1 or isinstance(term.matrix, Sparse):
+            return _sparse(matrix, matrix.shape, one, other)
         return np.ascontiguousarray(matrix) if matrix.any() else False
 
     def _gather(self, coefficient: Coefficient | None, numbers: Array) -> Coefficient | None:
@@ -200,16 +200,17 @@ class _Restriction:
         return self.placed[key]
 
 
-def _sparse(matrix: Any, kept: Array) -> Sparse | bool:
+def _sparse(given: Any, shape: tuple[int, int], one: Array, other: Array) -> Sparse | bool:
+    """Return the entries between rows and columns of the same label; False if there are none."""
     from scipy.sparse import coo_array
 
     build: Any = coo_array
-    found = build(matrix)
-    here = kept[found.row, found.col] & (found.data != 0.0)
+    found = build(given, shape=shape)
+    here = (one[found.row] == other[found.col]) & (found.data != 0.0)
     if not here.any():
         return False
     places = (found.row[here], found.col[here])
-    return as_sparse(build((found.data[here], places), shape=found.shape))
+    return as_sparse(build((found.data[here], places), shape=shape))
 
 
 def restrict(program: Program, nodes: Array, labels: Array) -> tuple[Program, Array]:
