@@ -114,7 +114,7 @@ def _sign(descriptor: int, path: Path, run: str) -> None:
         os.write(descriptor, json.dumps(me).encode())
     except OSError as error:
         finding = f"{run}: {path} could not be written ({error.strerror})"
-        raise CheckpointError(f"{finding}; free some space or choose another folder") from None
+        raise CheckpointError(f"{finding}; free some space and run the command again") from None
 
 
 def _owner(path: Path) -> tuple[str, int] | None:

@@ -117,7 +117,6 @@ def sweep(
         raise ValueError(f"{finding}; give a lyapy.ClosedLoop of it")
     columns = metadata_of(found, pattern, metadata)
     check_output(checkpoint, overwrite=overwrite or is_merged(checkpoint))
-    check_suffix(checkpoint)
     refuse_loss(checkpoint, found, overwrite=overwrite)
     if workers is not None:
         check_size("workers", workers, 1)
@@ -137,6 +136,7 @@ def sweep(
     table = metadata if isinstance(metadata, (str, PathLike)) else None
     weights = [network for network in found.values() if isinstance(network, str)]
     check_apart(checkpoint, [*weights, input_file(task.inputs), task.vocabulary, table])
+    check_suffix(checkpoint)
     if not overwrite:
         _check_runs(checkpoint, folder)
     _check_one(task, found, None if task.inputs else inputs)

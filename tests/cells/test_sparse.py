@@ -67,14 +67,17 @@ def large_reservoir(density):
 def test_multiplications_of_a_large_reservoir(density):
     """One for each vector and number that is not zero, and as many in the forward pass."""
     network = large_reservoir(density)
-    (block,) = diagonal_blocks(network, whole=False)
+    # of the sparsest a few units read no others, or are not read
+    block, *rest = diagonal_blocks(network, whole=False)
+    left_out = 5000 - len(block.columns)
+    assert left_out <= 3 and len(rest) == bool(left_out)
     plan = make_plan(block.program, blas=True)
     assert plan.instructions["op"].tolist() == [SPARSE]
-    assert len(plan.sparse_values) == round(density * 5000**2)
+    assert 0 <= round(density * 5000**2) - len(plan.sparse_values) <= 40 * left_out
     assert len(network.cells[0].weights.U.values) == round(density * 5000**2)
     # no dense matrix, but room for the vectors that are multiplied together
     assert plan.weights.size == 0
-    assert plan.merged_size == PANEL * 5000
+    assert plan.merged_size == PANEL * len(block.columns)
 
 
 def test_a_large_reservoir():

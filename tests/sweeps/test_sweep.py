@@ -90,7 +90,7 @@ def test_a_broken_network_is_a_named_row_and_the_others_go_on(tmp_path):
 
 
 def test_an_unforeseen_error_is_a_row_too():
-    network = lyapy.Network([lyapy.Map(lambda h: {}[0], lambda h: {}[0], 3)])
+    network = lyapy.Network([lyapy.Map(lambda h, x: {}[0], lambda h, x: {}[0], 3)])
     found = swept({"a": network, "b": f"runs/{NAMES[0]}.npz"})
     assert statuses(found)["a"] == "failed"
     assert found.rows[1].has_result
