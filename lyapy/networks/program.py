@@ -55,7 +55,7 @@ class Term(NamedTuple):
     """``diag(left) · matrix · diag(right)`` applied to the columns ``source``.
 
     ``matrix`` is a constant array, dense or sparse, or a coefficient that holds a whole matrix
-    for each step, or None for the identity; ``new`` tells a source that this step assigned from
+    for each step, or None for the identity; ``new`` separates a source that this step assigned from
     one of the old frame.
     """
 

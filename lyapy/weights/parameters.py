@@ -1,6 +1,6 @@
 """The parameters among the arrays of a source, under the names that framework layouts know.
 
-Training leaves an optimizer's state beside them, PyTorch's reparametrisations leave the factors of
+Training leaves an optimizer's state next to them, PyTorch's reparametrisations leave the factors of
 a weight in its place, and TensorFlow 2's checkpoints hang a suffix on each name.
 """
 

@@ -102,7 +102,7 @@ def _activations(layer: Layer, hints: Hints, kind: str) -> tuple[dict[str, str],
             "or 'hard-sigmoid' (x/6 + 1/2, Keras 3) (--gate-nonlinearity)",
         )
     if layer.open_gates and "nonlinearity" not in chosen:
-        assumed.append(f"layer {layer.number}: {layer.open_gates}; tanh beside the gates")
+        assumed.append(f"layer {layer.number}: {layer.open_gates}; tanh next to the gates")
     if "output" not in chosen and "nonlinearity" in chosen and kind != GRU.name:
         chosen["output"] = chosen["nonlinearity"]
     return {**USUAL, **chosen}, assumed

@@ -48,7 +48,7 @@ def test_a_continued_run_has_the_same_bits(kind, chunks, path, monkeypatch):
 def test_both_ends_and_graded_steps_are_continued(gain, path, monkeypatch):
     net = lyapy.random_network("vanilla", 40, 2, gain=gain, seed=1)
     whole = compute(net=net, drive=DRIVE[:1])
-    # saturated units leave one frame with steps of their own
+    # saturated units leave one frame with separate steps
     assert whole.trailing_intervals.any() == (gain < 2)
     unfinished(path, monkeypatch, 4, often=False, net=net, drive=DRIVE[:1])
     assert_same_bits(compute(path, net, DRIVE[:1]), whole)

@@ -111,6 +111,6 @@ def test_layers_are_stacked_by_their_names():
 def test_what_was_assumed_is_kept():
     network = lyapy.load(GOLDEN / "keras_lstm.weights.h5", gate_nonlinearity="sigmoid")
     (assumed,) = network.assumptions
-    assert "tanh beside the gates" in assumed
+    assert "tanh next to the gates" in assumed
     x = EXPECTED["keras"]["inputs"].astype(float)
     assert lyapunov_spectrum(network, x, k=1).settings["assumptions"] == [assumed]
