@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from ..networks.apply import orthonormalize, tangent_step
+from ..networks.apply import tangent_step
 from ..tangent.engine import Engine
 from ..tangent.initial_frames import completed, turned
 from ..tangent.interval import Control
 from ..tangent.norm_bounds import NormBounds, frame_error
 from ..tangent.overflow import describe_overflow
+from ..tangent.qr import orthonormalize
 from ..tangent.state import Carry
 from .schedule import Schedule
 

@@ -24,7 +24,7 @@ __all__ = ["compute_spectrum"]
 def compute_spectrum(plan: Plan, checkpointer: Checkpointer | None = None) -> Spectrum:
     """Compute a plan, from where the checkpointer restores it."""
     # threads of BLAS inside the threads here would fight for the cores
-    with threadpool_limits(plan.blas_threads, user_api="blas"):
+    with threadpool_limits(plan.compute.blas_threads, user_api="blas"):
         if plan.goal is not None:
             return run_until(plan, plan.goal, checkpointer)
         return plan.finish(plan.run(plan.begin, checkpointer), checkpointer)

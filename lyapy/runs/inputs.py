@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import Array
+from ..networks.inputs import check_array
 from ..networks.network import Network
 from ..weights.formats import read_contents
 
@@ -59,7 +60,7 @@ def read_inputs(
     if suffix == ".txt":
         found = _read_text(file, network.input_size, vocabulary, embedding)
     elif suffix in ARRAYS:
-        found = _check_array(path, _read_array(file, suffix, name), network.input_size)
+        found = check_array(f"{path}:", _read_array(file, suffix, name), network.input_size)
     else:
         kinds = ", ".join((*ARRAYS, ".txt"))
         raise ValueError(f"{path}: unsupported type of input file; give one of {kinds}")
@@ -190,32 +191,6 @@ def _choose(file: str, names: list[str], name: str | None) -> str:
     if name not in names:
         raise _ChoiceError(f"{file}: holds no array {name!r}; give one of: {shown}")
     return name
-
-
-def _check_array(path: str | PathLike[str], array: Array, m: int) -> Array:
-    array = np.asarray(array)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{path}: has dtype {array.dtype}; the inputs must be real numbers")
-    if array.ndim not in (2, 3):
-        remedy = f"reshape it to (T, {m}) or (B, T, {m})"
-        if array.ndim == 1 and array.dtype.kind in "iu" and m > 1:
-            remedy = f"if these are indices, give (T, {m}): embedding.weight[indices], or one-hot"
-        raise ValueError(f"{path}: has {array.ndim} dimensions, shape {array.shape}; {remedy}")
-    if array.shape[-1] != m:
-        raise ValueError(
-            f"{path}: has width {array.shape[-1]}, shape {array.shape}, but the network reads {m} "
-            f"inputs; give an array (T, {m}) or (B, T, {m})"
-        )
-    if not array.size:
-        raise ValueError(f"{path}: is empty, shape {array.shape}; give at least one step")
-    array = np.ascontiguousarray(array, dtype=np.float64)
-    bad = np.argwhere(~np.isfinite(array))
-    if len(bad):
-        raise ValueError(
-            f"{path}: holds {len(bad)} values that are NaN or infinite, the first at "
-            f"{tuple(map(int, bad[0]))}; fix or remove them"
-        )
-    return array
 
 
 def _read_text(file: str, m: int, vocabulary: str | None, embedding: Array | None) -> Array:

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..arrays import Array, check_size
 from ..cells.base import TILE
-from ..networks.drive import check_inputs
 from ..networks.forward import forward_chunk
+from ..networks.inputs import check_inputs
 from ..networks.network import Network
 from ..spectra.uncertainty import half_width, uncertainty
 from .start import check_start, check_time_step

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import check_size
 from ..networks.network import Network
 from .schedule import Recording
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Until", "check_until"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from ..arrays import array_digest, check_size
 from ..errors import Interrupted, WeightsError, describe
 from ..networks.closed_loop import ClosedLoop
-from ..networks.drive import check_inputs
+from ..networks.inputs import check_inputs
 from ..networks.network import Network
 from ..runs.inputs import input_file
 from ..runs.lyapunov import lyapunov_spectrum

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..arrays import UNIT_ROUNDOFF, Array
-from ..networks.apply import absolute, log_diagonal, orthonormalize_with, tangent_step
+from ..networks.apply import absolute, log_diagonal, tangent_step
 from ..networks.program import Coefficient, Program
 from .interval import Control, accept_interval, dual_sign, interval_spread
+from .qr import orthonormalize_with
 from .state import UNDERFLOW, Carry
 
 __all__ = ["ArrayTangent", "DecoupledTangent", "FactorTangent", "SingleTangent", "Tangent"]
