@@ -33,13 +33,8 @@ def compute_spectrum(plan: Plan, checkpointer: Checkpointer | None = None) -> Sp
 def run_until(plan: Plan, goal: Until, checkpointer: Checkpointer | None) -> Spectrum:
     """Return the spectrum of the first run that reaches the target, or of the longest.
 
-    The trajectories continue from one length to the next. The result is that of a run of so many
-    steps from the beginning, to the last bit.
-
-    Parameters
-    ----------
-    plan : Plan
-        Of the longest run, with rows of one tile, as the number of tiles is not known.
+    The trajectories continue from one length to the next, in rows of one tile; the result is that
+    of a run of so many steps from the beginning, to the last bit.
     """
     begun: dict[int, Trajectory] = {}
     position = checkpointer.position if checkpointer else 0

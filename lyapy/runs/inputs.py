@@ -75,15 +75,7 @@ def read_inputs_for(
 ) -> Array:
     """Read inputs as `read_inputs`, with text encoded by the network's weights file.
 
-    Parameters
-    ----------
-    network : Network
-    path : str or path
-        File of inputs.
-    weights : str or path, optional
-        File of the network, which may hold an embedding or a vocabulary.
-    vocabulary : str or path, optional
-        File of the characters, instead of those in ``weights``.
+    ``weights`` may hold an embedding and a vocabulary, for which the file ``vocabulary`` may stand.
     """
     if not os.fspath(path).lower().endswith(".txt"):
         if vocabulary is not None:
@@ -96,14 +88,9 @@ def read_inputs_for(
 
 
 def read_vocabulary(path: str | PathLike[str]) -> str:
-    """Read a vocabulary: a UTF-8 file of its characters in the order of their indices.
+    """Read a UTF-8 file of all characters in the order of their indices, each once.
 
     Every character counts, also a newline, and also one at the end of the file.
-
-    Raises
-    ------
-    ValueError
-        If it is empty, is not UTF-8 or has a character twice.
     """
     vocabulary = _decode(path, keep_returns=True)
     twice = next((c for i, c in enumerate(vocabulary) if c in vocabulary[:i]), None)
@@ -122,11 +109,6 @@ def read_encoding(weights: str | PathLike[str]) -> tuple[str | None, Array | Non
 
     The vocabulary is the entry "vocabulary" in the metadata of a safetensors file, the
     embedding the tensor ``embedding.weight`` (V, m), with or without a prefix.
-
-    Raises
-    ------
-    lyapy.WeightsError
-        If the file cannot be read.
     """
     contents = read_contents(weights)
     found = [a for n, a in contents.arrays.items() if f".{n}".endswith(f".{EMBEDDING}")]

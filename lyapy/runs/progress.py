@@ -14,17 +14,7 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 class Progress:
-    """Counts steps from several threads and shows them.
-
-    Parameters
-    ----------
-    total : int
-        All steps.
-    shown : bool
-        False counts silently.
-    stream
-        Standard error if None.
-    """
+    """Counts steps from several threads and, if asked, shows them on standard error."""
 
     def __init__(self, total: int, shown: bool, stream: TextIO | None = None) -> None:
         self.total = total

@@ -15,20 +15,7 @@ __all__ = ["Recorder"]
 
 
 class Recorder:
-    """The records of one trajectory, until they are taken.
-
-    Parameters
-    ----------
-    recording : Recording
-    steps : int
-        Counted steps of the run.
-    followers : sequence of Follower
-
-    Attributes
-    ----------
-    nbytes : int
-        Size of the rows that wait to be taken.
-    """
+    """The records of one trajectory, ``nbytes`` of them until they are taken."""
 
     def __init__(self, recording: Recording, steps: int, followers: Sequence[Follower]) -> None:
         self.recording = recording

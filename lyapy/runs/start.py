@@ -58,13 +58,7 @@ def check_start(
 
 
 def check_frame(frame: Any, k: int | None, state_size: int) -> tuple[int, str | Array]:
-    """Return k, and the name of the frame or its rows orthonormalized.
-
-    Raises
-    ------
-    ValueError
-        If k or the frame does not fit.
-    """
+    """Return k, and the name of the frame or its rows orthonormalized."""
     if isinstance(frame, str):
         k = state_size if k is None else k
         check_size("k", k, 1, state_size, f"the state has {state_size} dimensions")

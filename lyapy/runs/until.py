@@ -39,13 +39,7 @@ class Until(NamedTuple):
 def check_until(
     until: Any, max_steps: int, steps: int | None, network: Network, recording: Recording
 ) -> Until | None:
-    """Return the target, or None if the number of steps is given.
-
-    Raises
-    ------
-    ValueError
-        If the target is no positive number, or another argument contradicts it.
-    """
+    """Return the target, or None if the number of steps is given."""
     if until is None:
         return None
     number = isinstance(until, (int, float, np.floating)) and not isinstance(until, bool)

@@ -13,8 +13,7 @@ from ..networks.network import Network
 
 __all__ = [
     "Chosen", "Shard", "as_shard", "expand", "failure_file", "named", "named_networks",
-    "parse_shard", "run_file",
-    "shard_of_array",
+    "parse_shard", "run_file", "shard_of_array",
 ]  # fmt: skip
 
 T = TypeVar("T")

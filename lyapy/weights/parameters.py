@@ -58,13 +58,7 @@ def parameters(contents: Contents) -> Contents:
 
 
 def origins(contents: Contents, names: Iterable[str]) -> list[str]:
-    """Return how some parameters were put together.
-
-    Raises
-    ------
-    RefusedError
-        If the source does not settle one of them.
-    """
+    """Return how some parameters were put together; refuse one that the source leaves open."""
     for name in sorted(names):
         if remedy := contents.metadata.get(f"{name}@unsettled"):
             finding = f"{name} is reparametrised in a way that the file does not settle"

@@ -24,20 +24,7 @@ BUFFER = 1 << 20
 
 
 def read_source(source: Any) -> tuple[str, Contents]:
-    """Return the name of a source, for messages, and its parameters.
-
-    Parameters
-    ----------
-    source : path, file object, mapping, or model
-        As `lyapy.load` takes it.
-
-    Raises
-    ------
-    WeightsError
-        If the source cannot be read, or holds no arrays.
-    TypeError
-        If it is of another kind.
-    """
+    """Return the name of a source of `lyapy.load`, for messages, and its parameters."""
     if isinstance(source, (str, PathLike)):
         name, contents = str(fspath(source)), read_contents(source)
     elif hasattr(source, "read"):

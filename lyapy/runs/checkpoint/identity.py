@@ -22,13 +22,7 @@ SHOWN = 40
 
 
 def differing(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, str]:
-    """Return the settings that differ, each with both values.
-
-    Parameters
-    ----------
-    found, wanted : dict
-        Settings of two runs; nested keys are joined by a full stop.
-    """
+    """Return the settings that differ, with both values; nested keys are joined by a full stop."""
     one, other = _flat(found), _flat(wanted)
     keys = (one.keys() | other.keys()) - IGNORED - (OPTIONAL - (one.keys() & other.keys()))
     if one.get("until") and other.get("until"):

@@ -36,17 +36,11 @@ LAYOUTS = {
 
 
 def find_layers(path: str | PathLike[str], contents: Contents, hints: Hints) -> Stacks:
-    """Return the recurrent layers among all tensors, in stacks by prefix; ``path`` is for errors.
-
-    Raises
-    ------
-    WeightsError
-        If tensors that look recurrent do not fit together.
-    ValueError
-        If ``hints.layout`` is not one of `LAYOUTS`.
-    """
-    return {prefix: stack for _, stacks in _search(path, contents, hints)
-            for prefix, stack in stacks.items()}  # fmt: skip
+    """Return the recurrent layers among all tensors, in stacks by prefix."""
+    found: Stacks = {}
+    for _, stacks in _search(path, contents, hints):
+        found |= stacks
+    return found
 
 
 def find_readouts(

@@ -34,13 +34,7 @@ FORMAT, VERSION = "lyapy weights", 1
 
 
 def canonical_bytes(network: Network) -> bytes:
-    """Return a network's canonical file, from which `lyapy.load` restores exactly the same network.
-
-    Raises
-    ------
-    ValueError
-        If a cell is of a kind that weights files do not hold.
-    """
+    """Return a network's canonical file, from which `lyapy.load` restores exactly the same one."""
     import h5py
 
     described = [_describe(cell) for cell in network.cells]

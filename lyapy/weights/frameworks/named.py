@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,8 @@ from ...arrays import Array
 from ...cells import CELLS, OTHERS, PLRNN, VARIANTS, Cell, DiagonalStateSpace, ShallowPLRNN
 from ..formats import Contents
 from ..formats.refusal import RefusedError
-from . import torch
 from .layer import Hints, Layer, Stacks
-from .readout import Readout
+from .torch import find_readouts
 
 __all__ = [
     "NAMED",
@@ -71,11 +70,6 @@ def find_layers(contents: Contents, hints: Hints) -> Stacks:
             for number, roles in sorted(layers.items())
         ]
     return stacks
-
-
-def find_readouts(contents: Contents, chosen: Stacks) -> Iterable[Readout]:
-    """Yield the linear layers, under PyTorch's names."""
-    return torch.find_readouts(contents, chosen)
 
 
 def put_together(arrays: Mapping[str, Array]) -> dict[str, Array]:
