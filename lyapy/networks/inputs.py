@@ -14,10 +14,12 @@ from .network import Network
 __all__ = ["check_array", "check_inputs"]
 
 
-def check_inputs(network: Network, inputs: Any, transient: int, steps: int | None) -> Array:
-    """Return the inputs as (1 or B, transient + steps, m) in float64.
+def check_inputs(
+    network: Network, inputs: Any, transient: int, steps: int | None, stacklevel: int = 3
+) -> Array:
+    """Return the inputs as (1 or B, transient + steps, m) in float64, or refuse them.
 
-    Raises ValueError or TypeError if they do not fit the network or the steps asked for.
+    ``stacklevel`` is that of a warning, seen from here.
     """
     m = network.input_size
     check_size("transient", transient, 0)
@@ -52,7 +54,7 @@ def check_inputs(network: Network, inputs: Any, transient: int, steps: int | Non
             f"inputs has shape {array.shape}, which is {B} trajectories of {T} steps, (B, T, m); "
             "if it is (T, B, m), PyTorch's order without batch_first, give inputs.swapaxes(0, 1)",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
     return array if steps is None else array[:, :wanted]
 

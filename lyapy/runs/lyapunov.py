@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..arrays import array_digest, check_size
-from ..cells.base import TILE, Cell
 from ..cells.own_map import GivenJacobian
 from ..networks.blocks import diagonal_blocks
-from ..networks.inputs import check_inputs
 from ..networks.network import Network
 from ..spectra.rounding import warn_of_rounding
 from ..spectra.spectrum import Spectrum
-from ..tangent.engine import fitted_engine
-from ..tangent.gpu.precision import PRECISIONS
-from ..tangent.interval import make_control
-from ..tangent.norm_bounds import NormBounds
 from .checkpoint.run import run_checkpointed
 from .computation import compute_spectrum
-from .options import Compute, Keep, Method, settings_of, take_options, with_options
-from .plan import Plan
-from .provenance import describe_origin
-from .schedule import make_recording, make_schedule
-from .start import check_frame, check_start, check_time_step
-from .threads import side_by_side
-from .until import check_until
+from .options import Compute, Keep, Method, take_options, with_options
+from .plan import Plan, make_plan
+from .reaching import check_k, spectrum_reaching
 
 __all__ = ["lyapunov_spectrum", "spectrum_of_jacobians"]
 
@@ -41,7 +29,7 @@ def lyapunov_spectrum(
     steps: int | None = None,
     until: float | None = None,
     max_steps: int = 1_000_000,
-    k: int | None = None,
+    k: int | str | None = None,
     trajectories: int | None = None,
     transient: int = 0,
     initial_state: Any = None,
@@ -75,8 +63,10 @@ def lyapunov_spectrum(
         after each doubling; the result is that of a run of so many ``steps``, without records.
     max_steps : int
         Most steps that ``until`` may take.
-    k : int, optional
-        Number of leading exponents; by default all D.
+    k : int, "kaplan-yorke" or "entropy", optional
+        Number of leading exponents; by default all D. By name, as many as the Kaplan–Yorke
+        dimension or the entropy rate needs: short runs of one trajectory suggest the number, and
+        it grows until the whole run reaches the measure. The result is that of a run of this k.
     trajectories : int, optional
         Number B of trajectories that share one input sequence, or none, and start at
         different random states.
@@ -119,66 +109,27 @@ def lyapunov_spectrum(
     >>> spectrum.exponents.shape
     (8,)
     """
-    began = time.perf_counter()
     method, compute, keep = take_options(
         lyapunov_spectrum, options, method=method, compute=compute, keep=keep
     )
-    _check_network(network)
-    check_size("seed", seed, 0)
-    check_time_step(dt)
-    k, frame = check_frame(method.frame, k, network.state_size)
-    precision = PRECISIONS[compute.precision]
-    tolerance = precision.tolerance if method.tolerance is None else method.tolerance
-    control = make_control(method.interval, tolerance, TILE, precision.roundoff)
-    recording = make_recording(keep, control)
-    control = control._replace(tile=recording.tile)
-    goal = check_until(until, max_steps, steps, network, recording)
-    inputs = check_inputs(network, inputs, transient, goal.most if goal else steps)
-    start = check_start(network, inputs, initial_state, trajectories, seed)
-    schedule = make_schedule(network, transient, inputs.shape[1] - transient, control, recording)
-    with_factors = "factors" in recording.kinds
-    engine = fitted_engine(compute.backend, compute.blas_threads, network, with_factors)
-    compute = replace(compute, threads=compute.threads or side_by_side(engine, len(start.states)))
-    complete = k >= min(cell.state_size for cell in network.cells)
-    invertible = method.two_ended and not engine.devices and complete
-    whole = not isinstance(frame, str)
-    blocks = diagonal_blocks(network, whole=whole, tolerance=tolerance if invertible else 0.0)
-    settings = settings_of(replace(method, tolerance=tolerance), compute, keep) | {
-        "k": k,
-        "steps": schedule.steps,
-        "transient": transient,
-        "trajectories": len(start.states),
-        "seed": seed,
-        "dt": dt,
-        "frame": f"given, {array_digest(frame)}" if whole else frame,
-        "blocks": len(blocks),
-        "record": list(recording.kinds),
-        "record_every": recording.every,
-        "input_sequences": len(inputs) if network.input_size else 0,
-        "inputs_sha256": array_digest(inputs),
-        "initial_states_sha256": array_digest(start.states),
-        **engine.settings(),
-        **({"until": list(goal)} if goal else {}),
-        **describe_origin(network),
-    }
-    plan = Plan(
-        began=began, network=network, start=start, k=k, seed=seed, frame=frame,
-        bounds=[NormBounds(block) for block in blocks],
-        # a run with a target keeps a row for each tile, until its steps are known
-        schedule=schedule._replace(tiles_per_row=1) if goal else schedule,
-        engine=engine, compute=compute, progress=progress, goal=goal, settings=settings,
+    plan_of = partial(
+        make_plan, network, inputs, method, compute, keep, steps=steps, until=until,
+        max_steps=max_steps, trajectories=trajectories, transient=transient,
+        initial_state=initial_state, seed=seed, dt=dt, progress=progress,
     )  # fmt: skip
-    spectrum = compute_spectrum(plan) if keep.checkpoint is None else run_checkpointed(plan, keep)
-    coupled = len(diagonal_blocks(network, whole=False)) if whole else 1
-    warn_of_rounding(spectrum, schedule.control, coupled=coupled)
+    if isinstance(k, str):
+        check_k(k, method.frame, 1)
+        spectrum, plan = spectrum_reaching(k, lambda count: plan_of(k=count), _run, keep)
+    else:
+        plan = plan_of(k=k)
+        spectrum = _run(plan, keep)
+    blocks = 1 if isinstance(plan.frame, str) else len(diagonal_blocks(network, whole=False))
+    warn_of_rounding(spectrum, plan.schedule.control, coupled=blocks)
     return spectrum
 
 
-def _check_network(network: Any) -> None:
-    if not isinstance(network, Network):
-        cell = isinstance(network, Cell)
-        remedy = "lyapy.Network([it])" if cell else "a lyapy.Network (lyapy.load)"
-        raise TypeError(f"network is a {type(network).__name__}; give {remedy}")
+def _run(plan: Plan, keep: Keep) -> Spectrum:
+    return compute_spectrum(plan) if keep.checkpoint is None else run_checkpointed(plan, keep)
 
 
 def spectrum_of_jacobians(jacobians: Any, **options: Any) -> Spectrum:

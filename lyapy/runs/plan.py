@@ -8,26 +8,31 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..arrays import Array, array_digest
+from ..arrays import Array, array_digest, check_size
+from ..cells.base import TILE, Cell
+from ..networks.blocks import diagonal_blocks
+from ..networks.inputs import check_inputs
 from ..networks.network import Network
 from ..spectra.spectrum import Spectrum
-from ..tangent.engine import Engine
+from ..tangent.engine import Engine, fitted_engine
 from ..tangent.gpu.precision import PRECISIONS
 from ..tangent.initial_frames import initial_frames
+from ..tangent.interval import make_control
 from ..tangent.norm_bounds import NormBounds
 from .gpu.devices import run_batches
-from .options import Compute
+from .options import Compute, Keep, Method, settings_of
+from .provenance import describe_origin
 from .result import Layout, collect, make_layout
-from .schedule import Schedule
-from .start import Start
-from .threads import run_trajectories
+from .schedule import Schedule, make_recording, make_schedule
+from .start import Start, check_frame, check_start, check_time_step
+from .threads import run_trajectories, side_by_side
 from .trajectory import Trajectory, TrajectoryResult
-from .until import Until
+from .until import Until, check_until
 
 if TYPE_CHECKING:
     from .checkpoint.checkpointer import Checkpointer
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "make_plan"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,3 +116,61 @@ class Plan:
             each = (block.carry.statistics for result in results for block in result.blocks)
             found["repeated_tiles"] = sum(statistics.repeated for statistics in each)
         return collect(results, self.layout, self.settings | found)
+
+
+def make_plan(
+    network: Network, inputs: Any, method: Method, compute: Compute, keep: Keep, *,
+    steps: int | None, until: float | None, max_steps: int, k: int | None,
+    trajectories: int | None, transient: int, initial_state: Any, seed: int, dt: float | None,
+    progress: bool,
+) -> Plan:  # fmt: skip
+    """Return the run that the arguments of `lyapunov_spectrum` ask for, or refuse one of them."""
+    began = time.perf_counter()
+    if not isinstance(network, Network):
+        cell = isinstance(network, Cell)
+        remedy = "lyapy.Network([it])" if cell else "a lyapy.Network (lyapy.load)"
+        raise TypeError(f"network is a {type(network).__name__}; give {remedy}")
+    check_size("seed", seed, 0)
+    check_time_step(dt)
+    k, frame = check_frame(method.frame, k, network.state_size)
+    precision = PRECISIONS[compute.precision]
+    tolerance = precision.tolerance if method.tolerance is None else method.tolerance
+    control = make_control(method.interval, tolerance, TILE, precision.roundoff)
+    recording = make_recording(keep, control)
+    control = control._replace(tile=recording.tile)
+    goal = check_until(until, max_steps, steps, network, recording)
+    inputs = check_inputs(network, inputs, transient, goal.most if goal else steps, stacklevel=4)
+    start = check_start(network, inputs, initial_state, trajectories, seed)
+    schedule = make_schedule(network, transient, inputs.shape[1] - transient, control, recording)
+    with_factors = "factors" in recording.kinds
+    engine = fitted_engine(compute.backend, compute.blas_threads, network, with_factors)
+    compute = replace(compute, threads=compute.threads or side_by_side(engine, len(start.states)))
+    complete = k >= min(cell.state_size for cell in network.cells)
+    invertible = method.two_ended and not engine.devices and complete
+    whole = not isinstance(frame, str)
+    blocks = diagonal_blocks(network, whole=whole, tolerance=tolerance if invertible else 0.0)
+    settings = settings_of(replace(method, tolerance=tolerance), compute, keep) | {
+        "k": k,
+        "steps": schedule.steps,
+        "transient": transient,
+        "trajectories": len(start.states),
+        "seed": seed,
+        "dt": dt,
+        "frame": f"given, {array_digest(frame)}" if whole else frame,
+        "blocks": len(blocks),
+        "record": list(recording.kinds),
+        "record_every": recording.every,
+        "input_sequences": len(inputs) if network.input_size else 0,
+        "inputs_sha256": array_digest(inputs),
+        "initial_states_sha256": array_digest(start.states),
+        **engine.settings(),
+        **({"until": list(goal)} if goal else {}),
+        **describe_origin(network),
+    }
+    return Plan(
+        began=began, network=network, start=start, k=k, seed=seed, frame=frame,
+        bounds=[NormBounds(block) for block in blocks],
+        # a run with a target keeps a row for each tile, until its steps are known
+        schedule=schedule._replace(tiles_per_row=1) if goal else schedule,
+        engine=engine, compute=compute, progress=progress, goal=goal, settings=settings,
+    )  # fmt: skip

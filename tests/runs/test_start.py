@@ -47,8 +47,11 @@ def test_inputs(inputs, error, message):
 
 
 def test_a_batch_in_the_other_order_is_warned_of():
-    with pytest.warns(RuntimeWarning, match=r"is 20 trajectories of 3 steps.*swapaxes\(0, 1\)"):
-        lyapunov_spectrum(DRIVEN, np.zeros((20, 3, 2)))
+    words = r"is 20 trajectories of 3 steps.*swapaxes\(0, 1\)"
+    for compute in (lyapunov_spectrum, lyapy.largest_exponent):
+        with pytest.warns(RuntimeWarning, match=words) as warned:
+            compute(DRIVEN, np.ones((20, 3, 2)))
+        assert warned[0].filename == __file__
 
 
 ORTHONORMAL = np.eye(3)
