@@ -9,8 +9,6 @@ from pathlib import Path
 from ..runs.options import Compute
 from .arguments import add_options, add_overwrite, given_options
 
-__all__ = ["add_arguments", "run"]
-
 SUMMARY = "compute the spectrum of a character-level LSTM that ships with lyapy"
 EXAMPLE = "lyapy demo -o results"
 

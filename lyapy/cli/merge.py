@@ -8,8 +8,6 @@ from pathlib import Path
 from .arguments import add_overwrite
 from .messages import say
 
-__all__ = ["add_arguments", "run"]
-
 SUMMARY = "put the run files of many networks into one file with an index"
 EXAMPLE = "lyapy merge runs -o all.h5 --expect 'weights/*.pt'"
 

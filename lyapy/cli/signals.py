@@ -10,8 +10,6 @@ from types import FrameType
 
 from .messages import say
 
-__all__ = ["interruptions"]
-
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # a run that stops sooner stays silent
 SECONDS_OF_SILENCE = 5.0

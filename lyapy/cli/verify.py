@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 
-__all__ = ["add_arguments", "run"]
-
 SUMMARY = "check the digests of a run file, or of the checkpoints of an unfinished run"
 EXAMPLE = "lyapy verify run.h5"
 

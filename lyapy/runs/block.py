@@ -17,8 +17,6 @@ from ..tangent.qr import orthonormalize
 from ..tangent.state import Carry
 from .schedule import Schedule
 
-__all__ = ["BlockResult", "Final", "Follower", "living"]
-
 
 class BlockResult(NamedTuple):
     """Result of one trajectory in one diagonal block."""

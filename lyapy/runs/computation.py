@@ -18,8 +18,6 @@ from .until import Until
 if TYPE_CHECKING:
     from .checkpoint.checkpointer import Checkpointer
 
-__all__ = ["compute_spectrum"]
-
 
 def compute_spectrum(plan: Plan, checkpointer: Checkpointer | None = None) -> Spectrum:
     """Compute a plan, from where the checkpointer restores it."""

@@ -14,8 +14,6 @@ from ..networks.inputs import check_array
 from ..networks.network import Network
 from ..weights.formats import read_contents
 
-__all__ = ["input_file", "read_encoding", "read_inputs", "read_inputs_for", "read_vocabulary"]
-
 ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
 EMBEDDING = "embedding.weight"
 NAMES_SHOWN = 8

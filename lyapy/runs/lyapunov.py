@@ -18,8 +18,6 @@ from .options import Compute, Keep, Method, take_options, with_options
 from .plan import Plan, make_plan
 from .reaching import check_k, spectrum_reaching
 
-__all__ = ["lyapunov_spectrum", "spectrum_of_jacobians"]
-
 
 @with_options
 def lyapunov_spectrum(

@@ -32,8 +32,6 @@ from .until import Until, check_until
 if TYPE_CHECKING:
     from .checkpoint.checkpointer import Checkpointer
 
-__all__ = ["Plan", "make_plan"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:

@@ -7,8 +7,6 @@ import threading
 import time
 from typing import TextIO
 
-__all__ = ["Progress"]
-
 # a batch log shows that the job is alive, and stays short
 SECONDS_BETWEEN_LINES = 30.0
 

@@ -12,8 +12,6 @@ from typing import Any
 
 from ..networks.network import Network
 
-__all__ = ["describe_origin", "installed_versions", "now", "processor"]
-
 PACKAGES = ("lyapy", "numpy", "scipy", "numba", "h5py")
 
 

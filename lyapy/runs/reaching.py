@@ -19,8 +19,6 @@ from .options import Keep
 from .plan import Plan
 from .start import Start, check_frame
 
-__all__ = ["check_k", "spectrum_reaching"]
-
 REACHED: dict[str, Callable[[Array, int], float]] = {
     "kaplan-yorke": kaplan_yorke_dimension,
     "entropy": entropy_rate,

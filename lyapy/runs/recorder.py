@@ -11,8 +11,6 @@ from ..arrays import Array
 from .block import Follower
 from .schedule import Recording
 
-__all__ = ["Recorder"]
-
 
 class Recorder:
     """The records of one trajectory, ``nbytes`` of them until they are taken."""

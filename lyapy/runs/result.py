@@ -15,8 +15,6 @@ from ..tangent.state import Carry
 from .schedule import Schedule
 from .trajectory import TrajectoryResult
 
-__all__ = ["Layout", "collect", "make_layout"]
-
 
 class Layout(NamedTuple):
     """The shapes of a run's arrays."""

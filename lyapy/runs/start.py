@@ -9,8 +9,6 @@ import numpy as np
 from ..arrays import Array, as_real, check_size
 from ..networks.network import Network
 
-__all__ = ["Start", "check_frame", "check_start", "check_time_step"]
-
 # of the smallest to the largest |R_ii| of the frame's QR
 RANK_TOLERANCE = 1e-10
 

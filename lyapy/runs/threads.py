@@ -14,8 +14,6 @@ from .trajectory import Trajectory, TrajectoryResult
 if TYPE_CHECKING:
     from .checkpoint.checkpointer import Checkpointer
 
-__all__ = ["default_threads", "run_trajectories", "side_by_side"]
-
 
 def run_trajectories(
     begin: Callable[[int], Trajectory],

@@ -16,8 +16,6 @@ from .block import BlockResult, Final, Follower
 from .recorder import Recorder
 from .schedule import Schedule
 
-__all__ = ["Trajectory", "TrajectoryResult", "split_history"]
-
 
 class TrajectoryResult(NamedTuple):
     """Final state (D,), largest |state| after each row (rows,), the result in each block."""

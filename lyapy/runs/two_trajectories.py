@@ -14,8 +14,6 @@ from ..networks.network import Network
 from ..spectra.uncertainty import half_width, uncertainty
 from .start import check_start, check_time_step
 
-__all__ = ["LargestExponent", "largest_exponent"]
-
 
 class LargestExponent(NamedTuple):
     """The largest exponent with its error.

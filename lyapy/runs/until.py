@@ -11,8 +11,6 @@ from ..arrays import check_size
 from ..networks.network import Network
 from .schedule import Recording
 
-__all__ = ["Until", "check_until"]
-
 # the shortest run whose errors are computed, in steps
 SHORTEST = 1024
 

@@ -14,8 +14,6 @@ from ..spectra.quantities import Quantity
 from ..spectra.spectrum import Spectrum
 from ..storage.trees import legible
 
-__all__ = ["COLUMNS", "SPECTRA", "Row", "as_table", "column_of", "row_of", "row_without"]
-
 # text in the columns that are no quantities of a spectrum
 TEXTS = {
     "name": "Path of the run file, without .h5",

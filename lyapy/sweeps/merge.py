@@ -21,16 +21,6 @@ from .merged_file import is_merged, read_rows, write_merged
 from .names import failure_file, run_file
 from .result import Sweep
 
-__all__ = [
-    "base_folder",
-    "find_runs",
-    "merge_networks",
-    "refuse_loss",
-    "results_in",
-    "row_of_run",
-    "runs_folder",
-]
-
 SECONDS_BETWEEN_TRIES = 0.2
 NAMES_SHOWN = 3
 CHECKPOINTS, FAILED = (path(Path("run.h5")).suffix for path in (checkpoint_folder, failure_file))

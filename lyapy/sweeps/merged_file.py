@@ -26,8 +26,6 @@ from ..storage.sealed import write_sealed
 from ..storage.trees import legible
 from .columns import COLUMNS, OWN, SPECTRA, Row, as_table, column_of
 
-__all__ = ["is_merged", "read_network", "read_rows", "write_merged"]
-
 FORMAT = "lyapy spectra"
 FORMAT_VERSION = 2
 

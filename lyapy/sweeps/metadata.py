@@ -15,8 +15,6 @@ from typing import Any
 from ..networks.network import Network
 from .columns import COLUMNS
 
-__all__ = ["join_table", "match_paths", "metadata_of", "read_table"]
-
 # columns of a table that identify a network
 IDENTITIES = ("name", "weights")
 

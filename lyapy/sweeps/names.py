@@ -11,11 +11,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..networks.network import Network
 
-__all__ = [
-    "Chosen", "Shard", "as_shard", "expand", "failure_file", "named", "named_networks",
-    "parse_shard", "run_file", "shard_of_array",
-]  # fmt: skip
-
 T = TypeVar("T")
 
 

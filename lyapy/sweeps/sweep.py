@@ -34,8 +34,6 @@ from .result import Sweep
 from .task import Outcome, Task, check_readout, inputs_of, network_of
 from .workers import compute_in, compute_in_processes
 
-__all__ = ["sweep"]
-
 # set by the sweep for each network
 RESERVED = {"inputs", "keep", "max_steps", "network", "progress", "until"}
 

@@ -17,8 +17,6 @@ from .result import Sweep
 from .sweep import sweep
 from .task import Outcome
 
-__all__ = ["watch"]
-
 WRITTEN_AGAIN = (
     "was written again; the result is that of its first contents: give each epoch another name"
 )

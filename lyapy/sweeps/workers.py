@@ -19,8 +19,6 @@ from typing import Any
 from ..errors import CheckpointError, describe
 from .task import ENDING, Outcome, Task, compute, give_up
 
-__all__ = ["check_ranks", "compute_in", "compute_in_processes", "dask_executor", "mpi_executor"]
-
 SECONDS_BETWEEN_SIGNALS = 0.5
 # numbers of processes that Slurm, MPICH and Open MPI have started
 COUNTS = ("SLURM_NTASKS", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE")

@@ -21,14 +21,6 @@ from .frameworks.readout import choose_readout
 from .parameters import origins
 from .source import read_source
 
-__all__ = [
-    "closed_loop_from_contents",
-    "load",
-    "load_closed_loop",
-    "network_from_contents",
-    "recurrent_names",
-]
-
 NAMES_SHOWN = 12
 
 

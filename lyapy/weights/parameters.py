@@ -15,8 +15,6 @@ from ..arrays import Array
 from .formats import Contents
 from .formats.refusal import RefusedError
 
-__all__ = ["OPTIMIZER", "origins", "parameters"]
-
 # key of the metadata that counts what was left out
 OPTIMIZER = "tensors of an optimizer"
 OWNERS = {"optimizer", "_optimizer", "optimizers", "optimizer_state", "optimizer_states",

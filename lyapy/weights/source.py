@@ -17,8 +17,6 @@ from .formats import Contents, read_contents
 from .formats.refusal import RefusedError, weights_errors
 from .parameters import parameters
 
-__all__ = ["read_source"]
-
 DEPTH_LIMIT = 100
 BUFFER = 1 << 20
 

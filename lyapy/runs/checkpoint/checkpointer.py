@@ -17,8 +17,6 @@ from ..provenance import now
 from ..trajectory import Trajectory
 from .folder import Checkpoint, Segment, write_checkpoint
 
-__all__ = ["Checkpointer", "finished"]
-
 # records that wait in memory to be written; beyond, a trajectory waits for the disk
 BUFFER_BYTES = 64 * 1024**2
 RECORDER_BYTES = 1024**2

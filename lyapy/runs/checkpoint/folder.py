@@ -23,19 +23,6 @@ from ...storage.sealed import DamagedError, check_seal, read_sealed, write_seale
 from ...storage.trees import read_tree, write_tree
 from ..result import Layout
 
-__all__ = [
-    "Checkpoint",
-    "Segment",
-    "checkpoint_folder",
-    "newest_state",
-    "open_segments",
-    "read_checkpoint",
-    "read_history",
-    "remove",
-    "verify",
-    "write_checkpoint",
-]
-
 FORMAT = "lyapy checkpoint"
 FORMAT_VERSION = 4
 STATES_KEPT = 2

@@ -6,8 +6,6 @@ from typing import Any
 
 from ..options import stored
 
-__all__ = ["differing", "is_place"]
-
 # may change the last bits, but not the task
 PLACE = stored("place") | {"versions", "machine", "processor", "gpu"}
 IGNORED = {

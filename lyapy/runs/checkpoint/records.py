@@ -16,8 +16,6 @@ from ...storage.sealed import DamagedError
 from ..result import Layout
 from .folder import Checkpoint, open_segments
 
-__all__ = ["Records"]
-
 CHUNK_BYTES = 1 << 20
 
 

@@ -26,8 +26,6 @@ from .folder import Checkpoint, checkpoint_folder, newest_state, read_checkpoint
 from .identity import differing, is_place
 from .records import Records
 
-__all__ = ["run_checkpointed"]
-
 log = logging.getLogger("lyapy")
 
 

@@ -16,8 +16,6 @@ from ..result import collect
 from ..trajectory import TrajectoryResult, split_history
 from .folder import Checkpoint, checkpoint_folder, newest_state, read_history
 
-__all__ = ["Unfinished", "read_unfinished"]
-
 
 class Unfinished(NamedTuple):
     """An unfinished run at its last checkpoint."""

@@ -28,8 +28,6 @@ from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, Stacks
 from .named import named_arrays, named_numbers, put_together
 
-__all__ = ["canonical_bytes", "find_layers"]
-
 FORMAT, VERSION = "lyapy weights", 1
 
 

@@ -22,8 +22,6 @@ from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, check_shape
 from .named import NAMED, build_named
 
-__all__ = ["build_cell"]
-
 GATES = {1: Vanilla.name, 3: GRU.name, 4: LSTM.name}
 CLASSES = {
     LSTM.name: (LSTM, LSTMVariant),

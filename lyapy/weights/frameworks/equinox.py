@@ -10,8 +10,6 @@ from . import torch
 from .layer import Hints, Stacks
 from .readout import Readout, dense_layers
 
-__all__ = ["find_layers", "find_readouts"]
-
 FIELDS = ("weight_ih", "weight_hh", "bias", "bias_n")
 
 

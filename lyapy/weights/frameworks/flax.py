@@ -17,8 +17,6 @@ from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, Stacks, gate_count, require_shape
 from .readout import Readout, dense_layers
 
-__all__ = ["find_layers", "find_readouts"]
-
 KERNEL = re.compile(r"(?P<prefix>(?:.*[./])?)(?P<part>h|ho|hn|dense_h)(?P<dot>[./])kernel")
 # the dense layers of a cell on the side of x, in the order of a layer, by the last on that of h
 SIDES = {"ho": ["ii", "if", "ig", "io"], "hn": ["ir", "iz", "in"], "dense_h": ["dense_i"]}

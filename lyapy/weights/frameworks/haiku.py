@@ -13,8 +13,6 @@ from ..formats import Contents
 from .layer import Hints, Layer, Stacks, reordered, require_shape
 from .readout import Readout, dense_layers
 
-__all__ = ["find_layers", "find_readouts"]
-
 
 def find_layers(contents: Contents, hints: Hints) -> Stacks:
     """Return each core as a stack, by its module's name."""

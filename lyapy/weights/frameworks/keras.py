@@ -23,8 +23,6 @@ from ..formats.refusal import RefusedError
 from .layer import DIRECTIONS, Hints, Layer, Stacks, gate_count, reordered, require_shape
 from .readout import Readout, dense_layers
 
-__all__ = ["find_layers", "find_readouts"]
-
 NAMED = re.compile(r"(?P<group>.+)/recurrent_kernel(?P<tail>:0)?")
 NUMBERED = re.compile(r"(?P<group>(?:.*/)?(?:cell|cells|[a-z_]*_cell(?:_\d+)?)(?:/[^/]+)*?)/vars/1")
 KERNEL = re.compile(r"(?P<group>.+)/kernel(?P<tail>:0)?|(?P<numbered>.+)/vars/0")

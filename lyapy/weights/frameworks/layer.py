@@ -14,8 +14,6 @@ from ...cells.activations import kind_of
 from ..formats import Contents
 from ..formats.refusal import RefusedError
 
-__all__ = ["Hints", "Layer", "Stacks", "check_shape", "gate_count", "reordered", "require_shape"]
-
 DIRECTIONS = ("forward", "backward")
 Stacks = dict[str, list["Layer"]]
 

@@ -20,19 +20,7 @@ from ...cells import CELLS, OTHERS, PLRNN, VARIANTS, Cell, DiagonalStateSpace, S
 from ..formats import Contents
 from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, Stacks
-from .torch import find_readouts
-
-__all__ = [
-    "NAMED",
-    "PARTS",
-    "build_named",
-    "find_layers",
-    "find_readouts",
-    "named_arrays",
-    "named_numbers",
-    "put_together",
-    "whole_argument",
-]
+from .torch import find_readouts as find_readouts
 
 NAMED = {cell.name for cell in (*OTHERS, *VARIANTS)}
 SPARSE, COMPLEX = ("data", "indices", "indptr"), ("real", "imag")

@@ -16,8 +16,6 @@ from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, Stacks, reordered, require_shape
 from .readout import NAMES_SHOWN, Readout
 
-__all__ = ["find_layers", "find_readouts"]
-
 ORDERS = {"RNN": ("h", "h"), "GRU": ("zrh", "rzh"), "LSTM": ("iofc", "ifco")}
 DEFAULTS = {
     "RNN": {"nonlinearity": "Tanh"},

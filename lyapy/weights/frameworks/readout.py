@@ -12,8 +12,6 @@ from ...cells.activations import NONLINEARITIES
 from ..formats import Contents
 from ..formats.refusal import RefusedError
 
-__all__ = ["Readout", "choose_readout", "dense_layers"]
-
 NAMES_SHOWN = 12
 IN_PYTHON = "in Python with lyapy.ClosedLoop"
 LEAVE_OUT = f"name it with readout= (--readout) to leave them out, or close the loop {IN_PYTHON}"

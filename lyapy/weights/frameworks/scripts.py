@@ -17,9 +17,7 @@ from ..formats import Contents
 from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, Stacks, check_shape
 from .named import NAMED, PARTS, whole_argument
-from .torch import find_readouts
-
-__all__ = ["find_layers", "find_readouts"]
+from .torch import find_readouts as find_readouts
 
 ROLES = {
     "W": ("W_in", "Win", "w_in", "wi", "W_ih", "W_xh", "Wxh"),

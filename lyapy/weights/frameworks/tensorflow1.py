@@ -13,8 +13,6 @@ from ..formats import Contents
 from .layer import Hints, Layer, Stacks, reordered, require_shape
 from .readout import Readout, dense_layers
 
-__all__ = ["find_layers", "find_readouts"]
-
 KERNEL = re.compile(r"(?P<scope>(?:.*/)?(?P<last>[^/]*))/kernel(?P<tail>:0)?")
 
 

@@ -17,8 +17,6 @@ from ..formats.refusal import RefusedError
 from .layer import DIRECTIONS, Hints, Layer, Stacks
 from .readout import Readout, dense_layers
 
-__all__ = ["find_layers", "find_readouts"]
-
 NAME = re.compile(
     r"(?P<prefix>.*?)(?P<role>(?:weight|w)_(?:ih|hh|hr)|(?:bias|b)_(?:ih|hh))"
     r"(?:_l(?P<layer>\d{1,3}))?(?P<reverse>_reverse)?"
