@@ -11,6 +11,8 @@ from scipy import stats
 from ..arrays import Array
 from .result import Sweep
 
+__all__ = ["Association", "Correlation", "Prediction", "associations", "correlate", "predictions"]
+
 # a Fisher interval needs one degree of freedom
 FEWEST = 4
 BATCH = 1000

@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import LockedError
 from ..networks.network import Network
 from ..runs.checkpoint.folder import checkpoint_folder
+from ..spectra.quantities import counted
 from ..spectra.spectrum import Spectrum
 from ..storage import lock
 from ..storage.sealed import check_seal
@@ -102,7 +103,8 @@ def refuse_loss(merged: str | PathLike[str], names: Collection[str], *, overwrit
         shown = ", ".join(lost[:NAMES_SHOWN]) + (", …" if len(lost) > NAMES_SHOWN else "")
         raise FileExistsError(
             f"{merged}: stays as it is: it has {len(held)} results, and would lose those of "
-            f"{len(lost)} networks ({shown}); give another output, or move the file away"
+            f"{counted(len(lost), 'network', 'networks')} ({shown}); give another output, or move "
+            "the file away"
         )
 
 

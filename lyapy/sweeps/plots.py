@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
 
+__all__ = ["plot_components", "plot_heat_map", "plot_metric", "plot_spectra", "plot_sweep"]
+
 LENGTH = 32
 CELLS_WITH_NUMBERS = 64
 

@@ -12,6 +12,8 @@ from ..arrays import Array
 from .columns import COLUMNS, Row, as_table, column_of
 from .merged_file import read_rows, write_merged
 
+__all__ = ["Sweep", "common_positions", "resample"]
+
 
 class Sweep:
     """Spectra of many networks: ``rows``, one for each, sorted by name."""

@@ -13,6 +13,8 @@ import numpy as np
 from .association import Correlation, associations, predictions
 from .result import Sweep
 
+__all__ = ["csv_text", "metric_table", "rows_summary", "rows_table"]
+
 # columns of the table, their heads and formats
 SHOWN = {
     "k": ("k", "d"),

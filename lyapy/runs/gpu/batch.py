@@ -18,6 +18,8 @@ from ...tangent.gpu.precision import Precision
 from ..trajectory import Trajectory, TrajectoryResult
 from .block import BatchBlock
 
+__all__ = ["Batch"]
+
 
 class Batch:
     """Trajectories that stand at the same step and go on side by side.

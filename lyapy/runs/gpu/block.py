@@ -23,6 +23,8 @@ from ...tangent.qr import orthonormalize
 from ...tangent.state import Carry
 from ..block import Final, Follower, living
 
+__all__ = ["BatchBlock"]
+
 # of a carry: arrays over the vectors, and numbers
 VECTORS = ("error", "since", "noise")
 NUMBERS = ("intervals", "rejections", "largest_spread", "norm_excess", "repeated")

@@ -19,6 +19,8 @@ from .memory import exhausted, fitting
 if TYPE_CHECKING:
     from ..checkpoint.checkpointer import Checkpointer
 
+__all__ = ["run_batches"]
+
 log = logging.getLogger("lyapy")
 
 # share of the time that may go into bringing what a checkpoint needs to the host

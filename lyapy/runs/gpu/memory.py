@@ -10,6 +10,8 @@ from ...tangent.gpu.precision import Precision
 from ...tangent.gpu.step import row_width
 from ..trajectory import Trajectory
 
+__all__ = ["bytes_per_trajectory", "exhausted", "fitting"]
+
 # of the free memory; the rest is for products' workspaces and what the allocator leaves unused
 SHARE = 0.8
 # frames that live at the same time: before a tile, before an interval, before and after a step,
