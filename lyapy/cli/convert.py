@@ -1,7 +1,5 @@
 """``lyapy convert``: from any weights file to the canonical one."""
 
-from __future__ import annotations
-
 import argparse
 
 from .arguments import add_overwrite, add_weights, load_network

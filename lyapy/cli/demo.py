@@ -1,7 +1,5 @@
 """``lyapy demo``: the main job on the network that ships with lyapy."""
 
-from __future__ import annotations
-
 import argparse
 from importlib.resources import as_file, files
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``lyapy merge``: the results of many networks in one file."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``lyapy plot``: a run file, or a merged one, as a picture."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from pathlib import Path

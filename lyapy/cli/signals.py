@@ -1,7 +1,5 @@
 """Signals that end a run: in good order at first, at once the second time."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """``lyapy verify``: the digests of a run file, or of the checkpoints of an unfinished run."""
 
-from __future__ import annotations
-
 import argparse
 import os
 

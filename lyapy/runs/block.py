@@ -1,7 +1,5 @@
 """The deviation vectors of one diagonal block, followed along one trajectory."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

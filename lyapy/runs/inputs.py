@@ -1,7 +1,5 @@
 """The inputs of a driven network, from arrays in files or from text."""
 
-from __future__ import annotations
-
 import os
 import re
 from os import PathLike

@@ -1,7 +1,5 @@
 """The main job: the Lyapunov spectrum of a network along its trajectories."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Progress of a run: tqdm's bar on a terminal, plain lines in a log."""
 
-from __future__ import annotations
-
 import sys
 import threading
 import time

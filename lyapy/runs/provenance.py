@@ -1,7 +1,5 @@
 """Where a result comes from: network, versions, machine; and what a machine offers."""
 
-from __future__ import annotations
-
 import datetime
 import platform
 import shlex

@@ -1,7 +1,5 @@
 """Runs with as many vectors as a measure needs, estimated by short runs, confirmed by the whole."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace

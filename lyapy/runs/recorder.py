@@ -1,7 +1,5 @@
 """Growth, states, frames and R factors of one trajectory, row by row."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

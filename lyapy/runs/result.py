@@ -1,7 +1,5 @@
 """The spectrum that the results of all trajectories make, and the shapes of its arrays."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple

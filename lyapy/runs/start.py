@@ -1,7 +1,5 @@
 """Checks of initial states and frames: errors name the argument, the finding and the remedy."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

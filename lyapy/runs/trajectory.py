@@ -1,7 +1,5 @@
 """One trajectory: forward pass and tangent engine alternate over chunks of time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The largest exponent from two nearby trajectories: no Jacobian, no QR, only forward passes."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Runs that go on until their standard errors are small enough."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The row of a network in a sweep, with or without a result; one schema for its columns."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple

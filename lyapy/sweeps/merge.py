@@ -1,7 +1,5 @@
 """Run files of many networks into one merged file, with the reasons for missing ones."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence

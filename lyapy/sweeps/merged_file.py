@@ -7,8 +7,6 @@ of the user's columns. The group ``runs`` has, for each row with a result, a gro
 row's number with the contents of its run file.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike

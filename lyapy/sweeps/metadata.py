@@ -1,7 +1,5 @@
 """The user's columns for the networks of a sweep, from their paths or from a table."""
 
-from __future__ import annotations
-
 import csv
 import math
 import os

@@ -1,7 +1,5 @@
 """Networks of a sweep: their names, the files of their results, and shards."""
 
-from __future__ import annotations
-
 import glob
 import os
 from collections.abc import Iterable, Mapping, Sequence

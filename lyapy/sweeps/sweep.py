@@ -1,7 +1,5 @@
 """Spectra of many networks: a run file for each, and one merged file."""
 
-from __future__ import annotations
-
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """One network of a sweep, computed in a worker into its run file or a failure file."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

@@ -1,7 +1,5 @@
 """The sweep of a training that is still running: each new weights file as it appears."""
 
-from __future__ import annotations
-
 import glob
 import os
 import time

@@ -1,7 +1,5 @@
 """Workers of a sweep: spawned processes, MPI ranks, a dask cluster, any other executor."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

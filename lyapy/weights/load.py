@@ -1,7 +1,5 @@
 """From a weights file to a network, or to the closed loop of a network and its read-out."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise

@@ -4,8 +4,6 @@ Training leaves an optimizer's state next to them, PyTorch's reparametrisations 
 a weight in its place, and TensorFlow 2's checkpoints hang a suffix on each name.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 

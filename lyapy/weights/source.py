@@ -1,7 +1,5 @@
 """Everything that a network is loaded from: a file, an open file, or a model in memory."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping

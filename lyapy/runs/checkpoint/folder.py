@@ -6,8 +6,6 @@ continue, with the digests of all segments so far; and ``lock``. Every file is s
 place whole. The last two states are kept: if the newest is damaged, the one before it is used.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Whether two runs are the same one, by their settings, and whether they run in the same place."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ..options import stored

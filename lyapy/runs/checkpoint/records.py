@@ -1,7 +1,5 @@
 """The records of a run, copied from the segments into the run file."""
 
-from __future__ import annotations
-
 import math
 import threading
 from collections.abc import Callable, Iterator

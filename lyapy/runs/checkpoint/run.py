@@ -1,7 +1,5 @@
 """A run with a run file: begun, continued, or read if it is finished."""
 
-from __future__ import annotations
-
 import logging
 import shutil
 import threading

@@ -1,7 +1,5 @@
 """How far an unfinished run is, running or not, and its spectrum so far."""
 
-from __future__ import annotations
-
 import os
 from os import PathLike
 from pathlib import Path

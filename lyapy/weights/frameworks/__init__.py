@@ -1,7 +1,5 @@
 """Framework layouts: the names, gate orders and shapes under which frameworks keep weights."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from os import PathLike

@@ -11,8 +11,6 @@ bias inside the reset product), ``l/P`` and ``l/peepholes``; gates are stacked i
 Cells that no framework has are stored as their constructor's arguments, see `named`.
 """
 
-from __future__ import annotations
-
 import io
 import json
 from typing import Any

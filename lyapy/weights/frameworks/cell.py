@@ -1,7 +1,5 @@
 """From a layer's weights, in the common form of `Layer`, to its cell."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

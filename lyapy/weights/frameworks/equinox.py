@@ -1,7 +1,5 @@
 """Equinox's leaves without names (``.eqx``), by hint: weights, bias, and a GRU's ``bias_n``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from itertools import pairwise
 

@@ -4,8 +4,6 @@ Kernels are (in, out). linen's LSTM has its biases on the side of h, its GRU as 
 stacks i f g o and r z n.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Haiku's cores, by hint: an LSTM's ``w`` (m + n, 4n), gates i g f o; a GRU's ``w_i``, ``w_h``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

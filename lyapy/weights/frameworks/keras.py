@@ -5,8 +5,6 @@ Keras 2 names weights (``lstm_1/lstm_1/kernel:0``), Keras 3 numbers them
 model's configuration where the file has one.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter

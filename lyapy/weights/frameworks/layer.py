@@ -1,7 +1,5 @@
 """The common form of every framework's recurrent layers, and the user's hints."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any

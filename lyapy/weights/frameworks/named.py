@@ -6,8 +6,6 @@ matrix is ``U.data``, ``U.indices`` and ``U.indptr`` (of `scipy.sparse.csr_array
 numbers may be ``B.real`` and ``B.imag``. lyapy's canonical files hold such cells in the same way.
 """
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """ONNX's RNN, GRU and LSTM nodes: gates i o f c and z r h, and attributes that settle the cell."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Read-outs: the dense layers of a file, and the one that leads back to the network's input."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 

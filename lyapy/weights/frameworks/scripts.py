@@ -5,8 +5,6 @@ MXNet has too (``lstm0_l0_i2h_weight``); reservoirpy's ``Win``, ``W``, ``bias`` 
 may be sparse. Gates are stacked as PyTorch's. ``W``, ``U`` and ``b`` need a hint of the cell.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """TensorFlow 1's cells, by hint: ``kernel`` (m + n, 4n) with gates i j f o; a GRU's r u and c."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -4,8 +4,6 @@ Also read are the shorter names of ``nn.LSTMCell`` and its like (``weight_ih``) 
 ports (``w_ih``), and Equinox's, which has the same with one ``bias`` and a GRU's ``bias_n``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 
