@@ -128,7 +128,7 @@ def _unresolved(spectrum: Exponents) -> str:
         estimates = counted(np.count_nonzero(estimated), "is an estimate", "are estimates")
         found.append(f"{estimates} with {error} nats per step")
     return (
-        f"{' and '.join(found)}: float64 does not resolve them, and more steps do not help. "
+        f"{' and '.join(found)}: float64 resolves no more, and more steps do not help. "
         "interval='auto' resolves the most; k= leaves them out."
     )
 
