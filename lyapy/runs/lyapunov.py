@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from ..spectra.spectrum import Spectrum
 from .checkpoint.run import run_checkpointed
 from .computation import compute_spectrum
 from .options import Compute, Keep, Method, take_options, with_options
-from .plan import make_plan
+from .plan import Plan, make_plan
+from .reaching import check_k, spectrum_reaching
 
 __all__ = ["lyapunov_spectrum", "spectrum_of_jacobians", "spectrum_of_products"]
 
@@ -29,7 +31,7 @@ def lyapunov_spectrum(
     steps: int | None = None,
     until: float | None = None,
     max_steps: int = 1_000_000,
-    k: int | None = None,
+    k: int | str | None = None,
     trajectories: int | None = None,
     transient: int = 0,
     initial_state: Any = None,
@@ -63,8 +65,10 @@ def lyapunov_spectrum(
         after each doubling; the result is that of a run of so many ``steps``, without records.
     max_steps : int
         Most steps that ``until`` may take.
-    k : int, optional
-        Number of leading exponents; by default all D.
+    k : int, "kaplan-yorke" or "entropy", optional
+        Number of leading exponents; by default all D. By name, as many as the Kaplan–Yorke
+        dimension or the entropy rate needs: short runs of one trajectory suggest the number, and
+        it grows until the whole run reaches the measure. The result is that of a run of this k.
     trajectories : int, optional
         Number B of trajectories that share one input sequence, or none, and start at
         different random states.
@@ -110,7 +114,8 @@ def lyapunov_spectrum(
     method, compute, keep = take_options(
         lyapunov_spectrum, options, method=method, compute=compute, keep=keep
     )
-    plan = make_plan(
+    plan_of = partial(
+        make_plan,
         network,
         inputs,
         method,
@@ -119,7 +124,6 @@ def lyapunov_spectrum(
         steps=steps,
         until=until,
         max_steps=max_steps,
-        k=k,
         trajectories=trajectories,
         transient=transient,
         initial_state=initial_state,
@@ -127,10 +131,19 @@ def lyapunov_spectrum(
         dt=dt,
         progress=progress,
     )
-    spectrum = compute_spectrum(plan) if keep.checkpoint is None else run_checkpointed(plan, keep)
+    if isinstance(k, str):
+        check_k(k, method.frame, 1)
+        spectrum, plan = spectrum_reaching(k, lambda count: plan_of(k=count), _run, keep)
+    else:
+        plan = plan_of(k=k)
+        spectrum = _run(plan, keep)
     blocks = 1 if isinstance(plan.frame, str) else len(diagonal_blocks(network, whole=False))
     warn_of_rounding(spectrum, plan.schedule.control, coupled=blocks)
     return spectrum
+
+
+def _run(plan: Plan, keep: Keep) -> Spectrum:
+    return compute_spectrum(plan) if keep.checkpoint is None else run_checkpointed(plan, keep)
 
 
 def spectrum_of_jacobians(jacobians: Any, **options: Any) -> Spectrum:

@@ -22,7 +22,7 @@ from ..networks.network import Network
 from ..runs.inputs import input_file
 from ..runs.lyapunov import lyapunov_spectrum
 from ..runs.options import ALL, KINDS, refuse_unknown, take_options
-from ..runs.start import check_frame
+from ..runs.reaching import check_k
 from ..runs.threads import default_threads
 from ..spectra.file import check_suffix
 from ..storage.atomic import check_apart, check_output
@@ -194,7 +194,7 @@ def _check_network(task: Task, network: Network, inputs: Any) -> None:
     options = task.options
     inputs = None if isinstance(network, ClosedLoop) else inputs
     check_inputs(network, inputs, options.get("transient", 0), options.get("steps"))
-    check_frame(options.get("frame", "random"), options.get("k"), network.state_size)
+    check_k(options.get("k"), options.get("frame", "random"), network.state_size)
 
 
 def _as_file(inputs: Any, folder: Path) -> str | None:
