@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .networks.jacobian import jacobian
     from .networks.network import Network
     from .networks.random import random_network
-    from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians
+    from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians, spectrum_of_products
     from .runs.options import Compute, Keep, Method
     from .runs.two_trajectories import largest_exponent
     from .spectra.spectrum import Spectrum
@@ -42,6 +42,7 @@ _HOMES = {
     "load": "weights.load",
     "lyapunov_spectrum": "runs.lyapunov",
     "spectrum_of_jacobians": "runs.lyapunov",
+    "spectrum_of_products": "runs.lyapunov",
     "Network": "networks.network",
     "random_network": "networks.random",
     "Spectrum": "spectra.spectrum",
@@ -71,6 +72,7 @@ __all__ = [
     "lyapunov_spectrum",
     "random_network",
     "spectrum_of_jacobians",
+    "spectrum_of_products",
     "sweep",
     "watch",
 ]

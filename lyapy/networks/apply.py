@@ -6,11 +6,11 @@ import numpy as np
 
 from ..arrays import Array
 from ..cells.sparse import Sparse, product
-from .program import Assignment, Coefficient, Program, Term
+from .program import Applied, Assignment, Coefficient, Program, Term
 
 __all__ = ["absolute", "log_diagonal", "tangent_step"]
 
-Matrix = Array | Sparse | Coefficient | None
+Matrix = Array | Sparse | Coefficient | Applied | None
 
 
 def tangent_step(program: Program, coefficients: Array, frame: Array) -> Array:
@@ -55,7 +55,7 @@ def absolute(program: Program) -> Program:
 def _absolute(matrix: Matrix) -> Matrix:
     if isinstance(matrix, Sparse):
         return matrix._replace(values=np.abs(matrix.values))
-    return matrix if isinstance(matrix, Coefficient | None) else np.abs(matrix)
+    return matrix if isinstance(matrix, Coefficient | Applied | None) else np.abs(matrix)
 
 
 def _apply(term: Term, rows: int, coefficients: Array, vectors: Array) -> Array:
@@ -65,11 +65,24 @@ def _apply(term: Term, rows: int, coefficients: Array, vectors: Array) -> Array:
         matrix = _values(term.matrix, coefficients)
         matrix = matrix.reshape(*matrix.shape[:-1], rows, term.source.size)
         vectors = vectors @ np.swapaxes(matrix, -1, -2)
+    elif isinstance(term.matrix, Applied):
+        vectors = _applied(term.matrix, coefficients, vectors)
     elif term.matrix is not None:
         vectors = product(vectors, term.matrix)
     if term.left is not None:
         vectors = vectors * _values(term.left, coefficients)[..., None, :]
     return vectors
+
+
+def _applied(matrix: Applied, coefficients: Array, vectors: Array) -> Array:
+    entries = _values(matrix.entries, coefficients)
+    each = np.broadcast_shapes(entries.shape[:-1], vectors.shape[:-2])
+    entries = np.broadcast_to(entries, (*each, entries.shape[-1]))
+    vectors = np.broadcast_to(vectors, (*each, *vectors.shape[-2:]))
+    images = np.empty_like(vectors)
+    for at in np.ndindex(each):
+        images[at] = matrix.function(entries[at], vectors[at])
+    return images
 
 
 def _values(coefficient: Coefficient, coefficients: Array) -> Array:
