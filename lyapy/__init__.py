@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .networks.random import random_network
     from .orbits.fixed_points import fixed_points
     from .orbits.result import FixedPoints
-    from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians
+    from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians, spectrum_of_products
     from .runs.options import Compute, Keep, Method
     from .runs.two_trajectories import largest_exponent
     from .spectra.spectrum import Spectrum
@@ -46,6 +46,7 @@ _HOMES = {
     "load": "weights.load",
     "lyapunov_spectrum": "runs.lyapunov",
     "spectrum_of_jacobians": "runs.lyapunov",
+    "spectrum_of_products": "runs.lyapunov",
     "Network": "networks.network",
     "random_network": "networks.random",
     "Spectrum": "spectra.spectrum",
@@ -77,6 +78,7 @@ __all__ = [
     "lyapunov_spectrum",
     "random_network",
     "spectrum_of_jacobians",
+    "spectrum_of_products",
     "sweep",
     "watch",
 ]

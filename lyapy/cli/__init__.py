@@ -4,8 +4,6 @@ A command is a module with ``SUMMARY``, ``EXAMPLE``, ``add_arguments(parser)`` a
 ``run(arguments)``, which returns the exit code.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import logging
