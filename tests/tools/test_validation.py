@@ -16,11 +16,15 @@ BOTH = [
 ]
 
 
+def check_on(case, backend, monkeypatch):
+    for name in ("lyapunov_spectrum", "spectrum_of_jacobians"):
+        monkeypatch.setattr(lyapy, name, partial(getattr(lyapy, name), backend=backend))
+    for check in case():
+        assert check.passed, check
+
+
 @pytest.mark.parametrize(
     ("case", "backend"), BOTH, ids=lambda v: v if isinstance(v, str) else v.run.__name__
 )
 def test_exact_and_published_cases(case, backend, monkeypatch):
-    for name in ("lyapunov_spectrum", "spectrum_of_jacobians"):
-        monkeypatch.setattr(lyapy, name, partial(getattr(lyapy, name), backend=backend))
-    for check in case.run():
-        assert check.passed, check
+    check_on(case.run, backend, monkeypatch)
