@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from .arguments import add_overwrite
+from .arguments import add_no_check, add_overwrite
 
 __all__ = ["add_arguments", "run"]
 
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pair = "of a merged file: columns of the map of the largest exponent"
     parser.add_argument("--map", nargs=2, metavar=("X", "Y"), help=pair)
     add_overwrite(parser)
+    add_no_check(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,7 +42,12 @@ def run(arguments: argparse.Namespace) -> int:
 
         pair = arguments.map and tuple(arguments.map)
         options = {"over": arguments.over, "metric": arguments.metric, "between": pair}
-        plot_sweep(Sweep.load(arguments.run), output, **options, overwrite=arguments.overwrite)
+        plot_sweep(
+            Sweep.load(arguments.run, check=arguments.check),
+            output,
+            **options,
+            overwrite=arguments.overwrite,
+        )
     else:
         from ..spectra.plots import plot_summary
         from ..spectra.spectrum import Spectrum
@@ -51,6 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.over or arguments.metric or arguments.map:
             needed = "--over, --metric and --map need one"
             raise ValueError(f"{arguments.run}: is no merged file; {needed}")
-        plot_summary(Spectrum.load(arguments.run), output, overwrite=arguments.overwrite)
+        plot_summary(
+            Spectrum.load(arguments.run, check=arguments.check),
+            output,
+            overwrite=arguments.overwrite,
+        )
     print(f"written to {output}")
     return 0
