@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     from ..networks.network import Network
     from ..sweeps.names import Shard
 
-__all__ = [
-    "add_no_check", "add_options", "add_overwrite", "add_run_arguments", "add_weights",
-    "given_hints", "given_options", "load_network", "run_arguments",
-]  # fmt: skip
-
 # of lyapunov_spectrum, for one run or many
 EVERYDAY = ("steps", "k", "trajectories", "transient", "seed", "dt")
 

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple
 import h5py
 
 from .atomic import placed_whole
-from .hdf5 import Group, Hdf5Error, open_hdf5
+from .hdf5 import SIGNATURE, Group, Hdf5Error, open_hdf5
 
 __all__ = ["USER_BLOCK", "DamagedError", "check_seal", "open_sealed", "write_sealed"]
 
@@ -128,10 +128,13 @@ def _read_seal(path: str | PathLike[str], raw: BinaryIO) -> _Seal:
     line = raw.read(USER_BLOCK)
     found = LINE.fullmatch(line)
     if found is None:
-        remedy = (
-            "give a file that lyapy wrote, or one that was edited with check=False (--no-check)"
-        )
-        raise DamagedError(f"{path}: is truncated or damaged, or has no seal; {remedy}")
+        raw.seek(0)
+        head = raw.read(USER_BLOCK + len(SIGNATURE))
+        if not head.startswith(SIGNATURE) and not head.endswith(SIGNATURE):
+            raise DamagedError(f"{path}: is not an HDF5 file; give a file that lyapy wrote")
+        finding = "is truncated or damaged, or has no seal"
+        remedy = "give a file that lyapy wrote, or read it unchecked, check=False (--no-check)"
+        raise DamagedError(f"{path}: {finding}; {remedy}")
     digest, length = found[1].decode(), int(found[2])
     if found[3] is None:
         seal = _sealed(raw, size - USER_BLOCK)

@@ -7,8 +7,6 @@ of the user's columns. The group ``runs`` has, for each row with a result, a gro
 row's number with the contents of its run file.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import warnings
@@ -28,8 +26,6 @@ from ..storage.hdf5 import Dataset, Group, Hdf5Error
 from ..storage.sealed import open_sealed, write_sealed
 from ..storage.trees import legible
 from .columns import COLUMNS, OWN, SPECTRA, Row, as_table, column_of
-
-__all__ = ["is_merged", "read_network", "read_rows", "write_merged"]
 
 FORMAT = "lyapy spectra"
 FORMAT_VERSION = 2

@@ -1,7 +1,5 @@
 """A sweep as text: a table to read, JSON and CSV for programs, a metric's associations."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math
