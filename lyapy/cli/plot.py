@@ -1,14 +1,10 @@
 """``lyapy plot``: a run file, or a merged one, as a picture."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from pathlib import Path
 
 from .arguments import add_overwrite
-
-__all__ = ["add_arguments", "run"]
 
 SUMMARY = "draw the spectrum of a run file and its convergence, or the spectra of many networks"
 EXAMPLE = "lyapy plot run.h5 -o figure.pdf"

@@ -1,11 +1,7 @@
 """``lyapy verify``: the digests of a run file, or of the checkpoints of an unfinished run."""
 
-from __future__ import annotations
-
 import argparse
 import os
-
-__all__ = ["add_arguments", "run"]
 
 SUMMARY = "check the digests of a run file, or of the checkpoints of an unfinished run"
 EXAMPLE = "lyapy verify run.h5"

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..cells.sparse import Sparse, as_scipy, as_sparse
-from .program import Assignment, Coefficient, Columns, Program, Term
+from .program import Applied, Assignment, Coefficient, Columns, Program, Term
 
 __all__ = ["Constants", "component_labels", "generic_rank", "restrict"]
 
@@ -79,7 +79,7 @@ def _links(program: Program, constants: Constants, least: float) -> Iterator[Lin
         for term in terms:
             rows = _nonzero(term.left, target.size, constants)
             columns = _nonzero(term.right, term.source.size, constants)
-            full = isinstance(term.matrix, Coefficient)
+            full = isinstance(term.matrix, Coefficient | Applied)
             if term.matrix is None:
                 rows = columns = np.intersect1d(rows, columns)
             elif not full:

@@ -1,7 +1,5 @@
 """The inputs of a driven network, from arrays in files or from text."""
 
-from __future__ import annotations
-
 import os
 import re
 from os import PathLike
@@ -10,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import Array
+from ..networks.inputs import check_array
 from ..networks.network import Network
 from ..weights.formats import read_contents
-
-__all__ = ["input_file", "read_encoding", "read_inputs", "read_inputs_for", "read_vocabulary"]
 
 ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
 EMBEDDING = "embedding.weight"
@@ -59,7 +56,7 @@ def read_inputs(
     if suffix == ".txt":
         found = _read_text(file, network.input_size, vocabulary, embedding)
     elif suffix in ARRAYS:
-        found = _check_array(path, _read_array(file, suffix, name), network.input_size)
+        found = check_array(f"{path}:", _read_array(file, suffix, name), network.input_size)
     else:
         kinds = ", ".join((*ARRAYS, ".txt"))
         raise ValueError(f"{path}: unsupported type of input file; give one of {kinds}")
@@ -74,15 +71,7 @@ def read_inputs_for(
 ) -> Array:
     """Read inputs as `read_inputs`, with text encoded by the network's weights file.
 
-    Parameters
-    ----------
-    network : Network
-    path : str or path
-        File of inputs.
-    weights : str or path, optional
-        File of the network, which may hold an embedding or a vocabulary.
-    vocabulary : str or path, optional
-        File of the characters, instead of those in ``weights``.
+    ``weights`` may hold an embedding and a vocabulary, for which the file ``vocabulary`` may stand.
     """
     if not os.fspath(path).lower().endswith(".txt"):
         if vocabulary is not None:
@@ -95,14 +84,9 @@ def read_inputs_for(
 
 
 def read_vocabulary(path: str | PathLike[str]) -> str:
-    """Read a vocabulary: a UTF-8 file of its characters in the order of their indices.
+    """Read a UTF-8 file of all characters in the order of their indices, each once.
 
     Every character counts, also a newline, and also one at the end of the file.
-
-    Raises
-    ------
-    ValueError
-        If it is empty, is not UTF-8 or has a character twice.
     """
     vocabulary = _decode(path, keep_returns=True)
     twice = next((c for i, c in enumerate(vocabulary) if c in vocabulary[:i]), None)
@@ -121,11 +105,6 @@ def read_encoding(weights: str | PathLike[str]) -> tuple[str | None, Array | Non
 
     The vocabulary is the entry "vocabulary" in the metadata of a safetensors file, the
     embedding the tensor ``embedding.weight`` (V, m), with or without a prefix.
-
-    Raises
-    ------
-    lyapy.WeightsError
-        If the file cannot be read.
     """
     contents = read_contents(weights)
     found = [a for n, a in contents.arrays.items() if f".{n}".endswith(f".{EMBEDDING}")]
@@ -190,32 +169,6 @@ def _choose(file: str, names: list[str], name: str | None) -> str:
     if name not in names:
         raise _ChoiceError(f"{file}: holds no array {name!r}; give one of: {shown}")
     return name
-
-
-def _check_array(path: str | PathLike[str], array: Array, m: int) -> Array:
-    array = np.asarray(array)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{path}: has dtype {array.dtype}; the inputs must be real numbers")
-    if array.ndim not in (2, 3):
-        remedy = f"reshape it to (T, {m}) or (B, T, {m})"
-        if array.ndim == 1 and array.dtype.kind in "iu" and m > 1:
-            remedy = f"if these are indices, give (T, {m}): embedding.weight[indices], or one-hot"
-        raise ValueError(f"{path}: has {array.ndim} dimensions, shape {array.shape}; {remedy}")
-    if array.shape[-1] != m:
-        raise ValueError(
-            f"{path}: has width {array.shape[-1]}, shape {array.shape}, but the network reads {m} "
-            f"inputs; give an array (T, {m}) or (B, T, {m})"
-        )
-    if not array.size:
-        raise ValueError(f"{path}: is empty, shape {array.shape}; give at least one step")
-    array = np.ascontiguousarray(array, dtype=np.float64)
-    bad = np.argwhere(~np.isfinite(array))
-    if len(bad):
-        raise ValueError(
-            f"{path}: holds {len(bad)} values that are NaN or infinite, the first at "
-            f"{tuple(map(int, bad[0]))}; fix or remove them"
-        )
-    return array
 
 
 def _read_text(file: str, m: int, vocabulary: str | None, embedding: Array | None) -> Array:

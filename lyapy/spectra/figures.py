@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = [
-    "BLUE", "GREY", "RED", "add_legend", "axes_of", "check_picture", "colour_of", "draw_zero",
-    "name_axes", "new_figure", "once", "picture_bytes", "save_picture", "styled",
-]  # fmt: skip
-
 BLUE, RED, GREY = "#1f5fa8", "#c0392b", "#8a8a8a"
 ZERO = "zero"
 SUFFIXES = (".png", ".pdf", ".svg")

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from xarray import Dataset
 
-__all__ = [
-    "csv_text", "data_frame", "dataset_of", "exponent_columns", "spectrum_html", "table_html",
-]  # fmt: skip
-
 # facts below a notebook's picture
 SHOWN = ("mean exponent", "Kaplan-Yorke dimension", "entropy rate", "trajectories", "steps")
 CELL = "text-align:right;padding:1px 0.7em"

@@ -11,6 +11,7 @@ import numpy as np
 from ..arrays import Array
 from .exponents import BLOCKS, QUANTITIES, Exponents
 from .measures import Measure
+from .quantities import counted
 from .status import status_of
 
 __all__ = [
@@ -173,13 +174,14 @@ def facts_of(spectrum: Exponents) -> dict[str, str]:
     rounded = ~spectrum.resolved & ~spectrum.bounded
     if rounded.any():
         error = f"up to {spectrum.rounding_error[rounded].max():.0e} nats per step"
-        facts["rounding error"] = f"{error} in {rounded.sum()} exponents"
+        facts["rounding error"] = f"{error} in {counted(rounded.sum(), 'exponent', 'exponents')}"
     if settings.get("repeated_tiles"):
         facts["left to the CPU"] = f"{settings['repeated_tiles']} tiles of trajectories"
     wider = spectrum.widening > 1.0
     if wider.any():
+        exponents = counted(wider.sum(), "exponent", "exponents")
         most = f"up to {spectrum.widening.max():.2g} times"
-        facts["95 % intervals"] = f"{most} the usual width, for {wider.sum()} exponents"
+        facts["95 % intervals"] = f"{most} the usual width, for {exponents}"
     if "seconds" in settings:
         facts["time"] = f"{settings['seconds']:.1f} s"
     if settings.get("network_origin"):

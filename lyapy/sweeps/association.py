@@ -1,7 +1,5 @@
 """Correlations of a metric with spectra, and cross-validated regressions on them."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 

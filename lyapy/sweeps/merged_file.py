@@ -7,8 +7,6 @@ of the user's columns. The group ``runs`` has, for each row with a result, a gro
 row's number with the contents of its run file.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -25,8 +23,6 @@ from ..storage.datasets import read_dataset, write_dataset
 from ..storage.sealed import write_sealed
 from ..storage.trees import legible
 from .columns import COLUMNS, OWN, SPECTRA, Row, as_table, column_of
-
-__all__ = ["is_merged", "read_network", "read_rows", "write_merged"]
 
 FORMAT = "lyapy spectra"
 FORMAT_VERSION = 2

@@ -11,8 +11,6 @@ import numpy as np
 from ..arrays import Array
 from .columns import COLUMNS, Row, as_table, column_of
 
-__all__ = ["Rows", "common_positions", "resample"]
-
 
 class Rows:
     """Rows of networks, and what follows from them."""

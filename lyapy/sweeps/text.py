@@ -1,7 +1,5 @@
 """A sweep as text: a table to read, JSON and CSV for programs, a metric's associations."""
 
-from __future__ import annotations
-
 import math
 from importlib.util import find_spec
 from typing import Any

@@ -6,8 +6,6 @@ continue, with the digests of all segments so far; and ``lock``. Every file is s
 place whole. The last two states are kept: if the newest is damaged, the one before it is used.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,19 +20,6 @@ from ...arrays import Array
 from ...storage.sealed import DamagedError, check_seal, read_sealed, write_sealed
 from ...storage.trees import read_tree, write_tree
 from ..result import Layout
-
-__all__ = [
-    "Checkpoint",
-    "Segment",
-    "checkpoint_folder",
-    "newest_state",
-    "open_segments",
-    "read_checkpoint",
-    "read_history",
-    "remove",
-    "verify",
-    "write_checkpoint",
-]
 
 FORMAT = "lyapy checkpoint"
 FORMAT_VERSION = 4

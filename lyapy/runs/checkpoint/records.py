@@ -1,7 +1,5 @@
 """The records of a run, copied from the segments into the run file."""
 
-from __future__ import annotations
-
 import math
 import threading
 from collections.abc import Callable, Iterator
@@ -15,8 +13,6 @@ from ...arrays import Array
 from ...storage.sealed import DamagedError
 from ..result import Layout
 from .folder import Checkpoint, open_segments
-
-__all__ = ["Records"]
 
 CHUNK_BYTES = 1 << 20
 
