@@ -279,7 +279,8 @@ def _entitle(ax: Axes, text: str) -> None:
     if legend is None:
         ax.set_title(text, fontsize="small", color=GREY)
     else:
-        legend.set_title(text, prop={"size": "small"})
+        small: Any = {"size": "small"}
+        legend.set_title(text, prop=small)
         legend.get_title().set_color(GREY)
 
 
