@@ -7,6 +7,8 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from .arguments import add_no_check
+
 if TYPE_CHECKING:
     from ..runs.checkpoint.unfinished import Unfinished
 
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--metric", metavar="COLUMN", help=metric)
     groups = "with --metric: column of groups to leave out together in regressions"
     parser.add_argument("--groups", metavar="COLUMN", help=groups)
+    add_no_check(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,9 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..spectra.text import spectrum_summary, spectrum_table
 
     if arguments.network is not None:
-        spectrum = read_network(arguments.run, arguments.network)
+        spectrum = read_network(arguments.run, arguments.network, check=arguments.check)
     else:
-        spectrum = Spectrum.load(arguments.run)
+        spectrum = Spectrum.load(arguments.run, check=arguments.check)
     next_to_it = _unfinished(arguments.run) if arguments.network is None else None
     if arguments.json:
         summary = spectrum_summary(spectrum)
@@ -117,7 +120,7 @@ def _show_rows(arguments: argparse.Namespace) -> int:
     from ..sweeps.result import Sweep
     from ..sweeps.text import metric_table, rows_summary, rows_table
 
-    sweep = Sweep.load(arguments.run)
+    sweep = Sweep.load(arguments.run, check=arguments.check)
     if arguments.metric is not None:
         print(metric_table(sweep, arguments.metric, arguments.groups))
     elif arguments.csv:

@@ -43,15 +43,17 @@ class Spectrum(Exponents):
         write_spectrum(self, path, overwrite=overwrite)
 
     @classmethod
-    def load(cls, path: str | PathLike[str], *, group: str = "/") -> Spectrum:
+    def load(cls, path: str | PathLike[str], *, group: str = "/", check: bool = True) -> Spectrum:
         """Read a spectrum that `save` wrote, or ``group`` of a file into which it was merged.
+
+        Without ``check`` the seal is ignored, as for a file that was edited.
 
         Raises
         ------
         ValueError
             If the file is no run file, is damaged, or has another format version.
         """
-        return cls(**read_fields(path, group=group))
+        return cls(**read_fields(path, group=group, check=check))
 
     def plot(self, kind: str = "spectrum", *arguments: Any, **options: Any) -> Any:
         """Draw the spectrum, and return the axes.

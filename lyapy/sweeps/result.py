@@ -27,9 +27,12 @@ class Sweep(Rows):
     """
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Sweep:
-        """Read a merged file, of `sweep` or ``lyapy merge``; raise ValueError if it is none."""
-        return cls(read_rows(path))
+    def load(cls, path: str | PathLike[str], *, check: bool = True) -> Sweep:
+        """Read a merged file, of `sweep` or ``lyapy merge``; raise ValueError if it is none.
+
+        Without ``check`` the seal is ignored, as for a file that was edited.
+        """
+        return cls(read_rows(path, check=check))
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write the rows to a merged file without their runs: a small file to pass on.
