@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .sweeps.result import Sweep
     from .sweeps.sweep import sweep
     from .sweeps.watch import watch
+    from .vectors.covariant import covariant_vectors
+    from .vectors.result import CovariantVectors
+    from .vectors.splitting import splitting_angles
     from .weights.load import load
 
 __version__ = "0.1.0"
@@ -28,6 +31,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "ClosedLoop": "networks.closed_loop",
     "Compute": "runs.options",
+    "CovariantVectors": "vectors.result",
     "GRU": "cells",
     "GRUResetBefore": "cells",
     "Keep": "runs.options",
@@ -37,6 +41,7 @@ _HOMES = {
     "ProjectedLSTM": "cells",
     "Vanilla": "cells",
     "WeightsError": "errors",
+    "covariant_vectors": "vectors.covariant",
     "jacobian": "networks.jacobian",
     "largest_exponent": "runs.two_trajectories",
     "load": "weights.load",
@@ -46,6 +51,7 @@ _HOMES = {
     "Network": "networks.network",
     "random_network": "networks.random",
     "Spectrum": "spectra.spectrum",
+    "splitting_angles": "vectors.splitting",
     "Sweep": "sweeps.result",
     "sweep": "sweeps.sweep",
     "watch": "sweeps.watch",
@@ -56,6 +62,7 @@ __all__ = [
     "LSTM",
     "ClosedLoop",
     "Compute",
+    "CovariantVectors",
     "GRUResetBefore",
     "Keep",
     "Map",
@@ -66,6 +73,7 @@ __all__ = [
     "Sweep",
     "Vanilla",
     "WeightsError",
+    "covariant_vectors",
     "jacobian",
     "largest_exponent",
     "load",
@@ -73,6 +81,7 @@ __all__ = [
     "random_network",
     "spectrum_of_jacobians",
     "spectrum_of_products",
+    "splitting_angles",
     "sweep",
     "watch",
 ]
