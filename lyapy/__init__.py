@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .networks.jacobian import jacobian
     from .networks.network import Network
     from .networks.random import random_network
+    from .orbits.fixed_points import fixed_points
+    from .orbits.result import FixedPoints
     from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians, spectrum_of_products
     from .runs.options import Compute, Keep, Method
     from .runs.two_trajectories import largest_exponent
@@ -32,6 +34,7 @@ _HOMES = {
     "ClosedLoop": "networks.closed_loop",
     "Compute": "runs.options",
     "CovariantVectors": "vectors.result",
+    "FixedPoints": "orbits.result",
     "GRU": "cells",
     "GRUResetBefore": "cells",
     "Keep": "runs.options",
@@ -42,6 +45,7 @@ _HOMES = {
     "Vanilla": "cells",
     "WeightsError": "errors",
     "covariant_vectors": "vectors.covariant",
+    "fixed_points": "orbits.fixed_points",
     "jacobian": "networks.jacobian",
     "largest_exponent": "runs.two_trajectories",
     "load": "weights.load",
@@ -63,6 +67,7 @@ __all__ = [
     "ClosedLoop",
     "Compute",
     "CovariantVectors",
+    "FixedPoints",
     "GRUResetBefore",
     "Keep",
     "Map",
@@ -74,6 +79,7 @@ __all__ = [
     "Vanilla",
     "WeightsError",
     "covariant_vectors",
+    "fixed_points",
     "jacobian",
     "largest_exponent",
     "load",

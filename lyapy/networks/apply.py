@@ -1,15 +1,14 @@
-"""The tangent step and its QR in plain array code."""
+"""The tangent step in plain array code."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from ..arrays import Array
 from ..cells.sparse import Sparse, product
 from .program import Applied, Assignment, Coefficient, Program, Term
 
-__all__ = ["absolute", "log_diagonal", "orthonormalize", "orthonormalize_with", "tangent_step"]
+__all__ = ["absolute", "log_diagonal", "tangent_step"]
 
 Matrix = Array | Sparse | Coefficient | Applied | None
 
@@ -88,26 +87,3 @@ def _applied(matrix: Applied, coefficients: Array, vectors: Array) -> Array:
 
 def _values(coefficient: Coefficient, coefficients: Array) -> Array:
     return coefficients[..., coefficient.entries]
-
-
-def orthonormalize(frame: Array) -> tuple[Array, Array]:
-    """Return the orthonormal rows of ``frame`` (k, D) and log R_ii, by Householder's QR."""
-    rows, log_r, _ = orthonormalize_with(np.zeros(len(frame)), frame)
-    return rows, log_r
-
-
-def orthonormalize_with(vector: Array, frame: Array) -> tuple[Array, Array, Array]:
-    """Orthonormalize, and return R⁻ᵀ ``vector`` too, with zeros from the first R_ii = 0 on."""
-    if not np.all(np.isfinite(frame)):
-        return frame, np.full(len(frame), np.inf), vector
-    columns, upper = np.linalg.qr(frame.T)
-    diagonal = np.diagonal(upper)
-    signs = np.where(diagonal < 0.0, -1.0, 1.0)
-    duals = np.zeros_like(vector)
-    size = int(np.cumprod(diagonal != 0.0).sum())
-    if size and vector.any():
-        R = upper[:size, :size] * signs[:size, None]
-        duals[:size] = solve_triangular(R, vector[:size], trans=1, check_finite=False)
-    with np.errstate(divide="ignore"):
-        log_r = np.log(np.abs(diagonal))
-    return np.ascontiguousarray((columns * signs).T), log_r, duals

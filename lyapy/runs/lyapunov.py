@@ -1,7 +1,5 @@
 """The main job: the Lyapunov spectrum of a network along its trajectories."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,8 +17,6 @@ from .computation import compute_spectrum
 from .options import Compute, Keep, Method, take_options, with_options
 from .plan import Plan, make_plan
 from .reaching import check_k, spectrum_reaching
-
-__all__ = ["lyapunov_spectrum", "spectrum_of_jacobians", "spectrum_of_products"]
 
 
 @with_options
@@ -115,22 +111,10 @@ def lyapunov_spectrum(
         lyapunov_spectrum, options, method=method, compute=compute, keep=keep
     )
     plan_of = partial(
-        make_plan,
-        network,
-        inputs,
-        method,
-        compute,
-        keep,
-        steps=steps,
-        until=until,
-        max_steps=max_steps,
-        trajectories=trajectories,
-        transient=transient,
-        initial_state=initial_state,
-        seed=seed,
-        dt=dt,
-        progress=progress,
-    )
+        make_plan, network, inputs, method, compute, keep, steps=steps, until=until,
+        max_steps=max_steps, trajectories=trajectories, transient=transient,
+        initial_state=initial_state, seed=seed, dt=dt, progress=progress,
+    )  # fmt: skip
     if isinstance(k, str):
         check_k(k, method.frame, 1)
         spectrum, plan = spectrum_reaching(k, lambda count: plan_of(k=count), _run, keep)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..arrays import UNIT_ROUNDOFF, Array
-from ..networks.apply import absolute, log_diagonal, orthonormalize_with, tangent_step
+from ..networks.apply import absolute, log_diagonal, tangent_step
 from ..networks.program import Coefficient, Program, by_products
 from .interval import Control, accept_interval, dual_sign, interval_spread
+from .qr import orthonormalize_with
 from .state import HIDDEN, UNDERFLOW, UNKNOWN_RATE, Carry
 
 __all__ = ["ArrayTangent", "DecoupledTangent", "FactorTangent", "SingleTangent", "Tangent"]
