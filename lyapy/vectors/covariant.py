@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from ..arrays import Array, check_size
 from ..networks.apply import log_diagonal
-from ..networks.drive import check_inputs
 from ..networks.forward import LayerForward, forward_chunk, layer_forward
+from ..networks.inputs import check_inputs
 from ..networks.network import Network
 from ..runs.progress import Progress
 from ..runs.provenance import describe_origin
