@@ -130,9 +130,10 @@ class CovariantVectors:
     def advice(self) -> str:
         """A finding and its remedy in each sentence; empty where all vectors have converged."""
         found = []
-        for errors, where, remedy in (
-            (self.convergence, "on the way back", "more steps after them"),
-            (self.frame_convergence, "on the way forward", "a longer transient"),
+        gaps = -np.diff(self.exponents, prepend=np.inf, append=-np.inf)
+        for errors, gap, where, remedy in (
+            (self.convergence, gaps[:-1], "on the way back", "more steps after them"),
+            (self.frame_convergence, gaps[1:], "on the way forward", "a longer transient"),
         ):
             missing = ~(errors <= self.settings["tolerance"])
             if missing.any():
@@ -141,7 +142,7 @@ class CovariantVectors:
                 found.append(
                     f"Vectors {shown} have not converged {where} at {np.count_nonzero(rows)} of "
                     f"{len(rows)} steps, first at step {self.steps[rows][0]}, and are NaN there. "
-                    f"Give {remedy}; gaps between the exponents suggest {self._needed(vectors)}."
+                    f"Give {remedy}; gaps of the exponents suggest {self._steps(gap[vectors])}."
                 )
         worst_error = float(np.nanmax(self.covariance_error, initial=0.0))
         if worst_error > 1e-3:
@@ -151,13 +152,11 @@ class CovariantVectors:
             )
         return " ".join(found)
 
-    def _needed(self, vectors: Array) -> str:
+    def _steps(self, gaps: Array) -> str:
         """Return the number of steps in which gaps between exponents bring the tolerance."""
-        gaps = np.full(len(self.exponents), np.inf)
-        np.minimum(gaps[1:], -np.diff(self.exponents), out=gaps[1:])
-        gap = gaps[vectors][gaps[vectors] > 0.0].min(initial=np.inf)
+        gap = gaps[gaps > 0.0].min(initial=np.inf)
         steps = -np.log(self.settings["tolerance"]) / gap
-        return f"about {steps:.0f} steps" if np.isfinite(steps) and steps > 0 else "many steps"
+        return f"about {steps:.0f} steps" if steps > 0.0 else "many steps"
 
     def __repr__(self) -> str:
         count, k, D = self.vectors.shape
