@@ -7,7 +7,6 @@ A command is a module with ``SUMMARY``, ``EXAMPLE``, ``add_arguments(parser)`` a
 import argparse
 import io
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from typing import Any, NoReturn
 from .. import __version__
 from ..errors import FAILURES
 from . import check, convert, demo, fixed_points, info, merge, plot, show, spectrum, sweep, verify
-from .messages import BAD_INPUT, BROKEN_PIPE, code_of, say
+from .messages import BAD_INPUT, BROKEN_PIPE, code_of, say, silence
 
 __all__ = ["main"]
 
@@ -64,14 +63,31 @@ def _log_to_stderr() -> Iterator[None]:
 def _run(arguments: argparse.Namespace) -> int:
     try:
         code: int = COMMANDS[arguments.command].run(arguments)
-        sys.stdout.flush()
+        _flush()
         return code
     except BrokenPipeError:
-        # the reader, `head` perhaps, has closed; Python must not flush again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # the reader, `head` perhaps, has closed
+        silence(sys.stdout)
         return BROKEN_PIPE
     except (KeyboardInterrupt, *FAILURES) as error:
+        try:
+            _flush()
+        except OSError as of_stream:
+            return code_of(of_stream)
         return code_of(error)
+
+
+def _flush() -> None:
+    # it is None where it was closed before the start
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence(sys.stdout)
+        raise OSError(error.errno, f"standard output: {error.strerror}") from None
 
 
 class _Parser(argparse.ArgumentParser):
