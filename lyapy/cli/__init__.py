@@ -7,6 +7,7 @@ A command is a module with ``SUMMARY``, ``EXAMPLE``, ``add_arguments(parser)`` a
 import argparse
 import io
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -63,31 +64,23 @@ def _log_to_stderr() -> Iterator[None]:
 def _run(arguments: argparse.Namespace) -> int:
     try:
         code: int = COMMANDS[arguments.command].run(arguments)
-        _flush()
+        # it is None where it was closed before the start
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
     except BrokenPipeError:
         # the reader, `head` perhaps, has closed
         silence(sys.stdout)
         return BROKEN_PIPE
     except (KeyboardInterrupt, *FAILURES) as error:
-        try:
-            _flush()
-        except OSError as of_stream:
-            return code_of(of_stream)
+        if isinstance(error, OSError) and error.args == (
+            error.errno,
+            os.strerror(error.errno or 0),
+        ):
+            # errors of files have a name
+            silence(sys.stdout)
+            return code_of(OSError(error.errno, f"standard output: {error.strerror}"))
         return code_of(error)
-
-
-def _flush() -> None:
-    # it is None where it was closed before the start
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        silence(sys.stdout)
-        raise OSError(error.errno, f"standard output: {error.strerror}") from None
 
 
 class _Parser(argparse.ArgumentParser):
