@@ -26,6 +26,7 @@ ODD_SETTINGS = {
     "no_text": "",
     "list": ["a", "ä"],
     "no_list": [],
+    "until": [0.001, 5000.0],
     "nested": {"deeper": {"x": 1}, "none": {}},
 }
 
