@@ -73,12 +73,11 @@ def _run(arguments: argparse.Namespace) -> int:
         silence(sys.stdout)
         return BROKEN_PIPE
     except (KeyboardInterrupt, *FAILURES) as error:
-        if isinstance(error, OSError) and error.args == (
-            error.errno,
-            os.strerror(error.errno or 0),
-        ):
+        unnamed = isinstance(error, OSError) and error.filename is None
+        if unnamed and error.errno and error.args == (error.errno, os.strerror(error.errno)):
             # errors of files have a name
-            silence(sys.stdout)
+            if sys.stdout is not None:
+                silence(sys.stdout)
             return code_of(OSError(error.errno, f"standard output: {error.strerror}"))
         return code_of(error)
 
