@@ -73,13 +73,17 @@ def _run(arguments: argparse.Namespace) -> int:
         silence(sys.stdout)
         return BROKEN_PIPE
     except (KeyboardInterrupt, *FAILURES) as error:
-        unnamed = isinstance(error, OSError) and error.filename is None
-        if unnamed and error.errno and error.args == (error.errno, os.strerror(error.errno)):
-            # errors of files have a name
-            if sys.stdout is not None:
-                silence(sys.stdout)
-            return code_of(OSError(error.errno, f"standard output: {error.strerror}"))
-        return code_of(error)
+        return code_of(_of_stream(error) if isinstance(error, OSError) else error)
+
+
+def _of_stream(error: OSError) -> OSError:
+    """Return an error of standard output by this name; errors of files have that of the file."""
+    number, text = error.errno or 0, error.strerror
+    if error.filename is not None or error.args != (number, os.strerror(number)):
+        return error
+    if sys.stdout is not None:
+        silence(sys.stdout)
+    return OSError(number, f"standard output: {text}")
 
 
 class _Parser(argparse.ArgumentParser):
