@@ -3,7 +3,8 @@
 import sys
 import threading
 import time
-from typing import TextIO
+from collections.abc import Callable
+from typing import Any, TextIO
 
 # a batch log shows that the job is alive, and stays short
 SECONDS_BETWEEN_LINES = 30.0
@@ -16,10 +17,12 @@ class Progress:
         self.total = total
         self.done = self.skipped = 0
         self.stopped = threading.Event()
+        # it is None where it was closed before the start
         self._stream = stream or sys.stderr
+        shown = shown and self._stream is not None and not self._stream.closed
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._bar = None
+        self._bar: Any = None
         self._lines = shown and not self._stream.isatty()
         self._start = time.monotonic()
         # steps and time of the first count: what went before, compiling above all, predicts nothing
@@ -27,9 +30,12 @@ class Progress:
         if self._lines:
             threading.Thread(target=self._write_lines, daemon=True).start()
         elif shown:
-            from tqdm import tqdm
+            self._show(self._open_bar)
 
-            self._bar = tqdm(total=total, unit="step", unit_scale=True, file=self._stream)
+    def _open_bar(self) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=self.total, unit="step", unit_scale=True, file=self._stream)
 
     def update(self, steps: int) -> None:
         """Count ``steps`` more; raise KeyboardInterrupt after `stop`."""
@@ -39,14 +45,14 @@ class Progress:
             self.done += steps
             self._first = self._first or (self.done, time.monotonic())
             if self._bar is not None:
-                self._bar.update(steps)
+                self._show(self._bar.update, steps)
 
     def skip(self, steps: int) -> None:
         """Count ``steps`` of an earlier process."""
         with self._lock:
             self.skipped += steps
             if self._bar is not None:
-                self._bar.update(steps)
+                self._show(self._bar.update, steps)
 
     def stop(self) -> None:
         """Make every thread that counts here stop."""
@@ -57,15 +63,24 @@ class Progress:
         with self._lock:
             self._closed.set()
             if self._bar is not None:
-                self._bar.close()
+                self._show(self._bar.close)
             if self._lines:
-                self._write_line()
+                self._show(self._write_line)
 
     def _write_lines(self) -> None:
         while not self._closed.wait(SECONDS_BETWEEN_LINES):
             with self._lock:
                 if not self._closed.is_set():
-                    self._write_line()
+                    self._show(self._write_line)
+
+    def _show(self, write: Callable[..., object], *arguments: object) -> None:
+        """Write to the stream; a run must not end because that is full or closed."""
+        try:
+            write(*arguments)
+        except (OSError, ValueError):
+            if self._bar is not None:
+                self._bar.disable = True
+            self._bar, self._lines = None, False
 
     def _write_line(self) -> None:
         now, done = time.monotonic(), self.skipped + self.done
