@@ -1,9 +1,11 @@
-"""Progress of a run: tqdm's bar on a terminal, plain lines in a log."""
+"""Progress of a run: tqdm's bar on a terminal or in a notebook, plain lines in a log."""
 
+import logging
 import sys
 import threading
 import time
-from typing import TextIO
+from collections.abc import Callable
+from typing import Any, TextIO
 
 # a batch log shows that the job is alive, and stays short
 SECONDS_BETWEEN_LINES = 30.0
@@ -19,17 +21,18 @@ class Progress:
         self._stream = stream or sys.stderr
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._bar = None
-        self._lines = shown and not self._stream.isatty()
+        self._bar: Any = None
+        self._lines = shown and not self._stream.isatty() and not in_notebook()
         self._start = time.monotonic()
         # steps and time of the first count: what went before, compiling above all, predicts nothing
         self._first: tuple[int, float] | None = None
         if self._lines:
             threading.Thread(target=self._write_lines, daemon=True).start()
         elif shown:
-            from tqdm import tqdm
+            from tqdm.auto import tqdm
 
             self._bar = tqdm(total=total, unit="step", unit_scale=True, file=self._stream)
+        self._compiling = _FirstCompilation(self._say) if shown else None
 
     def update(self, steps: int) -> None:
         """Count ``steps`` more; raise KeyboardInterrupt after `stop`."""
@@ -37,7 +40,11 @@ class Progress:
             raise KeyboardInterrupt
         with self._lock:
             self.done += steps
-            self._first = self._first or (self.done, time.monotonic())
+            if self._first is None:
+                self._first = (self.done, time.monotonic())
+                if self._bar is not None:
+                    # forgets the time until now
+                    self._bar.unpause()
             if self._bar is not None:
                 self._bar.update(steps)
 
@@ -56,6 +63,8 @@ class Progress:
         """End the display."""
         with self._lock:
             self._closed.set()
+            if self._compiling is not None:
+                self._compiling.close()
             if self._bar is not None:
                 self._bar.close()
             if self._lines:
@@ -74,5 +83,41 @@ class Progress:
         if self._first is not None and self.done > self._first[0] and done < self.total:
             rate = (self.done - self._first[0]) / max(now - self._first[1], 1e-9)
             line += f", {(self.total - done) / rate:.0f} s left"
-        self._stream.write(f"lyapy: {line}\n")
-        self._stream.flush()
+        self._say(line)
+
+    def _say(self, line: str) -> None:
+        if self._bar is None:
+            self._stream.write(f"lyapy: {line}\n")
+            self._stream.flush()
+        else:
+            self._bar.write(f"lyapy: {line}", file=self._stream)
+
+
+def in_notebook() -> bool:
+    """Return whether this is a Jupyter kernel."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return "IPKernelApp" in getattr(shell, "config", {})
+
+
+class _FirstCompilation(logging.Handler):
+    """Says once that functions are compiled, unless lyapy's log is shown already."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._say: Callable[[str], None] | None = say
+        self._logger = logging.getLogger("lyapy")
+        self._level = self._logger.level
+        if not self._logger.handlers:
+            self._logger.addHandler(self)
+            self._logger.setLevel(logging.INFO)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._say is not None and record.getMessage().startswith("compiling"):
+            self._say("compiling for this kind of network, once: about a minute")
+            self._say = None
+
+    def close(self) -> None:
+        if self in self._logger.handlers:
+            self._logger.removeHandler(self)
+            self._logger.setLevel(self._level)
+        super().close()
