@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TextIO
 
 # a batch log shows that the job is alive, and stays short
@@ -18,7 +19,9 @@ class Progress:
         self.total = total
         self.done = self.skipped = 0
         self.stopped = threading.Event()
+        # it is None where it was closed before the start
         self._stream = stream or sys.stderr
+        shown = shown and self._stream is not None and not self._stream.closed
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._bar: Any = None
@@ -29,10 +32,13 @@ class Progress:
         if self._lines:
             threading.Thread(target=self._write_lines, daemon=True).start()
         elif shown:
-            from tqdm.auto import tqdm
+            self._show(self._open_bar)
+        self._compiling = _FirstCompilation(partial(self._show, self._say)) if shown else None
 
-            self._bar = tqdm(total=total, unit="step", unit_scale=True, file=self._stream)
-        self._compiling = _FirstCompilation(self._say) if shown else None
+    def _open_bar(self) -> None:
+        from tqdm.auto import tqdm
+
+        self._bar = tqdm(total=self.total, unit="step", unit_scale=True, file=self._stream)
 
     def update(self, steps: int) -> None:
         """Count ``steps`` more; raise KeyboardInterrupt after `stop`."""
@@ -46,14 +52,14 @@ class Progress:
                     # forgets the time until now
                     self._bar.unpause()
             if self._bar is not None:
-                self._bar.update(steps)
+                self._show(self._bar.update, steps)
 
     def skip(self, steps: int) -> None:
         """Count ``steps`` of an earlier process."""
         with self._lock:
             self.skipped += steps
             if self._bar is not None:
-                self._bar.update(steps)
+                self._show(self._bar.update, steps)
 
     def stop(self) -> None:
         """Make every thread that counts here stop."""
@@ -66,15 +72,24 @@ class Progress:
             if self._compiling is not None:
                 self._compiling.close()
             if self._bar is not None:
-                self._bar.close()
+                self._show(self._bar.close)
             if self._lines:
-                self._write_line()
+                self._show(self._write_line)
 
     def _write_lines(self) -> None:
         while not self._closed.wait(SECONDS_BETWEEN_LINES):
             with self._lock:
                 if not self._closed.is_set():
-                    self._write_line()
+                    self._show(self._write_line)
+
+    def _show(self, write: Callable[..., object], *arguments: object) -> None:
+        """Write to the stream; a run must not end because that is full or closed."""
+        try:
+            write(*arguments)
+        except (OSError, ValueError):
+            if self._bar is not None:
+                self._bar.disable = True
+            self._bar, self._lines = None, False
 
     def _write_line(self) -> None:
         now, done = time.monotonic(), self.skipped + self.done
@@ -102,9 +117,9 @@ def in_notebook() -> bool:
 class _FirstCompilation(logging.Handler):
     """Says once that functions are compiled, unless lyapy's log is shown already."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], object]) -> None:
         super().__init__(logging.INFO)
-        self._say: Callable[[str], None] | None = say
+        self._say: Callable[[str], object] | None = say
         self._logger = logging.getLogger("lyapy")
         self._level = self._logger.level
         if not self._logger.handlers:

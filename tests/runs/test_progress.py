@@ -1,5 +1,6 @@
 """Progress in a log, and the message when a run is to stop."""
 
+import errno
 import io
 import logging
 import os
@@ -11,7 +12,7 @@ import types
 
 import pytest
 
-from lyapy.cli import signals
+from lyapy.cli import main, signals, spectrum
 from lyapy.runs import progress
 from lyapy.runs.progress import Progress
 
@@ -102,3 +103,45 @@ def test_a_run_that_stops_at_once_says_nothing(capsys):
     with pytest.raises(KeyboardInterrupt):
         interrupted(0.0)
     assert capsys.readouterr().err == ""
+
+
+class Full(io.StringIO):
+    """A stream that cannot be written, a terminal or not."""
+
+    def __init__(self, terminal):
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_stream_that_cannot_be_written_does_not_end_a_run(terminal):
+    shown = Progress(100, True, Full(terminal))
+    shown.update(50)
+    shown.skip(50)
+    shown.close()
+    assert (shown.done, shown.skipped) == (50, 50)
+
+
+def test_a_closed_stream_does_not_end_a_run(monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    shown = Progress(100, True)
+    shown.update(100)
+    shown.close()
+    closed = io.StringIO()
+    closed.close()
+    Progress(100, True, closed).close()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)]
+)
+def test_a_signal_before_the_run_asks_to_run_again(tmp_path, monkeypatch, capsys, number, code):
+    monkeypatch.setattr(spectrum, "_compute", lambda *_: os.kill(os.getpid(), number))
+    assert main(["spectrum", "net.npz", "-o", str(tmp_path / "run.h5")]) == code
+    assert capsys.readouterr().err.startswith("lyapy: interrupted")
