@@ -128,7 +128,7 @@ class _FirstCompilation(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._say is not None and record.getMessage().startswith("compiling"):
-            self._say("compiling for this kind of network, once: about a minute")
+            self._say("compiling for this kind of network, once; it takes some tens of seconds")
             self._say = None
 
     def close(self) -> None:
