@@ -105,7 +105,7 @@ def test_a_block_whose_zeros_leave_it_singular():
 @pytest.mark.parametrize("apart", [False, True])
 def test_what_hangs_together_by_small_weights_is_weak(back, weak, apart):
     """A chain that leads back, alone or after a module that is joined well."""
-    U = 0.5 * np.eye(3) + np.eye(3, k=-1)
+    U = np.eye(3) + np.eye(3, k=-1)
     U[0, -1] = back
     if apart:
         U = np.block([[np.full((2, 2), 0.3), np.zeros((2, 3))], [np.ones((3, 2)), U]])
