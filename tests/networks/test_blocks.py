@@ -103,7 +103,7 @@ def test_a_block_whose_zeros_leave_it_singular():
 
 @pytest.mark.parametrize(("back", "weak"), [(1.01 * WEAK, False), (0.99 * WEAK, True)])
 @pytest.mark.parametrize("apart", [False, True])
-def test_what_hangs_together_by_small_weights_is_weak(back, weak, apart):
+def test_blocks_joined_by_small_weights_are_weak(back, weak, apart):
     """A chain that leads back, alone or after a module that is joined well."""
     U = np.eye(3) + np.eye(3, k=-1)
     U[0, -1] = back

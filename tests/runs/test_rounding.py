@@ -65,7 +65,7 @@ def test_a_fixed_interval_in_which_everything_underflows(tmp_path, capsys, monke
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize("interval", [6, 1000])
-def test_a_long_fixed_interval_bounds_what_it_cannot_resolve(interval, backend):
+def test_a_long_fixed_interval_bounds_unresolved_exponents(interval, backend):
     """It was called converged where it was off by 1.2, and pushed resolved exponents down."""
     network = lyapy.random_network("vanilla", 16, 3, gain=2.5, bias=0.3, seed=1)
     inputs = np.random.default_rng(0).normal(size=(2256, 3))
