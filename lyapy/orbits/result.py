@@ -90,7 +90,7 @@ class FixedPoints:
         """Write all arrays to an .npz file, under the names of the attributes."""
         memory = io.BytesIO()
         arrays = {name: np.asarray(value) for name, value in vars(self).items()}
-        np.savez(memory, **arrays, allow_pickle=False)
+        np.savez(memory, **arrays)
         write_whole(path, memory.getvalue(), overwrite=overwrite)
 
     def __len__(self) -> int:
