@@ -52,6 +52,12 @@ def test_a_module_is_the_cell_of_its_units(kind):
         assert cell.program == layer.program and not block.weak
 
 
+def test_a_single_weight_joins_no_units():
+    U = np.zeros((3, 3))
+    U[2, 0] = 1.0
+    assert len(set(component_labels(vanilla(U).program, {})[:3])) == 3
+
+
 def test_blocks_of_a_stack_share_out_its_columns():
     lower, upper = (
         masked("gru", modular_mask(SIZES, 3), 3),
