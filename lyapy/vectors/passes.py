@@ -162,20 +162,23 @@ class Passes:
 
     def back(self, position: Position, stop: int) -> Iterator[Interval]:
         """Yield the intervals between a position and step ``stop``, from the last to the first."""
-        length = stop - position.step
-        if length <= PIECE:
+        if stop - position.step <= PIECE:
             yield from reversed([interval for interval, _ in self.forward(position, stop)])
             return
-        size = PIECE
-        while size * KEPT < length:
-            size *= KEPT
         kept = [position]
-        for end in range((position.step // size + 1) * size, stop, size):
+        for end in self.ends(position.step, stop)[:-1]:
             kept.append(self.run(kept[-1], end))
         while kept:
             position = kept.pop()
             yield from self.back(position, stop)
             stop = position.step
+
+    def ends(self, start: int, stop: int) -> list[int]:
+        """Return the steps before which the pieces of some steps end."""
+        size = PIECE
+        while size * KEPT < stop - start:
+            size *= KEPT
+        return [*range((start // size + 1) * size, stop, size), stop]
 
     def memory(self, steps: int) -> int:
         """Return the bytes of frames, factors and coefficients that ``steps`` need at most."""

@@ -15,7 +15,8 @@ from ..networks.transposed import transposed
 from ..runs.progress import Progress
 from ..tangent.interval import Control, accept_interval, interval_spread, make_control
 from ..tangent.state import UNKNOWN_RATE
-from .covariant import check_along, random_frame
+from .along import check_along
+from .covariant import random_frame
 from .images import Images, images_of
 from .passes import PIECE, Passes, decayed, living_directions, positive_qr, span_sines
 
