@@ -20,14 +20,7 @@ from ..runs.provenance import describe_origin
 from ..tangent.interval import make_control
 from .along import Along, check_along, check_k
 from .checkpoint import Resumable, Resume, resumable
-from .passes import (
-    PIECE,
-    Interval,
-    Passes,
-    Position,
-    decayed,
-    span_sines,
-)
+from .passes import PIECE, Interval, Passes, Position, decayed, span_sines
 from .result import CovariantVectors
 
 # random starts of the way back: of two, errors can agree by chance
@@ -192,7 +185,7 @@ def _compute(
 def _begin(passes: Passes, along: Along, seed: int) -> Resume:
     """Return the state after the transient, in which two frames find their directions."""
     rng = np.random.default_rng([seed, 3])
-    rows, D = len(passes.signs), passes.program.state_size
+    rows, D = passes.vectors, passes.program.state_size
     if passes.diagonal:
         frames, starts = [_leading_units(along, rows)] * 2, np.tile(np.eye(rows), STARTS)
     else:
@@ -272,7 +265,7 @@ def _gather(
     Errors are the sines between the vectors of the first start and those of the others. Returns
     the coefficients before the first step, and the sums of log R_ii from it to the end.
     """
-    found, total, before, k = state.found, state.total, state.before, len(passes.signs)
+    found, total, before, k = state.found, state.total, state.before, passes.vectors
     for interval, before, after in way:
         total = total + interval.growth
         row = int(np.searchsorted(at, interval.start))
