@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import lyapy
 from lyapy import cells
 from lyapy.networks.apply import tangent_step
 from lyapy.networks.blocks import WEAK, diagonal_blocks
 from lyapy.networks.forward import forward_chunk
-from lyapy.networks.structure import component_labels
+from lyapy.networks.structure import component_labels, restrict
 from tests.support.made_networks import masked, modular_mask
 
 SIZES = (4, 3, 1, 2, 1)
@@ -56,6 +57,19 @@ def test_a_single_weight_joins_no_units():
     U = np.zeros((3, 3))
     U[2, 0] = 1.0
     assert len(set(component_labels(vanilla(U).program, {})[:3])) == 3
+
+
+def test_signs_of_sparse_weights_stay_in_their_block():
+    U = np.zeros((6, 6))
+    U[[0, 2, 4], [2, 4, 0]], U[[1, 3, 5], [3, 5, 1]] = [-1.0, -1.0, 1.0], [1.0, 1.0, -1.0]
+    network = lyapy.Network([cells.Reservoir(None, csr_array(U), leak=0.5)])
+    coefficients, J = random_steps(network, 4)
+    labels = component_labels(network.program, {})
+    for first in (0, 1):
+        nodes = np.flatnonzero(labels == labels[first])
+        program, entries = restrict(network.program, nodes, labels)
+        moved = tangent_step(program, coefficients[:, entries], np.eye(3))
+        np.testing.assert_array_equal(np.swapaxes(moved, 1, 2), J[:, first::2, first::2])
 
 
 def test_blocks_of_a_stack_share_out_its_columns():

@@ -68,8 +68,8 @@ def test_the_warning_names_an_interval_that_fits(interval, spread, remedy):
 
 def test_warnings_point_to_the_call():
     network = lyapy.Network([lyapy.Vanilla(None, np.diag([0.9, 1e-5]))])
+    options = {"frame": np.eye(2), "interval": 2, "backend": "numpy"}
     with pytest.warns(RuntimeWarning) as found:
-        options = {"frame": np.eye(2), "interval": 2, "backend": "numpy"}
         lyapy.lyapunov_spectrum(network, steps=64, **options)
     assert "the 2 diagonal blocks of the Jacobian are followed as one" in str(found[0].message)
     assert "interval=2 is too long" in str(found[1].message)
