@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from .arguments import add_no_check, add_overwrite
+from .messages import write
 
 SUMMARY = "draw the spectrum of a run file and its convergence, or the spectra of many networks"
 EXAMPLE = "lyapy plot run.h5 -o figure.pdf"
@@ -58,5 +59,5 @@ def run(arguments: argparse.Namespace) -> int:
             output,
             overwrite=arguments.overwrite,
         )
-    print(f"written to {output}")
+    write(f"written to {output}")
     return 0
