@@ -2,10 +2,13 @@
 
 import errno
 import io
+import logging
 import os
 import re
 import signal
+import sys
 import time
+import types
 
 import pytest
 
@@ -32,6 +35,40 @@ def test_compiling_does_not_count_for_the_time_left(monkeypatch):
         "lyapy: 128 of 1280 steps (10 %), 36 s, 18 s left",
         "lyapy: 1280 of 1280 steps (100 %), 55 s",
     ]
+
+
+def test_a_notebook_shows_a_bar_whose_time_starts_after_compiling(monkeypatch):
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    log, now = io.StringIO(), [0.0]
+    shown = Progress(1280, True, log)
+    bar = shown._bar
+    monkeypatch.setattr(bar, "_time", lambda: now[0] + bar.last_print_t)
+    start, now[0] = bar.start_t, 40.0
+    shown.update(64)
+    assert bar.start_t == start + 40.0
+    shown.close()
+    assert "1.28k" in log.getvalue()
+
+
+def test_the_kernel_of_a_notebook_is_recognised(monkeypatch):
+    assert not progress.in_notebook()
+    shell = types.SimpleNamespace(config={"IPKernelApp": {}})
+    ipython = types.SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    assert progress.in_notebook()
+
+
+@pytest.mark.parametrize("bar", [False, True])
+def test_compiling_is_one_line_and_the_log_is_left_as_it_was(monkeypatch, bar):
+    monkeypatch.setattr(progress, "in_notebook", lambda: bar)
+    log, logger = io.StringIO(), logging.getLogger("lyapy")
+    before = (logger.level, list(logger.handlers))
+    shown = Progress(1280, True, log)
+    for name in ("forward", "tile"):
+        logger.info("compiling %s, once; it is kept in %s", name, "here")
+    shown.close()
+    assert log.getvalue().count("lyapy: compiling for this kind of network, once") == 1
+    assert (logger.level, logger.handlers) == before
 
 
 def test_a_long_chunk_of_steps_is_not_silent(monkeypatch):
