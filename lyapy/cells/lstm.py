@@ -70,10 +70,6 @@ class LSTM(Cell):
         self.weights = Weights(U, np.zeros((0, 0)))
         self.variables = {"h": n, "c": n}
 
-    @property
-    def smooth(self) -> bool:
-        return True
-
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = weights.U.shape[1]
@@ -88,7 +84,7 @@ class LSTM(Cell):
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
         # rank J ≤ n + rank(diag(w) U_o)
         zero = coefficients["w"] == 0.0
-        if self.smooth:
+        if not self.exact:
             # c′ is zero as c and g are; otherwise w has underflowed
             c_and_g = (coefficients["p"] == 0.0) & (coefficients["q"] == 0.0)
             zero = zero & c_and_g & (coefficients["s"] != 0.0)

@@ -212,10 +212,10 @@ class Carry:
         step = graded_step(program, coefficients, frame, control.limit, tilt, number)
         if not step.log_r.max() < np.inf:
             return np.full(rows, np.nan)
-        if control.underflow:
-            vanished = np.isneginf(step.log_r)
-            statistics.error[:rows][vanished] = np.inf
-            step = step._replace(log_r=np.where(vanished, UNDERFLOW, step.log_r))
+        # dead directions are not among the rows
+        vanished = np.isneginf(step.log_r)
+        statistics.error[:rows][vanished] = np.inf
+        step = step._replace(log_r=np.where(vanished, UNDERFLOW, step.log_r))
         state.frame[:rows], state.tilt = step.frame, step.tilt
         state.since[:], state.noise[:] = 0.0, 0.0
         state.graded_steps += 1
