@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from .networks.jacobian import jacobian
     from .networks.network import Network
     from .networks.random import random_network
-    from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians
+    from .orbits.fixed_points import fixed_points
+    from .orbits.result import FixedPoints
+    from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians, spectrum_of_products
     from .runs.options import Compute, Keep, Method
     from .runs.two_trajectories import largest_exponent
     from .spectra.spectrum import Spectrum
@@ -28,6 +30,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "ClosedLoop": "networks.closed_loop",
     "Compute": "runs.options",
+    "FixedPoints": "orbits.result",
     "GRU": "cells",
     "GRUResetBefore": "cells",
     "Keep": "runs.options",
@@ -37,11 +40,13 @@ _HOMES = {
     "ProjectedLSTM": "cells",
     "Vanilla": "cells",
     "WeightsError": "errors",
+    "fixed_points": "orbits.fixed_points",
     "jacobian": "networks.jacobian",
     "largest_exponent": "runs.two_trajectories",
     "load": "weights.load",
     "lyapunov_spectrum": "runs.lyapunov",
     "spectrum_of_jacobians": "runs.lyapunov",
+    "spectrum_of_products": "runs.lyapunov",
     "Network": "networks.network",
     "random_network": "networks.random",
     "Spectrum": "spectra.spectrum",
@@ -55,6 +60,7 @@ __all__ = [
     "LSTM",
     "ClosedLoop",
     "Compute",
+    "FixedPoints",
     "GRUResetBefore",
     "Keep",
     "Map",
@@ -65,12 +71,14 @@ __all__ = [
     "Sweep",
     "Vanilla",
     "WeightsError",
+    "fixed_points",
     "jacobian",
     "largest_exponent",
     "load",
     "lyapunov_spectrum",
     "random_network",
     "spectrum_of_jacobians",
+    "spectrum_of_products",
     "sweep",
     "watch",
 ]

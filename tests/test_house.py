@@ -18,7 +18,7 @@ FLOORS = [
     {"networks"},
     {"weights", "tangent"},
     {"spectra"},
-    {"runs"},
+    {"runs", "orbits"},
     {"sweeps"},
     {"__init__"},
     {"cli"},

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array
 
 __all__ = [
-    "EXACT", "NONLINEARITIES", "activation", "choose", "clipped", "complement", "decay",
+    "EXACT", "NONLINEARITIES", "activation", "bend", "choose", "clipped", "complement", "decay",
     "difference", "elu", "gated_differences", "hard_sigmoid", "hard_sigmoid_keras2", "kind_of",
     "logistic", "relu", "silu", "sine", "softplus", "tanh",
 ]  # fmt: skip
@@ -24,6 +24,11 @@ NONLINEARITIES = (
 EXACT = (1, 2, 4, 5)
 # stands for 1 + x σ(−x) where silu turns and rounding leaves nothing of it
 ROUNDING = 1.1e-16
+# Lipschitz constants of the slopes; those of relu and the hard sigmoids jump
+BENDS = (
+    4.0 / 27.0**0.5, float("inf"), 0.0, 0.5 / 27.0**0.5, float("inf"), float("inf"), 0.25, 1.0, 0.5,
+    1.0,
+)  # fmt: skip
 
 
 def decay(x: Array) -> tuple[Array, Array]:
@@ -154,6 +159,16 @@ def gated_differences(
     side = choose(np.abs(n) < 0.5, 0.0, np.copysign(1.0, n))
     # 1 − |tanh| = (1 − tanh²)/(1 + |tanh|)
     return rest, (h - side) + choose(side == 0.0, -n, side * n_slope / (1.0 + np.abs(n)))
+
+
+def bend(x: Array, kind: int, lengths: Array, radius: float) -> float:
+    """Return a bound on ‖φ′(y) − φ′(x)‖_∞ / r for |y_i − x_i| ≤ ``lengths``_i r, r ≤ ``radius``.
+
+    Infinite where a kink may lie between.
+    """
+    if kind == 1:
+        return float("inf") if np.any(np.abs(x) <= lengths * radius) else 0.0
+    return BENDS[kind] * float(np.max(lengths, initial=0.0))
 
 
 def kind_of(nonlinearity: str, name: str = "nonlinearity") -> int:

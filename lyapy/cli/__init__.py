@@ -4,8 +4,6 @@ A command is a module with ``SUMMARY``, ``EXAMPLE``, ``add_arguments(parser)`` a
 ``run(arguments)``, which returns the exit code.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import logging
@@ -19,13 +17,13 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..errors import FAILURES
-from . import check, convert, demo, info, merge, plot, show, spectrum, sweep, verify
+from . import check, convert, demo, fixed_points, info, merge, plot, show, spectrum, sweep, verify
 from .messages import BAD_INPUT, BROKEN_PIPE, code_of, say
 
 __all__ = ["main"]
 
-MODULES = (spectrum, sweep, merge, show, plot, info, convert, check, verify, demo)
-COMMANDS = {module.__name__.rpartition(".")[2]: module for module in MODULES}
+MODULES = (*(spectrum, sweep, merge, show, plot, fixed_points, info, convert, check, verify, demo),)
+COMMANDS = {m.__name__.rpartition(".")[2].replace("_", "-"): m for m in MODULES}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

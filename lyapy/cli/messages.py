@@ -11,11 +11,6 @@ from ..errors import CheckpointError, Interrupted, LockedError, describe
 if TYPE_CHECKING:
     from ..sweeps.task import Outcome
 
-__all__ = [
-    "BAD_INPUT", "BROKEN_PIPE", "FAILED", "LOCKED", "code_of", "report", "report_shared", "say",
-    "worst",
-]  # fmt: skip
-
 FAILED, BAD_INPUT = 1, 2
 # as sysexits.h has them: cannot create, input or output error, try again
 LOCKED, NOT_WRITTEN, TO_BE_CONTINUED = 73, 74, 75

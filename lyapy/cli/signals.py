@@ -1,7 +1,5 @@
 """Signals that end a run: in good order at first, at once the second time."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,8 +7,6 @@ from contextlib import contextmanager
 from types import FrameType
 
 from .messages import say
-
-__all__ = ["interruptions"]
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # a run that stops sooner stays silent

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..cells.sparse import Sparse, as_scipy, as_sparse
-from .program import Assignment, Coefficient, Columns, Program, Term
+from .program import Applied, Assignment, Coefficient, Columns, Program, Term
 
 __all__ = ["Constants", "component_labels", "generic_rank", "reading", "restrict", "vanishing"]
 
@@ -120,11 +120,16 @@ def _passed(
     if isinstance(matrix, Coefficient):
         given = present[:, matrix.entries].reshape(len(present), -1, term.source.size)
         source = np.einsum("tij,ti->tj" if transposed else "tij,tj->ti", given, source)
+    elif isinstance(matrix, Applied):
+        source = source.any(axis=1)[:, None]
     elif matrix is not None:
-        weights = as_scipy(matrix) if isinstance(matrix, Sparse) else matrix
-        pattern = (weights != 0.0).astype(np.float32)
+        pattern = (_as_array(matrix) != 0.0).astype(np.float32)
         source = source @ (pattern if transposed else pattern.T)
     return np.asarray(source * last > 0.0)
+
+
+def _as_array(matrix: Any) -> Any:
+    return as_scipy(matrix) if isinstance(matrix, Sparse) else matrix
 
 
 def _links(program: Program, constants: Constants, least: float) -> Iterator[Links]:
@@ -133,16 +138,16 @@ def _links(program: Program, constants: Constants, least: float) -> Iterator[Lin
         for term in terms:
             rows = _nonzero(term.left, target.size, constants)
             columns = _nonzero(term.right, term.source.size, constants)
-            full = isinstance(term.matrix, Coefficient)
+            full = isinstance(term.matrix, Coefficient | Applied)
             if term.matrix is None:
                 rows = columns = np.intersect1d(rows, columns)
             elif not full:
                 sizes = abs(_submatrix(term.matrix, rows, columns))
-                pattern = sizes > least * scale[rows, None]
-                full = bool(pattern.sum() == len(rows) * len(columns))
+                at = sizes.nonzero()
+                strong = np.asarray(sizes[at]).ravel() > least * scale[rows[at[0]]]
+                full = np.count_nonzero(strong) == len(rows) * len(columns)
                 if not full:
-                    at = pattern.nonzero()
-                    rows, columns = rows[at[0]], columns[at[1]]
+                    rows, columns = rows[at[0][strong]], columns[at[1][strong]]
             yield Links(target.start + rows, term.source.start + columns, term.new, full)
 
 
@@ -153,10 +158,8 @@ def _row_scale(target: Columns, terms: Sequence[Term], constants: Constants) -> 
         if term.matrix is None:
             rows = np.intersect1d(*(_nonzero(f, target.size, constants) for f in term[3:]))
             scale[rows] = np.maximum(scale[rows], 1.0)
-        elif not isinstance(term.matrix, Coefficient):
-            matrix = term.matrix
-            weights = as_scipy(matrix) if isinstance(matrix, Sparse) else matrix
-            most = abs(weights).max(axis=1)
+        elif not isinstance(term.matrix, Coefficient | Applied):
+            most = abs(_as_array(term.matrix)).max(axis=1)
             scale = np.maximum(scale, most.toarray().ravel() if hasattr(most, "nnz") else most)
     return scale
 

@@ -1,30 +1,16 @@
 """Progress of a run: tqdm's bar on a terminal, plain lines in a log."""
 
-from __future__ import annotations
-
 import sys
 import threading
 import time
 from typing import TextIO
-
-__all__ = ["Progress"]
 
 # a batch log shows that the job is alive, and stays short
 SECONDS_BETWEEN_LINES = 30.0
 
 
 class Progress:
-    """Counts steps from several threads and shows them.
-
-    Parameters
-    ----------
-    total : int
-        All steps.
-    shown : bool
-        False counts silently.
-    stream
-        Standard error if None.
-    """
+    """Counts steps from several threads and, if asked, shows them on standard error."""
 
     def __init__(self, total: int, shown: bool, stream: TextIO | None = None) -> None:
         self.total = total

@@ -1,7 +1,5 @@
 """The user's columns for the networks of a sweep, from their paths or from a table."""
 
-from __future__ import annotations
-
 import csv
 import math
 import os
@@ -14,8 +12,6 @@ from typing import Any
 
 from ..networks.network import Network
 from .columns import COLUMNS
-
-__all__ = ["join_table", "match_paths", "metadata_of", "read_table"]
 
 # columns of a table that identify a network
 IDENTITIES = ("name", "weights")

@@ -1,7 +1,5 @@
 """A run with a run file: begun, continued, or read if it is finished."""
 
-from __future__ import annotations
-
 import logging
 import shutil
 import threading
@@ -26,8 +24,6 @@ from .folder import Checkpoint, checkpoint_folder, newest_state, read_checkpoint
 from .identity import differing, is_place
 from .records import Records
 
-__all__ = ["run_checkpointed"]
-
 log = logging.getLogger("lyapy")
 
 
@@ -39,7 +35,6 @@ def run_checkpointed(plan: Plan, keep: Keep) -> Spectrum:
     """
     check_apart(keep.shown, [plan.network.origin])
     folder = checkpoint_folder(keep.path)
-    _refuse_old(keep)
     done = _find_finished(plan, keep)
     if done is not None:
         # left by a kill; another process that holds the lock is about to remove them itself
@@ -83,11 +78,8 @@ def _interruptible(keep: Keep, checkpointer: Checkpointer) -> Iterator[None]:
 
 
 def write_result(spectrum: Spectrum, path: Path, records: Records | None, folder: Path) -> None:
-    """Write the run file; the checkpoints in ``folder`` stay.
-
-    A thread writes, because HDF5 must not be interrupted and signals reach the main thread only.
-    After a KeyboardInterrupt the file is there whole, or it is not.
-    """
+    """Write the run file, whole or, after a KeyboardInterrupt, not; the checkpoints stay."""
+    # in a thread, because HDF5 must not be interrupted and signals reach the main one only
     errors: list[BaseException] = []
 
     def write() -> None:
@@ -115,15 +107,6 @@ def _remove_own(plan: Plan, folder: Path) -> None:
     saved = newest_state(folder)
     if saved is None or all(map(is_place, differing(saved.settings, plan.settings))):
         remove(folder)
-
-
-def _refuse_old(keep: Keep) -> None:
-    old = Path(f"{keep.path}.parts")
-    if old.is_dir():
-        raise ValueError(
-            f"{old}: holds an unfinished run of checkpoint format 2, which this lyapy does not "
-            "continue; finish it with the lyapy that began it, or delete the folder"
-        )
 
 
 def _find_finished(plan: Plan, keep: Keep) -> Spectrum | None:
