@@ -94,8 +94,10 @@ class LSTMVariant(LSTM):
         return super().log_abs_det({**coefficients, "f": np.abs(coefficients["f"])})
 
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
-        closed = np.sum((coefficients["f"] == 0.0) & self.exact, axis=-1)
-        return np.maximum(super().dead_directions(coefficients), closed)
+        # f and w are zero as slopes of the gates are
+        sure = self.weights.gate in EXACT
+        zeros = [np.sum((coefficients[name] == 0.0) & sure, axis=-1) for name in "fw"]
+        return np.maximum(np.maximum(*zeros), self._determinant.nullity)
 
 
 def _exact(weights: Any, *kinds: int) -> bool:

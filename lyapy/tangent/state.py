@@ -15,7 +15,16 @@ from .graded.step import graded_step
 from .graded.tilt import SAMPLES, exchanged, settled_tilt, tilt_limit
 from .interval import Control, counted_growth, image_noise, next_rate
 
-__all__ = ["HIDDEN", "RESOLVED", "UNDERFLOW", "UNKNOWN_RATE", "Carry", "FrameState", "Statistics"]
+__all__ = [
+    "HIDDEN",
+    "RESOLVED",
+    "UNDERFLOW",
+    "UNKNOWN_RATE",
+    "Carry",
+    "FrameState",
+    "Statistics",
+    "hides",
+]
 
 # so large that the first interval has one step
 UNKNOWN_RATE = 40.0
@@ -23,8 +32,21 @@ UNKNOWN_RATE = 40.0
 UNDERFLOW = -700.0
 # rounding error of log R_ii in a single step from which on only its bound is known
 HIDDEN = 0.1
+# in a mean fixed interval, from which on R_ii may be rounding only: its spread saturates at about
+# log(1 / u), however small R_ii is
+SATURATED = 1e-4
 # tolerances of rounding error per step up to which growth counts as resolved
 RESOLVED = 10.0
+
+
+def hides(error: Array, interval: int, tolerance: float) -> Array:
+    """Return whether rounding errors, in nats per step, leave only a bound of the growth.
+
+    ``interval`` has the steps of a fixed interval; with 0 or 1 the spread decides.
+    """
+    if interval > 1:
+        return np.asarray(~(error * interval <= max(SATURATED, tolerance)))
+    return np.asarray(~np.isfinite(error))
 
 
 @dataclass
