@@ -42,7 +42,7 @@ GIVE, AGAIN = "give a run file that lyapy wrote", "compute it again"
 # types of settings on which results depend; those after the first five may be missing
 SETTINGS: dict[str, Any] = {
     "k": int, "tolerance": float, "interval": int | str, "network": str, "network_sha256": str,
-    "input_sequences": int, "dt": float | int | None, "seconds": float, "until": float | None,
+    "input_sequences": int, "dt": float | int | None, "seconds": float, "until": list,
     "network_origin": str | None, "assumptions": list, "repeated_tiles": int,
 }  # fmt: skip
 NEEDED, POSITIVE = list(SETTINGS)[:5], ("k", "tolerance", "dt", "until")
@@ -193,7 +193,9 @@ def _settings(run: Group) -> dict[str, Any]:
         if name not in settings and name not in NEEDED:
             continue
         wrong = not isinstance(value, kinds) or isinstance(value, bool)
-        if wrong or (name in POSITIVE and value is not None and not value > 0):
+        # the target of a run until it, and the most steps
+        numbers: Any = value if name == "until" and not wrong else [value]
+        if wrong or (name in POSITIVE and any(x is not None and not x > 0 for x in numbers)):
             raise Hdf5Error(f"is damaged: the setting {name} is {value!r}", AGAIN)
     return settings
 

@@ -34,8 +34,8 @@ def read_tree(group: Group) -> dict[str, Any]:
 
 
 def legible(text: str) -> str:
-    """Return text as UTF-8, which HDF5 requires; file names may hold other bytes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Return text as UTF-8 without NUL, as HDF5 requires; file names may hold other bytes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", r"\0")
 
 
 def _encode(value: Any) -> Any:
