@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ..arrays import array_digest, check_size
+from ..arrays import array_digest, as_seed, check_size
 from ..errors import Interrupted, WeightsError, describe
 from ..networks.closed_loop import ClosedLoop
 from ..networks.inputs import check_inputs
@@ -21,6 +21,7 @@ from ..runs.inputs import input_file
 from ..runs.lyapunov import lyapunov_spectrum
 from ..runs.options import ALL, KINDS, refuse_unknown, take_options
 from ..runs.reaching import check_k
+from ..runs.start import check_kept
 from ..runs.threads import default_threads
 from ..spectra.file import check_suffix
 from ..storage.atomic import check_apart, check_output
@@ -105,6 +106,11 @@ def sweep(
     refuse_unknown("sweep", spectrum_options, known)
     settled = {name: value for name, value in spectrum_options.items() if name in ALL}
     take_options(lyapunov_spectrum, settled, **dict.fromkeys(KINDS))
+    # before a Generator would be copied into each task
+    rng = spectrum_options.pop("rng", None)
+    seed = spectrum_options.get("seed", 0)
+    check_kept(seed)
+    spectrum_options["seed"] = as_seed(seed, rng)
     found = named_networks(networks)
     check_readout(readout, closed_loop)
     made = [name for name, network in found.items() if isinstance(network, Network)]
