@@ -4,15 +4,26 @@ from docutils import nodes
 from latex2mathml.converter import convert
 
 
+# bars of a norm, which browsers otherwise stretch
+BARS = ("&#x02016;", "&#x02225;")
+
+
+def _mathml(formula, display):
+    text = convert(formula, display=display)
+    for bar in BARS:
+        text = text.replace(f"<mo>{bar}<", f'<mo stretchy="false">{bar}<')
+    return text
+
+
 def _inline(translator, node):
-    translator.body.append(convert(node.astext(), display="inline"))
+    translator.body.append(_mathml(node.astext(), "inline"))
     raise nodes.SkipNode
 
 
 def _block(translator, node):
     translator.body.append(translator.starttag(node, "div", CLASS="formula"))
     for formula in node.astext().split("\n\n"):
-        translator.body.append(convert(formula, display="block"))
+        translator.body.append(_mathml(formula, "block"))
     translator.body.append("</div>")
     raise nodes.SkipNode
 
