@@ -3,7 +3,6 @@
 from docutils import nodes
 from latex2mathml.converter import convert
 
-
 # bars of a norm, which browsers otherwise stretch
 BARS = ("&#x02016;", "&#x02225;")
 

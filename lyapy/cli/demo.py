@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..runs.options import Compute
 from .arguments import add_options, add_overwrite, given_options
+from .messages import write_lines
 
 SUMMARY = "compute the spectrum of a character-level LSTM that ships with lyapy"
 EXAMPLE = "lyapy demo -o results"
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     passages = inputs[:, : TRANSIENT + STEPS]
     B, length, _ = passages.shape
     k, D = arguments.k, network.state_size
-    print(TEXT.format(b=B, t=length, k=k, D=D), flush=True)
+    write_lines(TEXT.format(b=B, t=length, k=k, D=D), flush=True)
 
     from ..runs.lyapunov import lyapunov_spectrum
     from ..spectra.plots import plot_summary
@@ -60,9 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
     options = {"k": k, "progress": not arguments.quiet, **given_options(arguments, Compute)}
     spectrum = lyapunov_spectrum(network, passages, transient=TRANSIENT, **options)
     spectrum.save(run_file, overwrite=overwrite)
-    print(spectrum_table(spectrum))
+    write_lines(spectrum_table(spectrum))
     plot_summary(spectrum, picture, overwrite=overwrite)
-    print(f"\nwritten to {run_file} and {picture}")
+    write_lines(f"\nwritten to {run_file} and {picture}")
     return 0
 
 

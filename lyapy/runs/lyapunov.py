@@ -130,8 +130,9 @@ def lyapunov_spectrum(
     else:
         plan = plan_of(k=k)
         spectrum = _run(plan, keep)
-    blocks = 1 if isinstance(plan.frame, str) else len(diagonal_blocks(network, whole=False))
-    warn_of_rounding(spectrum, plan.schedule.control, coupled=blocks)
+    blocks = [] if isinstance(plan.frame, str) else diagonal_blocks(network, whole=False)
+    coupled = sum(block.program.state_size if block.decoupled else 1 for block in blocks)
+    warn_of_rounding(spectrum, plan.schedule.control, coupled=coupled)
     return spectrum
 
 

@@ -19,7 +19,7 @@ CHUNK_TILES = 64
 
 
 class Recording(NamedTuple):
-    """What is recorded, and how often."""
+    """Kinds and spacing of the recorded rows."""
 
     # as Keep.kinds; empty if the history suffices
     kinds: tuple[str, ...]

@@ -31,6 +31,12 @@ def test_errors_of_measures_are_those_of_their_sums():
     assert found["kaplan_yorke_dimension"].standard_error == pytest.approx(error, rel=0.01)
 
 
+@pytest.mark.parametrize("exponents", [[0.5, 1.0, -2.0], [1.0, -0.5, -0.2]])
+def test_exponents_in_another_order_are_refused(exponents):
+    with pytest.raises(ValueError, match="not in descending order"):
+        kaplan_yorke_dimension(np.array(exponents), 3)
+
+
 def test_measures_have_a_status():
     found = made([0.5, 0.2], state_size=10).measures()
     assert found["kaplan_yorke_dimension"].status == found["entropy_rate"].status == "not reached"

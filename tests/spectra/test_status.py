@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 import lyapy
-from lyapy import Network
+from lyapy import Network, cells
 from lyapy.cells.vanilla import Vanilla
 from lyapy.spectra.status import target_reached
 from lyapy.spectra.text import spectrum_table
@@ -49,7 +49,7 @@ def test_a_tail_that_is_not_resolved():
     assert status.advice.startswith("2 of 3 exponents are upper bounds: float64")
 
 
-def test_an_interrupted_run_tells_all():
+def test_an_interrupted_run_reports_all_faults():
     spectrum = with_settings(made([0.5, -1.0], unresolved=[1]), interrupted=True)
     assert spectrum.status.code == "interrupted"
     assert "interrupted after 1280 counted steps: run it again" in spectrum.status.advice
@@ -274,7 +274,7 @@ def test_a_target_is_reached_by_all_living_directions():
 
 
 @pytest.mark.parametrize(("rows", "found"), [(7, False), (8, True)])
-def test_a_few_rows_are_too_short_to_tell(rows, found):
+def test_a_few_rows_are_too_short_to_decide(rows, found):
     spectrum = made([0.5, -1.0], trajectories=5, rows=rows)
     offset = np.zeros((rows, 2))
     offset[:2] = 1e3
@@ -353,6 +353,11 @@ def test_networks_without_one_attractor(backend):
     assert found.exponents[0] == pytest.approx(np.log(1.01), abs=1e-4)
     assert "grows without bound" in found.status.advice
     assert found.measures()["entropy_rate"].status == "escapes"
+    shifted = Network([cells.PLRNN(None, [1.01, 0.5], [[0.0, 0.1], [0.0, 0.0]], [1.0, 1.0])])
+    found = lyapy.lyapunov_spectrum(shifted, initial_state=np.ones((6, 2)), **options)
+    np.testing.assert_allclose(found.exponents, np.log([1.01, 0.5]), atol=1e-12)
+    assert "grows without bound" in found.status.advice
+    assert np.isnan(found.kaplan_yorke_dimension)
     bistable = Network([Vanilla(np.zeros((1, 0)), [[2.0]], b=[0.2])])
     found = lyapy.lyapunov_spectrum(bistable, **options)
     assert "different attractors" in found.status.advice
