@@ -118,3 +118,15 @@ def test_a_neutral_exponent_next_to_a_positive_one():
     for name, truth in (("kaplan_yorke_dimension", 2.25), ("entropy_rate", 0.5)):
         assert found[name].status == "computed"
         assert found[name].low <= truth <= found[name].high
+
+
+def test_reading_an_unreached_measure_warns(recwarn):
+    spectrum = made([0.5, 0.2], state_size=10)
+    # no table, file or status is a reader
+    str(spectrum), spectrum.report(), spectrum.measures(), repr(spectrum)
+    assert not recwarn.list
+    for name, k in (("kaplan_yorke_dimension", "kaplan-yorke"), ("entropy_rate", "entropy")):
+        words = f"{name} is NaN: the 2 of 10 exponents .* do not reach it; .* k='{k}'"
+        with pytest.warns(RuntimeWarning, match=words) as warned:
+            assert math.isnan(getattr(spectrum, name))
+        assert warned[0].filename == __file__
