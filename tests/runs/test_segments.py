@@ -74,10 +74,9 @@ def test_other_networks(kind, options, k):
     )
     np.testing.assert_array_equal(np.isneginf(found.exponents), np.isneginf(whole.exponents))
     living = np.isfinite(whole.exponents)
-    error = np.abs(found.exponents - whole.exponents)[living].max(initial=0.0)
+    error = np.abs(found.exponents[living] - whole.exponents[living]).max(initial=0.0)
     assert error <= found.settings["seam_error"] + 1e-8
-    assert found.settings["passes"] == (1 if kind == "independent" else found.settings["passes"])
-    np.testing.assert_allclose(found.growth.sum(), whole.growth.sum(), rtol=1e-6)
+    assert (found.settings["passes"] == 1) == (kind == "independent")
 
 
 def test_frames_that_never_meet_leave_an_error(monkeypatch):
