@@ -23,8 +23,7 @@ from .gpu.devices import run_batches
 from .options import Compute, Keep, Method, settings_of
 from .provenance import describe_origin
 from .result import Layout, collect, make_layout
-from .schedule import Recording, Schedule, make_recording, make_schedule
-from .segments import check_segments
+from .schedule import Recording, Schedule, check_segments, make_recording, make_schedule
 from .start import Start, check_frame, check_start, check_time_step
 from .threads import run_trajectories, side_by_side
 from .trajectory import Trajectory, TrajectoryResult
@@ -147,11 +146,9 @@ def make_plan(
     with_factors = "factors" in recording.kinds
     engine = fitted_engine(compute.backend, compute.blas_threads, network, with_factors)
     obstacle = _obstacle(len(start.states), engine, goal, recording, keep)
-    compute = replace(
-        compute,
-        segments=check_segments(compute.segments, schedule, obstacle, compute.threads),
-        threads=compute.threads or side_by_side(engine, len(start.states)),
-    )
+    threads = compute.threads or side_by_side(engine, len(start.states))
+    segments = check_segments(compute.segments, schedule, obstacle, threads)
+    compute = replace(compute, segments=segments, threads=threads)
     complete = k >= min(cell.state_size for cell in network.cells)
     invertible = method.two_ended and not engine.devices and complete
     whole = not isinstance(frame, str)

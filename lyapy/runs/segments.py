@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import Array, check_size
+from ..arrays import Array
 from ..tangent.initial_frames import initial_frames
 from ..tangent.qr import orthonormalize_ends
 from ..tangent.spans import span_sines
@@ -22,36 +22,18 @@ from ..tangent.state import Statistics
 from .block import BlockResult
 from .result import merge_rows
 from .schedule import Schedule
-from .threads import default_threads, run_trajectories
+from .threads import run_trajectories
 from .trajectory import Trajectory, TrajectoryResult
 
 if TYPE_CHECKING:
     from .plan import Plan
 
-__all__ = ["check_segments", "run_segments"]
+__all__ = ["run_segments"]
 
 # passes after the first; frames that differ after these will for long
 CORRECTIONS = 4
-# counted steps, and chunks, of a segment below which "auto" makes no more of them
-LEAST_STEPS = 4096
-LEAST_CHUNKS = 4
 # chunks up to which frames are kept after each one; later after ever more
 EACH_CHUNK = 8
-
-
-def check_segments(
-    segments: int | str, schedule: Schedule, obstacle: str, threads: int | None
-) -> int:
-    """Return the number of segments; refuse more than one where there is an ``obstacle``."""
-    if segments == "auto":
-        least = max(LEAST_CHUNKS * schedule.chunk, LEAST_STEPS)
-        most = min(threads or default_threads(), schedule.steps // least)
-        return 1 if obstacle else max(most, 1)
-    most = max(schedule.steps // (2 * schedule.control.tile), 1)
-    check_size("segments", segments, 1, most, f"there are {schedule.steps} counted steps")
-    if segments != 1 and obstacle:
-        raise ValueError(f"segments is {segments}, but {obstacle}; leave it out")
-    return int(segments)
 
 
 class _Found(NamedTuple):
