@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from .arguments import add_overwrite, add_weights, load_network
+from .messages import write_lines
 from .signals import interruptions
 
 if TYPE_CHECKING:
@@ -64,14 +65,14 @@ def run(arguments: argparse.Namespace) -> int:
             **{name: getattr(arguments, name) for name in names},
         )
     if not arguments.quiet:
-        print(found)
+        write_lines(str(found))
     if arguments.plot:
         from ..vectors.plots import plot_vectors_summary
 
         plot_vectors_summary(found, arguments.plot, overwrite=arguments.overwrite)
     if not arguments.quiet:
         written = " and ".join(filter(None, (arguments.output, arguments.plot)))
-        print(f"\nwritten to {written}")
+        write_lines(f"\nwritten to {written}")
     return 0
 
 
