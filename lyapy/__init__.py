@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .networks.random import random_network
     from .orbits.fixed_points import fixed_points
     from .orbits.result import FixedPoints
+    from .runs.example import load_example
     from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians, spectrum_of_products
     from .runs.options import Compute, Keep, Method
     from .runs.two_trajectories import largest_exponent
@@ -51,6 +52,7 @@ _HOMES = {
     "jacobian": "networks.jacobian",
     "largest_exponent": "runs.two_trajectories",
     "load": "weights.load",
+    "load_example": "runs.example",
     "lyapunov_spectrum": "runs.lyapunov",
     "spectrum_of_jacobians": "runs.lyapunov",
     "spectrum_of_products": "runs.lyapunov",
@@ -86,6 +88,7 @@ __all__ = [
     "jacobian",
     "largest_exponent",
     "load",
+    "load_example",
     "lyapunov_spectrum",
     "random_network",
     "spectrum_of_jacobians",

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what is whole or damaged; the exit code is 1 if anything is damaged."""
+    """Report each file as whole or damaged; the exit code is 1 if any is damaged."""
     from ..runs.checkpoint.folder import checkpoint_folder, verify
     from ..vectors.checkpoint import state_file
 

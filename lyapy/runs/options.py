@@ -189,7 +189,10 @@ class Keep:
         metavar="KIND,KIND",
     )
     record_every: int | None = _option(
-        None, "counted steps from one recorded row to the next", "64"
+        None,
+        "counted steps from one recorded row to the next. Without a checkpoint, rows of the "
+        "history, for finite-time exponents; numbers with a divisor near 64 cost least",
+        "64",
     )
     overwrite: bool = _option(
         False, "replace another run, or another file, at ``checkpoint``", stored="", by_output=True

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..arrays import Array, array_digest, check_size
+from ..arrays import Array, array_digest
 from ..cells.base import TILE, Cell
 from ..networks.blocks import diagonal_blocks
 from ..networks.inputs import check_inputs
@@ -24,7 +24,7 @@ from .options import Compute, Keep, Method, settings_of
 from .provenance import describe_origin
 from .result import Layout, collect, make_layout
 from .schedule import Recording, Schedule, check_segments, make_recording, make_schedule
-from .start import Start, check_frame, check_start, check_time_step
+from .start import Start, check_frame, check_start, time_step
 from .threads import run_trajectories, side_by_side
 from .trajectory import Trajectory, TrajectoryResult
 from .until import Until, check_until
@@ -122,7 +122,7 @@ class Plan:
 def make_plan(
     network: Network, inputs: Any, method: Method, compute: Compute, keep: Keep, *,
     steps: int | None, until: float | None, max_steps: int, k: int | None,
-    trajectories: int | None, transient: int, initial_state: Any, seed: int, dt: float | None,
+    trajectories: int | None, transient: int, initial_state: Any, seed: int, dt: Any,
     progress: bool,
 ) -> Plan:  # fmt: skip
     """Return the run that the arguments of `lyapunov_spectrum` ask for, or refuse one of them."""
@@ -131,8 +131,7 @@ def make_plan(
         cell = isinstance(network, Cell)
         remedy = "lyapy.Network([it])" if cell else "a lyapy.Network (lyapy.load)"
         raise TypeError(f"network is a {type(network).__name__}; give {remedy}")
-    check_size("seed", seed, 0)
-    check_time_step(dt)
+    dt = time_step(dt, network)
     k, frame = check_frame(method.frame, k, network.state_size)
     precision = PRECISIONS[compute.precision]
     tolerance = precision.tolerance if method.tolerance is None else method.tolerance

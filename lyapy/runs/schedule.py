@@ -22,7 +22,7 @@ LEAST_CHUNKS = 4
 
 
 class Recording(NamedTuple):
-    """What is recorded, and how often."""
+    """Kinds and spacing of the recorded rows."""
 
     # as Keep.kinds; empty if the history suffices
     kinds: tuple[str, ...]
@@ -30,6 +30,8 @@ class Recording(NamedTuple):
     every: int
     # steps after which a reorthonormalization takes place in any case; divides every
     tile: int
+    # whether the history has these rows, as there is no file
+    in_history: bool = False
 
     @property
     def needs_frames(self) -> bool:
@@ -53,21 +55,22 @@ def make_recording(keep: Keep, control: Control) -> Recording:
     """Return the recording that the options ask for; refuse rows that do not fit the interval."""
     kinds, every = keep.kinds, keep.record_every
     unit, tile = control.fixed or 1, control.tile
-    if every is None:
-        kinds, every = () if kinds == ("growth",) else kinds, tile
+    growth_only, in_history = kinds == ("growth",), False
+    if growth_only and (every is None or keep.checkpoint is None):
+        kinds, in_history = (), every is not None
+    every = tile if every is None else every
     whole = isinstance(every, (int, np.integer)) and not isinstance(every, bool)
-    step = unit if whole and every <= tile else tile
-    if not whole or every < 1 or every % step:
+    if not whole or every < 1 or every % unit:
         raise ValueError(
-            f"record_every is {every!r}; it must be a whole number of steps"
-            + (f", up to {tile} a multiple of interval={unit}" if unit > 1 else f" up to {tile}")
-            + f", or a multiple of {tile}"
+            f"record_every is {every!r}; it must be a whole number of steps, at least 1"
+            + (f", and a multiple of interval={unit}" if unit > 1 else "")
         )
     if kinds and keep.checkpoint is None:
         raise ValueError(
             f"record is {', '.join(kinds)}, which needs a file to go to; give checkpoint=FILE"
         )
-    return Recording(kinds, int(every), min(int(every), tile))
+    divisors = (size for size in range(unit, min(tile, every) + 1, unit) if every % size == 0)
+    return Recording(kinds, int(every), max(divisors), in_history)
 
 
 class Schedule(NamedTuple):
@@ -112,7 +115,10 @@ class Schedule(NamedTuple):
     def shortened(self, steps: int) -> Schedule:
         """Return the schedule of the same run with so many counted steps."""
         tiles = -(-steps // self.control.tile)
-        return self._replace(steps=steps, tiles_per_row=-(-tiles // HISTORY_ROWS))
+        per_row = -(-tiles // HISTORY_ROWS)
+        if self.recording.in_history:
+            per_row = self.recording.every // self.recording.tile
+        return self._replace(steps=steps, tiles_per_row=per_row)
 
     def tile_ends(self, steps: int) -> Array:
         """Return the steps at which the tiles of a chunk of ``steps`` end."""
@@ -129,7 +135,7 @@ class Schedule(NamedTuple):
 def make_schedule(
     network: Network, transient: int, steps: int, control: Control, recording: Recording
 ) -> Schedule:
-    """Return the schedule whose history has `HISTORY_ROWS` rows at most."""
+    """Return the schedule whose history has the rows asked for, or `HISTORY_ROWS` at most."""
     entries = sum(c.size for layer in network.program.coefficients for c in layer.values())
     most = CHUNK_BYTES // (8 * max(entries, 1) * control.tile)
     chunk = recording.chunk(control.tile * min(max(most, 1), CHUNK_TILES))

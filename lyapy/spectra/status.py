@@ -52,7 +52,7 @@ def status_of(spectrum: Exponents) -> Status:
     ``failed check``: the run contradicts itself, as growth exceeds the norms of the Jacobians, a
     frame is not orthonormal, or the sum of the exponents is not the mean log|det J|.
     ``interrupted``: fewer steps were counted than asked for. ``not converged``: the state grows
-    without bound, standard errors are unknown or miss the target, the run is too short to tell
+    without bound, standard errors are unknown or miss the target, the run is too short to show
     whether exponents drift (8 rows of the history), shorter than 64 steps or 50 autocorrelation
     times (8 in each of several trajectories), seams of segments are open, trajectories differ by
     more than their errors, or exponents drift. ``unresolved tail``: float64 does not resolve all
@@ -167,7 +167,7 @@ def _not_converged(spectrum: Exponents) -> str:
     if rows < LEAST_ROWS or seen < LEAST_STEPS:
         enough = max(LEAST_ROWS * int(spectrum.growth_steps[0]), LEAST_STEPS)
         return (
-            f"The run is too short to tell whether the exponents drift: each trajectory has "
+            f"The run is too short to show whether the exponents drift: each trajectory has "
             f"{spectrum.steps} counted steps, {enough} would do."
         )
     if short := _short(spectrum, living):
@@ -227,6 +227,6 @@ def _unsettled(spectrum: Exponents, living: Array) -> str:
     return (
         f"Growth is correlated over {longest:.0f} of {spectrum.steps} steps of each trajectory: "
         "the trajectories are on different attractors, leave a transient at different times, or "
-        "are too short to tell. Give more steps, or a longer transient, and see "
+        "are too short to decide. Give more steps, or a longer transient, and see "
         "Spectrum.per_trajectory."
     )

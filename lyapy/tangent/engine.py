@@ -67,7 +67,7 @@ def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
     if backend == "numpy":
         return Engine("numpy", layer_forward, ArrayTangent)
     if backend == "cupy":
-        # the readable engine does what the device cannot
+        # the readable engine takes over where the device cannot go on
         return Engine("cupy", layer_forward, ArrayTangent, devices=find_devices())
     raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}")
 

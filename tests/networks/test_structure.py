@@ -86,7 +86,7 @@ def test_a_matrix_of_rows_that_underflow_is_exact():
     "kind", ["vanilla", "gru", "gru-reset-before", "lstm", "rate", "antisymmetric"]
 )
 def test_blocks_are_cut_out_of_the_jacobian(kind):
-    """Their programs and stages give its diagonal blocks, and what is left out is triangular."""
+    """Their programs and stages give its diagonal blocks; the rest is triangular."""
     rng = np.random.default_rng(3)
     mask = modular_mask(SIZES, 3)
     if kind in ("rate", "antisymmetric"):
