@@ -5,7 +5,7 @@ import numpy as np
 import lyapy
 from lyapy.cells import CELLS
 from lyapy.networks.forward import forward_chunk
-from lyapy.runs.gpu.batch import Batch
+from lyapy.runs.gpu.batch import moved_network
 from lyapy.tangent.gpu.fused_forward import FusedForward
 from lyapy.tangent.gpu.orthonormalize import Orthonormalizer
 from lyapy.tangent.gpu.precision import PRECISIONS
@@ -13,12 +13,6 @@ from lyapy.tangent.gpu.step import BatchStep
 from lyapy.tangent.gpu.whole_tile import WholeTile
 from lyapy.tangent.interval import make_control
 from tests.support import stand_in
-
-
-def moved(network, device):
-    batch = object.__new__(Batch)
-    batch.device, batch.precision = device, PRECISIONS["float64"]
-    return batch._moved_network(network)
 
 
 def kernel_texts(precision, n=5):
@@ -39,8 +33,8 @@ def kernel_texts(precision, n=5):
         state = device.to_device(np.zeros((2, network.state_size), precision))
         inputs = device.to_device(np.zeros((2, 2, 3), precision))
         with np.errstate(all="ignore"):
-            run = FusedForward(device, arithmetic, n)
-            forward_chunk(moved(network, device), inputs, state, run)
+            run = FusedForward(device, arithmetic)
+            forward_chunk(moved_network(network, device, arithmetic), inputs, state, run)
         for vectors in (1, n):
             BatchStep(network.program, vectors, device, arithmetic)
         WholeTile(network.program, device, arithmetic, control)

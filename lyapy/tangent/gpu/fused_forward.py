@@ -1,13 +1,13 @@
-"""The forward pass with few launches: a product, and one kernel for all that follows it.
+"""The forward pass of a layer in one launch: a block of threads takes each trajectory through time.
 
 A step computed operation by operation launches a kernel for each, some sixty for a GRU. Traced,
-it is products with weights and expressions of single entries between them; those between two
-products go into one kernel.
+it is products with weights, and expressions of single entries between them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,55 +16,61 @@ from ...arrays import Array
 from ...cells.base import Step, Vectors
 from ...networks.forward import layer_forward
 from .device import Device, Kernel
-from .kernel_text import BLOCK, Place, Written, grid_for, grid_kernel, loops, over_all
+from .kernel_text import trajectory_kernel
 from .precision import Precision
 from .trace import Matrix, NotTraceableError, Tape, Traced
 
 __all__ = ["FusedForward"]
 
-# of a block that takes a trajectory through time
+# of the block that takes a trajectory through time
 THREADS = 256
-# of a state whose steps are one launch: a multiprocessor multiplies 64 × 64 matrices in about the
-# time of a launch
-MOST_COLUMNS = 64
+# of weights that a block reads at each step, 16 MB: takes about as long as launching the
+# operations of a step one by one
+MOST_ENTRIES = 2**21
+
+INFIX = {
+    **{"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "true_divide": "/"},
+    **{"equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=", "greater": ">"},
+    **{"greater_equal": ">=", "logical_and": "&&", "logical_or": "||"},
+}
+SAME = ("cos", "exp", "expm1", "log", "log1p", "sin", "sqrt", "tanh")
+# of arguments 0, 1, 2; `real` is the precision's type
+FUNCTIONS = {
+    **{name: f"({{0}} {sign} {{1}})" for name, sign in INFIX.items()},
+    **{name: f"{name}({{0}})" for name in SAME},
+    "absolute": "fabs({0})",
+    "copysign": "copysign((real){0}, (real){1})",
+    "logaddexp": "(fmax({0}, {1}) + log1p(exp(-fabs({0} - {1}))))",
+    "logical_not": "(!{0})",
+    # NaN goes on, as in NumPy
+    "maximum": "(({0} > {1} || {0} != {0}) ? {0} : {1})",
+    "minimum": "(({0} < {1} || {0} != {0}) ? {0} : {1})",
+    "negative": "(-{0})",
+    "power": "pow((real){0}, (real){1})",
+    "square": "({0} * {0})",
+    "where": "({0} ? (real){1} : (real){2})",
+}
+CONDITIONS = {name for name, sign in INFIX.items() if sign[0] in "=!<>&|"} | {"logical_not"}
 
 
-class _Product(NamedTuple):
-    """A product of a vector (size,) with a matrix (size, rows).
+class _Written(NamedTuple):
+    """A result: an array of the trajectory, its first entry there, and its expression."""
 
-    The vector is columns of the state, or one that a kernel has written where they are None.
-    """
-
-    columns: slice | None
-    size: int
-    rows: int
-    matrix: Array
+    array: str
+    start: int
+    number: int
 
 
-class _Plan(NamedTuple):
-    """A step: stages of a kernel, the products that can be taken after it, and its entries.
+class _Pass(NamedTuple):
+    """The kernel of all steps, with vectors and matrices of the weights, and scratch entries."""
 
-    ``constants`` are vectors of the weights, ``written`` the products whose vectors kernels write,
-    and ``whole`` the kernel of all steps, where the layer is small.
-    """
-
-    stages: list[tuple[Kernel | None, list[int], int]]
-    products: list[_Product]
-    constants: list[Array]
-    written: list[int]
-    whole: Kernel | None
+    kernel: Kernel
+    weights: tuple[Array, ...]
+    scratch: int
 
 
 class FusedForward:
-    """The loop of a layer over time, as `layer_forward`, with a kernel for each stage of a step.
-
-    Parameters
-    ----------
-    device : Device
-        That compiles kernels.
-    precision : Precision
-    most_columns : int, optional
-        Of a state whose steps are one launch.
+    """The loop of a layer over time, as `layer_forward`, in one launch where it can be traced.
 
     Attributes
     ----------
@@ -72,178 +78,105 @@ class FusedForward:
         Why steps were computed operation by operation.
     """
 
-    def __init__(
-        self, device: Device, precision: Precision, most_columns: int = MOST_COLUMNS
-    ) -> None:
+    def __init__(self, device: Device, precision: Precision) -> None:
         self.device = device
         self.precision = precision
-        self.most_columns = most_columns
         self.plain: set[str] = set()
         # a layer keeps its weights as long as its network lives
-        self._plans: dict[tuple[int, int], tuple[object, _Plan | None]] = {}
+        self._passes: dict[tuple[int, int], tuple[object, _Pass | None]] = {}
 
     def __call__(
         self, step: Step, weights: object, drive: Array, states: Array, coefficients: Array
     ) -> None:
         """Run ``step`` over time: states[t] → states[t + 1], coefficients[t]."""
-        key = id(weights), coefficients.shape[-1]
-        if key not in self._plans:
-            self._plans[key] = weights, self._make_plan(step, weights, drive, states, coefficients)
-        plan = self._plans[key][1]
-        if plan is None or not all(a.flags.c_contiguous for a in (drive, states, coefficients)):
-            layer_forward(step, weights, drive, states, coefficients)
-        else:
-            self._run(plan, drive, states, coefficients)
-
-    def _run(self, plan: _Plan, drive: Array, states: Array, coefficients: Array) -> None:
-        B = states.shape[1]
-        if plan.whole is not None:
-            sizes = [one.rows for one in plan.products]
-            sizes += [plan.products[j].size for j in plan.written]
-            scratch = [np.empty_like(states, shape=(B, size)) for size in sizes]
-            arrays = (states, drive, coefficients, *plan.constants, *scratch)
-            matrices = (one.matrix for one in plan.products)
-            plan.whole(B, THREADS, (*arrays, *matrices, len(drive), B))
-            return
-        results = [np.empty_like(states, shape=(B, one.rows)) for one in plan.products]
-        vectors = {j: np.empty_like(states, shape=(B, plan.products[j].size)) for j in plan.written}
-        given = (states, drive, coefficients, *plan.constants)
-        for t in range(len(drive)):
-            for kernel, products, entries in plan.stages:
-                if kernel is not None:
-                    arrays = (*given, *results, *vectors.values())
-                    kernel(grid_for(B * entries), BLOCK, (*arrays, t, B))
-                for j in products:
-                    columns, _, _, matrix = plan.products[j]
-                    vector = vectors[j] if columns is None else states[t][:, columns]
-                    self.device.multiply(vector[None], matrix, results[j][None])
-
-    def _make_plan(
-        self, step: Step, weights: object, drive: Array, states: Array, coefficients: Array
-    ) -> _Plan | None:
         sizes = states.shape[-1], drive.shape[-1], coefficients.shape[-1]
+        key = id(weights), sizes[2]
+        if key not in self._passes:
+            self._passes[key] = weights, self._make_pass(step, weights, sizes)
+        found, B = self._passes[key][1], states.shape[1]
+        if found is None or not all(a.flags.c_contiguous for a in (drive, states, coefficients)):
+            layer_forward(step, weights, drive, states, coefficients)
+            return
+        scratch = np.empty_like(states, shape=(B, found.scratch))
+        arrays = (states, drive, coefficients, scratch, *found.weights)
+        found.kernel(B, THREADS, (*arrays, len(drive), B, 1))
+
+    def _make_pass(self, step: Step, weights: object, sizes: tuple[int, int, int]) -> _Pass | None:
+        tape, constants = Tape(), list[Array]()
         try:
-            small = sizes[0] <= self.most_columns
-            return _plan(step, weights, sizes, self.device, self.precision, small)
+            named = zip(("state", "drive_now"), sizes, strict=False)
+            given = (Traced(tape, tape.add(("read", name, 0), size)) for name, size in named)
+            results = step(_wrapped(weights, tape, constants), *given)
+            entries = sum(matrix.size for _, matrix in tape.products)
+            if entries > MOST_ENTRIES:
+                raise NotTraceableError(f"its weights have {entries} entries")
+            return self._write(tape, results, constants, sizes)
         except NotTraceableError as error:
             self.plain.add(str(error))
             return None
 
-
-def _plan(
-    step: Step,
-    weights: object,
-    sizes: tuple[int, int, int],
-    device: Device,
-    precision: Precision,
-    small: bool,
-) -> _Plan:
-    D, rows, C = sizes
-    tape, constants = Tape(), list[Array]()
-    reads = (("state", D), ("drive", rows))
-    state, drive = (Traced(tape, tape.add(("read", name, 0), size)) for name, size in reads)
-    new_state, values = step(_wrapped(weights, tape, constants), state, drive)
-    levels = _levels(tape)
-    products = [_product(tape, *one, small) for one in tape.products]
-    written = [j for j, product in enumerate(products) if product.columns is None]
-    places = {
-        "state": Place("state", D),
-        "drive": Place("drive_now", rows),
-        **{f"c{i}": Place(f"c{i}", 0) for i in range(len(constants))},
-        **{f"p{j}": Place(f"p{j}", product.rows) for j, product in enumerate(products)},
-        **{f"x{j}": Place(f"x{j}", products[j].size) for j in written},
-    }
-    outputs = [
-        *_placed(tape, Place("new_state", D), new_state),
-        *_placed(tape, Place("values", C), values),
-    ]
-    last = max([levels[result.number] for result in outputs], default=0)
-    stages = []
-    for level in range(last):
-        ready = [j for j, (number, _) in enumerate(tape.products) if levels[number] == level]
-        results = [
-            Written(places[f"x{j}"], 0, products[j].size, tape.products[j][0])
-            for j in ready
-            if j in written
-        ]
-        stages.append((results, ready))
-    stages.append((outputs, []))
-    declared = [f"real* {name}" for name in ("states", "drive", "coefficients")]
-    declared += [f"const real* c{i}" for i in range(len(constants))]
-    declared += [f"real* p{j}" for j in range(len(products))] + [f"real* x{j}" for j in written]
-    before = [
-        f"const real* state = states + t * count * {D};",
-        f"real* new_state = states + (t + 1) * count * {D};",
-        f"const real* drive_now = drive + t * count * {rows};",
-        f"real* values = coefficients + t * count * {C};",
-    ]
-
-    def compiled(text: str, name: str) -> Kernel:
-        return device.compile_kernel(precision.prelude + text, name, exact=True)
-
-    if small:
-        text = _whole_text(tape, places, stages, declared, before, products)
-        return _Plan([], products, constants, written, compiled(text, "pass"))
-    kernels = []
-    for results, ready in stages:
-        kernel = None
-        if results:
-            body = [*before, *loops(tape, places, results, over_all)]
-            kernel = compiled(grid_kernel("stage", [*declared, "long long t"], body), "stage")
-        kernels.append((kernel, ready, max((result.size for result in results), default=0)))
-    return _Plan(kernels, products, constants, written, None)
-
-
-def _whole_text(
-    tape: Tape,
-    places: dict[str, Place],
-    stages: list[tuple[list[Written], list[int]]],
-    declared: list[str],
-    before: list[str],
-    products: list[_Product],
-) -> str:
-    """Return the kernel of all steps: a block of threads takes each trajectory through time.
-
-    Each block reads the weights, which pays where launches are waited for.
-    """
-    lines = list(before)
-    for results, ready in stages:
-        if results:
-            lines += [*loops(tape, places, results, _over_block), "__syncthreads();"]
-        for j in ready:
-            lines += _product_text(j, products[j], places["state"].stride)
-        if ready:
-            lines.append("__syncthreads();")
-    matrices = [f"const real* w{j}" for j in range(len(products))]
-    head = ",\n    ".join([*declared, *matrices, "long long steps", "long long count"])
-    body = "\n".join(f"        {line}" for line in lines)
-    return f"""extern "C" __global__ void pass(
-    {head})
-{{
-    const int thread = threadIdx.x, threads = blockDim.x;
-    const long long b = blockIdx.x;
+    def _write(
+        self,
+        tape: Tape,
+        results: tuple[Vectors, Vectors],
+        constants: list[Array],
+        sizes: tuple[int, int, int],
+    ) -> _Pass:
+        D, rows, C = sizes
+        outputs = [*_placed(tape, "new_state", results[0]), *_placed(tape, "values", results[1])]
+        lines, scratch = list[str](), 0
+        for vector, matrix in tape.products:
+            j, size = len(lines) // 2, matrix.shape[1]
+            lines.append(f"real* p{j} = scratch + b * SCRATCH + {scratch};")
+            lines.append(f"real* x{j} = p{j} + {size};")
+            scratch += size + tape.sizes[vector]
+        matrices = [f"const real* w{j}" for j in range(len(tape.products))]
+        declared = ["real* states", "const real* drive", "real* coefficients", "real* scratch"]
+        declared += [f"const real* c{i}" for i in range(len(constants))] + matrices
+        steps = "\n        ".join(_step_lines(tape, outputs))
+        body = f"""    {" ".join(lines)}
     for (long long t = 0; t < steps; t++) {{
-{body}
-    }}
-}}
-"""
+        const real* state = states + (t * count + b) * {D};
+        real* new_state = states + ((t + 1) * count + b) * {D};
+        const real* drive_now = drive + (t * count + b) * {rows};
+        real* values = coefficients + (t * count + b) * {C};
+        {steps}
+    }}"""
+        given = [*declared, "long long steps", "long long count"]
+        before = f"{self.precision.prelude}#define SCRATCH {scratch}"
+        text = trajectory_kernel("pass", given, body, before)
+        # a kernel reads row after row
+        weights = (*constants, *(matrix.copy() for _, matrix in tape.products))
+        return _Pass(self.device.compile_kernel(text, "pass", exact=True), weights, scratch)
 
 
-def _over_block(size: int) -> list[str]:
-    return [f"for (long long j = thread; j < {size}; j += threads) {{"]
+def _step_lines(tape: Tape, outputs: list[_Written]) -> Iterator[str]:
+    """Yield the text of a step: products, each after what it multiplies, and then the results."""
+    levels = _levels(tape)
+    for level in range(max((levels[one.number] for one in outputs), default=0)):
+        ready = [j for j, (number, _) in enumerate(tape.products) if levels[number] == level]
+        vectors = {j: tape.entries[tape.products[j][0]] for j in ready}
+        written = [j for j in ready if vectors[j][:2] != ("read", "state")]
+        if written:
+            yield from _loops(tape, [_Written(f"x{j}", 0, tape.products[j][0]) for j in written])
+            yield "__syncthreads();"
+        for j in ready:
+            number, matrix = tape.products[j]
+            vector = f"x{j}" if j in written else f"(state + {vectors[j][2]})"
+            yield from _product_lines(j, vector, tape.sizes[number], matrix.shape[1])
+        yield "__syncthreads();"
+    yield from _loops(tape, outputs)
+    yield "__syncthreads();"
 
 
-def _product_text(j: int, product: _Product, D: int) -> list[str]:
-    columns, size, rows, _ = product
-    vector = f"x{j} + b * {size}" if columns is None else f"state + b * {D} + {columns.start}"
-    return [
-        f"for (long long r = thread; r < {rows}; r += threads) {{",
-        f"    const real* vector = {vector};",
-        "    real sum = 0;",
-        f"    for (long long c = 0; c < {size}; c++) sum += vector[c] * w{j}[c * {rows} + r];",
-        f"    p{j}[b * {rows} + r] = sum;",
-        "}",
-    ]
+def _product_lines(j: int, vector: str, size: int, rows: int) -> Iterator[str]:
+    yield f"for (long long r = thread; r < {rows}; r += threads) {{"
+    yield "    real sum = 0;"
+    # loads that wait for one another would take the time of memory's answer each
+    yield "    #pragma unroll 8"
+    yield f"    for (long long c = 0; c < {size}; c++) sum += {vector}[c] * w{j}[c * {rows} + r];"
+    yield f"    p{j}[r] = sum;"
+    yield "}"
 
 
 def _wrapped(weights: Any, tape: Tape, constants: list[Array]) -> Any:
@@ -275,19 +208,51 @@ def _levels(tape: Tape) -> list[int]:
     return levels
 
 
-def _product(tape: Tape, number: int, matrix: Array, small: bool) -> _Product:
-    entry, size = tape.entries[number], tape.sizes[number]
-    columns = None
-    if entry[:2] == ("read", "state"):
-        columns = slice(entry[2], entry[2] + size)
-    # a kernel reads row after row
-    return _Product(columns, size, matrix.shape[1], matrix.copy() if small else matrix)
-
-
-def _placed(tape: Tape, place: Place, vectors: Vectors) -> Iterator[Written]:
+def _placed(tape: Tape, array: str, vectors: Vectors) -> Iterator[_Written]:
     """Yield the vectors that a step returned, next to each other."""
     start = 0
     for vector in vectors:
         number = tape.number(vector)
-        yield Written(place, start, tape.sizes[number], number)
+        yield _Written(array, start, number)
         start += tape.sizes[number]
+
+
+def _loops(tape: Tape, results: Sequence[_Written]) -> Iterator[str]:
+    """Yield a loop for the results of each size."""
+    by_size: dict[int, list[_Written]] = {}
+    for result in results:
+        by_size.setdefault(tape.sizes[result.number], []).append(result)
+    for size, some in sorted(by_size.items()):
+        needed, waiting = set[int](), [result.number for result in some]
+        while waiting:
+            number = waiting.pop()
+            if number not in needed:
+                needed.add(number)
+                waiting += tape.arguments(number)
+        yield f"for (long long j = thread; j < {size}; j += threads) {{"
+        named: dict[int, str] = {}
+        # an expression follows its arguments
+        for number in sorted(needed):
+            value = _value(tape.entries[number], named)
+            condition = tape.entries[number][0] in CONDITIONS
+            named[number] = f"v{number}"
+            yield f"    const {'bool' if condition else 'real'} v{number} = {value};"
+        for result in some:
+            yield f"    {result.array}[{result.start} + j] = {named[result.number]};"
+        yield "}"
+
+
+def _value(entry: tuple[Any, ...], named: dict[int, str]) -> str:
+    """Return an expression of entry j, given the names of those before it."""
+    kind, *rest = entry
+    if kind == "scalar":
+        if math.isnan(rest[0]):
+            raise NotTraceableError("NaN")
+        return repr(rest[0]) if math.isfinite(rest[0]) else f"{math.copysign(1, rest[0])} / 0.0"
+    if kind == "read":
+        return f"{rest[0]}[{rest[1]} + j]"
+    if kind == "element":
+        return f"{rest[0]}[{rest[1]}]"
+    if kind not in FUNCTIONS:
+        raise NotTraceableError(kind)
+    return FUNCTIONS[kind].format(*(named[argument] for argument in rest))

@@ -15,6 +15,7 @@ from ...arrays import Array
 from .. import interval
 from ..interval import Control
 from .device import Device, Kernel
+from .kernel_text import trajectory_kernel
 from .plain_functions import HELPERS, cuda_functions
 from .precision import Precision
 
@@ -38,6 +39,7 @@ FUNCTIONS = (
 # `rows` holds m rows of n + 1 entries, the last one b's. `scratch` holds what `scratch` says.
 TEXT = """
 struct Extremes { double largest, smallest, dual; };
+struct Counted { double growth, error, noise; };
 
 // Adds up products of `count` rows from `first` on with rows `from` to `to`, and subtracts the
 // projections. A thread takes Q rows at a time; several share a product where there are few.
@@ -138,40 +140,38 @@ __device__ double spread_of(Extremes found)
     return greater_of(spread, greater_of(fabs(largest), fabs(smallest)) * LIMIT / LOG_RANGE);
 }
 
-// Adds what an interval adds to the growth of a vector and to its rounding error; `sums` holds
-// growth, error and noise of `apart` vectors each.
-__device__ void count_vector(
-    const double* sums, double* results, int apart, real norm, real dual, double largest)
+// What an interval adds to the growth of a vector and to its rounding error, and its noise.
+__device__ Counted counted(real norm, real dual, Extremes found)
 {
-    const double log_r = log((double)norm), noise = image_noise(log_r, largest, dual);
-    results[0] = sums[0] + counted_growth(log_r, largest, LIMIT, FLOOR);
-    results[apart] = sums[apart] + ROUNDOFF * noise;
-    results[2 * apart] = noise;
+    const double log_r = log((double)norm), largest = log(found.largest);
+    const double noise = image_noise(log_r, largest, dual);
+    return {counted_growth(log_r, largest, LIMIT, FLOOR), ROUNDOFF * noise, noise};
 }
 """
+# A panel of `m` rows from `first` on of frames of k rows. `norms` (B, k) and `state` (B, 4), the
+# extremes and the spread, hold what the panels before have left. ROW is 0 where not even one row
+# fits into shared memory: slow, and as right.
 PANEL = """
-// A panel of `m` rows from `first` on of frames of k rows. `norms` (B, k) and `state` (B, 4), the
-// extremes and the spread, hold what the panels before have left.
-extern "C" __global__ void panel(real* frames, real* norms, double* state, const double* sums,
-    double* results, long long first, long long m, long long k, long long width)
-{
     extern __shared__ double memory[];
-    const int thread = threadIdx.x, threads = blockDim.x, rows = (int)m;
-    const long long b = blockIdx.x;
+    const int rows = (int)m;
     real* frame = frames + b * k * width;
     if (first == 0)
         for (int i = thread; i < k; i += threads) frame[i * width + D] = dual_sign(i);
     __syncthreads();
     real* scratch = (real*)memory;
     real* given = frame + first * width;
-    TILE
+    real* tile = ROW ? scratch + SCRATCH : given;
+    const int stride = ROW ? ROW : (int)width, entries = ROW ? rows * (D + 1) : 0;
+    for (int i = thread; i < entries; i += threads)
+        tile[i / (D + 1) * stride + i % (D + 1)] = given[i / (D + 1) * width + i % (D + 1)];
     double* mine = state + 4 * b;
     Extremes found = {0.0, 1.0 / 0.0, 0.0};
     if (first > 0) found = {mine[0], mine[1], mine[2]};
     // all have read it before one writes
     __syncthreads();
     found = orthonormalize(tile, rows, D, stride, norms + b * k + first, scratch, found);
-    STORE
+    for (int i = thread; i < entries; i += threads)
+        given[i / (D + 1) * width + i % (D + 1)] = tile[i / (D + 1) * stride + i % (D + 1)];
     if (thread == 0) {
         mine[0] = found.largest;
         mine[1] = found.smallest;
@@ -180,22 +180,13 @@ extern "C" __global__ void panel(real* frames, real* norms, double* state, const
     }
     __syncthreads();
     if (first + m < k) return;
-    const long long at = b * 3 * k;
-    for (int i = thread; i < k; i += threads)
-        count_vector(sums + at + i, results + at + i, k, norms[b * k + i], frame[i * width + D],
-            log(found.largest));
-}
-"""
-IN_SHARED = (
-    """const int stride = ROW;
-    real* tile = scratch + SCRATCH;
-    for (int i = thread; i < rows * (D + 1); i += threads)
-        tile[i / (D + 1) * stride + i % (D + 1)] = given[i / (D + 1) * width + i % (D + 1)];""",
-    """for (int i = thread; i < rows * (D + 1); i += threads)
-        given[i / (D + 1) * width + i % (D + 1)] = tile[i / (D + 1) * stride + i % (D + 1)];""",
-)
-# where not even a row fits: slow, and as right
-IN_PLACE = "real* tile = given;\n    const int stride = (int)width;", ""
+    for (int i = thread; i < k; i += threads) {
+        const Counted one = counted(norms[b * k + i], frame[i * width + D], found);
+        const long long at = b * 3 * k + i;
+        results[at] = sums[at] + one.growth;
+        results[at + k] = sums[at + k] + one.error;
+        results[at + 2 * k] = one.noise;
+    }"""
 
 
 class Orthonormal(NamedTuple):
@@ -213,9 +204,9 @@ class Orthonormal(NamedTuple):
     state: Array
 
 
-def library(control: Control, precision: Precision, state_size: int) -> str:
-    """Return the device functions, for frames of so many columns."""
-    values = {
+def library(control: Control, precision: Precision, state_size: int, **values: object) -> str:
+    """Return the device functions, for frames of so many columns, and further constants."""
+    values |= {
         "D": state_size,
         "THREADS": THREADS,
         "GROUP": GROUP,
@@ -257,20 +248,21 @@ class Orthonormalizer:
         precision: Precision,
         control: Control,
     ) -> None:
-        self.device = device
-        self.itemsize = np.dtype(precision.name).itemsize
+        self.device, self.itemsize = device, precision.itemsize
+        self.state_size = state_size
         row, room = row_length(state_size + 1), device.shared_bytes // self.itemsize
         fitting = (room - 4 * THREADS) // (row + GROUP)
         self.row = row if fitting else 0
         # panels of about the same length
         most = min(fitting or max((room - 4 * THREADS) // GROUP, 1), vectors)
         self.panel = -(-vectors // -(-vectors // most))
-        load, store = IN_SHARED if fitting else IN_PLACE
-        text = PANEL.replace("TILE", load).replace("STORE", store)
-        sizes = f"#define ROW {row}\n#define SCRATCH {scratch(self.panel)}\n"
-        whole = library(control, precision, state_size) + sizes + text
-        self._kernel: Kernel = device.compile_kernel(whole, "panel")
-        self.state_size = state_size
+        values = {"ROW": self.row, "SCRATCH": scratch(self.panel)}
+        before = library(control, precision, state_size, **values)
+        given = ["real* frames", "real* norms", "double* state", "const double* sums"]
+        given += ["double* results"]
+        given += [f"long long {name}" for name in ("first", "m", "k", "width")]
+        text = trajectory_kernel("panel", given, PANEL, before)
+        self._kernel: Kernel = device.compile_kernel(text, "panel")
 
     def __call__(self, frames: Array, sums: Array) -> Orthonormal:
         """Orthonormalize ``frames``, and add their growth and errors to ``sums`` (B, 3, k)."""
@@ -287,7 +279,7 @@ class Orthonormalizer:
         B, k, width = frames.shape
         if count <= self.panel:
             shared = (scratch(self.panel) + count * self.row) * self.itemsize
-            self._kernel(B, THREADS, (frames, *arrays, first, count, k, width), shared)
+            self._kernel(B, THREADS, (frames, *arrays, first, count, k, width, 1), shared)
             return
         half = self.panel * -(-count // (2 * self.panel))
         self._orthonormalize(frames, first, half, arrays)

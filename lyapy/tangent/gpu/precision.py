@@ -11,32 +11,25 @@ __all__ = ["PRECISIONS", "Precision"]
 
 
 class Precision(NamedTuple):
-    """A floating-point type, and what follows from it.
+    """A floating-point type, and what follows from it."""
 
-    Attributes
-    ----------
-    name : str
-        NumPy's.
-    roundoff : float
-        u, to which the interval's spread is bound.
-    log_range : float
-        exp(±log_range) keeps norms, and their squares in a sum, inside the type's range.
-    tolerance : float
-        By default, about √u: half of the digits for the spread, half for the result.
-    """
-
+    # NumPy's
     name: str
+    itemsize: int
+    # u, to which the interval's spread is bound
     roundoff: float
+    # exp(±log_range) keeps norms, and their squares in a sum, inside the type's range
     log_range: float
+    # by default, about √u: half of the digits for the spread, half for the result
     tolerance: float
 
     @property
     def prelude(self) -> str:
         """The line before a kernel's text that says what ``real`` is."""
-        return f"typedef {'double' if self.name == 'float64' else 'float'} real;\n"
+        return f"typedef {'double' if self.itemsize == 8 else 'float'} real;\n"
 
 
 PRECISIONS = {
-    "float64": Precision("float64", UNIT_ROUNDOFF, LOG_RANGE, 1e-8),
-    "float32": Precision("float32", 2.0**-24, 40.0, 2.5e-4),
+    "float64": Precision("float64", 8, UNIT_ROUNDOFF, LOG_RANGE, 1e-8),
+    "float32": Precision("float32", 4, 2.0**-24, 40.0, 2.5e-4),
 }

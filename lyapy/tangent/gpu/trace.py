@@ -19,7 +19,7 @@ __all__ = ["Matrix", "NotTraceableError", "Tape", "Traced"]
 
 
 # sources that are not the same for all trajectories, besides products
-VARYING = ("state", "drive")
+VARYING = ("state", "drive_now")
 
 
 class NotTraceableError(TypeError):

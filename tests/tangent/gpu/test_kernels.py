@@ -8,7 +8,9 @@ from lyapy.cells import CELLS
 from lyapy.networks.apply import tangent_step
 from lyapy.networks.forward import forward_chunk
 from lyapy.networks.network import Network
+from lyapy.runs.gpu.batch import moved_network
 from lyapy.tangent import interval
+from lyapy.tangent.gpu import step
 from lyapy.tangent.gpu.device import COMPILER, EXACT
 from lyapy.tangent.gpu.fused_forward import FusedForward
 from lyapy.tangent.gpu.orthonormalize import FUNCTIONS, Orthonormalizer
@@ -19,7 +21,7 @@ from lyapy.tangent.gpu.trace import NotTraceableError, Tape, Traced
 from lyapy.tangent.gpu.whole_tile import WholeTile, fits
 from tests.conftest import Rate
 from tests.support import nvrtc, stand_in, stand_in_kernels
-from tests.support.kernel_texts import kernel_texts, moved
+from tests.support.kernel_texts import kernel_texts
 from tools.benchmarks.launches import qr_operations
 
 pytestmark = pytest.mark.skipif(not stand_in_kernels.COMPILER, reason="no C++ compiler")
@@ -31,16 +33,17 @@ def numbers(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
 
 
-@pytest.mark.parametrize("most_columns", [0, 99])
 @pytest.mark.parametrize("kind", CELLS)
-def test_the_forward_pass_of_every_cell_is_fused(kind, most_columns):
-    """It is the cell's own text, in a kernel for all between two products, or for all steps."""
+def test_the_forward_pass_of_every_cell_is_fused(kind):
+    """It is the cell's own text, in a kernel for all steps."""
     network = lyapy.random_network(kind, 5, 3, layers=2, bias=0.3, seed=1)
     device = stand_in.stand_in()
     inputs, state = numbers(70, 2, 3), 0.5 * numbers(2, network.state_size, seed=1)
     wanted = forward_chunk(network, inputs, state)
-    run = FusedForward(device, DOUBLE, most_columns)
-    found = forward_chunk(moved(network, device), *map(device.to_device, (inputs, state)), run)
+    run = FusedForward(device, DOUBLE)
+    found = forward_chunk(
+        moved_network(network, device, DOUBLE), *map(device.to_device, (inputs, state)), run
+    )
     assert not run.plain
     np.testing.assert_allclose(device.to_host(found.states), wanted.states, atol=1e-13)
     np.testing.assert_allclose(device.to_host(found.coefficients), wanted.coefficients, atol=1e-13)
@@ -68,14 +71,15 @@ def test_a_step_that_is_not_traceable_is_computed_as_it_is(monkeypatch, caplog):
 
 @pytest.mark.parametrize("merged_share", [0.0, 9.0])
 @pytest.mark.parametrize("kind", CELLS)
-def test_the_tangent_step_of_every_cell(kind, merged_share):
+def test_the_tangent_step_of_every_cell(kind, merged_share, monkeypatch):
     """With one matrix for each trajectory, and with products of constant weights."""
+    monkeypatch.setattr(step, "MERGED_SHARE", merged_share)
     network = lyapy.random_network(kind, 6, 3, layers=2, seed=1)
     program, device = network.program, stand_in.stand_in()
     entries = sum(c.size for layer in program.coefficients for c in layer.values())
-    D, step = program.state_size, BatchStep(program, 3, device, DOUBLE, merged_share)
-    values, frame = numbers(2, entries), numbers(2, 3, step.width)
-    found = device.to_host(step(device.to_device(values), device.to_device(frame)))
+    D, take = program.state_size, BatchStep(program, 3, device, DOUBLE)
+    values, frame = numbers(2, entries), numbers(2, 3, take.width)
+    found = device.to_host(take(device.to_device(values), device.to_device(frame)))
     wanted = tangent_step(program, values, frame[..., :D])
     np.testing.assert_allclose(found[..., :D], wanted, atol=1e-13)
 
@@ -242,11 +246,11 @@ def launch_of(name):
         network = lyapy.random_network(name[5:], 5, 3, bias=0.3, seed=1)
         arrays = numbers(4, 2, 3), 0.5 * numbers(2, network.state_size)
         run = FusedForward(device, DOUBLE)
-        forward_chunk(moved(network, device), *map(device.to_device, arrays), run)
+        forward_chunk(moved_network(network, device, DOUBLE), *map(device.to_device, arrays), run)
     else:
         program = lyapy.random_network("lstm", 5, 3, layers=2, seed=1).program
         entries = sum(c.size for layer in program.coefficients for c in layer.values())
-        arrays = numbers(3, 2, entries), numbers(2, 9, 32), np.array([9.0, 7.0]), np.ones(2)
+        arrays = numbers(3, 2, entries), numbers(2, 9, 32), np.array([[9.0, 7.0]]), np.ones(2)
         WholeTile(program, device, DOUBLE, CONTROL)(*map(device.to_device, arrays))
     return noted[0]
 
