@@ -14,7 +14,6 @@ from ...networks.forward import Chunk, forward_chunk
 from ...networks.network import Network
 from ...tangent.gpu.device import Device
 from ...tangent.gpu.fused_forward import FusedForward
-from ...tangent.gpu.precision import Precision
 from ..trajectory import Trajectory, TrajectoryResult
 from .block import BatchBlock
 
@@ -27,15 +26,8 @@ class Batch:
     States, frames and coefficients lie on the device; `fetch` brings states, frames and
     statistics to the trajectories, which write checkpoints and records as they do on the CPU.
 
-    Parameters
-    ----------
-    numbers : sequence of int
-        Of the trajectories, for errors.
-    trajectories : sequence of Trajectory
-    device : Device
-    precision : Precision
-    orthonormal : bool
-        Whether the first frames are orthonormal; otherwise the device makes them so.
+    ``numbers`` are the trajectories', for errors. The device makes the first frames orthonormal
+    where they are not.
     """
 
     def __init__(
@@ -43,22 +35,21 @@ class Batch:
         numbers: Sequence[int],
         trajectories: Sequence[Trajectory],
         device: Device,
-        precision: Precision,
         orthonormal: bool = True,
     ) -> None:
         self.numbers, self.trajectories = numbers, trajectories
-        self.device, self.precision = device, precision
-        self.position, self.schedule = trajectories[0].position, trajectories[0].schedule
-        self.network = moved_network(trajectories[0].network, device, precision)
-        self.state = device.moved(np.stack([t.state for t in trajectories]), precision.name)
+        self.device, first = device, trajectories[0]
+        self.position, self.schedule = first.position, first.schedule
+        self.network = moved_network(first.network, device)
+        self.state = device.moved(np.stack([t.state for t in trajectories]))
         self.sizes = np.stack([t.sizes for t in trajectories])
         for trajectory, sizes in zip(trajectories, self.sizes, strict=True):
             # the trajectories see what is written here
             trajectory.sizes = sizes
         orthonormal = orthonormal or self.position > 0
         followers = zip(*(t.followers for t in trajectories), strict=True)
-        self.blocks = [BatchBlock(each, device, precision, orthonormal) for each in followers]
-        self.run_layer = FusedForward(device, precision)
+        self.blocks = [BatchBlock(each, device, orthonormal) for each in followers]
+        self.run_layer = FusedForward(device)
         self._chunks = self.schedule.chunks(self.position)
 
     @property
@@ -76,8 +67,8 @@ class Batch:
         """
         start, stop = next(self._chunks)
         inputs = np.stack([t.inputs[start:stop] for t in self.trajectories], axis=1)
-        moved = self.device.moved(inputs, self.precision.name)
-        chunk = forward_chunk(self.network, moved, self.state, self.run_layer)
+        inputs = self.device.moved(inputs)
+        chunk = forward_chunk(self.network, inputs, self.state, self.run_layer)
         rows, ends = self.schedule.rows_ending(start, stop)
         at_ends = self._host_states(chunk, [*ends.tolist(), -1], start)
         growth = [self._advance_block(block, chunk.coefficients, start) for block in self.blocks]
@@ -130,13 +121,13 @@ class Batch:
         return [t.result(each) for t, each in zip(self.trajectories, finals, strict=True)]
 
 
-def moved_network(network: Network, device: Device, precision: Precision) -> Network:
+def moved_network(network: Network, device: Device) -> Network:
     """Return the network with the arrays that its forward pass reads on the device."""
 
     def moved(weights: Any) -> Any:
         if isinstance(weights, Sparse | np.ndarray):
             whole = isinstance(weights, np.ndarray) and weights.dtype.kind != "f"
-            return device.to_device(weights) if whole else device.moved(weights, precision.name)
+            return device.to_device(weights) if whole else device.moved(weights)
         if isinstance(weights, tuple):
             inside = map(moved, weights)
             return type(weights)(*inside) if hasattr(weights, "_fields") else tuple(inside)

@@ -15,8 +15,8 @@ import numpy as np
 from ...arrays import Array
 from ...networks.apply import orthonormalize
 from ...tangent.gpu.device import Device
-from ...tangent.gpu.precision import Precision
-from ...tangent.gpu.tangent import Found, make_tangent
+from ...tangent.gpu.tangent import BatchTangent, DecoupledTangent, Found
+from ...tangent.gpu.whole_tile import WholeTangent, fits
 from ...tangent.norm_bounds import SAMPLED
 from ...tangent.state import Carry
 from ..block import Final, Follower, living
@@ -35,22 +35,12 @@ class BatchBlock:
     Frames stay on the device, and statistics in arrays over the trajectories, until `fetch` brings
     both to the followers.
 
-    Parameters
-    ----------
-    followers : sequence of Follower
-        One for each trajectory.
-    orthonormal : bool
-        Whether the frames are orthonormal; otherwise the device makes them so.
+    There is a follower for each trajectory. The device makes the frames orthonormal where they are
+    not.
     """
 
-    def __init__(
-        self,
-        followers: Sequence[Follower],
-        device: Device,
-        precision: Precision,
-        orthonormal: bool,
-    ) -> None:
-        self.followers, self.device, self.roundoff = followers, device, precision.roundoff
+    def __init__(self, followers: Sequence[Follower], device: Device, orthonormal: bool) -> None:
+        self.followers, self.device = followers, device
         self.bounds, self.schedule = followers[0].bounds, followers[0].schedule
         self.block = block = followers[0].block
         self._entries = None if block.entries is None else device.to_device(block.entries)
@@ -68,7 +58,9 @@ class BatchBlock:
         frames = np.stack([_in_one(follower.carry) for follower in followers])
         rates = np.array([follower.carry.state.rate for follower in followers])
         control = self.schedule.control
-        self.tangent = make_tangent(block, frames, rates, device, precision, control)
+        kind = WholeTangent if fits(block.program, k, device) else BatchTangent
+        kind = DecoupledTangent if block.decoupled else kind
+        self.tangent = kind(block, frames, rates, device, control)
         if not (orthonormal or block.decoupled):
             self.tangent.orthonormalize()
 
@@ -144,7 +136,7 @@ class BatchBlock:
     def _disagrees(self, growth: Array, expected: Array, starts: Array, ends: Array) -> Array:
         """Return which of the trajectories (B,) disagree with log|det J| (tiles, B)."""
         size, limit = self.block.program.state_size, self.schedule.control.limit
-        admitted = np.exp(limit) * self.roundoff * (ends - starts) * np.sqrt(size)
+        admitted = np.exp(limit) * self.device.precision.roundoff * (ends - starts) * np.sqrt(size)
         known = np.isfinite(expected)
         difference = np.abs(growth.sum(axis=2) - np.where(known, expected, 0.0))
         return np.asarray((known & ~(difference <= admitted[:, None])).any(axis=0))

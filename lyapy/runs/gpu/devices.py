@@ -89,7 +89,7 @@ def run_batches(
         batch, half = None, len(numbers) // 2
         try:
             some = [trajectories[b] for b in numbers]
-            batch = Batch(numbers, some, device, precision, orthonormal)
+            batch = Batch(numbers, some, device, orthonormal)
             _run(batch, display, checkpointer)
             found.update(zip(numbers, batch.results(), strict=True))
         except Exception as error:
@@ -97,7 +97,7 @@ def run_batches(
                 raise
             begins = batch is None or batch.position == positions[numbers[0]]
             if not (begins and half):
-                raise MemoryError(_exhausted(some, device, precision)) from error
+                raise MemoryError(_exhausted(some, device)) from error
             log.info(HALVED, half, len(numbers))
             trajectories.update((b, begun(b)) for b in numbers)
             groups.put(numbers[:half])
@@ -117,7 +117,7 @@ def run_batches(
     # in separate threads, a chunk that is being computed at an interruption is finished and kept
     with ThreadPoolExecutor(len(devices)) as pool:
         try:
-            running = {pool.submit(work, device) for device in devices}
+            running = {pool.submit(work, each._replace(precision=precision)) for each in devices}
             while running:
                 ended, running = wait(running, POLL, FIRST_COMPLETED)
                 for one in ended:
@@ -139,18 +139,19 @@ def _log(batch: Batch) -> None:
         log.info(UNFUSED, reason)
 
 
-def _exhausted(some: list[Trajectory], device: Device, precision: Precision) -> str:
+def _exhausted(some: list[Trajectory], device: Device) -> str:
     """Return the message for memory that ran out: the sizes, and what would be smaller."""
     one, count = some[0], len(some)
     remedy = f"give threads={count // 2} (--threads), fewer at a time"
     remedy = remedy if count > 1 else "give a smaller k"
-    if precision.name == "float64":
+    if device.precision.itemsize == 8:
         remedy += ", or precision='float32', half as large"
     vectors = sum(len(follower.carry.state.frame) for follower in one.followers)
     return (
         f"memory of {device.name} ran out with {count} trajectories at a time, and "
-        f"{device.free_bytes() / 1e9:.3g} GB are free (state of {one.network.state_size}, {vectors}"
-        f" deviation vectors, chunks of {one.schedule.chunk} steps, {precision.name}); {remedy}"
+        f"{device.free_bytes() / 1e9:.3g} GB are free (state of {one.network.state_size}, "
+        f"{vectors} deviation vectors, chunks of {one.schedule.chunk} steps, "
+        f"{device.precision.name}); {remedy}"
     )
 
 

@@ -6,9 +6,8 @@ it is products with weights, and expressions of single entries between them.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +16,7 @@ from ...cells.base import Step, Vectors
 from ...networks.forward import layer_forward
 from .device import Device, Kernel
 from .kernel_text import trajectory_kernel
-from .precision import Precision
-from .trace import Matrix, NotTraceableError, Tape, Traced
+from .trace import NotTraceableError, Products, Traced, traced_weights
 
 __all__ = ["FusedForward"]
 
@@ -27,38 +25,6 @@ THREADS = 256
 # of weights that a block reads at each step, 16 MB: takes about as long as launching the
 # operations of a step one by one
 MOST_ENTRIES = 2**21
-
-INFIX = {
-    **{"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "true_divide": "/"},
-    **{"equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=", "greater": ">"},
-    **{"greater_equal": ">=", "logical_and": "&&", "logical_or": "||"},
-}
-SAME = ("cos", "exp", "expm1", "log", "log1p", "sin", "sqrt", "tanh")
-# of arguments 0, 1, 2; `real` is the precision's type
-FUNCTIONS = {
-    **{name: f"({{0}} {sign} {{1}})" for name, sign in INFIX.items()},
-    **{name: f"{name}({{0}})" for name in SAME},
-    "absolute": "fabs({0})",
-    "copysign": "copysign((real){0}, (real){1})",
-    "logaddexp": "(fmax({0}, {1}) + log1p(exp(-fabs({0} - {1}))))",
-    "logical_not": "(!{0})",
-    # NaN goes on, as in NumPy
-    "maximum": "(({0} > {1} || {0} != {0}) ? {0} : {1})",
-    "minimum": "(({0} < {1} || {0} != {0}) ? {0} : {1})",
-    "negative": "(-{0})",
-    "power": "pow((real){0}, (real){1})",
-    "square": "({0} * {0})",
-    "where": "({0} ? (real){1} : (real){2})",
-}
-CONDITIONS = {name for name, sign in INFIX.items() if sign[0] in "=!<>&|"} | {"logical_not"}
-
-
-class _Written(NamedTuple):
-    """A result: an array of the trajectory, its first entry there, and its expression."""
-
-    array: str
-    start: int
-    number: int
 
 
 class _Pass(NamedTuple):
@@ -78,9 +44,8 @@ class FusedForward:
         Why steps were computed operation by operation.
     """
 
-    def __init__(self, device: Device, precision: Precision) -> None:
+    def __init__(self, device: Device) -> None:
         self.device = device
-        self.precision = precision
         self.plain: set[str] = set()
         # a layer keeps its weights as long as its network lives
         self._passes: dict[tuple[int, int], tuple[object, _Pass | None]] = {}
@@ -102,157 +67,84 @@ class FusedForward:
         found.kernel(B, THREADS, (*arrays, len(drive), B, 1))
 
     def _make_pass(self, step: Step, weights: object, sizes: tuple[int, int, int]) -> _Pass | None:
-        tape, constants = Tape(), list[Array]()
+        products, arrays = Products(), list[Array]()
+        state, drive = (
+            Traced(products, *one) for one in zip(sizes, ("state", "now"), strict=False)
+        )
         try:
-            named = zip(("state", "drive_now"), sizes, strict=False)
-            given = (Traced(tape, tape.add(("read", name, 0), size)) for name, size in named)
-            results = step(_wrapped(weights, tape, constants), *given)
-            entries = sum(matrix.size for _, matrix in tape.products)
+            results = step(traced_weights(weights, products, arrays), state, drive)
+            entries = sum(matrix.size for _, matrix in products)
             if entries > MOST_ENTRIES:
                 raise NotTraceableError(f"its weights have {entries} entries")
-            return self._write(tape, results, constants, sizes)
+            steps = "\n        ".join(_step_lines(products, *results))
         except NotTraceableError as error:
             self.plain.add(str(error))
             return None
-
-    def _write(
-        self,
-        tape: Tape,
-        results: tuple[Vectors, Vectors],
-        constants: list[Array],
-        sizes: tuple[int, int, int],
-    ) -> _Pass:
-        D, rows, C = sizes
-        outputs = [*_placed(tape, "new_state", results[0]), *_placed(tape, "values", results[1])]
-        lines, scratch = list[str](), 0
-        for vector, matrix in tape.products:
-            j, size = len(lines) // 2, matrix.shape[1]
-            lines.append(f"real* p{j} = scratch + b * SCRATCH + {scratch};")
-            lines.append(f"real* x{j} = p{j} + {size};")
-            scratch += size + tape.sizes[vector]
-        matrices = [f"const real* w{j}" for j in range(len(tape.products))]
-        declared = ["real* states", "const real* drive", "real* coefficients", "real* scratch"]
-        declared += [f"const real* c{i}" for i in range(len(constants))] + matrices
-        steps = "\n        ".join(_step_lines(tape, outputs))
-        body = f"""    {" ".join(lines)}
+        (D, rows, C), scratch, pointers = sizes, 0, list[str]()
+        for j, (vector, matrix) in enumerate(products):
+            pointers.append(f"real* p{j} = scratch + b * SCRATCH + {scratch};")
+            pointers.append(f"real* x{j} = p{j} + {matrix.shape[1]};")
+            scratch += matrix.shape[1] + vector.size
+        body = f"""    {" ".join(pointers)}
     for (long long t = 0; t < steps; t++) {{
         const real* state = states + (t * count + b) * {D};
         real* new_state = states + ((t + 1) * count + b) * {D};
-        const real* drive_now = drive + (t * count + b) * {rows};
+        const real* now = drive + (t * count + b) * {rows};
         real* values = coefficients + (t * count + b) * {C};
         {steps}
     }}"""
-        given = [*declared, "long long steps", "long long count"]
-        before = f"{self.precision.prelude}#define SCRATCH {scratch}"
-        text = trajectory_kernel("pass", given, body, before)
+        given = ["real* states", "const real* drive", "real* coefficients", "real* scratch"]
+        given += [f"const real* c{i}" for i in range(len(arrays))]
+        given += [f"const real* w{j}" for j in range(len(products))]
+        given += ["long long steps", "long long count"]
+        text = trajectory_kernel("pass", given, body, f"#define SCRATCH {scratch}")
         # a kernel reads row after row
-        weights = (*constants, *(matrix.copy() for _, matrix in tape.products))
-        return _Pass(self.device.compile_kernel(text, "pass", exact=True), weights, scratch)
+        matrices = (matrix.copy() for _, matrix in products)
+        kernel = self.device.compile(text, "pass", exact=True)
+        return _Pass(kernel, (*arrays, *matrices), scratch)
 
 
-def _step_lines(tape: Tape, outputs: list[_Written]) -> Iterator[str]:
+def _step_lines(products: Products, state: Vectors, values: Vectors) -> Iterator[str]:
     """Yield the text of a step: products, each after what it multiplies, and then the results."""
-    levels = _levels(tape)
-    for level in range(max((levels[one.number] for one in outputs), default=0)):
-        ready = [j for j, (number, _) in enumerate(tape.products) if levels[number] == level]
-        vectors = {j: tape.entries[tape.products[j][0]] for j in ready}
-        written = [j for j in ready if vectors[j][:2] != ("read", "state")]
+    outputs = [*_placed("new_state", state), *_placed("values", values)]
+    for level in range(max((vector.level for vector, _ in outputs), default=0)):
+        ready = [j for j, (vector, _) in enumerate(products) if vector.level == level]
+        written = [(products[j][0], f"x{j}") for j in ready if not products[j][0].pointer]
         if written:
-            yield from _loops(tape, [_Written(f"x{j}", 0, tape.products[j][0]) for j in written])
+            yield from _loops(written)
             yield "__syncthreads();"
         for j in ready:
-            number, matrix = tape.products[j]
-            vector = f"x{j}" if j in written else f"(state + {vectors[j][2]})"
-            yield from _product_lines(j, vector, tape.sizes[number], matrix.shape[1])
+            vector, rows = products[j][0], products[j][1].shape[1]
+            yield f"for (long long r = thread; r < {rows}; r += threads) {{"
+            yield "    real sum = 0;"
+            # loads that wait for one another would take the time of memory's answer each
+            yield "    #pragma unroll 8"
+            yield f"    for (long long c = 0; c < {vector.size}; c++)"
+            yield f"        sum += {vector.pointer or f'x{j}'}[c] * w{j}[c * {rows} + r];"
+            yield f"    p{j}[r] = sum;"
+            yield "}"
         yield "__syncthreads();"
-    yield from _loops(tape, outputs)
+    yield from _loops(outputs)
     yield "__syncthreads();"
 
 
-def _product_lines(j: int, vector: str, size: int, rows: int) -> Iterator[str]:
-    yield f"for (long long r = thread; r < {rows}; r += threads) {{"
-    yield "    real sum = 0;"
-    # loads that wait for one another would take the time of memory's answer each
-    yield "    #pragma unroll 8"
-    yield f"    for (long long c = 0; c < {size}; c++) sum += {vector}[c] * w{j}[c * {rows} + r];"
-    yield f"    p{j}[r] = sum;"
-    yield "}"
-
-
-def _wrapped(weights: Any, tape: Tape, constants: list[Array]) -> Any:
-    """Return weights whose arrays are traced."""
-    if isinstance(weights, (int, float)):
-        return weights
-    if isinstance(weights, tuple):
-        inside = [_wrapped(weight, tape, constants) for weight in weights]
-        return type(weights)(*inside) if hasattr(weights, "_fields") else tuple(inside)
-    if hasattr(weights, "nnz"):
-        raise NotTraceableError("a sparse weight")
-    if getattr(weights, "ndim", 0) not in (1, 2) or weights.dtype.kind != "f":
-        raise NotTraceableError(f"a weight of type {type(weights).__name__}")
-    source = f"c{len(constants)}"
-    constants.append(weights)
-    if weights.ndim == 2:
-        return Matrix(tape, weights, source)
-    return Traced(tape, tape.add(("read", source, 0), len(weights)))
-
-
-def _levels(tape: Tape) -> list[int]:
-    """Return for each expression how many products one after the other lead to it."""
-    levels: list[int] = []
-    for number, entry in enumerate(tape.entries):
-        level = max((levels[a] for a in tape.arguments(number)), default=0)
-        if entry[0] == "read" and entry[1].startswith("p"):
-            level = levels[tape.products[int(entry[1][1:])][0]] + 1
-        levels.append(level)
-    return levels
-
-
-def _placed(tape: Tape, array: str, vectors: Vectors) -> Iterator[_Written]:
-    """Yield the vectors that a step returned, next to each other."""
+def _placed(array: str, vectors: Vectors) -> Iterator[tuple[Traced, str]]:
+    """Yield the vectors that a step returned, and where they go, next to each other."""
     start = 0
     for vector in vectors:
-        number = tape.number(vector)
-        yield _Written(array, start, number)
-        start += tape.sizes[number]
+        if not isinstance(vector, Traced):
+            raise NotTraceableError(f"a {type(vector).__name__} is returned")
+        yield vector, f"({array} + {start})"
+        start += vector.size
 
 
-def _loops(tape: Tape, results: Sequence[_Written]) -> Iterator[str]:
+def _loops(results: list[tuple[Traced, str]]) -> Iterator[str]:
     """Yield a loop for the results of each size."""
-    by_size: dict[int, list[_Written]] = {}
-    for result in results:
-        by_size.setdefault(tape.sizes[result.number], []).append(result)
-    for size, some in sorted(by_size.items()):
-        needed, waiting = set[int](), [result.number for result in some]
-        while waiting:
-            number = waiting.pop()
-            if number not in needed:
-                needed.add(number)
-                waiting += tape.arguments(number)
+    for size in sorted({vector.size for vector, _ in results}):
+        lines, names = list[str](), dict[tuple[int, str], str]()
+        for vector, target in results:
+            if vector.size == size:
+                lines.append(f"    {target}[j] = {vector.entry('j', names, lines)};")
         yield f"for (long long j = thread; j < {size}; j += threads) {{"
-        named: dict[int, str] = {}
-        # an expression follows its arguments
-        for number in sorted(needed):
-            value = _value(tape.entries[number], named)
-            condition = tape.entries[number][0] in CONDITIONS
-            named[number] = f"v{number}"
-            yield f"    const {'bool' if condition else 'real'} v{number} = {value};"
-        for result in some:
-            yield f"    {result.array}[{result.start} + j] = {named[result.number]};"
+        yield from lines
         yield "}"
-
-
-def _value(entry: tuple[Any, ...], named: dict[int, str]) -> str:
-    """Return an expression of entry j, given the names of those before it."""
-    kind, *rest = entry
-    if kind == "scalar":
-        if math.isnan(rest[0]):
-            raise NotTraceableError("NaN")
-        return repr(rest[0]) if math.isfinite(rest[0]) else f"{math.copysign(1, rest[0])} / 0.0"
-    if kind == "read":
-        return f"{rest[0]}[{rest[1]} + j]"
-    if kind == "element":
-        return f"{rest[0]}[{rest[1]}]"
-    if kind not in FUNCTIONS:
-        raise NotTraceableError(kind)
-    return FUNCTIONS[kind].format(*(named[argument] for argument in rest))

@@ -12,8 +12,7 @@ from ...arrays import Array
 from ...cells.sparse import Sparse
 from ...networks.program import Coefficient, Term
 from ..lowering import Lowered, Product, Sum
-from .device import Device, Kernel
-from .precision import Precision
+from .device import Device
 
 __all__ = ["Launcher", "matrix_text", "moved_matrices", "sum_text", "trajectory_kernel"]
 
@@ -39,20 +38,17 @@ extern "C" __global__ void {name}(
 class Launcher:
     """A kernel of a text from `trajectory_kernel`, over so many entries of each trajectory."""
 
-    def __init__(self, device: Device, precision: Precision, text: str, name: str) -> None:
-        self._kernel: Kernel = device.compile_kernel(precision.prelude + text, name)
+    def __init__(self, device: Device, text: str, name: str) -> None:
+        self._kernel = device.compile(text, name)
 
     def __call__(self, trajectories: int, entries: int, *arguments: Array | int) -> None:
         pieces = max(1, min(-(-entries // BLOCK), MOST_BLOCKS // trajectories))
         self._kernel(trajectories * pieces, BLOCK, (*arguments, pieces))
 
 
-def moved_matrices(lowered: Lowered, device: Device, precision: Precision) -> list[Array]:
+def moved_matrices(lowered: Lowered, device: Device) -> list[Array]:
     """Return a program's constant matrices on the device, dense ones transposed."""
-    return [
-        device.moved(matrix if isinstance(matrix, Sparse) else matrix.T, precision.name)
-        for matrix in lowered.matrices
-    ]
+    return [device.moved(m if isinstance(m, Sparse) else m.T) for m in lowered.matrices]
 
 
 def matrix_text(product: Product, rows: int, diagonal: Sequence[Term] = ()) -> str:

@@ -7,8 +7,6 @@ has one more entry, b, which is treated as the row is: it ends as that of R⁻�
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from ...arrays import Array
@@ -17,9 +15,8 @@ from ..interval import Control
 from .device import Device, Kernel
 from .kernel_text import trajectory_kernel
 from .plain_functions import HELPERS, cuda_functions
-from .precision import Precision
 
-__all__ = ["THREADS", "Orthonormal", "Orthonormalizer", "library", "row_length", "scratch"]
+__all__ = ["THREADS", "Orthonormalizer", "library", "row_length", "scratch"]
 
 # of a block: one for each entry of a row of 256
 THREADS = 256
@@ -189,23 +186,9 @@ PANEL = """
     }"""
 
 
-class Orthonormal(NamedTuple):
-    """Result for B frames, on the device.
-
-    Attributes
-    ----------
-    sums : array (B, 3, k)
-        Growth, its error, and noise, with those of the interval, in float64.
-    state : array (B, 4)
-        Largest and smallest R_ii, largest |R⁻ᵀ b|_i, and the spread; in float64.
-    """
-
-    sums: Array
-    state: Array
-
-
-def library(control: Control, precision: Precision, state_size: int, **values: object) -> str:
+def library(device: Device, control: Control, state_size: int, **values: object) -> str:
     """Return the device functions, for frames of so many columns, and further constants."""
+    precision = device.precision
     values |= {
         "D": state_size,
         "THREADS": THREADS,
@@ -218,7 +201,7 @@ def library(control: Control, precision: Precision, state_size: int, **values: o
     }
     given = "".join(f"#define {name} {value}\n" for name, value in values.items())
     functions = cuda_functions(*(getattr(interval, name) for name in FUNCTIONS))
-    return precision.prelude + given + HELPERS + functions + TEXT
+    return given + HELPERS + functions + TEXT
 
 
 def row_length(entries: int) -> int:
@@ -232,23 +215,10 @@ def scratch(rows: int) -> int:
 
 
 class Orthonormalizer:
-    """Orthonormalizes the rows of frames (B, k, width), in place; entry D of a row is b's.
+    """Orthonormalizes the rows of frames (B, k, width), in place; entry D of a row is b's."""
 
-    Parameters
-    ----------
-    vectors, state_size : int
-        k at most, and D.
-    """
-
-    def __init__(
-        self,
-        vectors: int,
-        state_size: int,
-        device: Device,
-        precision: Precision,
-        control: Control,
-    ) -> None:
-        self.device, self.itemsize = device, precision.itemsize
+    def __init__(self, vectors: int, state_size: int, device: Device, control: Control) -> None:
+        self.device, self.itemsize = device, device.precision.itemsize
         self.state_size = state_size
         row, room = row_length(state_size + 1), device.shared_bytes // self.itemsize
         fitting = (room - 4 * THREADS) // (row + GROUP)
@@ -257,21 +227,25 @@ class Orthonormalizer:
         most = min(fitting or max((room - 4 * THREADS) // GROUP, 1), vectors)
         self.panel = -(-vectors // -(-vectors // most))
         values = {"ROW": self.row, "SCRATCH": scratch(self.panel)}
-        before = library(control, precision, state_size, **values)
+        before = library(device, control, state_size, **values)
         given = ["real* frames", "real* norms", "double* state", "const double* sums"]
         given += ["double* results"]
         given += [f"long long {name}" for name in ("first", "m", "k", "width")]
         text = trajectory_kernel("panel", given, PANEL, before)
-        self._kernel: Kernel = device.compile_kernel(text, "panel")
+        self._kernel: Kernel = device.compile(text, "panel")
 
-    def __call__(self, frames: Array, sums: Array) -> Orthonormal:
-        """Orthonormalize ``frames``, and add their growth and errors to ``sums`` (B, 3, k)."""
+    def __call__(self, frames: Array, sums: Array) -> tuple[Array, Array]:
+        """Orthonormalize ``frames``.
+
+        Returns, in float64, ``sums`` (B, 3, k) of growth, its error, and noise, with those of the
+        interval; and (B, 4), largest and smallest R_ii, largest |R⁻ᵀ b|_i, and the spread.
+        """
         B, k, _ = frames.shape
         norms = np.empty_like(frames, shape=(B, k))
         state = np.empty_like(sums, shape=(B, 4))
         results = np.empty_like(sums)
         self._orthonormalize(frames, 0, k, (norms, state, sums, results))
-        return Orthonormal(results, state)
+        return results, state
 
     def _orthonormalize(
         self, frames: Array, first: int, count: int, arrays: tuple[Array, ...]

@@ -23,11 +23,6 @@ class Precision(NamedTuple):
     # by default, about √u: half of the digits for the spread, half for the result
     tolerance: float
 
-    @property
-    def prelude(self) -> str:
-        """The line before a kernel's text that says what ``real`` is."""
-        return f"typedef {'double' if self.itemsize == 8 else 'float'} real;\n"
-
 
 PRECISIONS = {
     "float64": Precision("float64", 8, UNIT_ROUNDOFF, LOG_RANGE, 1e-8),

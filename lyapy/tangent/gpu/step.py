@@ -17,7 +17,6 @@ from ...networks.program import Coefficient, Program, Term
 from ..lowering import Lowered, Product, Sum, lower
 from .device import Device
 from .kernel_text import Launcher, matrix_text, moved_matrices, sum_text, trajectory_kernel
-from .precision import Precision
 
 __all__ = ["BatchStep", "row_width"]
 
@@ -47,13 +46,11 @@ class _Step(NamedTuple):
 class BatchStep:
     """The tangent step of a program on the frames of many trajectories, of k = ``vectors`` rows."""
 
-    def __init__(
-        self, program: Program, vectors: int, device: Device, precision: Precision
-    ) -> None:
-        self.device, self.precision, self.vectors = device, precision, vectors
+    def __init__(self, program: Program, vectors: int, device: Device) -> None:
+        self.device, self.vectors = device, vectors
         self.width = row_width(program)
         lowered = lower(program, lambda term: self._many(term.source.size) or _given(term))
-        self._matrices = moved_matrices(lowered, device, precision)
+        self._matrices = moved_matrices(lowered, device)
         self._steps = [self._make_step(one, lowered) for one in lowered.sums]
 
     def _many(self, columns: int) -> bool:
@@ -129,7 +126,7 @@ class BatchStep:
         constants = [f"const real* m{i}" for i in _constants(product)]
         given = ["const real* coefficients", "real* matrices", *constants, "long long C"]
         text = trajectory_kernel("merge", given, body)
-        return Launcher(self.device, self.precision, text, "merge")
+        return Launcher(self.device, text, "merge")
 
     def _adding(self, one: Sum, scaled: list[str], diagonal: tuple[Term, ...]) -> Launcher:
         found = [f"p{i} += b * rows * {one.target.size};" for i in range(len(scaled))]
@@ -141,7 +138,7 @@ class BatchStep:
         given += [f"const real* p{i}" for i in range(len(scaled))]
         given += ["long long rows", "long long C"]
         text = trajectory_kernel("add_up", given, body, f"#define ROW {self.width}")
-        return Launcher(self.device, self.precision, text, "add_up")
+        return Launcher(self.device, text, "add_up")
 
 
 def _given(term: Term) -> bool:

@@ -14,54 +14,34 @@ from ..interval import Control, accept_interval, next_rate
 from ..state import UNKNOWN_RATE
 from .device import Device
 from .orthonormalize import Orthonormalizer
-from .precision import Precision
 from .step import BatchStep, row_width
-from .whole_tile import RESULTS, WholeTile, fits
 
-__all__ = ["BatchTangent", "Found", "make_tangent"]
+__all__ = ["BatchTangent", "DecoupledTangent", "Found"]
 
 
 class Found(NamedTuple):
-    """What B trajectories add in a chunk of tiles; on the host.
+    """What B trajectories add in a chunk of tiles; on the host."""
 
-    Attributes
-    ----------
-    growth : array (tiles, B, k)
-        Sum of log R_ii over each tile; −∞ for dead directions.
-    error : array (B, k)
-        Estimated rounding error of it.
-    noise : array (B, k)
-        Rounding of each vector's image in the last interval, relative to the image, over the
-        roundoff.
-    intervals, rejections, spread : array (B,)
-        Accepted and rejected intervals, and the largest spread of the accepted ones.
-    failed : array (B,)
-        Trajectories that the device cannot take through the chunk.
-    """
-
+    # (tiles, B, k): sum of log R_ii over each tile; −∞ for dead directions
     growth: Array
+    # (B, k): its estimated rounding error
     error: Array
+    # (B, k): rounding of each vector's image in the last interval, relative, over the roundoff
     noise: Array
+    # (B,): accepted and rejected intervals, and the largest spread of the accepted ones
     intervals: Array
     rejections: Array
     spread: Array
+    # (B,): trajectories that the device cannot take through the chunk
     failed: Array
 
 
 class BatchTangent:
-    """The deviation vectors of B trajectories, with one interval for all.
+    """The deviation vectors of a block along B trajectories, with one interval for all.
 
     It follows from the largest spread among them, which is read once at the end of an interval.
-
-    Parameters
-    ----------
-    block : DiagonalBlock
-    frames : array (B, k, D)
-        Of the host.
-    rates : array (B,)
-        Spread expected per step.
-    control : Control
-        Whose limit is for this precision.
+    Given are frames (B, k, D) and the spreads expected per step (B,), of the host; ``control`` has
+    the limit for the device's precision.
 
     Attributes
     ----------
@@ -72,30 +52,21 @@ class BatchTangent:
     """
 
     def __init__(
-        self,
-        block: DiagonalBlock,
-        frames: Array,
-        rates: Array,
-        device: Device,
-        precision: Precision,
-        control: Control,
+        self, block: DiagonalBlock, frames: Array, rates: Array, device: Device, control: Control
     ) -> None:
-        self.device = device
-        self.precision = precision
-        self.control = control
-        self.program = block.program
+        self.device, self.control, self.rates = device, control, rates
+        self.block, self.program = block, block.program
         self.state_size = block.program.state_size
-        like = device.to_device(np.zeros(1, precision.name))
+        like = device.moved(np.zeros(1))
         shape = (*frames.shape[:2], row_width(self.program))
         self.frames: Any = np.empty_like(like, shape=shape)
-        self.rates = rates
         self.replace(range(len(frames)), frames, rates)
         self._begin()
 
     def _begin(self) -> None:
-        k, device, precision = self.frames.shape[1], self.device, self.precision
-        self._qr = Orthonormalizer(k, self.state_size, device, precision, self.control)
-        self._step = BatchStep(self.program, k, device, precision)
+        k = self.frames.shape[1]
+        self._qr = Orthonormalizer(k, self.state_size, self.device, self.control)
+        self._step = BatchStep(self.program, k, self.device)
         self.rates = np.full(len(self.rates), self.rates.max() or UNKNOWN_RATE)
 
     def host_frames(self, at: Any = slice(None), frames: Any = None) -> Array:
@@ -107,14 +78,13 @@ class BatchTangent:
     def replace(self, at: Any, frames: Array, rates: Array) -> None:
         """Replace the frames (k, D) of some trajectories, and their expected spreads."""
         moved = self.frames.copy()
-        given = np.ascontiguousarray(frames.astype(self.precision.name))
-        moved[list(at), :, : self.state_size] = self.device.to_device(given)
+        moved[list(at), :, : self.state_size] = self.device.moved(frames)
         self.frames = moved
 
     def orthonormalize(self) -> None:
         """Orthonormalize all frames to working precision."""
         frames, (B, k, _) = self.frames.copy(), self.frames.shape
-        qr = Orthonormalizer(k, self.state_size, self.device, self.precision, self.control)
+        qr = Orthonormalizer(k, self.state_size, self.device, self.control)
         qr(frames, self.device.to_device(np.zeros((B, 3, k))))
         self.frames = frames
 
@@ -123,8 +93,8 @@ class BatchTangent:
         Q, (B, k, _) = self.frames[..., : self.state_size], self.frames.shape
         products = np.empty_like(Q, shape=(B, k, k))
         self.device.multiply(Q, np.swapaxes(Q, 1, 2), products)
-        identity, among = (self.device.to_device(x) for x in (np.eye(k), rows))
-        defects = np.absolute(products - identity.astype(self.precision.name))
+        identity, among = self.device.moved(np.eye(k)), self.device.to_device(rows)
+        defects = np.absolute(products - identity)
         defects = np.where(among[:, :, None] & among[:, None, :], defects, 0.0)
         found: Array = self.device.to_host(np.max(defects, axis=(1, 2)))
         return found.astype(np.float64)
@@ -201,110 +171,48 @@ class BatchTangent:
         return [each.reshape(B, 3, size) for each, size in zip(apart, sizes, strict=True)]
 
 
-class WholeTangent(BatchTangent):
-    """Small frames, each with its own intervals, which the device chooses."""
-
-    def _begin(self) -> None:
-        self._tile = WholeTile(self.program, self.device, self.precision, self.control)
-        self._alive = self._of_last = np.zeros(0)
-
-    def replace(self, at: Any, frames: Array, rates: Array) -> None:
-        """Replace the frames (k, D) of some trajectories, and their expected spreads."""
-        super().replace(at, frames, rates)
-        self.rates = self.rates.astype(np.float64)
-        self.rates[list(at)] = rates
-        self._rates = self.device.to_device(self.rates)
-
-    def advance(self, coefficients: Array, ends: Array, alive: Array, skip: Array) -> Found:
-        """Move all frames through a chunk, as `BatchTangent.advance` does."""
-        B, k, _ = self.frames.shape
-        rows = np.where(skip, 0, alive).astype(np.float64)
-        if not np.array_equal(rows, self._of_last):
-            self._alive, self._of_last = self.device.to_device(rows), rows
-        self.frames, results = self._tile(coefficients, self.frames, self._alive, self._rates)
-        growth, totals = np.split(self.device.to_host(results), [rows.size * k])
-        growth, totals = growth.reshape(-1, B, k), totals.reshape(B, 2 * k + RESULTS)
-        if (rows < k).any():
-            growth[np.arange(k) >= rows[..., None]] = -np.inf
-        intervals, rejections, widest, rates, failed = totals[:, 2 * k :].T
-        self.rates = rates.copy()
-        error, noise = totals[:, :k], totals[:, k : 2 * k]
-        return Found(growth, error, noise, intervals, rejections, widest, (failed > 0.0) | skip)
-
-
 class DecoupledTangent(BatchTangent):
     """Units that do not read one another: no QR, no intervals, and dead units anywhere.
 
-    Does what `lyapy.tangent.reference.DecoupledTangent` does on the host.
+    Does what `SingleTangent` and `DecoupledTangent` of `lyapy.tangent.reference` do on the host:
+    where J is diagonal, all steps at once.
     """
 
     def _begin(self) -> None:
-        k = self.frames.shape[1]
-        self._step = BatchStep(self.program, k, self.device, self.precision)
+        k = 1 if self.block.single else self.frames.shape[1]
+        self._step = BatchStep(self.program, k, self.device)
 
     # vectors of dead units vanish
     @np.errstate(divide="ignore", invalid="ignore", over="ignore")
     def advance(self, coefficients: Array, ends: Array, alive: Array, skip: Array) -> Found:
         """Move all frames through a chunk, as `BatchTangent.advance` does."""
-        frame, logs = self.frames, []
-        for step in range(len(coefficients)):
-            image = self._step(coefficients[step], frame)
-            inside = image[..., : self.state_size]
-            norms = np.sqrt(np.sum(inside * inside, axis=2))
-            logs.append(np.log(norms))
-            # the direction of a vector that vanishes does not matter any more
-            dead = norms == 0.0
-            frame = np.where(dead[:, :, None], frame, image / (norms + dead)[:, :, None])
-        self.frames = frame
-        return self._counted(np.stack(logs), ends, skip)
-
-    def _counted(self, logs: Array, ends: Array, skip: Array) -> Found:
-        """Return the growth whose logarithms (T, B, k) are known for each step."""
-        logs, u = logs.astype(np.float64), self.precision.roundoff
-        tiles = np.split(logs, ends[:-1].tolist())
+        logs = self._diagonal(coefficients) if self.block.single else self._norms(coefficients)
+        logs, precision = np.log(logs).astype(np.float64), self.device.precision
         # the spacing of numbers near the end of the range is absolute
-        spacing = math.log(np.finfo(self.precision.name).smallest_subnormal)
+        spacing = math.log(np.finfo(precision.name).smallest_subnormal)
         lost = np.sum(np.exp(spacing - np.where(logs > -np.inf, logs, 0.0)), axis=0)
-        results = np.stack([lost, *(np.sum(each, axis=0) for each in tiles)])
-        error, *growth = self.device.to_host(results)
-        zeros = np.zeros(len(error))
-        return Found(
-            np.stack(growth),
-            error + u * len(logs),
-            np.ones(error.shape),
-            zeros + len(ends),
-            *(zeros, zeros),
-            skip,
-        )
+        tiles = (np.sum(tile, axis=0) for tile in np.split(logs, ends[:-1].tolist()))
+        error, *growth = self.device.to_host(np.stack([lost, *tiles]))
+        error, zeros = error + precision.roundoff * len(logs), np.zeros(len(error))
+        counts = zeros + len(ends), zeros, zeros
+        return Found(np.stack(growth), error, np.ones_like(error), *counts, skip)
 
-
-class SingleTangent(DecoupledTangent):
-    """Columns that each read themselves alone: all steps at once, as J is diagonal."""
-
-    def _begin(self) -> None:
-        self._step = BatchStep(self.program, 1, self.device, self.precision)
-
-    @np.errstate(divide="ignore")
-    def advance(self, coefficients: Array, ends: Array, alive: Array, skip: Array) -> Found:
-        """Add up the growth over a chunk."""
+    def _diagonal(self, coefficients: Array) -> Array:
+        """Return |J_ii| (T, B, D) of diagonal J."""
         T, B, C = coefficients.shape
         ones = np.ones_like(self.frames, shape=(T * B, 1, self.frames.shape[2]))
-        image = self._step(coefficients.reshape(T * B, C), ones)[:, 0, : self.state_size]
-        return self._counted(np.log(np.absolute(image)).reshape(T, B, -1), ends, skip)
+        image = self._step(coefficients.reshape(T * B, C), ones)
+        return np.absolute(image[:, 0, : self.state_size]).reshape(T, B, -1)
 
-
-def make_tangent(
-    block: DiagonalBlock,
-    frames: Array,
-    rates: Array,
-    device: Device,
-    precision: Precision,
-    control: Control,
-) -> BatchTangent:
-    """Return the deviation vectors of a block, followed as suits its size."""
-    kind = BatchTangent
-    if block.decoupled:
-        kind = SingleTangent if block.single else DecoupledTangent
-    elif fits(block.program, frames.shape[1], device, precision):
-        kind = WholeTangent
-    return kind(block, frames, rates, device, precision, control)
+    def _norms(self, coefficients: Array) -> Array:
+        """Move all frames, and return the vectors' growths (T, B, k)."""
+        found = []
+        for t in range(len(coefficients)):
+            image = self._step(coefficients[t], self.frames)
+            inside = image[..., : self.state_size]
+            norms = np.sqrt(np.sum(inside * inside, axis=2))
+            # the direction of a vector that vanishes does not matter any more
+            dead = (norms == 0.0)[:, :, None]
+            self.frames = np.where(dead, self.frames, image / (norms[:, :, None] + dead))
+            found.append(norms)
+        return np.stack(found)

@@ -6,21 +6,20 @@ on the device, with frames in shared memory; the host waits once for a chunk of 
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ...arrays import Array
 from ...cells.sparse import Sparse
 from ...networks.program import Program
-from ..interval import Control
 from ..lowering import Product, Sum, lower
 from .device import Device
 from .kernel_text import matrix_text, moved_matrices, sum_text, trajectory_kernel
 from .orthonormalize import THREADS, library, row_length, scratch
-from .precision import Precision
+from .tangent import BatchTangent, Found
 
-__all__ = ["RESULTS", "WholeTile", "fits"]
+__all__ = ["WholeTangent", "fits"]
 
 # results of a trajectory after errors and noise of its vectors: intervals, rejections, the largest
 # spread, the rate, and whether it failed
@@ -132,21 +131,13 @@ PRODUCT = """
     __syncthreads();"""
 
 
-class WholeTile:
-    """Tangent steps and reorthonormalizations of frames (B, k, width) over tiles of time.
+class WholeTangent(BatchTangent):
+    """Small frames, each with its own intervals, which the device chooses; no sparse weights."""
 
-    Parameters
-    ----------
-    program : Program
-        Without sparse weights.
-    """
-
-    def __init__(
-        self, program: Program, device: Device, precision: Precision, control: Control
-    ) -> None:
-        lowered = lower(program)
-        self._matrices = moved_matrices(lowered, device, precision)
-        self._bytes = partial(shared_bytes, program, precision)
+    def _begin(self) -> None:
+        lowered, control, program = lower(self.program), self.control, self.program
+        self._matrices = moved_matrices(lowered, self.device)
+        self._bytes = shared_bytes(program, self.frames.shape[1], self.device)
         steps = "".join(map(_step_text, lowered.sums))
         given = [f"const real* {name}" for name in ("coefficients", "frames")]
         given += ["real* images", "const double* alive"]
@@ -154,53 +145,55 @@ class WholeTile:
         given += [f"const real* m{i}" for i in range(len(self._matrices))]
         given += [f"long long {name}" for name in ("steps", "k", "width", "C")]
         values = {"ROW": _row(program), "FIXED": f"{control.fixed}LL", "TILE": f"{control.tile}LL"}
-        before = library(control, precision, program.state_size, **values)
-        text = trajectory_kernel(
-            "whole_tile", given, TEXT.format(results=RESULTS, steps=steps), before
-        )
-        self._kernel = device.compile_kernel(text, "whole_tile")
+        before = library(self.device, control, program.state_size, **values)
+        body = TEXT.format(results=RESULTS, steps=steps)
+        text = trajectory_kernel("whole_tile", given, body, before)
+        self._kernel = self.device.compile(text, "whole_tile")
+        self._alive = self._of_last = np.zeros(0)
 
-    def __call__(
-        self, coefficients: Array, frames: Array, alive: Array, rates: Array
-    ) -> tuple[Array, Array]:
-        """Return frames after the tiles of coefficients (T, B, C), and their results.
+    def replace(self, at: Any, frames: Array, rates: Array) -> None:
+        """Replace the frames (k, D) of some trajectories, and their expected spreads."""
+        super().replace(at, frames, rates)
+        self.rates = self.rates.astype(np.float64)
+        self.rates[list(at)] = rates
+        self._rates = self.device.to_device(self.rates)
 
-        Parameters
-        ----------
-        alive : array (tiles, B)
-            Living directions, in float64.
-        rates : array (B,)
-            Spread expected per step, which is changed; in float64.
+    def advance(self, coefficients: Array, ends: Array, alive: Array, skip: Array) -> Found:
+        """Move all frames through a chunk, as `BatchTangent.advance` does."""
+        (B, k, width), (steps, _, C) = self.frames.shape, coefficients.shape
+        rows = np.where(skip, 0, alive).astype(np.float64)
+        if not np.array_equal(rows, self._of_last):
+            self._alive, self._of_last = self.device.to_device(rows), rows
+        images, size = np.empty_like(self.frames), rows.size * k
+        results = np.empty_like(self._rates, shape=size + B * (2 * k + RESULTS))
+        arrays = coefficients, self.frames, images, self._alive, self._rates
+        written = results[:size], results[size:]
+        numbers = steps, k, width, C, 1
+        self._kernel(B, THREADS, (*arrays, *written, *self._matrices, *numbers), self._bytes)
+        self.frames = images
+        growth, totals = np.split(self.device.to_host(results), [size])
+        growth, totals = growth.reshape(-1, B, k), totals.reshape(B, -1)
+        if (rows < k).any():
+            growth[np.arange(k) >= rows[..., None]] = -np.inf
+        intervals, rejections, widest, rates, failed = totals[:, 2 * k :].T
+        self.rates, failed = rates.copy(), (failed > 0.0) | skip
+        error, noise = totals[:, :k], totals[:, k : 2 * k]
+        return Found(growth, error, noise, intervals, rejections, widest, failed)
 
-        Returns
-        -------
-        images : array (B, k, width)
-        results : array
-            Growth (tiles, B, k), and totals (B, 2 k + 5): error and noise of each vector;
-            intervals, rejections, largest spread, rate, and whether it failed.
-        """
-        (B, k, width), (steps, _, C) = frames.shape, coefficients.shape
-        images, size = np.empty_like(frames), alive.size * k
-        results = np.empty_like(rates, shape=size + B * (2 * k + RESULTS))
-        arrays = (coefficients, frames, images, alive, rates, results[:size], results[size:])
-        numbers = (steps, k, width, C, 1)
-        self._kernel(B, THREADS, (*arrays, *self._matrices, *numbers), self._bytes(k))
-        return images, results
 
-
-def fits(program: Program, vectors: int, device: Device, precision: Precision) -> bool:
+def fits(program: Program, vectors: int, device: Device) -> bool:
     """Return whether frames of a program, before and after a step, fit into shared memory."""
     if any(isinstance(t.matrix, Sparse) for a in program.assignments for t in a.terms):
         return False
-    return shared_bytes(program, precision, vectors) <= device.shared_bytes
+    return shared_bytes(program, vectors, device) <= device.shared_bytes
 
 
-def shared_bytes(program: Program, precision: Precision, k: int) -> int:
+def shared_bytes(program: Program, k: int, device: Device) -> int:
     """Return the shared memory of a block: two frames, norms, and a matrix or what a QR needs."""
     sums = lower(program).sums
     sizes = (one.target.size * each.source.size for one in sums for each in one.products)
     room = max(max(sizes, default=0), scratch(k))
-    return (2 * k * _row(program) + k + room) * precision.itemsize
+    return (2 * k * _row(program) + k + room) * device.precision.itemsize
 
 
 def _row(program: Program) -> int:
