@@ -10,10 +10,9 @@ from __future__ import annotations
 import sys
 
 import lyapy
-from lyapy.tangent.gpu.device import COMPILER, EXACT
+from lyapy.tangent.gpu.device import COMPILER, EXACT, PRECISIONS
 from lyapy.tangent.gpu.kernel_text import BLOCK
 from lyapy.tangent.gpu.orthonormalize import THREADS
-from lyapy.tangent.gpu.precision import PRECISIONS
 from lyapy.tangent.gpu.whole_tile import shared_bytes
 from tests.support import nvrtc, stand_in
 from tests.support.kernel_texts import kernel_texts

@@ -42,8 +42,8 @@ def run_counts(kind: str, n: int) -> tuple[int, int]:
 
 
 def qr_operations(n: int, precision: str = "float64") -> int:
+    from lyapy.tangent.gpu.device import PRECISIONS
     from lyapy.tangent.gpu.orthonormalize import Orthonormalizer
-    from lyapy.tangent.gpu.precision import PRECISIONS
     from lyapy.tangent.interval import make_control
     from tests.support import stand_in
 

@@ -30,13 +30,10 @@ NUMBERS = ("intervals", "rejections", "largest_spread", "norm_excess", "repeated
 
 
 class BatchBlock:
-    """A diagonal block followed along trajectories side by side.
+    """A diagonal block followed along trajectories side by side, which have a follower each.
 
     Frames stay on the device, and statistics in arrays over the trajectories, until `fetch` brings
-    both to the followers.
-
-    There is a follower for each trajectory. The device makes the frames orthonormal where they are
-    not.
+    both to the followers. The device makes the frames orthonormal where they are not.
     """
 
     def __init__(self, followers: Sequence[Follower], device: Device, orthonormal: bool) -> None:
@@ -55,12 +52,10 @@ class BatchBlock:
             # the followers see the growth that is counted here
             follower.growth, follower.determinants = self.growth[b], self.determinants[b]
             self._read(b)
-        frames = np.stack([_in_one(follower.carry) for follower in followers])
-        rates = np.array([follower.carry.state.rate for follower in followers])
-        control = self.schedule.control
+        carries, control = [follower.carry for follower in followers], self.schedule.control
         kind = WholeTangent if fits(block.program, k, device) else BatchTangent
         kind = DecoupledTangent if block.decoupled else kind
-        self.tangent = kind(block, frames, rates, device, control)
+        self.tangent = kind(block, *_frames_and_rates(carries), device, control)
         if not (orthonormal or block.decoupled):
             self.tangent.orthonormalize()
 
@@ -110,7 +105,7 @@ class BatchBlock:
         handed |= found.failed | self._vanished(found.growth, alive)
         if logs is not None:
             handed |= self._disagrees(found.growth, np.add.reduceat(logs, starts), starts, ends)
-        self._count(found, ~handed, start, ends, logs, values)
+        self._count(found, ~handed, start, logs, values)
         self.alive = np.where(handed, self.alive, alive[-1])
         self._hand_over(np.flatnonzero(handed), coefficients, start, before, found.growth)
         return found.growth
@@ -142,17 +137,11 @@ class BatchBlock:
         return np.asarray((known & ~(difference <= admitted[:, None])).any(axis=0))
 
     def _count(
-        self,
-        found: Found,
-        taken: Array,
-        start: int,
-        ends: Array,
-        logs: Array | None,
-        coefficients: Array,
+        self, found: Found, taken: Array, start: int, logs: Array | None, coefficients: Array
     ) -> None:
         """Count a chunk of the trajectories ``taken``, as `Follower` does."""
-        vectors, numbers, each = self.vectors, self.numbers, taken[:, None]
         counted, tile = start - self.schedule.transient, self.schedule.control.tile
+        vectors, numbers, each = self.vectors, self.numbers, taken[:, None]
         # dead directions have grown by −∞
         for growth in found.growth:
             np.add(vectors["since"], growth, out=vectors["since"], where=each & (growth > -np.inf))
@@ -163,24 +152,24 @@ class BatchBlock:
                 values[...] = -np.inf if name == "norm_excess" else 0.0
             return
         np.add(vectors["error"], found.error, out=vectors["error"], where=each)
-        for name in ("intervals", "rejections"):
-            np.add(numbers[name], getattr(found, name), out=numbers[name], where=taken)
-        for name, values in (("largest_spread", found.spread),):
-            np.maximum(numbers[name], values, out=numbers[name], where=taken)
-        first = counted // tile
-        for i, growth in enumerate(found.growth):
-            row = self.growth[:, (first + i) // self.schedule.tiles_per_row]
+        numbers["intervals"][taken] += found.intervals[taken]
+        numbers["rejections"][taken] += found.rejections[taken]
+        largest = {"largest_spread": found.spread}
+        for i, growth in enumerate(found.growth, counted // tile):
+            row = self.growth[:, i // self.schedule.tiles_per_row]
             np.add(row, growth, out=row, where=each)
-            if (first + i) % SAMPLED == 0:
-                steps = coefficients[i * tile : ends[i]]
-                excess, most = self._excess(steps, growth), numbers["norm_excess"]
-                np.maximum(most, excess, out=most, where=taken)
+            if i % SAMPLED == 0:
+                steps = coefficients[i * tile - counted : (i + 1) * tile - counted]
+                largest["norm_excess"] = self._excess(steps, growth)
+        for name, values in largest.items():
+            np.maximum(numbers[name], values, out=numbers[name], where=taken)
         if logs is not None:
-            sums = logs.sum(axis=0), found.growth.sum(axis=(0, 2)), np.full(len(taken), ends[-1])
+            sums = logs.sum(axis=0), found.growth.sum(axis=(0, 2)), np.full(len(taken), len(logs))
             self.determinants[taken] += np.stack(sums, axis=1)[taken]
         elif counted == 0 and self.followers[0].full:
             for b in (b for b in np.flatnonzero(taken).tolist() if self.followers[b].by_lu):
-                values = self.device.to_host(coefficients[: ends[0], b]).astype(np.float64)
+                values = self.device.to_host(coefficients[:tile, b]).astype(np.float64)
+                ends = np.array([len(values)])
                 self.followers[b].compare(values, ends, found.growth[:, b], None, True)
 
     def _excess(self, coefficients: Array, growth: Array) -> Array:
@@ -210,8 +199,7 @@ class BatchBlock:
         with ThreadPoolExecutor(min(default_threads(), len(chosen))) as pool:
             list(pool.map(take, range(len(chosen))))
         carries = [self.followers[b].carry for b in chosen]
-        rates = np.array([carry.state.rate for carry in carries])
-        self.tangent.replace(chosen, np.stack([_in_one(carry) for carry in carries]), rates)
+        self.tangent.replace(chosen, *_frames_and_rates(carries))
 
     def fetch(self) -> None:
         """Bring frames and statistics to the followers, for the bookkeeping there."""
@@ -230,9 +218,11 @@ class BatchBlock:
         ]
 
 
-def _in_one(carry: Carry) -> Array:
-    """Return the frame, orthonormalized again where an engine followed it from both ends."""
-    state = carry.state
-    if state.split < len(state.frame):
-        state.frame, state.split = orthonormalize(state.frame)[0], len(state.frame)
-    return state.frame
+def _frames_and_rates(carries: Sequence[Carry]) -> tuple[Array, Array]:
+    """Return frames (B, k, D), each of them one, and the spreads expected per step (B,)."""
+    for state in (carry.state for carry in carries):
+        if state.split < len(state.frame):
+            # an engine followed it from both ends
+            state.frame, state.split = orthonormalize(state.frame)[0], len(state.frame)
+    frames = np.stack([carry.state.frame for carry in carries])
+    return frames, np.array([carry.state.rate for carry in carries])

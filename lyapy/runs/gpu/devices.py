@@ -9,8 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from ...tangent.gpu.device import Device, is_exhausted
-from ...tangent.gpu.precision import Precision
+from ...tangent.gpu.device import Device, Precision
 from ..progress import Progress
 from ..trajectory import Trajectory, TrajectoryResult
 from .batch import Batch
@@ -27,6 +26,8 @@ CHECKPOINT_SHARE = 0.05
 # seconds after which the main thread looks again: a signal does not end a wait without a limit once
 # NVRTC has compiled a kernel
 POLL = 0.2
+# in the messages of CUDA and of its libraries
+EXHAUSTED = ("ALLOC_FAILED", "OUT_OF_MEMORY", "cudaErrorMemoryAllocation")
 REPEATED = "%d tiles of a trajectory were left to the CPU"
 UNFUSED = "the forward pass of a layer launches a kernel for each operation: %s"
 HALVED = "memory of the GPU ran out: %d trajectories at a time, instead of %d"
@@ -46,18 +47,10 @@ def run_batches(
 ) -> list[TrajectoryResult]:
     """Run the trajectories to their end, side by side on the devices.
 
-    They are cut into batches, and each device takes the next one when it is ready. So the result
-    of a batch does not depend on how many devices there are. Where memory runs out at its
-    beginning, a batch is halved.
-
-    Parameters
-    ----------
-    begin, count, steps, progress, checkpointer
-        As for `lyapy.runs.threads.run_trajectories`.
-    threads : int
-        The most trajectories at a time on each device.
-    orthonormal : bool
-        Whether the first frames are orthonormal; otherwise the devices make them so.
+    They are cut into batches of ``threads`` at most, and each device takes the next one when it is
+    ready. So the result of a batch does not depend on how many devices there are. Where memory
+    runs out at its beginning, a batch is halved. The devices make the first frames
+    ``orthonormal`` where they are not; the rest is as for `lyapy.runs.threads.run_trajectories`.
 
     Raises
     ------
@@ -93,7 +86,7 @@ def run_batches(
             _run(batch, display, checkpointer)
             found.update(zip(numbers, batch.results(), strict=True))
         except Exception as error:
-            if not is_exhausted(error):
+            if not _is_exhausted(error):
                 raise
             begins = batch is None or batch.position == positions[numbers[0]]
             if not (begins and half):
@@ -137,6 +130,11 @@ def _log(batch: Batch) -> None:
         log.info(REPEATED, repeated)
     for reason in sorted(batch.run_layer.plain):
         log.info(UNFUSED, reason)
+
+
+def _is_exhausted(error: Exception) -> bool:
+    """Return whether memory of a device ran out, CuPy's or a library's."""
+    return isinstance(error, MemoryError) or any(word in str(error) for word in EXHAUSTED)
 
 
 def _exhausted(some: list[Trajectory], device: Device) -> str:

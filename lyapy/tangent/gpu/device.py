@@ -9,24 +9,39 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import UNIT_ROUNDOFF, Array
 from ...cells.sparse import Sparse
 from ...errors import DeviceError
-from .precision import PRECISIONS, Precision
+from ..interval import LOG_RANGE
 
-__all__ = ["Device", "Kernel", "describe_devices", "find_devices", "is_exhausted"]
+__all__ = ["PRECISIONS", "Device", "Kernel", "Precision", "describe_devices", "find_devices"]
 
 INSTALL = "python -m pip install 'lyapy[cuda12]' (or cuda13, as nvidia-smi shows)"
 LIBRARIES = "python -m pip install 'cupy-cuda12x[ctk]' (or cuda13x)"
 # bytes of shared memory that a block has without asking
 UNASKED = 48 * 1024
-# in the messages of CUDA and of its libraries
-EXHAUSTED = ("ALLOC_FAILED", "OUT_OF_MEMORY", "cudaErrorMemoryAllocation")
 COMPILER = ("-std=c++14",)
 # products and sums are rounded one by one, as on the CPU
 EXACT = (*COMPILER, "--fmad=false")
 
 
+class Precision(NamedTuple):
+    """A floating-point type, and what follows from it."""
+
+    name: str
+    itemsize: int
+    # u, to which the interval's spread is bound
+    roundoff: float
+    # exp(±log_range) keeps norms, and their squares in a sum, inside the type's range
+    log_range: float
+    # by default, about √u: half of the digits for the spread, half for the result
+    tolerance: float
+
+
+PRECISIONS = {
+    "float64": Precision("float64", 8, UNIT_ROUNDOFF, LOG_RANGE, 1e-8),
+    "float32": Precision("float32", 4, 2.0**-24, 40.0, 2.5e-4),
+}
 # grid and block, both in one dimension; arrays and integers; bytes of dynamic shared memory
 Kernel = Callable[..., None]
 
@@ -111,11 +126,6 @@ def _unusable(error: Exception) -> str:
         f"backend='cupy' finds an NVIDIA GPU, but cannot use it ({first}); it may be taken, "
         f"or CUDA's libraries may be missing: {LIBRARIES}; or use backend='numba'"
     )
-
-
-def is_exhausted(error: Exception) -> bool:
-    """Return whether an error says that memory of a device ran out, CuPy's or a library's."""
-    return isinstance(error, MemoryError) or any(word in str(error) for word in EXHAUSTED)
 
 
 def describe_devices() -> str:

@@ -102,18 +102,11 @@ class BatchTangent:
     # what has failed goes on as NaN or infinity, to no effect
     @np.errstate(divide="ignore", invalid="ignore", over="ignore")
     def advance(self, coefficients: Array, ends: Array, alive: Array, skip: Array) -> Found:
-        """Move all frames through a chunk.
+        """Move all frames through a chunk of tiles.
 
-        Parameters
-        ----------
-        coefficients : array (T, B, C)
-            On the device.
-        ends : array (tiles,)
-            Step at which each tile ends.
-        alive : array (tiles, B)
-            Living directions, the first rows of a frame; the others stay as they are.
-        skip : array (B,)
-            Trajectories that need not be looked at; their frames are of no use afterwards.
+        Given are coefficients (T, B, C) on the device, the ``ends`` (tiles,) of the tiles, and how
+        many directions are ``alive`` (tiles, B), the first rows of a frame; the others stay as
+        they are. Frames of trajectories to ``skip`` (B,) are of no use afterwards.
         """
         B, k, _ = self.frames.shape
         failed, widest, sums = skip.copy(), np.zeros(B), []
@@ -145,10 +138,13 @@ class BatchTangent:
             sums.append(counted)
             start = end
         growth, error, noise = np.full((len(ends), B, k), -np.inf), *np.zeros((2, B, k))
-        for tile, found in enumerate(self._host_sums(sums)):
-            rows = found.shape[2]
-            growth[tile, :, :rows], noise[:, :rows] = found[:, 0], found[:, 2]
-            error[:, :rows] += found[:, 1]
+        # the host waits once
+        together = self.device.to_host(np.concatenate([x.reshape(B, -1) for x in sums], axis=1))
+        for tile, living in enumerate(sums):
+            rows = living.shape[2]
+            own, together = np.split(together, [3 * rows], axis=1)
+            growth[tile, :, :rows], added, noise[:, :rows] = np.split(own, 3, axis=1)
+            error[:, :rows] += added
         counts = np.full(B, intervals), np.full(B, rejections)
         return Found(growth, error, noise, *counts, widest, failed)
 
@@ -162,13 +158,6 @@ class BatchTangent:
         results, state = self._qr(image, sums)
         spread = self.device.to_host(state)[:, 3]
         return (image, results, spread), float(spread[~failed].max())
-
-    def _host_sums(self, sums: list[Array]) -> list[Array]:
-        """Return sums (B, 3, rows) of tiles on the host, which waits once."""
-        B, sizes = len(self.frames), [each.shape[2] for each in sums]
-        together = np.concatenate([each.reshape(B, -1) for each in sums], axis=1)
-        apart = np.split(self.device.to_host(together), 3 * np.cumsum(sizes)[:-1], axis=1)
-        return [each.reshape(B, 3, size) for each, size in zip(apart, sizes, strict=True)]
 
 
 class DecoupledTangent(BatchTangent):

@@ -209,12 +209,7 @@ def _step_text(one: Sum) -> str:
 def _product_text(product: Product, one: Sum) -> str:
     """Return what adds a product."""
     n, source = one.target.size, "result" if product.new else "frame"
-    return matrix_text(product, n) + PRODUCT.format(
-        VECTORS=VECTORS,
-        ENTRIES=ENTRIES,
-        apart=-(-n // ENTRIES),
-        columns=product.source.size,
-        n=n,
-        source=f"{source} + {product.source.start}",
-        target=one.target.start,
-    )
+    values = {"VECTORS": VECTORS, "ENTRIES": ENTRIES, "apart": -(-n // ENTRIES), "n": n}
+    values |= {"columns": product.source.size, "target": one.target.start}
+    source = f"{source} + {product.source.start}"
+    return matrix_text(product, n) + PRODUCT.format(source=source, **values)

@@ -12,11 +12,10 @@ from lyapy.networks.network import Network
 from lyapy.runs.gpu.batch import moved_network
 from lyapy.tangent import interval
 from lyapy.tangent.gpu import step
-from lyapy.tangent.gpu.device import COMPILER, EXACT
+from lyapy.tangent.gpu.device import COMPILER, EXACT, PRECISIONS
 from lyapy.tangent.gpu.fused_forward import FusedForward
 from lyapy.tangent.gpu.orthonormalize import FUNCTIONS, Orthonormalizer
 from lyapy.tangent.gpu.plain_functions import HELPERS, cuda_functions
-from lyapy.tangent.gpu.precision import PRECISIONS
 from lyapy.tangent.gpu.step import BatchStep
 from lyapy.tangent.gpu.trace import NotTraceableError, Traced
 from lyapy.tangent.gpu.whole_tile import WholeTangent, fits
