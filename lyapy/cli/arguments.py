@@ -7,16 +7,11 @@ import os
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from ..runs.options import KINDS, Compute, Keep, Method, described
+from ..runs.options import KINDS, Compute, Keep, Method, described, whole_or_name
 
 if TYPE_CHECKING:
     from ..networks.network import Network
     from ..sweeps.names import Shard
-
-__all__ = [
-    "add_options", "add_overwrite", "add_run_arguments", "add_weights", "given_hints",
-    "given_options", "load_network", "run_arguments",
-]  # fmt: skip
 
 # of lyapunov_spectrum, for one run or many
 EVERYDAY = ("steps", "k", "trajectories", "transient", "seed", "dt")
@@ -67,7 +62,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     characters = "for .txt: all characters in the order of their indices (those in WEIGHTS)"
     add("--vocabulary", metavar="FILE", help=characters)
     add("--steps", type=int, metavar="N", help="steps to count (all inputs)")
-    add("-k", type=int, metavar="K", help="leading exponents to compute (all)")
+    enough = "leading exponents to compute (all); or kaplan-yorke or entropy: as many as it needs"
+    add("-k", type=whole_or_name, metavar="K", help=enough)
     add("--trajectories", type=int, metavar="B", help="trajectories from random initial states")
     add("--transient", type=int, default=0, metavar="N", help="steps not counted at first (0)")
     add("--seed", type=int, default=0, metavar="N", help="of frames and states (0)")
@@ -125,6 +121,12 @@ def run_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
     for kind in KINDS.values():
         found |= given_options(arguments, kind)
     return found | {"overwrite": arguments.overwrite}
+
+
+def add_no_check(parser: argparse.ArgumentParser) -> None:
+    """Add the permission to read a file whose seal is broken."""
+    unchecked = "ignore the seal, as of a file that was edited"
+    parser.add_argument("--no-check", dest="check", action="store_false", help=unchecked)
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

@@ -1,12 +1,13 @@
 """The main job: the Lyapunov spectrum of a network along its trajectories."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..cells.own_map import GivenJacobian
+from ..arrays import Array
+from ..cells.own_map import GivenJacobian, GivenProducts
 from ..networks.blocks import diagonal_blocks
 from ..networks.network import Network
 from ..spectra.rounding import warn_of_rounding
@@ -14,9 +15,8 @@ from ..spectra.spectrum import Spectrum
 from .checkpoint.run import run_checkpointed
 from .computation import compute_spectrum
 from .options import Compute, Keep, Method, take_options, with_options
-from .plan import make_plan
-
-__all__ = ["lyapunov_spectrum", "spectrum_of_jacobians"]
+from .plan import Plan, make_plan
+from .reaching import check_k, spectrum_reaching
 
 
 @with_options
@@ -27,7 +27,7 @@ def lyapunov_spectrum(
     steps: int | None = None,
     until: float | None = None,
     max_steps: int = 1_000_000,
-    k: int | None = None,
+    k: int | str | None = None,
     trajectories: int | None = None,
     transient: int = 0,
     initial_state: Any = None,
@@ -61,8 +61,10 @@ def lyapunov_spectrum(
         after each doubling; the result is that of a run of so many ``steps``, without records.
     max_steps : int
         Most steps that ``until`` may take.
-    k : int, optional
-        Number of leading exponents; by default all D.
+    k : int, "kaplan-yorke" or "entropy", optional
+        Number of leading exponents; by default all D. By name, as many as the Kaplan–Yorke
+        dimension or the entropy rate needs: short runs of one trajectory suggest the number, and
+        it grows until the whole run reaches the measure. The result is that of a run of this k.
     trajectories : int, optional
         Number B of trajectories that share one input sequence, or none, and start at
         different random states.
@@ -108,27 +110,24 @@ def lyapunov_spectrum(
     method, compute, keep = take_options(
         lyapunov_spectrum, options, method=method, compute=compute, keep=keep
     )
-    plan = make_plan(
-        network,
-        inputs,
-        method,
-        compute,
-        keep,
-        steps=steps,
-        until=until,
-        max_steps=max_steps,
-        k=k,
-        trajectories=trajectories,
-        transient=transient,
-        initial_state=initial_state,
-        seed=seed,
-        dt=dt,
-        progress=progress,
-    )
-    spectrum = compute_spectrum(plan) if keep.checkpoint is None else run_checkpointed(plan, keep)
+    plan_of = partial(
+        make_plan, network, inputs, method, compute, keep, steps=steps, until=until,
+        max_steps=max_steps, trajectories=trajectories, transient=transient,
+        initial_state=initial_state, seed=seed, dt=dt, progress=progress,
+    )  # fmt: skip
+    if isinstance(k, str):
+        check_k(k, method.frame, 1)
+        spectrum, plan = spectrum_reaching(k, lambda count: plan_of(k=count), _run, keep)
+    else:
+        plan = plan_of(k=k)
+        spectrum = _run(plan, keep)
     blocks = 1 if isinstance(plan.frame, str) else len(diagonal_blocks(network, whole=False))
     warn_of_rounding(spectrum, plan.schedule.control, coupled=blocks)
     return spectrum
+
+
+def _run(plan: Plan, keep: Keep) -> Spectrum:
+    return compute_spectrum(plan) if keep.checkpoint is None else run_checkpointed(plan, keep)
 
 
 def spectrum_of_jacobians(jacobians: Any, **options: Any) -> Spectrum:
@@ -157,3 +156,57 @@ def spectrum_of_jacobians(jacobians: Any, **options: Any) -> Spectrum:
     D = array.shape[-1]
     network = Network([GivenJacobian(D)], origin="Jacobians given as an array")
     return lyapunov_spectrum(network, array.reshape(*array.shape[:-2], D * D), **options)
+
+
+def spectrum_of_products(
+    products: Callable[[int, Array], Any],
+    state_size: int,
+    steps: int | None = None,
+    *,
+    k: int | None = None,
+    **options: Any,
+) -> Spectrum:
+    """Compute the Lyapunov spectrum of Jacobians that are known by their products with vectors.
+
+    Parameters
+    ----------
+    products : callable
+        ``products(t, Q)`` returns Q J_tᵀ (k, D) in float64 for deviation vectors Q (k, D), from
+        ``torch.func.jvp``, ``jax.jvp`` or any other linearization about the state before step t,
+        t = 0, 1, … with the transient. An interval can be repeated, so each t may come more
+        than once. J is never formed.
+    state_size : int
+        D.
+    steps : int, optional
+        Steps to count after the transient, unless ``until`` is given.
+    k : int, optional
+        Number of leading exponents; by default all D.
+    **options
+        As for `lyapunov_spectrum`: transient, until, max_steps, interval, tolerance, frame, seed,
+        dt, checkpoint, record, progress. A checkpoint knows the function by its source.
+
+    Returns
+    -------
+    Spectrum
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit, or the products have another shape or type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lyapy
+    >>> J = np.diag([2.0, 0.5])
+    >>> spectrum = lyapy.spectrum_of_products(lambda t, Q: Q @ J.T, 2, 100, k=1, transient=50)
+    >>> spectrum.exponents.round(6)
+    array([0.693147])
+    """
+    for name in ("inputs", "trajectories", "initial_state"):
+        if name in options:
+            raise TypeError(f"{name} is for networks; products(t, Q) are those of one trajectory")
+    cell = GivenProducts(products, state_size)
+    network = Network([cell], origin="products with Jacobians, given by a function")
+    start = np.zeros(state_size)
+    return lyapunov_spectrum(network, steps=steps, k=k, initial_state=start, **options)

@@ -19,19 +19,6 @@ from pathlib import Path
 from textwrap import fill, indent
 from typing import Any, Literal, NamedTuple, TypeVar
 
-__all__ = [
-    "Compute",
-    "Keep",
-    "Method",
-    "Option",
-    "described",
-    "refuse_unknown",
-    "settings_of",
-    "stored",
-    "take_options",
-    "with_options",
-]
-
 RECORDS = ("growth", "states", "frames", "factors")
 PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {"int": (int, "N"), "float": (float, "X")}
 
@@ -72,9 +59,9 @@ def _option(default: Any, text: str, unset: str = "", **more: Any) -> Any:
     return field(default=default, metadata={"option": Option(text, unset, **more)})
 
 
-def whole_or_auto(word: str) -> int | str:
-    """Return ``"auto"`` or a whole number."""
-    return word if word == "auto" else int(word)
+def whole_or_name(word: str) -> int | str:
+    """Return a whole number, or a name as it is."""
+    return word if word.replace("-", "").isalpha() else int(word)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -89,7 +76,7 @@ class Method:
         "auto",
         "steps between two reorthonormalizations; auto holds the error within the tolerance",
         kind='"auto" or int',
-        parse=whole_or_auto,
+        parse=whole_or_name,
         metavar="N|auto",
     )
     tolerance: float | None = _option(

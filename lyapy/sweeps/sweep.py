@@ -1,7 +1,5 @@
 """Spectra of many networks: a run file for each, and one merged file."""
 
-from __future__ import annotations
-
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,12 +15,12 @@ import numpy as np
 from ..arrays import array_digest, check_size
 from ..errors import Interrupted, WeightsError, describe
 from ..networks.closed_loop import ClosedLoop
-from ..networks.drive import check_inputs
+from ..networks.inputs import check_inputs
 from ..networks.network import Network
 from ..runs.inputs import input_file
 from ..runs.lyapunov import lyapunov_spectrum
 from ..runs.options import ALL, KINDS, refuse_unknown, take_options
-from ..runs.start import check_frame
+from ..runs.reaching import check_k
 from ..runs.threads import default_threads
 from ..spectra.file import check_suffix
 from ..storage.atomic import check_apart, check_output
@@ -33,8 +31,6 @@ from .names import Chosen, as_shard, named_networks, run_file
 from .result import Sweep
 from .task import Outcome, Task, check_readout, inputs_of, network_of
 from .workers import compute_in, compute_in_processes
-
-__all__ = ["sweep"]
 
 # set by the sweep for each network
 RESERVED = {"inputs", "keep", "max_steps", "network", "progress", "until"}
@@ -194,7 +190,7 @@ def _check_network(task: Task, network: Network, inputs: Any) -> None:
     options = task.options
     inputs = None if isinstance(network, ClosedLoop) else inputs
     check_inputs(network, inputs, options.get("transient", 0), options.get("steps"))
-    check_frame(options.get("frame", "random"), options.get("k"), network.state_size)
+    check_k(options.get("k"), options.get("frame", "random"), network.state_size)
 
 
 def _as_file(inputs: Any, folder: Path) -> str | None:

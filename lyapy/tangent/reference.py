@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import UNIT_ROUNDOFF, Array
-from ..networks.apply import absolute, log_diagonal, orthonormalize_with, tangent_step
-from ..networks.program import Coefficient, Program
+from ..networks.apply import absolute, log_diagonal, tangent_step
+from ..networks.program import Coefficient, Program, by_products
 from .interval import Control, accept_interval, dual_sign, interval_spread
-from .state import UNDERFLOW, Carry
+from .qr import orthonormalize_with
+from .state import HIDDEN, UNDERFLOW, UNKNOWN_RATE, Carry
 
 __all__ = ["ArrayTangent", "DecoupledTangent", "FactorTangent", "SingleTangent", "Tangent"]
 
@@ -83,6 +84,11 @@ class Tangent:
 class ArrayTangent(Tangent):
     """The deviation vectors in plain array code."""
 
+    def __init__(self, program: Program, vectors: int) -> None:
+        super().__init__(program, vectors)
+        # a graded step needs the rows of J, which products do not show
+        self.graded = not by_products(program)
+
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
     ) -> Array:
@@ -124,12 +130,19 @@ class ArrayTangent(Tangent):
         finite = log_r.max() < np.inf
         # an R_ii of zero is rounding, too: dead directions were left out
         resolvable = finite and (spread < np.inf or control.fixed <= 1)
-        if steps == 1 and spread > control.alone and resolvable:
+        if steps == 1 and spread > control.alone and resolvable and self.graded:
             carry.statistics.count(rejections=rejections)
             return carry.take_graded_step(self.program, coefficients[0], rows, spread, control), 1
         if not finite:
             return np.full(rows, np.nan), steps
-        return carry.absorb(image, log_r, duals, spread, steps, rejections, control), steps
+        if self.graded:
+            return carry.absorb(image, log_r, duals, spread, steps, rejections, control), steps
+        spread = min(spread, UNKNOWN_RATE * steps)
+        growth = carry.absorb(image, log_r, duals, spread, steps, rejections, control)
+        # R_ii may be rounding only, however small it is
+        hidden = UNIT_ROUNDOFF * carry.state.noise[:rows] > HIDDEN
+        carry.statistics.error[:rows][hidden] = np.inf
+        return growth, steps
 
 
 class FactorTangent(ArrayTangent):

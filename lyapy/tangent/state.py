@@ -15,13 +15,13 @@ from .graded.step import graded_step
 from .graded.tilt import SAMPLES, exchanged, settled_tilt, tilt_limit
 from .interval import Control, counted_growth, image_noise, next_rate
 
-__all__ = ["RESOLVED", "UNDERFLOW", "UNKNOWN_RATE", "Carry", "FrameState", "Statistics"]
+__all__ = ["HIDDEN", "RESOLVED", "UNDERFLOW", "UNKNOWN_RATE", "Carry", "FrameState", "Statistics"]
 
 # so large that the first interval has one step
 UNKNOWN_RATE = 40.0
 # log R_ii that counts where R_ii has underflowed: an upper bound, for weights up to 1e19
 UNDERFLOW = -700.0
-# rounding error of log R_ii in a graded step from which on only its bound is known
+# rounding error of log R_ii in a single step from which on only its bound is known
 HIDDEN = 0.1
 # tolerances of rounding error per step up to which growth counts as resolved
 RESOLVED = 10.0

@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 
 from lyapy.cli import main
-from tests.support.made_weights import GRU, RUN, UNITS, VANILLA, M, write_files
+from tests.support.made_weights import GRU, RUN, UNITS, VANILLA, M
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_files()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 BAD_INPUTS = {
@@ -36,7 +31,7 @@ BAD_INPUTS = {
     "no inputs": (["spectrum", "gru.npz"], "inputs are missing, but gru.npz reads 3 at"),
     "no steps": (["spectrum", "vanilla.npz", "--nonlinearity", "relu"], "steps is missing"),
     "missing inputs": (["--inputs", "none.npy"], "none.npy: does not exist; check the path"),
-    "inputs of wrong width": (["--inputs", "wide.npy"], "wide.npy: has width 4"),
+    "inputs of wrong width": (["--inputs", "wide.npy"], r"wide.npy: has shape \(9, 4\)"),
     "inputs of wrong rank": (["--inputs", "flat.npy"], "flat.npy: has 1 dimensions"),
     "inputs of wrong dtype": (["--inputs", "words.npy"], "words.npy: has dtype"),
     "inputs with NaN": (["--inputs", "nan.npy"], "nan.npy: holds 1 values that are NaN"),
@@ -46,11 +41,9 @@ BAD_INPUTS = {
     "vocabulary without text": (["--vocabulary", "text.txt"], "--vocabulary: is for text; add"),
     "k = 0": (["-k", "0"], "k is 0; it must be a whole number from 1 to 5"),
     "k > D": (["-k", "6"], "k is 6; it must be a whole number from 1 to 5"),
-    "k = x": (["-k", "x"], "argument -k: invalid int value: 'x'; see lyapy spectrum --help"),
-    "interval": (
-        ["--interval", "often"],
-        "argument --interval: invalid whole_or_auto value: 'often'",
-    ),
+    "k = x": (["-k", "x"], "k is 'x'; it must be a whole number, 'kaplan-yorke' or 'entropy'"),
+    "k = 2.5": (["-k", "2.5"], "argument -k: invalid whole_or_name value: '2.5'"),
+    "interval": (["--interval", "often"], "interval is 'often'; it must be"),
     "tolerance": (["--tolerance", "0"], "tolerance is 0.0; it must lie"),
     "seed": (["--seed", "-1"], "seed is -1"),
     "backend": (["--backend", "fast"], "argument --backend: invalid choice: 'fast'"),

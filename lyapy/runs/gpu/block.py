@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array
-from ...networks.apply import orthonormalize
 from ...tangent.gpu.device import Device
 from ...tangent.gpu.tangent import BatchTangent, DecoupledTangent, Found
 from ...tangent.gpu.whole_tile import WholeTangent, fits
 from ...tangent.norm_bounds import SAMPLED
+from ...tangent.qr import orthonormalize
 from ...tangent.state import Carry
 from ..block import Final, Follower, living
 from ..threads import default_threads
