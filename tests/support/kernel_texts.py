@@ -4,7 +4,6 @@ import numpy as np
 
 import lyapy
 from lyapy.cells import CELLS
-from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
 from lyapy.runs.gpu.batch import moved_network
 from lyapy.tangent.gpu.device import PRECISIONS
@@ -39,7 +38,6 @@ def kernel_texts(precision, n=5):
             forward_chunk(moved_network(network, device), inputs, state, run)
         for vectors in (1, n):
             BatchStep(network.program, vectors, device)
-        (block,) = diagonal_blocks(network, whole=True)
         frames = np.zeros((2, n, network.state_size))
-        WholeTangent(block, frames, np.ones(2), device, control)
+        WholeTangent(network.program, frames, np.ones(2), device, control)
     return found

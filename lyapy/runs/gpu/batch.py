@@ -1,7 +1,5 @@
 """Trajectories side by side on one device."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from copy import copy
 from typing import Any

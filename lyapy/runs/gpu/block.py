@@ -4,8 +4,6 @@ What the device cannot do, the CPU's engine does: a trajectory that needs graded
 directions come to life, or that disagrees with the determinant, is handed over for that chunk.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,7 +12,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...tangent.gpu.device import Device
-from ...tangent.gpu.tangent import BatchTangent, DecoupledTangent, Found
+from ...tangent.gpu.tangent import BatchTangent, Found
 from ...tangent.gpu.whole_tile import WholeTangent, fits
 from ...tangent.norm_bounds import SAMPLED
 from ...tangent.qr import orthonormalize
@@ -53,9 +51,11 @@ class BatchBlock:
             follower.growth, follower.determinants = self.growth[b], self.determinants[b]
             self._read(b)
         carries, control = [follower.carry for follower in followers], self.schedule.control
-        kind = WholeTangent if fits(block.program, k, device) else BatchTangent
-        kind = DecoupledTangent if block.decoupled else kind
-        self.tangent = kind(block, *_frames_and_rates(carries), device, control)
+        # graded steps all along, or no steps: without products, copies cost as much as the rest
+        self.on_host = block.weak or block.decoupled
+        whole = fits(block.program, k, device) and not self.on_host
+        kind = WholeTangent if whole else BatchTangent
+        self.tangent = kind(block.program, *_frames_and_rates(carries), device, control)
         if not (orthonormal or block.decoupled):
             self.tangent.orthonormalize()
 
@@ -86,9 +86,13 @@ class BatchBlock:
             If deviation vectors overflow; its second argument is the place of the trajectory.
         """
         values, before, to_host = coefficients, self.tangent.frames, self.device.to_host
+        ends, logs = self.schedule.tile_ends(len(values)), None
+        if self.on_host:
+            growth = np.empty((len(ends), *self.growth.shape[::2]))
+            self._hand_over(np.arange(len(before)), coefficients, start, before, growth)
+            return growth
         if self._entries is not None:
             values = np.take(coefficients, self._entries, axis=-1)
-        ends, logs = self.schedule.tile_ends(len(values)), None
         starts = np.concatenate([[0], ends[:-1]])
         if self.followers[0].full and self.block.has_log_abs_det:
             logs = self.block.log_abs_det(values)
@@ -98,7 +102,7 @@ class BatchBlock:
         # its last step was a graded one, and so will the next be
         graded = self.tilted & ~self.vectors["since"].any(axis=1) & (start > 0)
         graded &= self.schedule.control.fixed <= 1
-        handed = rising | graded | self.block.weak
+        handed = rising | graded
         if start == self.schedule.transient:
             handed |= self.alive < self.growth.shape[2]
         found = self.tangent.advance(values, ends, alive, handed)
@@ -112,8 +116,6 @@ class BatchBlock:
 
     def _living(self, coefficients: Array, starts: Array, start: int) -> Array:
         """Return how many directions (tiles, B) are alive in each tile."""
-        if self.block.decoupled:
-            return np.tile(self.alive, (len(starts), 1))
         D, k = self.block.program.state_size, self.growth.shape[2]
         dead = self.device.to_host(self.block.dead_directions(coefficients))
         if start < self.schedule.transient:

@@ -1,7 +1,5 @@
 """The devices that arrays lie on; the one file that imports CuPy, and only when it is asked to."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec

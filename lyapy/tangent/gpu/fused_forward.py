@@ -4,8 +4,6 @@ A step computed operation by operation launches a kernel for each, some sixty fo
 it is products with weights, and expressions of single entries between them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ Frames are rows `ROW` apart; `frame` is one trajectory's before a step, `result`
 `values` its coefficients. `thread` of `threads` take the entries of a loop in turn.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from ...arrays import Array

@@ -5,8 +5,6 @@ a larger frame by halves, the second one projected on the first by two products,
 has one more entry, b, which is treated as the row is: it ends as that of R⁻ᵀ b.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...arrays import Array

@@ -3,8 +3,6 @@
 Understood are assignments, ``if``, ``return``, arithmetic, comparisons, and the calls in `CALLS`.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 from collections.abc import Callable

@@ -5,8 +5,6 @@ product. A constant weight alone is one large product over the rows of all traje
 kernel for each assignment adds diagonal terms and products.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,22 +1,19 @@
 """Frames of many trajectories on their way through a chunk of time."""
 
-from __future__ import annotations
-
-import math
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...arrays import Array
-from ...networks.blocks import DiagonalBlock
+from ...networks.program import Program
 from ..interval import Control, accept_interval, next_rate
 from ..state import UNKNOWN_RATE
 from .device import Device
 from .orthonormalize import Orthonormalizer
 from .step import BatchStep, row_width
 
-__all__ = ["BatchTangent", "DecoupledTangent", "Found"]
+__all__ = ["BatchTangent", "Found"]
 
 
 class Found(NamedTuple):
@@ -37,7 +34,7 @@ class Found(NamedTuple):
 
 
 class BatchTangent:
-    """The deviation vectors of a block along B trajectories, with one interval for all.
+    """The deviation vectors of a program along B trajectories, with one interval for all.
 
     It follows from the largest spread among them, which is read once at the end of an interval.
     Given are frames (B, k, D) and the spreads expected per step (B,), of the host; ``control`` has
@@ -52,22 +49,25 @@ class BatchTangent:
     """
 
     def __init__(
-        self, block: DiagonalBlock, frames: Array, rates: Array, device: Device, control: Control
+        self, program: Program, frames: Array, rates: Array, device: Device, control: Control
     ) -> None:
-        self.device, self.control, self.rates = device, control, rates
-        self.block, self.program = block, block.program
-        self.state_size = block.program.state_size
+        self.device, self.control = device, control
+        self.program, self.state_size = program, program.state_size
+        self.rates = np.full(len(rates), rates.max() or UNKNOWN_RATE)
         like = device.moved(np.zeros(1))
-        shape = (*frames.shape[:2], row_width(self.program))
+        shape = (*frames.shape[:2], row_width(program))
         self.frames: Any = np.empty_like(like, shape=shape)
         self.replace(range(len(frames)), frames, rates)
-        self._begin()
 
-    def _begin(self) -> None:
-        k = self.frames.shape[1]
-        self._qr = Orthonormalizer(k, self.state_size, self.device, self.control)
-        self._step = BatchStep(self.program, k, self.device)
-        self.rates = np.full(len(self.rates), self.rates.max() or UNKNOWN_RATE)
+    # compiled when they are needed: a host may do all
+
+    @cached_property
+    def _step(self) -> BatchStep:
+        return BatchStep(self.program, self.frames.shape[1], self.device)
+
+    @cached_property
+    def _qr(self) -> Orthonormalizer:
+        return Orthonormalizer(self.frames.shape[1], self.state_size, self.device, self.control)
 
     def host_frames(self, at: Any = slice(None), frames: Any = None) -> Array:
         """Return frames (k, D) of some trajectories, those now or earlier ones, in float64."""
@@ -84,8 +84,7 @@ class BatchTangent:
     def orthonormalize(self) -> None:
         """Orthonormalize all frames to working precision."""
         frames, (B, k, _) = self.frames.copy(), self.frames.shape
-        qr = Orthonormalizer(k, self.state_size, self.device, self.control)
-        qr(frames, self.device.to_device(np.zeros((B, 3, k))))
+        self._qr(frames, self.device.to_device(np.zeros((B, 3, k))))
         self.frames = frames
 
     def frame_errors(self, rows: Array) -> Array:
@@ -158,50 +157,3 @@ class BatchTangent:
         results, state = self._qr(image, sums)
         spread = self.device.to_host(state)[:, 3]
         return (image, results, spread), float(spread[~failed].max())
-
-
-class DecoupledTangent(BatchTangent):
-    """Units that do not read one another: no QR, no intervals, and dead units anywhere.
-
-    Does what `SingleTangent` and `DecoupledTangent` of `lyapy.tangent.reference` do on the host:
-    where J is diagonal, all steps at once.
-    """
-
-    def _begin(self) -> None:
-        k = 1 if self.block.single else self.frames.shape[1]
-        self._step = BatchStep(self.program, k, self.device)
-
-    # vectors of dead units vanish
-    @np.errstate(divide="ignore", invalid="ignore", over="ignore")
-    def advance(self, coefficients: Array, ends: Array, alive: Array, skip: Array) -> Found:
-        """Move all frames through a chunk, as `BatchTangent.advance` does."""
-        logs = self._diagonal(coefficients) if self.block.single else self._norms(coefficients)
-        logs, precision = np.log(logs).astype(np.float64), self.device.precision
-        # the spacing of numbers near the end of the range is absolute
-        spacing = math.log(np.finfo(precision.name).smallest_subnormal)
-        lost = np.sum(np.exp(spacing - np.where(logs > -np.inf, logs, 0.0)), axis=0)
-        tiles = (np.sum(tile, axis=0) for tile in np.split(logs, ends[:-1].tolist()))
-        error, *growth = self.device.to_host(np.stack([lost, *tiles]))
-        error, zeros = error + precision.roundoff * len(logs), np.zeros(len(error))
-        counts = zeros + len(ends), zeros, zeros
-        return Found(np.stack(growth), error, np.ones_like(error), *counts, skip)
-
-    def _diagonal(self, coefficients: Array) -> Array:
-        """Return |J_ii| (T, B, D) of diagonal J."""
-        T, B, C = coefficients.shape
-        ones = np.ones_like(self.frames, shape=(T * B, 1, self.frames.shape[2]))
-        image = self._step(coefficients.reshape(T * B, C), ones)
-        return np.absolute(image[:, 0, : self.state_size]).reshape(T, B, -1)
-
-    def _norms(self, coefficients: Array) -> Array:
-        """Move all frames, and return the vectors' growths (T, B, k)."""
-        found = []
-        for t in range(len(coefficients)):
-            image = self._step(coefficients[t], self.frames)
-            inside = image[..., : self.state_size]
-            norms = np.sqrt(np.sum(inside * inside, axis=2))
-            # the direction of a vector that vanishes does not matter any more
-            dead = (norms == 0.0)[:, :, None]
-            self.frames = np.where(dead, self.frames, image / (norms[:, :, None] + dead))
-            found.append(norms)
-        return np.stack(found)

@@ -4,8 +4,6 @@ Tangent steps, reorthonormalizations, the choice of intervals and the count of g
 on the device, with frames in shared memory; the host waits once for a chunk of tiles.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -134,8 +132,9 @@ PRODUCT = """
 class WholeTangent(BatchTangent):
     """Small frames, each with its own intervals, which the device chooses; no sparse weights."""
 
-    def _begin(self) -> None:
-        lowered, control, program = lower(self.program), self.control, self.program
+    def __init__(self, program: Program, *arguments: Any) -> None:
+        super().__init__(program, *arguments)
+        lowered, control = lower(program), self.control
         self._matrices = moved_matrices(lowered, self.device)
         self._bytes = shared_bytes(program, self.frames.shape[1], self.device)
         steps = "".join(map(_step_text, lowered.sums))
@@ -154,7 +153,6 @@ class WholeTangent(BatchTangent):
     def replace(self, at: Any, frames: Array, rates: Array) -> None:
         """Replace the frames (k, D) of some trajectories, and their expected spreads."""
         super().replace(at, frames, rates)
-        self.rates = self.rates.astype(np.float64)
         self.rates[list(at)] = rates
         self._rates = self.device.to_device(self.rates)
 

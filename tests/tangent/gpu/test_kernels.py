@@ -6,7 +6,6 @@ import pytest
 import lyapy
 from lyapy.cells import CELLS
 from lyapy.networks.apply import tangent_step
-from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
 from lyapy.networks.network import Network
 from lyapy.runs.gpu.batch import moved_network
@@ -249,9 +248,8 @@ def launch_of(name):
         forward_chunk(moved_network(network, device), *map(device.to_device, arrays), run)
     else:
         network = lyapy.random_network("lstm", 5, 3, layers=2, seed=1)
-        (block,) = diagonal_blocks(network, whole=True)
-        entries = sum(c.size for layer in block.program.coefficients for c in layer.values())
-        tangent = WholeTangent(block, numbers(2, 9, 20), np.ones(2), device, CONTROL)
+        entries = sum(c.size for layer in network.program.coefficients for c in layer.values())
+        tangent = WholeTangent(network.program, numbers(2, 9, 20), np.ones(2), device, CONTROL)
         values, alive = device.to_device(numbers(3, 2, entries)), np.array([[9, 7]])
         # the kernel, which is noted only, has written no results
         with np.errstate(invalid="ignore"):
