@@ -273,6 +273,8 @@ def stand_in(free_bytes=10**9, number=0):
         name=NAME,
         to_device=to_device,
         to_host=lambda array: array.get(),
+        # what is read before it is written shows
+        empty=lambda shape, kind: DeviceArray(np.full(shape, np.nan, kind)),
         free_bytes=lambda: free_bytes,
         activate=partial(setattr, CURRENT, "number", number),
         to_sparse=DeviceSparse,

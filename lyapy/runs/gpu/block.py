@@ -145,9 +145,9 @@ class BatchBlock:
         counted, tile = start - self.schedule.transient, self.schedule.control.tile
         vectors, numbers, each = self.vectors, self.numbers, taken[:, None]
         # dead directions have grown by −∞
-        for growth in found.growth:
-            np.add(vectors["since"], growth, out=vectors["since"], where=each & (growth > -np.inf))
-        np.copyto(vectors["noise"], found.noise, where=each & (found.growth[-1] > -np.inf))
+        alive = each & (found.growth > -np.inf)
+        vectors["since"] += np.sum(found.growth, axis=0, where=alive)
+        np.copyto(vectors["noise"], found.noise, where=alive[-1])
         if counted < 0:
             vectors["error"][...] = 0.0
             for name, values in numbers.items():

@@ -61,6 +61,8 @@ class Device(NamedTuple):
     # copy an array; `to_host` waits for the device
     to_device: Callable[[Array], Array]
     to_host: Callable[[Array], Array]
+    # an array of a shape and a type's name, not written yet
+    empty: Callable[[tuple[int, ...], str], Any]
     # memory that can be had now
     free_bytes: Callable[[], int]
     # makes it the device of the calling thread
@@ -74,6 +76,10 @@ class Device(NamedTuple):
     # that a block of threads can have
     shared_bytes: int
     precision: Precision = PRECISIONS["float64"]
+
+    def new(self, *shape: int) -> Any:
+        """Return an array in the device's precision, not written yet."""
+        return self.empty(shape, self.precision.name)
 
     def moved(self, matrix: Array | Sparse) -> Any:
         """Return a matrix on the device, in its precision."""
@@ -146,6 +152,7 @@ def _device(cupy: Any, number: int) -> Device:
         name=f"{properties['name'].decode()}, {cuda}, CuPy {cupy.__version__}",
         to_device=cupy.asarray,
         to_host=cupy.asnumpy,
+        empty=cupy.empty,
         free_bytes=lambda: _free_bytes(cupy, number),
         activate=lambda: _activate(cupy, number, shared),
         to_sparse=lambda matrix: _to_sparse(cupy, matrix),

@@ -7,8 +7,6 @@ it is products with weights, and expressions of single entries between them.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
-
 from ...arrays import Array
 from ...cells.base import Step, Vectors
 from ...networks.forward import layer_forward
@@ -60,7 +58,7 @@ class FusedForward:
         if found is None or not all(a.flags.c_contiguous for a in (drive, states, coefficients)):
             layer_forward(step, weights, drive, states, coefficients)
             return
-        scratch = np.empty_like(states, shape=(B, found.scratch))
+        scratch = self.device.new(B, found.scratch)
         arrays = (states, drive, coefficients, scratch, *found.weights)
         found.kernel(B, THREADS, (*arrays, len(drive), B, 1))
 

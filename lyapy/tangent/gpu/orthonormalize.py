@@ -239,10 +239,8 @@ class Orthonormalizer:
         interval; and (B, 4), largest and smallest R_ii, largest |R⁻ᵀ b|_i, and the spread.
         """
         B, k, _ = frames.shape
-        norms = np.empty_like(frames, shape=(B, k))
-        state = np.empty_like(sums, shape=(B, 4))
-        results = np.empty_like(sums)
-        self._orthonormalize(frames, 0, k, (norms, state, sums, results))
+        results, state = (self.device.empty(shape, "float64") for shape in (sums.shape, (B, 4)))
+        self._orthonormalize(frames, 0, k, (self.device.new(B, k), state, sums, results))
         return results, state
 
     def _orthonormalize(
@@ -258,7 +256,7 @@ class Orthonormalizer:
         D, multiply = self.state_size, self.device.multiply
         done = frames[:, first : first + half]
         rest = frames[:, first + half : first + count]
-        products = np.empty_like(frames, shape=(B, count - half, half))
+        products = self.device.new(B, count - half, half)
         for _ in range(2):
             multiply(rest[..., :D], np.swapaxes(done[..., :D], 1, 2), products)
             multiply(products, done[..., : D + 1], rest[..., : D + 1], -1.0, 1.0)

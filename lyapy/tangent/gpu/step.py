@@ -7,8 +7,6 @@ kernel for each assignment adds diagonal terms and products.
 
 from typing import NamedTuple
 
-import numpy as np
-
 from ...arrays import Array
 from ...cells import sparse
 from ...networks.program import Coefficient, Program, Term
@@ -59,13 +57,13 @@ class BatchStep:
         B, k, _ = frame.shape
         if frame.strides[0] != k * frame.strides[1]:
             frame = frame.copy()
-        new = np.empty_like(frame, shape=(B, k, self.width))
+        new = self.device.new(B, k, self.width)
         for (target, products, _), merging, adding in self._steps:
             found = []
             for product, merge in zip(products, merging, strict=True):
                 out = new[..., target.columns]
                 if adding is not None:
-                    out = np.empty_like(frame, shape=(B, k, target.size))
+                    out = self.device.new(B, k, target.size)
                     found.append(out)
                 rows = (new if product.new else frame)[..., product.source.columns]
                 self._multiply(product, merge, coefficients, rows, out)
@@ -85,7 +83,7 @@ class BatchStep:
         number, _, right = product.summands[0]
         B, _, n = rows.shape
         if merge is not None:
-            matrices = np.empty_like(rows, shape=(B, n, out.shape[2]))
+            matrices = self.device.new(B, n, out.shape[2])
             constants = [self._matrices[i] for i in _constants(product)]
             size = n * out.shape[2]
             merge(B, size, coefficients, matrices, *constants, coefficients.shape[1])

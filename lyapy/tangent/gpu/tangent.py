@@ -54,9 +54,7 @@ class BatchTangent:
         self.device, self.control = device, control
         self.program, self.state_size = program, program.state_size
         self.rates = np.full(len(rates), rates.max() or UNKNOWN_RATE)
-        like = device.moved(np.zeros(1))
-        shape = (*frames.shape[:2], row_width(program))
-        self.frames: Any = np.empty_like(like, shape=shape)
+        self.frames: Any = device.new(*frames.shape[:2], row_width(program))
         self.replace(range(len(frames)), frames, rates)
 
     # compiled when they are needed: a host may do all
@@ -90,7 +88,7 @@ class BatchTangent:
     def frame_errors(self, rows: Array) -> Array:
         """Return the largest entry of |Q Qᵀ − 1| (B,) among some rows (B, k) of each frame."""
         Q, (B, k, _) = self.frames[..., : self.state_size], self.frames.shape
-        products = np.empty_like(Q, shape=(B, k, k))
+        products = self.device.new(B, k, k)
         self.device.multiply(Q, np.swapaxes(Q, 1, 2), products)
         identity, among = self.device.moved(np.eye(k)), self.device.to_device(rows)
         defects = np.absolute(products - identity)

@@ -162,8 +162,8 @@ class WholeTangent(BatchTangent):
         rows = np.where(skip, 0, alive).astype(np.float64)
         if not np.array_equal(rows, self._of_last):
             self._alive, self._of_last = self.device.to_device(rows), rows
-        images, size = np.empty_like(self.frames), rows.size * k
-        results = np.empty_like(self._rates, shape=size + B * (2 * k + RESULTS))
+        images, size = self.device.new(B, k, width), rows.size * k
+        results = self.device.empty((size + B * (2 * k + RESULTS),), "float64")
         arrays = coefficients, self.frames, images, self._alive, self._rates
         written = results[:size], results[size:]
         numbers = steps, k, width, C, 1
