@@ -67,6 +67,11 @@ class BatchTangent:
     def _qr(self) -> Orthonormalizer:
         return Orthonormalizer(self.frames.shape[1], self.state_size, self.device, self.control)
 
+    @cached_property
+    def _zeros(self) -> Any:
+        B, k, _ = self.frames.shape
+        return self.device.to_device(np.zeros((B, 3, k)))
+
     def host_frames(self, at: Any = slice(None), frames: Any = None) -> Array:
         """Return frames (k, D) of some trajectories, those now or earlier ones, in float64."""
         frames = self.frames if frames is None else frames
@@ -81,8 +86,8 @@ class BatchTangent:
 
     def orthonormalize(self) -> None:
         """Orthonormalize all frames to working precision."""
-        frames, (B, k, _) = self.frames.copy(), self.frames.shape
-        self._qr(frames, self.device.to_device(np.zeros((B, 3, k))))
+        frames = self.frames.copy()
+        self._qr(frames, self._zeros)
         self.frames = frames
 
     def frame_errors(self, rows: Array) -> Array:
@@ -112,7 +117,7 @@ class BatchTangent:
             rows = int(living.max(where=~failed, initial=0))
             failed |= living < rows
             frame = self.frames[:, :rows]
-            counted = self.device.to_device(np.zeros((B, 3, rows)))
+            counted = self._zeros[..., :rows].copy()
             while rows and start < end and not failed.all():
                 attempt = partial(self._attempt, coefficients, start, frame, counted, failed)
                 found, _, steps, rejected = accept_interval(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 
 import numpy as np
@@ -57,6 +58,34 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, monkeypatch):
     for name in STORED:
         np.testing.assert_array_equal(getattr(continued, name), getattr(whole, name), strict=True)
     assert continued.settings["versions"]
+
+
+def test_the_host_does_as_much_for_many_trajectories(counts, monkeypatch):
+    """All calls in a chunk are counted, but for one that looks at each trajectory's inputs."""
+    advance, calls = batch.Batch.advance, []
+
+    def counted(self):
+        calls.append(0)
+
+        def count(frame, event, argument):
+            calls[-1] += event.endswith("call")
+
+        sys.setprofile(count)
+        try:
+            return advance(self)
+        finally:
+            sys.setprofile(None)
+
+    monkeypatch.setattr(batch.Batch, "advance", counted)
+    most = {}
+    for B in (2, 20):
+        calls.clear()
+        network = lyapy.random_network("gru", 6, 2, gain=0.8, seed=1)
+        inputs = np.broadcast_to(DRIVE[:1], (B, 300, 2))
+        lyapunov_spectrum(network, inputs, backend="cupy", frame="identity", k=2)
+        # the first one compiles
+        most[B] = max(calls[1:])
+    assert 100 < most[20] <= most[2] + 20
 
 
 @pytest.mark.parametrize("restarts", [False, True])
