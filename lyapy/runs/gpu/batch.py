@@ -12,7 +12,7 @@ from ...networks.forward import Chunk, forward_chunk
 from ...networks.network import Network
 from ...tangent.gpu.device import Device
 from ...tangent.gpu.fused_forward import FusedForward
-from ..trajectory import Trajectory, TrajectoryResult
+from ..trajectory import Trajectory, TrajectoryResult, check_states
 from .block import BatchBlock
 
 __all__ = ["Batch"]
@@ -70,7 +70,11 @@ class Batch:
         chunk = forward_chunk(self.network, inputs, self.state, self.run_layer)
         rows, ends = self.schedule.rows_ending(start, stop)
         at_ends = self._host_states(chunk, [*ends.tolist(), -1], start)
-        growth = [self._advance_block(block, chunk.coefficients, start) for block in self.blocks]
+        try:
+            growth = [block.advance(chunk.coefficients, start) for block in self.blocks]
+        except FloatingPointError as error:
+            what, b = error.args
+            raise FloatingPointError(f"trajectory {self.numbers[b]}: {what}") from None
         self.sizes[:, rows] = np.abs(at_ends[:-1]).max(axis=2, initial=0.0).T
         recording = self.schedule.recording
         if recording.needs_frames:
@@ -85,25 +89,15 @@ class Batch:
         self.state, self.position = chunk.states[-1], stop
         return (stop - start) * len(self.trajectories)
 
-    def _advance_block(self, block: BatchBlock, coefficients: Array, start: int) -> Array:
-        try:
-            return block.advance(coefficients, start)
-        except FloatingPointError as error:
-            what, b = error.args
-            raise FloatingPointError(f"trajectory {self.numbers[b]}: {what}") from None
-
     def _host_states(self, chunk: Chunk, steps: list[int], start: int) -> Array:
         """Return states after some steps of a chunk (steps, B, D); refuse one that diverges."""
         found = self.device.to_host(chunk.states[steps]).astype(np.float64)
-        finite = np.isfinite(found[-1]).all(axis=1)
-        if finite.all():
-            return found
-        b = int(finite.argmin())
-        states = self.device.to_host(chunk.states[:, b])
-        step = start + int(np.isfinite(states).all(axis=1).argmin())
-        raise FloatingPointError(
-            f"trajectory {self.numbers[b]}: the state is not finite after step {step}: it diverges"
-        )
+        for b in np.flatnonzero(~np.isfinite(found[-1]).all(axis=1)).tolist():
+            try:
+                check_states(self.device.to_host(chunk.states[:, b]), start)
+            except FloatingPointError as error:
+                raise FloatingPointError(f"trajectory {self.numbers[b]}: {error}") from None
+        return found
 
     def fetch(self) -> None:
         """Bring all to the trajectories, which are then as they would be on the CPU."""
