@@ -147,9 +147,9 @@ def test_until_a_standard_error():
 def test_how_often_the_host_waits_and_launches(counts, device):
     """However many trajectories there are.
 
-    It waits for each interval of large frames, and a few times for each chunk. The forward pass of a chunk is one launch. So is a tile of small
-    frames; of larger ones a step is four, and a QR as many as there are panels, and four
-    products where two are joined.
+    It waits once for each interval of large frames, and a few times for each chunk. The forward
+    pass of a chunk is one launch, and so are its tiles of small frames; of larger ones a step is
+    four, and a QR as many as there are panels, and four products where two are joined.
     """
     network = lyapy.random_network("gru", 32, 3, gain=0.8, seed=1)
     whole = device.shared_bytes > 50_000
