@@ -86,7 +86,7 @@ class BatchBlock:
             If deviation vectors overflow; its second argument is the place of the trajectory.
         """
         values, before, to_host = coefficients, self.tangent.frames, self.device.to_host
-        ends, logs = self.schedule.tile_ends(len(values)), None
+        ends, expected = self.schedule.tile_ends(len(values)), None
         if self.on_host:
             growth = np.empty((len(ends), *self.growth.shape[::2]))
             self._hand_over(np.arange(len(before)), coefficients, start, before, growth)
@@ -96,7 +96,8 @@ class BatchBlock:
         starts = np.concatenate([[0], ends[:-1]])
         if self.followers[0].full and self.block.has_log_abs_det:
             logs = self.block.log_abs_det(values)
-            logs = None if logs is None else to_host(logs).astype(np.float64)
+            if logs is not None:
+                expected = np.add.reduceat(to_host(logs).astype(np.float64), starts)
         alive = self._living(values, starts, start)
         rising = (np.diff(alive, axis=0, prepend=self.alive[None]) > 0).any(axis=0)
         # its last step was a graded one, and so will the next be
@@ -107,9 +108,9 @@ class BatchBlock:
             handed |= self.alive < self.growth.shape[2]
         found = self.tangent.advance(values, ends, alive, handed)
         handed |= found.failed | self._vanished(found.growth, alive)
-        if logs is not None:
-            handed |= self._disagrees(found.growth, np.add.reduceat(logs, starts), starts, ends)
-        self._count(found, ~handed, start, logs, values)
+        if expected is not None:
+            handed |= self._disagrees(found.growth, expected, starts, ends)
+        self._count(found, ~handed, start, expected, values)
         self.alive = np.where(handed, self.alive, alive[-1])
         self._hand_over(np.flatnonzero(handed), coefficients, start, before, found.growth)
         return found.growth
@@ -139,35 +140,35 @@ class BatchBlock:
         return np.asarray((known & ~(difference <= admitted[:, None])).any(axis=0))
 
     def _count(
-        self, found: Found, taken: Array, start: int, logs: Array | None, coefficients: Array
+        self, found: Found, taken: Array, start: int, expected: Array | None, coefficients: Array
     ) -> None:
         """Count a chunk of the trajectories ``taken``, as `Follower` does."""
         counted, tile = start - self.schedule.transient, self.schedule.control.tile
         vectors, numbers, each = self.vectors, self.numbers, taken[:, None]
+        tiles = np.where(each, found.growth, 0.0)
         # dead directions have grown by −∞
-        alive = each & (found.growth > -np.inf)
-        vectors["since"] += np.sum(found.growth, axis=0, where=alive)
-        np.copyto(vectors["noise"], found.noise, where=alive[-1])
+        vectors["since"] += np.where(tiles > -np.inf, tiles, 0.0).sum(axis=0)
+        np.copyto(vectors["noise"], found.noise, where=each & (tiles[-1] > -np.inf))
         if counted < 0:
             vectors["error"][...] = 0.0
             for name, values in numbers.items():
                 values[...] = -np.inf if name == "norm_excess" else 0.0
             return
-        np.add(vectors["error"], found.error, out=vectors["error"], where=each)
+        vectors["error"] += np.where(each, found.error, 0.0)
         numbers["intervals"][taken] += found.intervals[taken]
         numbers["rejections"][taken] += found.rejections[taken]
         largest = {"largest_spread": found.spread}
-        for i, growth in enumerate(found.growth, counted // tile):
-            row = self.growth[:, i // self.schedule.tiles_per_row]
-            np.add(row, growth, out=row, where=each)
+        for i, growth in enumerate(tiles, counted // tile):
+            self.growth[:, i // self.schedule.tiles_per_row] += growth
             if i % SAMPLED == 0:
                 steps = coefficients[i * tile - counted : (i + 1) * tile - counted]
                 largest["norm_excess"] = self._excess(steps, growth)
         for name, values in largest.items():
             np.maximum(numbers[name], values, out=numbers[name], where=taken)
-        if logs is not None:
-            sums = logs.sum(axis=0), found.growth.sum(axis=(0, 2)), np.full(len(taken), len(logs))
-            self.determinants[taken] += np.stack(sums, axis=1)[taken]
+        if expected is not None:
+            steps = np.full(len(taken), len(coefficients))
+            sums = np.stack([expected.sum(axis=0), tiles.sum(axis=(0, 2)), steps], axis=1)
+            self.determinants[taken] += sums[taken]
         elif counted == 0 and self.followers[0].full:
             for b in (b for b in np.flatnonzero(taken).tolist() if self.followers[b].by_lu):
                 values = self.device.to_host(coefficients[:tile, b]).astype(np.float64)

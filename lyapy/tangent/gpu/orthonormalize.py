@@ -177,10 +177,10 @@ PANEL = """
     if (first + m < k) return;
     for (int i = thread; i < k; i += threads) {
         const Counted one = counted(norms[b * k + i], frame[i * width + D], found);
-        const long long at = b * 3 * k + i;
+        const long long at = b * 3 * all + i;
         results[at] = sums[at] + one.growth;
-        results[at + k] = sums[at + k] + one.error;
-        results[at + 2 * k] = one.noise;
+        results[at + all] = sums[at + all] + one.error;
+        results[at + 2 * all] = one.noise;
     }"""
 
 
@@ -228,15 +228,15 @@ class Orthonormalizer:
         before = library(device, control, state_size, **values)
         given = ["real* frames", "real* norms", "double* state", "const double* sums"]
         given += ["double* results"]
-        given += [f"long long {name}" for name in ("first", "m", "k", "width")]
+        given += [f"long long {name}" for name in ("first", "m", "k", "width", "all")]
         text = trajectory_kernel("panel", given, PANEL, before)
         self._kernel: Kernel = device.compile(text, "panel")
 
     def __call__(self, frames: Array, sums: Array) -> tuple[Array, Array]:
         """Orthonormalize ``frames``.
 
-        Returns, in float64, ``sums`` (B, 3, k) of growth, its error, and noise, with those of the
-        interval; and (B, 4), largest and smallest R_ii, largest |R⁻ᵀ b|_i, and the spread.
+        Returns, in float64, ``sums`` (B, 3, k or more) of growth, its error, and noise, with those
+        of the interval; and (B, 4), largest and smallest R_ii, largest |R⁻ᵀ b|_i, and the spread.
         """
         B, k, _ = frames.shape
         results, state = (self.device.empty(shape, "float64") for shape in (sums.shape, (B, 4)))
@@ -249,7 +249,8 @@ class Orthonormalizer:
         B, k, width = frames.shape
         if count <= self.panel:
             shared = (scratch(self.panel) + count * self.row) * self.itemsize
-            self._kernel(B, THREADS, (frames, *arrays, first, count, k, width, 1), shared)
+            numbers = first, count, k, width, arrays[-1].shape[2], 1
+            self._kernel(B, THREADS, (frames, *arrays, *numbers), shared)
             return
         half = self.panel * -(-count // (2 * self.panel))
         self._orthonormalize(frames, first, half, arrays)

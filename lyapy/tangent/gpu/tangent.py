@@ -111,13 +111,13 @@ class BatchTangent:
         they are. Frames of trajectories to ``skip`` (B,) are of no use afterwards.
         """
         B, k, _ = self.frames.shape
-        failed, widest, sums = skip.copy(), np.zeros(B), []
+        failed, widest, sums, followed = skip.copy(), np.zeros(B), [], []
         start = intervals = rejections = 0
         for end, living in zip(ends.tolist(), alive, strict=True):
             rows = int(living.max(where=~failed, initial=0))
             failed |= living < rows
             frame = self.frames[:, :rows]
-            counted = self._zeros[..., :rows].copy()
+            counted = self._zeros
             while rows and start < end and not failed.all():
                 attempt = partial(self._attempt, coefficients, start, frame, counted, failed)
                 found, _, steps, rejected = accept_interval(
@@ -138,17 +138,14 @@ class BatchTangent:
                 kept = self.frames[:, rows:]
                 self.frames = np.concatenate([frame, kept], axis=1) if rows < k else frame
             sums.append(counted)
+            followed.append(rows)
             start = end
-        growth, error, noise = np.full((len(ends), B, k), -np.inf), *np.zeros((2, B, k))
         # the host waits once
-        together = self.device.to_host(np.concatenate([x.reshape(B, -1) for x in sums], axis=1))
-        for tile, living in enumerate(sums):
-            rows = living.shape[2]
-            own, together = np.split(together, [3 * rows], axis=1)
-            growth[tile, :, :rows], added, noise[:, :rows] = np.split(own, 3, axis=1)
-            error[:, :rows] += added
+        growth, error, noise = np.moveaxis(self.device.to_host(np.stack(sums)), 2, 0)
+        for tile, living in zip(growth, followed, strict=True):
+            tile[:, living:] = -np.inf
         counts = np.full(B, intervals), np.full(B, rejections)
-        return Found(growth, error, noise, *counts, widest, failed)
+        return Found(growth, error.sum(axis=0), noise[-1], *counts, widest, failed)
 
     def _attempt(
         self, coefficients: Array, start: int, frame: Array, sums: Array, failed: Array, steps: int
