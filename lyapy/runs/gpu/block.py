@@ -188,82 +188,8 @@ class BatchBlock:
         largest = self.device.to_host(np.max(np.abs(coefficients), axis=0)).astype(np.float64)
         return self.bounds.excess_of_steps(largest, growth / len(coefficients))
 
-<<<<<<< HEAD
     def _hand_over(
         self, chosen: Array, coefficients: Array, start: int, before: Any, growth: Array
-=======
-    def _advance_tile(self, coefficients: Array, alive: Array, expected: Array | None) -> Array:
-        """Return the growth (B, k) over a tile; −∞ for dead directions."""
-        before, skip = self.tangent.frames, np.full(len(alive), self.block.weak)
-        for b in self._graded:
-            # a frame can be tilted so far that another graded step has to follow
-            carry = self.followers[b].carry
-            carry.update({"since": self.vectors["since"][b]})
-            skip[b] = carry.state.tilted(self.schedule.control)
-        found = self.tangent.advance(coefficients, alive, skip)
-        failed = found.failed | self._disagrees(found, expected, len(coefficients))
-        # −∞ of a living direction has underflowed
-        if not (self.block.exact and self.block.decoupled):
-            rows = np.arange(found.growth.shape[1]) < alive[:, None]
-            failed |= (np.isneginf(found.growth) & rows).any(axis=1)
-        self._take(found, ~failed, np.arange(found.growth.shape[1]) < alive[:, None])
-        for b in np.flatnonzero(failed).tolist():
-            frame = self.tangent.host_frames(b, before)
-            found.growth[b] = self._repeat(b, coefficients[:, b], frame, alive[b])
-        return found.growth
-
-    def _turn(self, growth: Array, coefficients: Array, alive: Array, before: Any) -> None:
-        """Repeat the first tile of trajectories where one of the first rows of a frame is dead."""
-        lost = np.isinf(self.vectors["error"]) & (np.arange(growth.shape[1]) < alive[:, None])
-        for b in np.flatnonzero(lost.any(axis=1)).tolist():
-            follower = self.followers[b]
-            follower.turn(self.tangent.host_frames(b, before))
-            self._read(b)
-            growth[b] = self._repeat(b, coefficients[:, b], follower.carry.state.frame, alive[b])
-
-    def _disagrees(self, found: Tile, expected: Array | None, steps: int) -> Array:
-        """Return which of the trajectories (B,) disagree with log|det J| over the tile."""
-        if expected is None:
-            return np.zeros(len(found.failed), bool)
-        size = self.block.program.state_size
-        admitted = np.exp(self.schedule.control.limit) * self.roundoff * steps * np.sqrt(size)
-        known = np.isfinite(expected)
-        difference = np.abs(found.growth.sum(axis=1) - np.where(known, expected, 0.0))
-        return known & ~(difference <= admitted)
-
-    def _take(self, found: Tile, taken: Array, alive: Array) -> None:
-        """Add what a tile adds to the statistics of some of the trajectories."""
-        rows, vectors, numbers = alive & taken[:, None], self.vectors, self.numbers
-        np.add(vectors["error"], found.error, out=vectors["error"], where=rows)
-        np.add(vectors["since"], found.growth, out=vectors["since"], where=rows)
-        np.copyto(vectors["noise"], found.noise, where=rows)
-        for name in ("intervals", "rejections"):
-            np.add(numbers[name], getattr(found, name), out=numbers[name], where=taken)
-        widest = numbers["largest_spread"]
-        np.maximum(widest, found.spread, out=widest, where=taken)
-
-    def _repeat(self, b: int, coefficients: Array, frame: Array, alive: int) -> Array:
-        """Repeat a tile of one trajectory on the host, and return its growth (k,)."""
-        self.repeated += 1
-        self.numbers["repeated"][b] += 1
-        follower = self.followers[b]
-        control = follower.control
-        self._write(b, float(self.tangent.rates[b]))
-        follower.carry.update({"frame": frame})
-        values = self.device.to_host(coefficients).astype(np.float64)
-        ends, rows = np.array([len(values)]), np.array([alive])
-        # what overflows is found by the caller
-        with np.errstate(over="ignore", invalid="ignore"):
-            growth = follower.tangent.advance(values, ends, rows, follower.carry, control)
-        self._read(b)
-        self.tangent.set_frames(b, follower.carry.state.frame)
-        if follower.carry.state.tilt.size:
-            self._graded.add(b)
-        return growth[0]
-
-    def _count(
-        self, growth: Array, start: int, ends: Array, logs: Array | None, coefficients: Array
->>>>>>> main
     ) -> None:
         """Let the followers of some trajectories take a chunk on the CPU; fill in ``growth``."""
         if not chosen.size:
