@@ -21,7 +21,7 @@ INFIX = {
     **{"equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=", "greater": ">"},
     **{"greater_equal": ">=", "logical_and": "&&", "logical_or": "||"},
 }
-SAME = ("cos", "exp", "expm1", "log", "log1p", "sin", "sqrt", "tanh")
+SAME = ("cos", "cosh", "exp", "expm1", "log", "log1p", "sin", "sqrt", "tanh")
 # of arguments 0, 1, 2; `real` is the precision's type
 FUNCTIONS = {
     **{name: f"({{0}} {sign} {{1}})" for name, sign in INFIX.items()},
