@@ -1,4 +1,4 @@
-"""What the numerics tests share: every cell, both engines, and routes that bypass the library."""
+"""Fixtures of the numerics tests: every cell, both engines, routes that bypass the library."""
 
 from typing import Any, NamedTuple
 
@@ -35,10 +35,10 @@ DEVICES = [pytest.param(name, marks=COMPILED) for name in ("stand-in", "stand-in
 
 @pytest.fixture(params=[*DEVICES, pytest.param("cupy", marks=pytest.mark.gpu)])
 def device(request, monkeypatch):
-    """What backend="cupy" computes on: a stand-in array module, and a GPU where there is one.
+    """Device of backend="cupy": a stand-in array module, and a GPU where there is one.
 
     The stand-in has room in shared memory for whole frames, or for a few rows. Nothing may be
-    repeated on the CPU, which would hide what is wrong, unless a test is marked ``repeats``.
+    repeated on the CPU, which would hide errors, unless a test is marked ``repeats``.
     """
     if request.param == "cupy":
         try:

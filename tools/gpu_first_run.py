@@ -241,7 +241,7 @@ def run_stage(command: list[str], limit: float, log: Path) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             ended = {"limit": limit}
         finally:
-            # what a stage has started itself ends with it
+            # processes that a stage has started end with it
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -68,7 +68,7 @@ def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
         return Engine("numpy", layer_forward, ArrayTangent)
     if backend == "cupy":
         devices = find_devices()
-        # the compiled engine does what a device cannot
+        # the compiled engine takes over where a device cannot go on
         compiled_engine = choose_engine("numba", blas_threads)
         return compiled_engine._replace(name="cupy", run_layer=layer_forward, devices=devices)
     raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}")

@@ -49,7 +49,7 @@ CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}])"
 
 
 def test_stages_that_fail_or_hang_leave_the_rest(monkeypatch, tmp_path):
-    """What they have started ends with them; a second call goes on with what has not ended."""
+    """Their processes end with them; a second call goes on with the stages that have not ended."""
     mark = tmp_path / "alive"
     late = f"import time; time.sleep(4); open({str(mark)!r}, 'w')"
     commands = {
