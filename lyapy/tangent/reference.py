@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 from ..arrays import UNIT_ROUNDOFF, Array
 from ..networks.apply import absolute, log_diagonal, orthonormalize_with, tangent_step
 from ..networks.program import Coefficient, Program
-from .interval import Control, accept_interval, dual_sign, interval_spread
-from .state import UNDERFLOW, Carry
+from .graded.run import GradedRun, graded_run, repeat_by_qr, well_conditioned
+from .interval import UNDERFLOW, Control, accept_interval, dual_sign, interval_spread
+from .state import Carry
 
 __all__ = ["ArrayTangent", "DecoupledTangent", "FactorTangent", "SingleTangent", "Tangent"]
 
@@ -83,6 +85,9 @@ class Tangent:
 class ArrayTangent(Tangent):
     """The deviation vectors in plain array code."""
 
+    # graded steps that are taken at a time
+    longest_run = sys.maxsize
+
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
     ) -> Array:
@@ -107,8 +112,8 @@ class ArrayTangent(Tangent):
     ) -> tuple[Array, int]:
         """Advance the first ``rows`` of the frame by an interval; return growth and steps."""
         rate, frame = carry.state.rate, carry.state.frame[:rows]
-        if control.graded or carry.state.tilted(control):
-            return carry.take_graded_step(self.program, coefficients[0], rows, rate, control), 1
+        if control.graded or carry.state.follows_tilt(control):
+            return self._graded(coefficients, rows, carry, 0.0, control)
         signs = np.array([dual_sign(i) for i in range(rows)])
 
         def attempt(steps: int) -> tuple[tuple[Array, Array, Array], float]:
@@ -126,10 +131,22 @@ class ArrayTangent(Tangent):
         resolvable = finite and (spread < np.inf or control.fixed <= 1)
         if steps == 1 and spread > control.alone and resolvable:
             carry.statistics.count(rejections=rejections)
-            return carry.take_graded_step(self.program, coefficients[0], rows, spread, control), 1
+            return self._graded(coefficients, rows, carry, spread, control)
         if not finite:
             return np.full(rows, np.nan), steps
         return carry.absorb(image, log_r, duals, spread, steps, rejections, control), steps
+
+    def _graded(
+        self, coefficients: Array, rows: int, carry: Carry, spread: float, control: Control
+    ) -> tuple[Array, int]:
+        """Take graded steps of ``coefficients``; return growth and steps."""
+
+        def advance(*arguments: Any) -> GradedRun:
+            run = graded_run(self.program, *arguments)
+            return run if well_conditioned(run) else repeat_by_qr(self.program, *arguments)
+
+        some = coefficients[: self.longest_run]
+        return carry.take_graded_steps(advance, some, rows, spread, control)
 
 
 class FactorTangent(ArrayTangent):
@@ -137,6 +154,8 @@ class FactorTangent(ArrayTangent):
 
     Rows and columns of dead directions are zero.
     """
+
+    longest_run = 1
 
     def __init__(self, program: Program, vectors: int) -> None:
         super().__init__(program, vectors)

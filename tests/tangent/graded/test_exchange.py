@@ -7,10 +7,6 @@ import numpy as np
 import pytest
 
 import lyapy
-from lyapy.networks.blocks import diagonal_blocks
-from lyapy.tangent.graded.householder import sorted_qr
-from lyapy.tangent.graded.step import graded_step
-from lyapy.tangent.graded.tilt import SAMPLES
 from tests.support.precise import precise_growth, precise_jacobians
 
 pytestmark = pytest.mark.filterwarnings("ignore:the Jacobians are too graded:RuntimeWarning")
@@ -62,23 +58,13 @@ def test_the_estimate_is_sharp():
     assert np.median(estimate[marked] / wrong[marked]) < 15.0
 
 
-def test_rounding_of_the_reflectors_is_seen_entry_by_entry():
-    """Where nothing is mixed there is none; the norms of the map's rows would allow for some."""
-    # entry 0 is read by the others' reflectors, 1 and 2 by none but their own
-    image = np.array([[4.0, 1.0, 1.0], [0.0, 0.5, 0.0], [0.0, 0.0, 0.125]])
-    found = sorted_qr(image, np.linalg.norm(image, axis=0))
-    np.testing.assert_allclose(found.frame.T @ found.upper, image.T, atol=1e-15)
-    np.testing.assert_allclose(found.frame @ found.frame.T, np.eye(3), atol=1e-15)
-    assert np.all(np.diagonal(found.upper) > 0)
-
-
-def test_a_step_by_ones_leaves_nothing_to_tell():
-    """A diagonal map of powers of two is exact, and the estimate knows."""
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_a_diagonal_map_leaves_no_error(backend):
+    """Nothing is mixed, so nothing is exchanged, however far the growths are apart."""
     U = np.diag([8.0, 0.5, 2.0**-40])
     network = lyapy.Network([lyapy.Vanilla(None, U, nonlinearity="identity")])
-    (part,) = diagonal_blocks(network, whole=True, tolerance=1e-8)
-    none = np.zeros((3, SAMPLES, 3))
-    step = graded_step(part.program, np.ones(3), np.eye(3), 18.0, none, 0)
-    np.testing.assert_array_equal(step.log_r, np.log([8.0, 0.5, 2.0**-40]))
-    assert np.abs(step.errors).max() < 1e-14
-    assert np.abs(step.tilt).max() < 1e-14
+    options = {"frame": np.eye(3), "interval": 1, "backend": backend}
+    with pytest.warns(RuntimeWarning, match="diagonal blocks"):
+        found = lyapy.lyapunov_spectrum(network, steps=20, **options)
+    np.testing.assert_allclose(found.growth.sum(axis=1)[0], 20 * np.log(np.diag(U)), rtol=1e-14)
+    assert found.numerical_error.max() < 1e-12
