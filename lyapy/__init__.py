@@ -14,13 +14,18 @@ if TYPE_CHECKING:
     from .networks.jacobian import jacobian
     from .networks.network import Network
     from .networks.random import random_network
-    from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians
+    from .orbits.fixed_points import fixed_points
+    from .orbits.result import FixedPoints
+    from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians, spectrum_of_products
     from .runs.options import Compute, Keep, Method
     from .runs.two_trajectories import largest_exponent
     from .spectra.spectrum import Spectrum
     from .sweeps.result import Sweep
     from .sweeps.sweep import sweep
     from .sweeps.watch import watch
+    from .vectors.covariant import covariant_vectors
+    from .vectors.result import CovariantVectors
+    from .vectors.splitting import splitting_angles
     from .weights.load import load
 
 __version__ = "0.1.0"
@@ -28,6 +33,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "ClosedLoop": "networks.closed_loop",
     "Compute": "runs.options",
+    "CovariantVectors": "vectors.result",
+    "FixedPoints": "orbits.result",
     "GRU": "cells",
     "GRUResetBefore": "cells",
     "Keep": "runs.options",
@@ -37,14 +44,18 @@ _HOMES = {
     "ProjectedLSTM": "cells",
     "Vanilla": "cells",
     "WeightsError": "errors",
+    "covariant_vectors": "vectors.covariant",
+    "fixed_points": "orbits.fixed_points",
     "jacobian": "networks.jacobian",
     "largest_exponent": "runs.two_trajectories",
     "load": "weights.load",
     "lyapunov_spectrum": "runs.lyapunov",
     "spectrum_of_jacobians": "runs.lyapunov",
+    "spectrum_of_products": "runs.lyapunov",
     "Network": "networks.network",
     "random_network": "networks.random",
     "Spectrum": "spectra.spectrum",
+    "splitting_angles": "vectors.splitting",
     "Sweep": "sweeps.result",
     "sweep": "sweeps.sweep",
     "watch": "sweeps.watch",
@@ -55,6 +66,8 @@ __all__ = [
     "LSTM",
     "ClosedLoop",
     "Compute",
+    "CovariantVectors",
+    "FixedPoints",
     "GRUResetBefore",
     "Keep",
     "Map",
@@ -65,12 +78,16 @@ __all__ = [
     "Sweep",
     "Vanilla",
     "WeightsError",
+    "covariant_vectors",
+    "fixed_points",
     "jacobian",
     "largest_exponent",
     "load",
     "lyapunov_spectrum",
     "random_network",
     "spectrum_of_jacobians",
+    "spectrum_of_products",
+    "splitting_angles",
     "sweep",
     "watch",
 ]

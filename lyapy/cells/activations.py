@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array
 
 __all__ = [
-    "NONLINEARITIES", "SMOOTH", "activation", "choose", "clipped", "complement", "decay",
+    "NONLINEARITIES", "SMOOTH", "activation", "bend", "choose", "clipped", "complement", "decay",
     "difference", "elu", "gated_differences", "hard_sigmoid", "hard_sigmoid_keras2", "kind_of",
     "logistic", "relu", "silu", "sine", "softplus", "tanh",
 ]  # fmt: skip
@@ -22,6 +22,11 @@ NONLINEARITIES = (
 )  # fmt: skip
 # places of those whose slope vanishes nowhere: where it is zero, it has underflowed
 SMOOTH = (0, 2, 3, 6, 7)
+# Lipschitz constants of the slopes; those of relu and the hard sigmoids jump
+BENDS = (
+    4.0 / 27.0**0.5, float("inf"), 0.0, 0.5 / 27.0**0.5, float("inf"), float("inf"), 0.25, 1.0, 0.5,
+    1.0,
+)  # fmt: skip
 
 
 def decay(x: Array) -> tuple[Array, Array]:
@@ -151,6 +156,16 @@ def gated_differences(
     side = choose(np.abs(n) < 0.5, 0.0, np.copysign(1.0, n))
     # 1 − |tanh| = (1 − tanh²)/(1 + |tanh|)
     return rest, (h - side) + choose(side == 0.0, -n, side * n_slope / (1.0 + np.abs(n)))
+
+
+def bend(x: Array, kind: int, lengths: Array, radius: float) -> float:
+    """Return a bound on ‖φ′(y) − φ′(x)‖_∞ / r for |y_i − x_i| ≤ ``lengths``_i r, r ≤ ``radius``.
+
+    Infinite where a kink may lie between.
+    """
+    if kind == 1:
+        return float("inf") if np.any(np.abs(x) <= lengths * radius) else 0.0
+    return BENDS[kind] * float(np.max(lengths, initial=0.0))
 
 
 def kind_of(nonlinearity: str, name: str = "nonlinearity") -> int:

@@ -123,6 +123,13 @@ class Cell(ABC):
         """
         return None
 
+    def curvature(self, state: Array, drive: Array, radius: float) -> float | None:
+        """Return a Lipschitz constant of J within ``radius`` of a state (D,), or None if unknown.
+
+        In the Euclidean norms of J and of the state; infinite across a kink.
+        """
+        return None
+
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array | int:
         """Return a lower bound on the nullity of J that its structure guarantees."""
         return 0

@@ -1,4 +1,4 @@
-"""Cells without weights: Jacobians from outside, and any map of one's own."""
+"""Cells without weights: any map of one's own, with its Jacobian or with products of it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, check_size
 from .base import Cell, Vectors
 
-__all__ = ["GivenJacobian", "Map"]
+__all__ = ["Given", "GivenJacobian", "GivenProducts", "Map"]
 
 
 class Weights(NamedTuple):
@@ -20,7 +20,18 @@ class Weights(NamedTuple):
 
 class Functions(NamedTuple):
     step: Callable[[Array, Array], Any]
-    jacobian: Callable[[Array, Array], Any]
+    jacobian: Callable[[Array, Array], Any] | None
+    products: Callable[[Array, Array, Array], Any] | None
+
+
+class Given(NamedTuple):
+    """A matrix M that is known by its products: ``function(entries, vectors)`` is vectors @ M.T.
+
+    Its entries, ``size`` of them, are those of the coefficient of its name.
+    """
+
+    function: Callable[[Array, Array], Array]
+    size: int
 
 
 class GivenJacobian(Cell):
@@ -45,24 +56,62 @@ class GivenJacobian(Cell):
     def matrices(self) -> dict[str, Array]:
         return {}
 
-    def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
+    def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array | None:
+        if self.matrices():
+            return None
         J, D = coefficients["J"], self.state_size
         return np.linalg.slogdet(J.reshape(*J.shape[:-1], D, D))[1]
+
+
+class GivenProducts(GivenJacobian):
+    """A tangent map without a forward pass, known by ``products(t, Q)``; the state counts t."""
+
+    name = "given-products"
+    plain = True
+
+    def __init__(self, products: Callable[[int, Array], Any], state_size: int) -> None:
+        super().__init__(state_size)
+        check_size("state_size", state_size, 1)
+        _check_arguments("(t, Q), the step and the vectors as rows", products=products)
+        self.W = np.zeros((0, 0))
+        self.products = products
+
+    @staticmethod
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
+        new_state = state.copy()
+        new_state[..., 0] += 1.0
+        return (new_state,), (state[..., :1],)
+
+    def matrices(self) -> dict[str, Any]:
+        def apply(entries: Array, vectors: Array) -> Array:
+            return _checked(self.products(int(entries[0]), vectors.copy()), vectors)
+
+        return {"J": Given(apply, 1)}
+
+    def fingerprint(self) -> tuple[Array, ...]:
+        return (np.array(self.state_size), _source(self.products))
 
 
 class Map(GivenJacobian):
     """A map given by two functions, to be used as ``lyapy.Network([lyapy.Map(...)])``.
 
     The functions run as they are, once a step; compiled by Numba they are faster. Where the
-    whole run should be compiled, or the Jacobian is too large to be formed, write a cell: see
-    the page on adding a cell.
+    whole run should be compiled, write a cell: see the page on adding a cell.
 
     Parameters
     ----------
-    step, jacobian : callable
-        ``step(h, x)`` returns the next state (D,), ``jacobian(h, x)`` J_ij = ∂h′_i/∂h_j (D, D).
+    step : callable
+        ``step(h, x)`` returns the next state (D,).
+    jacobian : callable, optional
+        ``jacobian(h, x)`` returns J_ij = ∂h′_i/∂h_j (D, D).
     state_size, inputs : int
         D, and the width m of x.
+    products : callable, optional
+        Instead of ``jacobian``, where that is too large to be formed: ``products(h, x, Q)``
+        returns Q Jᵀ (k, D) in float64 for deviation vectors Q (k, D), from ``torch.func.jvp``,
+        ``jax.jvp`` or any other linearization. J is never formed, and the readable engine
+        computes whatever the backend. Without the rows of J, growth is resolved as far as float64
+        spans one step, 18 nats at the default tolerance; beyond it is an upper bound.
 
     Examples
     --------
@@ -81,46 +130,89 @@ class Map(GivenJacobian):
     plain = True
 
     def __init__(
-        self, step: Callable[[Array, Array], Any], jacobian: Callable[[Array, Array], Any],
-        state_size: int, inputs: int = 0,
+        self, step: Callable[[Array, Array], Any],
+        jacobian: Callable[[Array, Array], Any] | None = None,
+        state_size: int = 0, inputs: int = 0, *,
+        products: Callable[[Array, Array, Array], Any] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(state_size)
-        _check_arguments(step=step, jacobian=jacobian)
+        check_size("state_size", state_size, 1)
+        if (jacobian is None) == (products is None):
+            raise TypeError("give one of jacobian, J (D, D), and products, which returns Q Jᵀ")
+        arguments = "(h, x), the state and the input, which is empty where inputs=0"
+        _check_arguments(arguments, step=step)
+        if jacobian is not None:
+            _check_arguments(arguments, jacobian=jacobian)
+        if products is not None:
+            _check_arguments("(h, x, Q), state, input and the vectors as rows", products=products)
         self.W, self.b = np.eye(inputs), np.zeros(inputs)
-        self.weights = Functions(step, jacobian)
+        self.weights = Functions(step, jacobian, products)
 
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         D = state.shape[-1]
         new_state = np.empty_like(state)
-        jacobians = np.empty_like(state, shape=(*state.shape[:-1], D * D))
+        size = D * D if weights.products is None else D + drive.shape[-1]
+        coefficients = np.empty_like(state, shape=(*state.shape[:-1], size))
         for at in np.ndindex(state.shape[:-1]):
             new = np.asarray(weights.step(state[at], drive[at]))
-            J = np.asarray(weights.jacobian(state[at], drive[at]))
-            if new.shape != (D,) or J.shape != (D, D):
-                found = f"step returned shape {new.shape} and jacobian {J.shape}"
-                raise ValueError(f"{found}; a state of size {D} needs ({D},) and ({D}, {D})")
-            new_state[at], jacobians[at] = new, J.reshape(-1)
-        return (new_state,), (jacobians,)
+            if weights.jacobian is None:
+                entries = np.concatenate([state[at], drive[at]])
+                fits, found, wanted = new.shape == (D,), f"{new.shape}", f"({D},)"
+            else:
+                entries = np.asarray(weights.jacobian(state[at], drive[at]))
+                fits = new.shape == (D,) and entries.shape == (D, D)
+                found = f"{new.shape} and jacobian {entries.shape}"
+                wanted = f"({D},) and ({D}, {D})"
+            if not fits:
+                finding = f"step returned shape {found}"
+                raise ValueError(f"{finding}; a state of size {D} needs {wanted}")
+            new_state[at], coefficients[at] = new, entries.reshape(-1)
+        return (new_state,), (coefficients,)
+
+    def matrices(self) -> dict[str, Any]:
+        products, D = self.weights.products, self.state_size
+        if products is None:
+            return {}
+
+        def apply(entries: Array, vectors: Array) -> Array:
+            h, x = np.split(entries.copy(), [D])
+            return _checked(products(h, x, vectors.copy()), vectors)
+
+        return {"J": Given(apply, D + self.input_size)}
 
     def fingerprint(self) -> tuple[Array, ...]:
-        return tuple(_source(function) for function in self.weights)
+        return tuple(_source(function) for function in self.weights if function is not None)
 
 
-def _check_arguments(**functions: Callable[..., Any]) -> None:
-    """Raise TypeError unless each function can be called with a state and an input."""
+def _checked(found: Any, vectors: Array) -> Array:
+    """Return the products that a function found for ``vectors``, or refuse them."""
+    images = np.asarray(found)
+    if images.shape != vectors.shape:
+        raise ValueError(
+            f"products returned shape {images.shape} for vectors {vectors.shape}; it must return "
+            "Q Jᵀ, of the same shape"
+        )
+    if images.dtype.kind not in "fiub" or (images.dtype.kind == "f" and images.itemsize < 8):
+        raise TypeError(
+            f"products returned {images.dtype}; compute in float64, as after "
+            'torch.set_default_dtype(torch.float64) or jax.config.update("jax_enable_x64", True)'
+        )
+    return images.astype(np.float64, copy=False)
+
+
+def _check_arguments(arguments: str, **functions: Callable[..., Any]) -> None:
+    """Raise TypeError unless each function can be called with the ``arguments``, as described."""
+    count = arguments.partition(")")[0].count(",") + 1
     for name, function in functions.items():
         try:
             signature = inspect.signature(getattr(function, "py_func", function))
         except (TypeError, ValueError):
             continue
         try:
-            signature.bind(None, None)
+            signature.bind(*[None] * count)
         except TypeError:
-            raise TypeError(
-                f"{name} takes {signature}; it must take (h, x), the state and the input, which "
-                "is empty where inputs=0"
-            ) from None
+            raise TypeError(f"{name} takes {signature}; it must take {arguments}") from None
 
 
 def _source(function: Callable[..., Any]) -> Array:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from .activations import relu
+from .activations import bend, kind_of, relu
 from .base import Cell, Vectors, as_input, as_matrix, as_vector
 from .random_weights import Draw
 
@@ -77,6 +77,10 @@ class PLRNN(Cell):
 
     def matrices(self) -> dict[str, Array]:
         return {"W": self.weights.W, "C": self.W}
+
+    def curvature(self, state: Array, drive: Array, radius: float) -> float:
+        arguments = state + self.weights.thetas
+        return bend(arguments, kind_of("relu"), np.ones(len(state)), radius)
 
 
 class ShallowPLRNN(Cell):

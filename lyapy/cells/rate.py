@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from .activations import activation, kind_of
+from .activations import activation, bend, kind_of
 from .base import Cell, Vectors, as_each, as_layer
 
 __all__ = ["Rate", "RateRK4"]
@@ -60,6 +60,12 @@ class Rate(Cell):
 
     def matrices(self) -> dict[str, Array]:
         return {"M": self.weights.M, "W": self.W}
+
+    def curvature(self, state: Array, drive: Array, radius: float) -> float | None:
+        if self.between:
+            return None
+        size = float(np.linalg.norm(self.weights.M, 2))
+        return size * bend(state, self.weights.kind, np.ones(len(state)), radius)
 
 
 def velocity(weights: Any, h: Array, drive: Array) -> tuple[Array, Array]:

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from .activations import activation, kind_of
+from .activations import activation, bend, kind_of
 from .base import Cell, Vectors, as_each, as_input, as_vector
-from .sparse import Sparse, as_weight, product
+from .sparse import Sparse, as_scipy, as_weight, product
 
 __all__ = ["Reservoir"]
 
@@ -51,3 +51,11 @@ class Reservoir(Cell):
         value, slope = activation(drive + product(state, weights.U), weights.kind)
         leak = weights.leak
         return ((1.0 - leak) * state + leak * value,), (leak * slope,)
+
+    def curvature(self, state: Array, drive: Array, radius: float) -> float:
+        U, leak, kind = self.weights
+        a = drive + product(state, U)
+        squares = as_scipy(U).power(2).sum(axis=1) if isinstance(U, Sparse) else (U**2).sum(axis=1)
+        # Frobenius's norm, which sparse weights have too
+        size = float(np.sqrt(squares.sum()) * leak.max())
+        return size * bend(a, kind, np.sqrt(squares), radius)

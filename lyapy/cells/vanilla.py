@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from .activations import activation, kind_of
+from .activations import activation, bend, kind_of
 from .base import (
     INVERTIBLE,
     Cell,
@@ -67,6 +67,12 @@ class Vanilla(Cell):
     def of_units(self, units: Array) -> Vanilla:
         U = self.weights.U[np.ix_(units, units)]
         return Vanilla(self.W[units], U, self.b[units], self.nonlinearity)
+
+    def curvature(self, state: Array, drive: Array, radius: float) -> float:
+        U = self.weights.U
+        lengths = np.linalg.norm(U, axis=1)
+        size = float(np.linalg.norm(U, 2))
+        return size * bend(drive + U @ state, self.weights.kind, lengths, radius)
 
     def inverse(self) -> Inverse | None:
         if not self._determinant.condition < INVERTIBLE:

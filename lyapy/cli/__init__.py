@@ -4,8 +4,6 @@ A command is a module with ``SUMMARY``, ``EXAMPLE``, ``add_arguments(parser)`` a
 ``run(arguments)``, which returns the exit code.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import logging
@@ -19,13 +17,13 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..errors import FAILURES
-from . import check, convert, demo, info, merge, plot, show, spectrum, sweep, verify
-from .messages import BAD_INPUT, BROKEN_PIPE, code_of, say
+from . import check, convert, demo, fixed_points, info, merge, plot, show, spectrum, sweep, verify
+from .messages import BAD_INPUT, BROKEN_PIPE, code_of, say, silence
 
 __all__ = ["main"]
 
-MODULES = (spectrum, sweep, merge, show, plot, info, convert, check, verify, demo)
-COMMANDS = {module.__name__.rpartition(".")[2]: module for module in MODULES}
+MODULES = (*(spectrum, sweep, merge, show, plot, fixed_points, info, convert, check, verify, demo),)
+COMMANDS = {m.__name__.rpartition(".")[2].replace("_", "-"): m for m in MODULES}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,14 +64,26 @@ def _log_to_stderr() -> Iterator[None]:
 def _run(arguments: argparse.Namespace) -> int:
     try:
         code: int = COMMANDS[arguments.command].run(arguments)
-        sys.stdout.flush()
+        # it is None where it was closed before the start
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # the reader, `head` perhaps, has closed; Python must not flush again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # the reader, `head` perhaps, has closed
+        silence(sys.stdout)
         return BROKEN_PIPE
     except (KeyboardInterrupt, *FAILURES) as error:
-        return code_of(error)
+        return code_of(_of_stream(error) if isinstance(error, OSError) else error)
+
+
+def _of_stream(error: OSError) -> OSError:
+    """Return an error of standard output by this name; errors of files have that of the file."""
+    number, text = error.errno or 0, error.strerror
+    if error.filename is not None or error.args != (number, os.strerror(number)):
+        return error
+    if sys.stdout is not None:
+        silence(sys.stdout)
+    return OSError(number, f"standard output: {text}")
 
 
 class _Parser(argparse.ArgumentParser):

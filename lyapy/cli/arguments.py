@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     from ..networks.network import Network
     from ..sweeps.names import Shard
 
-__all__ = [
-    "add_options", "add_overwrite", "add_run_arguments", "add_weights", "given_hints",
-    "given_options", "load_network", "run_arguments",
-]  # fmt: skip
-
 # of lyapunov_spectrum, for one run or many
 EVERYDAY = ("steps", "k", "trajectories", "transient", "seed", "dt")
 
@@ -126,6 +121,12 @@ def run_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
     for kind in KINDS.values():
         found |= given_options(arguments, kind)
     return found | {"overwrite": arguments.overwrite}
+
+
+def add_no_check(parser: argparse.ArgumentParser) -> None:
+    """Add the permission to read a file whose seal is broken."""
+    unchecked = "ignore the seal, as of a file that was edited"
+    parser.add_argument("--no-check", dest="check", action="store_false", help=unchecked)
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

@@ -12,8 +12,6 @@ from .arguments import add_options, add_weights, given_options, load_network
 if TYPE_CHECKING:
     from ..networks.network import Network
 
-__all__ = ["add_arguments", "run"]
-
 SUMMARY = "check a network: Jacobian against differences of the forward pass, and the sum rule"
 EXAMPLE = "lyapy check model.pt"
 

@@ -1,12 +1,8 @@
 """``lyapy convert``: from any weights file to the canonical one."""
 
-from __future__ import annotations
-
 import argparse
 
 from .arguments import add_overwrite, add_weights, load_network
-
-__all__ = ["add_arguments", "run"]
 
 SUMMARY = "write the network of a weights file in lyapy's canonical form (HDF5)"
 EXAMPLE = "lyapy convert model.keras --prefix lstm -o canonical.h5"

@@ -1,15 +1,11 @@
 """``lyapy demo``: the main job on the network that ships with lyapy."""
 
-from __future__ import annotations
-
 import argparse
 from importlib.resources import as_file, files
 from pathlib import Path
 
 from ..runs.options import Compute
 from .arguments import add_options, add_overwrite, given_options
-
-__all__ = ["add_arguments", "run"]
 
 SUMMARY = "compute the spectrum of a character-level LSTM that ships with lyapy"
 EXAMPLE = "lyapy demo -o results"

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from ..weights.formats import Contents
     from ..weights.frameworks.layer import Hints, Stacks
 
-__all__ = ["add_arguments", "run"]
-
 SUMMARY = "print layers, sizes and assumptions of a weights file, or describe the machine"
 EXAMPLE = "lyapy info model.pt"
 OTHERS_SHOWN = 20

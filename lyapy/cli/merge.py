@@ -1,14 +1,10 @@
 """``lyapy merge``: the results of many networks in one file."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 
 from .arguments import add_overwrite
 from .messages import say
-
-__all__ = ["add_arguments", "run"]
 
 SUMMARY = "put the run files of many networks into one file with an index"
 EXAMPLE = "lyapy merge runs -o all.h5 --expect 'weights/*.pt'"

@@ -18,8 +18,6 @@ from .signals import interruptions
 if TYPE_CHECKING:
     from ..spectra.spectrum import Spectrum
 
-__all__ = ["add_arguments", "run"]
-
 SUMMARY = "compute the Lyapunov spectrum of a network and write it to a run file"
 EXAMPLE = "lyapy spectrum model.pt --inputs drive.npy --transient 500 -k 32 -o run.h5"
 

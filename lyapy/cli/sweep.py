@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ..sweeps.result import Sweep
     from ..sweeps.task import Outcome
 
-__all__ = ["add_arguments", "run"]
-
 SUMMARY = "compute the spectra of many networks, side by side, into one file"
 EXAMPLE = (
     "lyapy sweep 'runs/*/epoch*.pt' --inputs drive.npy --pattern 'lr{lr}/epoch{epoch}' -o sweep.h5"

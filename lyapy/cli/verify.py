@@ -1,11 +1,7 @@
 """``lyapy verify``: the digests of a run file, or of the checkpoints of an unfinished run."""
 
-from __future__ import annotations
-
 import argparse
 import os
-
-__all__ = ["add_arguments", "run"]
 
 SUMMARY = "check the digests of a run file, or of the checkpoints of an unfinished run"
 EXAMPLE = "lyapy verify run.h5"
@@ -31,8 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..sweeps.merged_file import is_merged, read_rows
 
     try:
-        read_rows(path) if is_merged(path) else Spectrum.load(path)
         digest = check_seal(path)
+        read_rows(path) if is_merged(path) else Spectrum.load(path)
     except ValueError as error:
         print(f"{error}: DAMAGED")
         return 1

@@ -1,17 +1,16 @@
-"""The tangent step and its QR in plain array code."""
+"""The tangent step in plain array code."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from ..arrays import Array
 from ..cells.sparse import Sparse, product
-from .program import Assignment, Coefficient, Program, Term
+from .program import Applied, Assignment, Coefficient, Program, Term
 
-__all__ = ["absolute", "log_diagonal", "orthonormalize", "orthonormalize_with", "tangent_step"]
+__all__ = ["absolute", "log_diagonal", "tangent_step"]
 
-Matrix = Array | Sparse | Coefficient | None
+Matrix = Array | Sparse | Coefficient | Applied | None
 
 
 def tangent_step(program: Program, coefficients: Array, frame: Array) -> Array:
@@ -56,7 +55,7 @@ def absolute(program: Program) -> Program:
 def _absolute(matrix: Matrix) -> Matrix:
     if isinstance(matrix, Sparse):
         return matrix._replace(values=np.abs(matrix.values))
-    return matrix if isinstance(matrix, Coefficient | None) else np.abs(matrix)
+    return matrix if isinstance(matrix, Coefficient | Applied | None) else np.abs(matrix)
 
 
 def _apply(term: Term, rows: int, coefficients: Array, vectors: Array) -> Array:
@@ -66,6 +65,8 @@ def _apply(term: Term, rows: int, coefficients: Array, vectors: Array) -> Array:
         matrix = _values(term.matrix, coefficients)
         matrix = matrix.reshape(*matrix.shape[:-1], rows, term.source.size)
         vectors = vectors @ np.swapaxes(matrix, -1, -2)
+    elif isinstance(term.matrix, Applied):
+        vectors = _applied(term.matrix, coefficients, vectors)
     elif term.matrix is not None:
         vectors = product(vectors, term.matrix)
     if term.left is not None:
@@ -73,28 +74,16 @@ def _apply(term: Term, rows: int, coefficients: Array, vectors: Array) -> Array:
     return vectors
 
 
+def _applied(matrix: Applied, coefficients: Array, vectors: Array) -> Array:
+    entries = _values(matrix.entries, coefficients)
+    each = np.broadcast_shapes(entries.shape[:-1], vectors.shape[:-2])
+    entries = np.broadcast_to(entries, (*each, entries.shape[-1]))
+    vectors = np.broadcast_to(vectors, (*each, *vectors.shape[-2:]))
+    images = np.empty_like(vectors)
+    for at in np.ndindex(each):
+        images[at] = matrix.function(entries[at], vectors[at])
+    return images
+
+
 def _values(coefficient: Coefficient, coefficients: Array) -> Array:
     return coefficients[..., coefficient.entries]
-
-
-def orthonormalize(frame: Array) -> tuple[Array, Array]:
-    """Return the orthonormal rows of ``frame`` (k, D) and log R_ii, by Householder's QR."""
-    rows, log_r, _ = orthonormalize_with(np.zeros(len(frame)), frame)
-    return rows, log_r
-
-
-def orthonormalize_with(vector: Array, frame: Array) -> tuple[Array, Array, Array]:
-    """Orthonormalize, and return R⁻ᵀ ``vector`` too, with zeros from the first R_ii = 0 on."""
-    if not np.all(np.isfinite(frame)):
-        return frame, np.full(len(frame), np.inf), vector
-    columns, upper = np.linalg.qr(frame.T)
-    diagonal = np.diagonal(upper)
-    signs = np.where(diagonal < 0.0, -1.0, 1.0)
-    duals = np.zeros_like(vector)
-    size = int(np.cumprod(diagonal != 0.0).sum())
-    if size and vector.any():
-        R = upper[:size, :size] * signs[:size, None]
-        duals[:size] = solve_triangular(R, vector[:size], trans=1, check_finite=False)
-    with np.errstate(divide="ignore"):
-        log_r = np.log(np.abs(diagonal))
-    return np.ascontiguousarray((columns * signs).T), log_r, duals

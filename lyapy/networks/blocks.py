@@ -13,7 +13,7 @@ from ..cells import Cell
 from ..cells.base import Inverse
 from .apply import log_diagonal
 from .network import Network
-from .program import Program, Text, cell_text, single_program
+from .program import Program, Text, by_products, cell_text, single_program
 from .structure import component_labels, generic_rank, restrict
 
 __all__ = ["DiagonalBlock", "diagonal_blocks"]
@@ -85,7 +85,7 @@ class DiagonalBlock:
     @property
     def has_log_abs_det(self) -> bool:
         """Whether log|det J| has a closed form."""
-        if not self.cells:
+        if not self.cells or by_products(self.program):
             return False
         return all(type(cell).log_abs_det is not Cell.log_abs_det for cell in self.cells)
 

@@ -14,8 +14,8 @@ from ..arrays import Array
 from ..cells import Cell
 from ..cells.activations import NONLINEARITIES, activation, kind_of
 from ..cells.base import Step, Vectors, as_matrix, as_vector
-from .drive import check_inputs
 from .forward import forward_chunk
+from .inputs import check_inputs
 from .network import Network
 from .program import parse_program
 

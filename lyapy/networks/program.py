@@ -8,20 +8,23 @@ stack into one over the whole state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..arrays import Array
 from ..cells.base import Cell
+from ..cells.own_map import Given
 from ..cells.sparse import Sparse
 
 __all__ = [
+    "Applied",
     "Assignment",
     "Coefficient",
     "Columns",
     "Program",
     "Term",
     "Text",
+    "by_products",
     "cell_text",
     "parse_program",
     "single_program",
@@ -51,17 +54,24 @@ class Coefficient(NamedTuple):
         return slice(self.start, self.start + self.size)
 
 
+class Applied(NamedTuple):
+    """A matrix for each step that is known by its products: see `lyapy.cells.own_map.Given`."""
+
+    function: Callable[[Array, Array], Array]
+    entries: Coefficient
+
+
 class Term(NamedTuple):
     """``diag(left) · matrix · diag(right)`` applied to the columns ``source``.
 
     ``matrix`` is a constant array, dense or sparse, or a coefficient that holds a whole matrix
-    for each step, or None for the identity; ``new`` separates a source that this step assigned from
-    one of the old frame.
+    for each step, or one known by its products, or None for the identity; ``new`` separates a
+    source that this step assigned from one of the old frame.
     """
 
     source: Columns
     new: bool
-    matrix: Array | Sparse | Coefficient | None
+    matrix: Array | Sparse | Coefficient | Applied | None
     left: Coefficient | None
     right: Coefficient | None
 
@@ -94,6 +104,12 @@ class Program(NamedTuple):
     width: int
     coefficients: tuple[dict[str, Coefficient], ...]
     stages: tuple[Program, ...] = ()
+
+
+def by_products(program: Program) -> bool:
+    """Return whether a matrix of the program is known by its products alone."""
+    terms = (term for assignment in program.assignments for term in assignment.terms)
+    return any(isinstance(term.matrix, Applied) for term in terms)
 
 
 class ParsedTerm(NamedTuple):
@@ -145,7 +161,7 @@ class Text(NamedTuple):
     coefficients: tuple[str, ...]
     variables: Mapping[str, int]
     auxiliary: Mapping[str, int]
-    matrices: Mapping[str, Array]
+    matrices: Mapping[str, Array | Sparse | Given]
     input_size: int
     stages: tuple[str, ...] = ()
 
@@ -236,6 +252,9 @@ def _place_terms(
     below: Columns | None,
 ) -> list[Assignment]:
     matrices = {**text.matrices, **coefficients}
+    for name, matrix in text.matrices.items():
+        if isinstance(matrix, Given):
+            matrices[name] = Applied(matrix.function, coefficients[name])
     assignments = []
     for target, terms in parse_program(text.program):
         placed = []
@@ -262,7 +281,9 @@ def _place_coefficients(
             columns = text.input_size
             if term.source != "x":
                 columns = _look_up(_variable(term.source), variables, text).size
-            named = ((term.left, rows), (term.right, columns), (term.matrix, rows * columns))
+            given = text.matrices.get(term.matrix or "")
+            size = given.size if isinstance(given, Given) else rows * columns
+            named = ((term.left, rows), (term.right, columns), (term.matrix, size))
             sizes |= {name: size for name, size in named if name in text.coefficients}
     unused = set(text.coefficients) - set(sizes)
     if unused:

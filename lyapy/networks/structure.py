@@ -13,13 +13,13 @@ of the graph; auxiliary variables are nodes, too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
 from ..cells.sparse import Sparse, as_scipy, as_sparse
-from .program import Assignment, Coefficient, Columns, Program, Term
+from .program import Applied, Assignment, Coefficient, Columns, Program, Term
 
 __all__ = ["Constants", "component_labels", "generic_rank", "restrict"]
 
@@ -36,8 +36,15 @@ class Links(NamedTuple):
     full: bool
 
 
-def component_labels(program: Program, constants: Constants, least: float = 0.0) -> Array:
+def component_labels(
+    program: Program,
+    constants: Constants,
+    least: float = 0.0,
+    connection: Literal["weak", "strong"] = "strong",
+) -> Array:
     """Return for each column (width,) the number of its strongly connected component.
+
+    With ``connection="weak"`` it is that of the columns that are linked in either direction.
 
     The terms of the stages count, too, so that they can be restricted like the program. Weights
     up to ``least`` of the largest one in their matrix do not count.
@@ -46,7 +53,7 @@ def component_labels(program: Program, constants: Constants, least: float = 0.0)
 
     links = [link for each in (program, *program.stages) for link in _links(each, constants, least)]
     edges, size = _edges(links, program.width)
-    found: Array = connected_components(_graph(*edges, size), connection="strong")[1]
+    found: Array = connected_components(_graph(*edges, size), connection=connection)[1]
     return found[: program.width]
 
 
@@ -79,7 +86,7 @@ def _links(program: Program, constants: Constants, least: float) -> Iterator[Lin
         for term in terms:
             rows = _nonzero(term.left, target.size, constants)
             columns = _nonzero(term.right, term.source.size, constants)
-            full = isinstance(term.matrix, Coefficient)
+            full = isinstance(term.matrix, Coefficient | Applied)
             if term.matrix is None:
                 rows = columns = np.intersect1d(rows, columns)
             elif not full:

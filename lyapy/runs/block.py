@@ -1,40 +1,29 @@
 """The deviation vectors of one diagonal block, followed along one trajectory."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
-from ..networks.apply import orthonormalize, tangent_step
+from ..networks.apply import tangent_step
 from ..tangent.engine import Engine
 from ..tangent.initial_frames import completed, turned
 from ..tangent.interval import Control
 from ..tangent.norm_bounds import NormBounds, frame_error
 from ..tangent.overflow import describe_overflow
+from ..tangent.qr import orthonormalize
 from ..tangent.state import Carry
 from .schedule import Schedule
 
-__all__ = ["BlockResult", "Final", "Follower", "living"]
-
 
 class BlockResult(NamedTuple):
-    """Result of one trajectory in one diagonal block.
+    """Result of one trajectory in one diagonal block."""
 
-    Attributes
-    ----------
-    growth : array (rows, k)
-        Sum of log R_ii over each row of the history, in nats.
-    carry : Carry
-        With the final frame.
-    determinants : array (3,)
-        Sums of log|det J| and of all growth over the steps compared, and their number; the
-        sum rule says that the first two are equal.
-    """
-
+    # sum of log R_ii over each row of the history (rows, k), in nats
     growth: Array
+    # with the final frame
     carry: Carry
+    # sums of log|det J| and of all growth, which the sum rule says are equal, over how many steps
     determinants: Array
 
 
@@ -48,24 +37,16 @@ class Final(NamedTuple):
 def living(dead: Array, starts: Array, alive: Any, state_size: int) -> Array:
     """Return how many directions (tiles, ...) are alive in each tile; a dead one stays dead.
 
-    Given are the dead directions of each step (T, ...), the starts of the tiles, and the living
-    directions (...) before.
+    ``dead`` are those of each step (T, ...), ``alive`` (...) were before.
     """
     most = np.maximum.accumulate(np.maximum.reduceat(dead, starts, axis=0), axis=0)
     return np.asarray(np.minimum(state_size - most, alive))
 
 
 class Follower:
-    """Follows the deviation vectors of one block along a trajectory.
+    """Follows the deviation vectors of one block, orthonormal rows, along a trajectory.
 
-    Parameters
-    ----------
-    bounds : NormBounds
-        Of the block, which they name.
-    frame : array (k, D of the block)
-        Orthonormal rows.
-    by_lu : bool
-        Compare the sum rule by LU for cells without a closed form of log|det J|.
+    ``by_lu`` compares the sum rule by LU for cells without a closed form of log|det J|.
     """
 
     def __init__(
@@ -181,11 +162,9 @@ class Follower:
     def compare(
         self, coefficients: Array, ends: Array, tiles: Array, logs: Array | None, first: bool
     ) -> None:
-        """Add a chunk to both sides of the sum rule.
+        """Add a chunk, its growth (tiles, k) and log|det J| (T,), to both sides of the sum rule.
 
-        Its growth is ``tiles`` (tiles, k), its log|det J| ``logs`` (T,). Where they have no closed
-        form, only the first tile that counts is compared, by LU of the dense Jacobians, and only
-        where that is asked for.
+        Without a closed form, only the first tile that counts is compared, by LU if asked for.
         """
         if logs is None and first and self.by_lu:
             program, identity = self.block.program, np.eye(self.block.program.state_size)

@@ -18,13 +18,11 @@ from .until import Until
 if TYPE_CHECKING:
     from .checkpoint.checkpointer import Checkpointer
 
-__all__ = ["compute_spectrum"]
-
 
 def compute_spectrum(plan: Plan, checkpointer: Checkpointer | None = None) -> Spectrum:
     """Compute a plan, from where the checkpointer restores it."""
     # threads of BLAS inside the threads here would fight for the cores
-    with threadpool_limits(plan.blas_threads, user_api="blas"):
+    with threadpool_limits(plan.compute.blas_threads, user_api="blas"):
         if plan.goal is not None:
             return run_until(plan, plan.goal, checkpointer)
         return plan.finish(plan.run(plan.begin, checkpointer), checkpointer)
@@ -33,13 +31,8 @@ def compute_spectrum(plan: Plan, checkpointer: Checkpointer | None = None) -> Sp
 def run_until(plan: Plan, goal: Until, checkpointer: Checkpointer | None) -> Spectrum:
     """Return the spectrum of the first run that reaches the target, or of the longest.
 
-    The trajectories continue from one length to the next. The result is that of a run of so many
-    steps from the beginning, to the last bit.
-
-    Parameters
-    ----------
-    plan : Plan
-        Of the longest run, with rows of one tile, as the number of tiles is not known.
+    The trajectories continue from one length to the next, in rows of one tile; the result is that
+    of a run of so many steps from the beginning, to the last bit.
     """
     begun: dict[int, Trajectory] = {}
     position = checkpointer.position if checkpointer else 0

@@ -1,23 +1,27 @@
 """The inputs of a driven network, from arrays in files or from text."""
 
-from __future__ import annotations
-
 import os
 import re
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from ..arrays import Array
+from ..networks.inputs import check_array
 from ..networks.network import Network
+from ..storage.hdf5 import Dataset, Group, open_hdf5
 from ..weights.formats import read_contents
-
-__all__ = ["input_file", "read_encoding", "read_inputs", "read_inputs_for", "read_vocabulary"]
+from ..weights.formats.npy import read_array
+from ..weights.formats.zip_archive import open_archive
 
 ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
 EMBEDDING = "embedding.weight"
 NAMES_SHOWN = 8
+# bytes that a file of arrays may unpack to, at least and for each of its bytes: one-hot rows
+# compress by as much
+SMALL, RATIO = 128 << 20, 256
 
 
 def read_inputs(
@@ -59,7 +63,7 @@ def read_inputs(
     if suffix == ".txt":
         found = _read_text(file, network.input_size, vocabulary, embedding)
     elif suffix in ARRAYS:
-        found = _check_array(path, _read_array(file, suffix, name), network.input_size)
+        found = check_array(f"{path}:", _read_array(file, suffix, name), network.input_size)
     else:
         kinds = ", ".join((*ARRAYS, ".txt"))
         raise ValueError(f"{path}: unsupported type of input file; give one of {kinds}")
@@ -74,15 +78,7 @@ def read_inputs_for(
 ) -> Array:
     """Read inputs as `read_inputs`, with text encoded by the network's weights file.
 
-    Parameters
-    ----------
-    network : Network
-    path : str or path
-        File of inputs.
-    weights : str or path, optional
-        File of the network, which may hold an embedding or a vocabulary.
-    vocabulary : str or path, optional
-        File of the characters, instead of those in ``weights``.
+    ``weights`` may hold an embedding and a vocabulary, for which the file ``vocabulary`` may stand.
     """
     if not os.fspath(path).lower().endswith(".txt"):
         if vocabulary is not None:
@@ -95,14 +91,9 @@ def read_inputs_for(
 
 
 def read_vocabulary(path: str | PathLike[str]) -> str:
-    """Read a vocabulary: a UTF-8 file of its characters in the order of their indices.
+    """Read a UTF-8 file of all characters in the order of their indices, each once.
 
     Every character counts, also a newline, and also one at the end of the file.
-
-    Raises
-    ------
-    ValueError
-        If it is empty, is not UTF-8 or has a character twice.
     """
     vocabulary = _decode(path, keep_returns=True)
     twice = next((c for i, c in enumerate(vocabulary) if c in vocabulary[:i]), None)
@@ -121,11 +112,6 @@ def read_encoding(weights: str | PathLike[str]) -> tuple[str | None, Array | Non
 
     The vocabulary is the entry "vocabulary" in the metadata of a safetensors file, the
     embedding the tensor ``embedding.weight`` (V, m), with or without a prefix.
-
-    Raises
-    ------
-    lyapy.WeightsError
-        If the file cannot be read.
     """
     contents = read_contents(weights)
     found = [a for n, a in contents.arrays.items() if f".{n}".endswith(f".{EMBEDDING}")]
@@ -147,13 +133,18 @@ def _split_name(path: str) -> tuple[str, str | None]:
 
 def _read_array(file: str, suffix: str, name: str | None) -> Array:
     with open(file, "rb") as raw:
+        size = os.fstat(raw.fileno()).st_size
+        limit = max(SMALL, RATIO * size)
         try:
             if suffix == ".npy":
-                return np.lib.format.read_array(raw, allow_pickle=False)
+                return read_array(raw, "the array", size)
             if suffix == ".npz":
-                with np.load(raw, allow_pickle=False) as archive:
-                    return archive[_choose(file, list(archive), name)]
-            return _read_hdf5(file, name)
+                with open_archive(raw, limit) as archive:
+                    names = [member.removesuffix(".npy") for member in archive.namelist()]
+                    member = archive.getinfo(f"{_choose(file, names, name)}.npy")
+                    with archive.open(member) as stream:
+                        return read_array(stream, repr(member.filename), member.file_size)
+            return _read_hdf5(file, open_hdf5(raw, size, limit), name)
         except _ChoiceError as error:
             raise ValueError(str(error)) from None
         except Exception as error:  # a broken file can break its reader anywhere
@@ -163,15 +154,21 @@ def _read_array(file: str, suffix: str, name: str | None) -> Array:
             ) from error
 
 
-def _read_hdf5(file: str, name: str | None) -> Array:
-    import h5py
+def _read_hdf5(file: str, root: Group, name: str | None) -> Array:
+    found = root.get(name) if name else None
+    if not isinstance(found, Dataset):
+        names = list(_datasets(root))
+        found = root[_choose(file, names, name and name.strip("/"))]
+    array: Array = found.read()
+    return array
 
-    names: list[str] = []
-    with h5py.File(file, "r") as content:
-        content.visititems(
-            lambda n, item: names.append(n) if isinstance(item, h5py.Dataset) else None
-        )
-        return content[_choose(file, names, name and name.strip("/"))][()]
+
+def _datasets(group: Group) -> Iterator[str]:
+    for found in group.values():
+        if isinstance(found, Group):
+            yield from _datasets(found)
+        else:
+            yield found.path
 
 
 class _ChoiceError(Exception):
@@ -190,32 +187,6 @@ def _choose(file: str, names: list[str], name: str | None) -> str:
     if name not in names:
         raise _ChoiceError(f"{file}: holds no array {name!r}; give one of: {shown}")
     return name
-
-
-def _check_array(path: str | PathLike[str], array: Array, m: int) -> Array:
-    array = np.asarray(array)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{path}: has dtype {array.dtype}; the inputs must be real numbers")
-    if array.ndim not in (2, 3):
-        remedy = f"reshape it to (T, {m}) or (B, T, {m})"
-        if array.ndim == 1 and array.dtype.kind in "iu" and m > 1:
-            remedy = f"if these are indices, give (T, {m}): embedding.weight[indices], or one-hot"
-        raise ValueError(f"{path}: has {array.ndim} dimensions, shape {array.shape}; {remedy}")
-    if array.shape[-1] != m:
-        raise ValueError(
-            f"{path}: has width {array.shape[-1]}, shape {array.shape}, but the network reads {m} "
-            f"inputs; give an array (T, {m}) or (B, T, {m})"
-        )
-    if not array.size:
-        raise ValueError(f"{path}: is empty, shape {array.shape}; give at least one step")
-    array = np.ascontiguousarray(array, dtype=np.float64)
-    bad = np.argwhere(~np.isfinite(array))
-    if len(bad):
-        raise ValueError(
-            f"{path}: holds {len(bad)} values that are NaN or infinite, the first at "
-            f"{tuple(map(int, bad[0]))}; fix or remove them"
-        )
-    return array
 
 
 def _read_text(file: str, m: int, vocabulary: str | None, embedding: Array | None) -> Array:

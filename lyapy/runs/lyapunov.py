@@ -1,13 +1,13 @@
 """The main job: the Lyapunov spectrum of a network along its trajectories."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..cells.own_map import GivenJacobian
+from ..arrays import Array
+from ..cells.own_map import GivenJacobian, GivenProducts
 from ..networks.blocks import diagonal_blocks
 from ..networks.network import Network
 from ..spectra.rounding import warn_of_rounding
@@ -17,8 +17,6 @@ from .computation import compute_spectrum
 from .options import Compute, Keep, Method, take_options, with_options
 from .plan import Plan, make_plan
 from .reaching import check_k, spectrum_reaching
-
-__all__ = ["lyapunov_spectrum", "spectrum_of_jacobians"]
 
 
 @with_options
@@ -113,22 +111,10 @@ def lyapunov_spectrum(
         lyapunov_spectrum, options, method=method, compute=compute, keep=keep
     )
     plan_of = partial(
-        make_plan,
-        network,
-        inputs,
-        method,
-        compute,
-        keep,
-        steps=steps,
-        until=until,
-        max_steps=max_steps,
-        trajectories=trajectories,
-        transient=transient,
-        initial_state=initial_state,
-        seed=seed,
-        dt=dt,
-        progress=progress,
-    )
+        make_plan, network, inputs, method, compute, keep, steps=steps, until=until,
+        max_steps=max_steps, trajectories=trajectories, transient=transient,
+        initial_state=initial_state, seed=seed, dt=dt, progress=progress,
+    )  # fmt: skip
     if isinstance(k, str):
         check_k(k, method.frame, 1)
         spectrum, plan = spectrum_reaching(k, lambda count: plan_of(k=count), _run, keep)
@@ -170,3 +156,57 @@ def spectrum_of_jacobians(jacobians: Any, **options: Any) -> Spectrum:
     D = array.shape[-1]
     network = Network([GivenJacobian(D)], origin="Jacobians given as an array")
     return lyapunov_spectrum(network, array.reshape(*array.shape[:-2], D * D), **options)
+
+
+def spectrum_of_products(
+    products: Callable[[int, Array], Any],
+    state_size: int,
+    steps: int | None = None,
+    *,
+    k: int | None = None,
+    **options: Any,
+) -> Spectrum:
+    """Compute the Lyapunov spectrum of Jacobians that are known by their products with vectors.
+
+    Parameters
+    ----------
+    products : callable
+        ``products(t, Q)`` returns Q J_tᵀ (k, D) in float64 for deviation vectors Q (k, D), from
+        ``torch.func.jvp``, ``jax.jvp`` or any other linearization about the state before step t,
+        t = 0, 1, … with the transient. An interval can be repeated, so each t may come more
+        than once. J is never formed.
+    state_size : int
+        D.
+    steps : int, optional
+        Steps to count after the transient, unless ``until`` is given.
+    k : int, optional
+        Number of leading exponents; by default all D.
+    **options
+        As for `lyapunov_spectrum`: transient, until, max_steps, interval, tolerance, frame, seed,
+        dt, checkpoint, record, progress. A checkpoint knows the function by its source.
+
+    Returns
+    -------
+    Spectrum
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument does not fit, or the products have another shape or type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lyapy
+    >>> J = np.diag([2.0, 0.5])
+    >>> spectrum = lyapy.spectrum_of_products(lambda t, Q: Q @ J.T, 2, 100, k=1, transient=50)
+    >>> spectrum.exponents.round(6)
+    array([0.693147])
+    """
+    for name in ("inputs", "trajectories", "initial_state"):
+        if name in options:
+            raise TypeError(f"{name} is for networks; products(t, Q) are those of one trajectory")
+    cell = GivenProducts(products, state_size)
+    network = Network([cell], origin="products with Jacobians, given by a function")
+    start = np.zeros(state_size)
+    return lyapunov_spectrum(network, steps=steps, k=k, initial_state=start, **options)

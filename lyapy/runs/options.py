@@ -19,19 +19,6 @@ from pathlib import Path
 from textwrap import fill, indent
 from typing import Any, Literal, NamedTuple, TypeVar
 
-__all__ = [
-    "Compute",
-    "Keep",
-    "Method",
-    "Option",
-    "described",
-    "refuse_unknown",
-    "settings_of",
-    "stored",
-    "take_options",
-    "with_options",
-]
-
 RECORDS = ("growth", "states", "frames", "factors")
 PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {"int": (int, "N"), "float": (float, "X")}
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from ..arrays import Array, array_digest, check_size
 from ..cells.base import TILE, Cell
 from ..networks.blocks import diagonal_blocks
-from ..networks.drive import check_inputs
+from ..networks.inputs import check_inputs
 from ..networks.network import Network
 from ..spectra.spectrum import Spectrum
 from ..tangent.engine import Engine, fitted_engine
-from ..tangent.gpu.precision import PRECISIONS, Precision
+from ..tangent.gpu.precision import PRECISIONS
 from ..tangent.initial_frames import initial_frames
 from ..tangent.interval import make_control
 from ..tangent.norm_bounds import NormBounds
@@ -31,8 +31,6 @@ from .until import Until, check_until
 
 if TYPE_CHECKING:
     from .checkpoint.checkpointer import Checkpointer
-
-__all__ = ["Plan", "make_plan"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +48,8 @@ class Plan:
     bounds: Sequence[NormBounds]
     schedule: Schedule
     engine: Engine
-    precision: Precision
-    threads: int
-    blas_threads: int
+    # with the number of threads settled
+    compute: Compute
     progress: bool
     goal: Until | None
     # all that identifies the run: arguments, options, and where it takes place
@@ -95,13 +92,14 @@ class Plan:
         """Run the trajectories that ``begin`` returns to the end of the schedule."""
         run: Callable[..., list[TrajectoryResult]] = run_trajectories
         if self.engine.devices:
-            run = partial(run_batches, devices=self.engine.devices, precision=self.precision)
-            run = partial(run, orthonormal=not isinstance(self.frame, str))
+            precision, given = PRECISIONS[self.compute.precision], not isinstance(self.frame, str)
+            devices = self.engine.devices
+            run = partial(run_batches, devices=devices, precision=precision, orthonormal=given)
         return run(
             begin,
             len(self.start.states),
             self.schedule.total,
-            threads=self.threads,
+            threads=self.compute.threads,
             progress=self.progress,
             checkpointer=checkpointer,
         )
@@ -119,29 +117,16 @@ class Plan:
 
 
 def make_plan(
-    network: Network,
-    inputs: Any,
-    method: Method,
-    compute: Compute,
-    keep: Keep,
-    *,
-    steps: int | None,
-    until: float | None,
-    max_steps: int,
-    k: int | None,
-    trajectories: int | None,
-    transient: int,
-    initial_state: Any,
-    seed: int,
-    dt: float | None,
+    network: Network, inputs: Any, method: Method, compute: Compute, keep: Keep, *,
+    steps: int | None, until: float | None, max_steps: int, k: int | None,
+    trajectories: int | None, transient: int, initial_state: Any, seed: int, dt: float | None,
     progress: bool,
-) -> Plan:
+) -> Plan:  # fmt: skip
     """Return the run that the arguments of `lyapunov_spectrum` ask for, or refuse one of them."""
     began = time.perf_counter()
     if not isinstance(network, Network):
-        remedy = (
-            "lyapy.Network([it])" if isinstance(network, Cell) else "a lyapy.Network (lyapy.load)"
-        )
+        cell = isinstance(network, Cell)
+        remedy = "lyapy.Network([it])" if cell else "a lyapy.Network (lyapy.load)"
         raise TypeError(f"network is a {type(network).__name__}; give {remedy}")
     check_size("seed", seed, 0)
     check_time_step(dt)
@@ -152,51 +137,38 @@ def make_plan(
     recording = make_recording(keep, control)
     control = control._replace(tile=recording.tile)
     goal = check_until(until, max_steps, steps, network, recording)
-    inputs = check_inputs(network, inputs, transient, goal.most if goal else steps, stacklevel=5)
+    inputs = check_inputs(network, inputs, transient, goal.most if goal else steps, stacklevel=4)
     start = check_start(network, inputs, initial_state, trajectories, seed)
     schedule = make_schedule(network, transient, inputs.shape[1] - transient, control, recording)
-    engine = fitted_engine(
-        compute.backend, compute.blas_threads, network, "factors" in recording.kinds
-    )
-    threads = compute.threads or side_by_side(engine, len(start.states))
+    with_factors = "factors" in recording.kinds
+    engine = fitted_engine(compute.backend, compute.blas_threads, network, with_factors)
+    compute = replace(compute, threads=compute.threads or side_by_side(engine, len(start.states)))
     complete = k >= min(cell.state_size for cell in network.cells)
     invertible = method.two_ended and not engine.devices and complete
     whole = not isinstance(frame, str)
     blocks = diagonal_blocks(network, whole=whole, tolerance=tolerance if invertible else 0.0)
-    found = {
+    settings = settings_of(replace(method, tolerance=tolerance), compute, keep) | {
         "k": k,
         "steps": schedule.steps,
         "transient": transient,
         "trajectories": len(start.states),
         "seed": seed,
         "dt": dt,
-        "tolerance": tolerance,
         "frame": f"given, {array_digest(frame)}" if whole else frame,
         "blocks": len(blocks),
         "record": list(recording.kinds),
         "record_every": recording.every,
-        "threads": threads,
         "input_sequences": len(inputs) if network.input_size else 0,
         "inputs_sha256": array_digest(inputs),
         "initial_states_sha256": array_digest(start.states),
         **engine.settings(),
         **({"until": list(goal)} if goal else {}),
+        **describe_origin(network),
     }
     return Plan(
-        began=began,
-        network=network,
-        start=start,
-        k=k,
-        seed=seed,
-        frame=frame,
+        began=began, network=network, start=start, k=k, seed=seed, frame=frame,
         bounds=[NormBounds(block) for block in blocks],
         # a run with a target keeps a row for each tile, until its steps are known
         schedule=schedule._replace(tiles_per_row=1) if goal else schedule,
-        engine=engine,
-        precision=precision,
-        threads=threads,
-        blas_threads=compute.blas_threads,
-        progress=progress,
-        goal=goal,
-        settings=settings_of(method, compute, keep) | found | describe_origin(network),
-    )
+        engine=engine, compute=compute, progress=progress, goal=goal, settings=settings,
+    )  # fmt: skip

@@ -1,7 +1,5 @@
 """Where a result comes from: network, versions, machine; and what a machine offers."""
 
-from __future__ import annotations
-
 import datetime
 import platform
 import shlex
@@ -11,8 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..networks.network import Network
-
-__all__ = ["describe_origin", "installed_versions", "now", "processor"]
 
 PACKAGES = ("lyapy", "numpy", "scipy", "numba", "h5py")
 

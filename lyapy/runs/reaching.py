@@ -1,7 +1,5 @@
 """Runs with as many vectors as a measure needs, estimated by short runs, confirmed by the whole."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,8 +16,6 @@ from .computation import compute_spectrum
 from .options import Keep
 from .plan import Plan
 from .start import Start, check_frame
-
-__all__ = ["check_k", "spectrum_reaching"]
 
 REACHED: dict[str, Callable[[Array, int], float]] = {
     "kaplan-yorke": kaplan_yorke_dimension,

@@ -1,7 +1,5 @@
 """Growth, states, frames and R factors of one trajectory, row by row."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,24 +9,9 @@ from ..arrays import Array
 from .block import Follower
 from .schedule import Recording
 
-__all__ = ["Recorder"]
-
 
 class Recorder:
-    """The records of one trajectory, until they are taken.
-
-    Parameters
-    ----------
-    recording : Recording
-    steps : int
-        Counted steps of the run.
-    followers : sequence of Follower
-
-    Attributes
-    ----------
-    nbytes : int
-        Size of the rows that wait to be taken.
-    """
+    """The records of one trajectory, ``nbytes`` of them until they are taken."""
 
     def __init__(self, recording: Recording, steps: int, followers: Sequence[Follower]) -> None:
         self.recording = recording

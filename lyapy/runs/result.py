@@ -1,7 +1,5 @@
 """The spectrum that the results of all trajectories make, and the shapes of its arrays."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,8 +12,6 @@ from ..spectra.spectrum import Spectrum
 from ..tangent.state import Carry
 from .schedule import Schedule
 from .trajectory import TrajectoryResult
-
-__all__ = ["Layout", "collect", "make_layout"]
 
 
 class Layout(NamedTuple):

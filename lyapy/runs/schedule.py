@@ -12,8 +12,6 @@ from ..networks.network import Network
 from ..tangent.interval import Control
 from .options import Keep
 
-__all__ = ["Recording", "Schedule", "make_recording", "make_schedule"]
-
 HISTORY_ROWS = 1024
 # so many that calls into compiled code are few, so few that they stay in a cache
 CHUNK_BYTES = 1024 * 1024

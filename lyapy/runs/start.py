@@ -1,15 +1,11 @@
 """Checks of initial states and frames: errors name the argument, the finding and the remedy."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array, as_real, check_size
 from ..networks.network import Network
-
-__all__ = ["Start", "check_frame", "check_start", "check_time_step"]
 
 # of the smallest to the largest |R_ii| of the frame's QR
 RANK_TOLERANCE = 1e-10
@@ -58,13 +54,7 @@ def check_start(
 
 
 def check_frame(frame: Any, k: int | None, state_size: int) -> tuple[int, str | Array]:
-    """Return k, and the name of the frame or its rows orthonormalized.
-
-    Raises
-    ------
-    ValueError
-        If k or the frame does not fit.
-    """
+    """Return k, and the name of the frame or its rows orthonormalized."""
     if isinstance(frame, str):
         k = state_size if k is None else k
         check_size("k", k, 1, state_size, f"the state has {state_size} dimensions")

@@ -14,8 +14,6 @@ from .trajectory import Trajectory, TrajectoryResult
 if TYPE_CHECKING:
     from .checkpoint.checkpointer import Checkpointer
 
-__all__ = ["default_threads", "run_trajectories", "side_by_side"]
-
 
 def run_trajectories(
     begin: Callable[[int], Trajectory],
@@ -26,17 +24,7 @@ def run_trajectories(
     progress: bool,
     checkpointer: Checkpointer | None = None,
 ) -> list[TrajectoryResult]:
-    """Run the trajectories to their end, each in one thread.
-
-    Parameters
-    ----------
-    begin
-        Returns a trajectory by its number.
-    count, steps : int
-        Trajectories, and steps of each.
-    checkpointer : Checkpointer, optional
-        Restores and saves each trajectory.
-    """
+    """Run ``count`` trajectories of so many steps, which ``begin`` returns, each in one thread."""
     display = Progress(count * steps, progress)
 
     def run(b: int) -> TrajectoryResult:
@@ -70,10 +58,7 @@ def run_trajectories(
 
 
 def side_by_side(engine: Engine, trajectories: int) -> int:
-    """Return how many trajectories are computed at the same time by default.
-
-    On GPUs these are all, an equal share on each; on the CPU as many as there are cores.
-    """
+    """Return how many trajectories run at the same time: one a core, on GPUs a share of all."""
     return -(-trajectories // len(engine.devices)) if engine.devices else default_threads()
 
 

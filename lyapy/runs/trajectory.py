@@ -1,7 +1,5 @@
 """One trajectory: forward pass and tangent engine alternate over chunks of time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,8 +14,6 @@ from .block import BlockResult, Final, Follower
 from .recorder import Recorder
 from .schedule import Schedule
 
-__all__ = ["Trajectory", "TrajectoryResult", "split_history"]
-
 
 class TrajectoryResult(NamedTuple):
     """Final state (D,), largest |state| after each row (rows,), the result in each block."""
@@ -30,26 +26,18 @@ class TrajectoryResult(NamedTuple):
 class Trajectory:
     """A trajectory and the deviation vectors along it.
 
+    It is at step ``position``; ``sizes`` are the largest |state| after each row of the history.
+
     Parameters
     ----------
-    network : Network
     bounds : sequence of NormBounds
         One for each diagonal block, which all trajectories share.
     inputs : array (transient + steps, m)
     state : array (D,)
     frames : sequence of array (k, D of the block)
         Orthonormal rows, for each block.
-    schedule : Schedule
-    engine : Engine
     by_lu : bool
-        Compare the sum rule by LU for cells without a closed form of log|det J|.
-
-    Attributes
-    ----------
-    position : int
-        Steps done.
-    sizes : array (rows,)
-        Largest entry of |state| after each row of the history.
+        As for `Follower`.
     """
 
     def __init__(
@@ -86,13 +74,7 @@ class Trajectory:
         return self.schedule.rows_done(self.position)
 
     def advance(self) -> int:
-        """Move through one chunk and return its steps.
-
-        Raises
-        ------
-        FloatingPointError
-            If a state or a norm is not finite.
-        """
+        """Move through one chunk and return its steps; raises FloatingPointError if it diverges."""
         start, stop = next(self._chunks)
         chunk = forward_chunk(
             self.network, self.inputs[start:stop], self.state, self.engine.run_layer
@@ -134,10 +116,7 @@ class Trajectory:
         }
 
     def restore(self, saved: dict[str, Any], history: Array) -> None:
-        """Go on from a result of `save`, and the complete rows (rows, K + 1) of the history.
-
-        The rest of the run is the same bit for bit.
-        """
+        """Go on, bit for bit, from a result of `save` and the complete rows of the history."""
         self.position = saved["position"]
         self.state = saved["state"]
         self._chunks = self.schedule.chunks(self.position)
@@ -156,13 +135,9 @@ class Trajectory:
             follower.extend(schedule)
 
     def result(self, finals: Sequence[Final] | None = None) -> TrajectoryResult:
-        """Return the result; the trajectory is finished, but can be extended.
-
-        Given are the final frames of the blocks where a device has computed them.
-        """
+        """Return the result of the steps so far, with final frames if a device computed them."""
         each: Sequence[Final | None] = finals or [None] * len(self.followers)
-        pairs = zip(self.followers, each, strict=True)
-        blocks = [one.result(final) for one, final in pairs]
+        blocks = [one.result(final) for one, final in zip(self.followers, each, strict=True)]
         return TrajectoryResult(self.state, self.sizes.copy(), blocks)
 
 

@@ -1,20 +1,16 @@
 """The largest exponent from two nearby trajectories: no Jacobian, no QR, only forward passes."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array, check_size
 from ..cells.base import TILE
-from ..networks.drive import check_inputs
 from ..networks.forward import forward_chunk
+from ..networks.inputs import check_inputs
 from ..networks.network import Network
 from ..spectra.uncertainty import half_width, uncertainty
 from .start import check_start, check_time_step
-
-__all__ = ["LargestExponent", "largest_exponent"]
 
 
 class LargestExponent(NamedTuple):

@@ -1,20 +1,13 @@
 """Runs that go on until their standard errors are small enough."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import check_size
 from ..networks.network import Network
 from .schedule import Recording
-
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["Until", "check_until"]
 
 # the shortest run whose errors are computed, in steps
 SHORTEST = 1024
@@ -42,13 +35,7 @@ class Until(NamedTuple):
 def check_until(
     until: Any, max_steps: int, steps: int | None, network: Network, recording: Recording
 ) -> Until | None:
-    """Return the target, or None if the number of steps is given.
-
-    Raises
-    ------
-    ValueError
-        If the target is no positive number, or another argument contradicts it.
-    """
+    """Return the target, or None if the number of steps is given."""
     if until is None:
         return None
     number = isinstance(until, (int, float, np.floating)) and not isinstance(until, bool)

@@ -18,8 +18,6 @@ from .quantities import RATE, quantities, reported, stored
 from .stationarity import apart, escaping
 from .uncertainty import Uncertainty, half_width, slowly_correlated, uncertainty
 
-__all__ = ["BLOCKS", "QUANTITIES", "Exponents"]
-
 # of the intervals of measures
 LEVEL = 0.95
 # of intervals where rows are correlated: covers the intermittent map of docs/validation.md
@@ -38,11 +36,7 @@ class Exponents:
 
     growth: Annotated[
         Array,
-        stored(
-            "trajectory row vector",
-            "nats",
-            "Sums of log R_ii over the counted steps of a row",
-        ),
+        stored("trajectory row vector", "nats", "Sums of log R_ii over the counted steps of a row"),
     ]
     growth_steps: Annotated[
         Array, stored("row", "steps", "Counted step at which each row of growth ends")
@@ -310,9 +304,7 @@ class Exponents:
         return {
             "mean": self._measure("mean", self.mean),
             "kaplan_yorke_dimension": self._decided(
-                "kaplan_yorke_dimension",
-                measures.kaplan_yorke_dimension,
-                bool(self._near_zero[0]),
+                "kaplan_yorke_dimension", measures.kaplan_yorke_dimension, bool(self._near_zero[0])
             ),
             "entropy_rate": self._decided(
                 "entropy_rate",
@@ -435,18 +427,9 @@ class Exponents:
         """Return the exponents (B, windows, k) over consecutive windows of the counted steps.
 
         They fluctuate about `exponents`, less over longer windows. Steps after the last full
-        window are left out.
-
-        Parameters
-        ----------
-        window : int
-            Steps; a multiple of the steps in a row of the history, which are ``growth_steps[0]``:
-            64 at first, and more in runs of over 65 536 steps, whose history has 1024 rows.
-
-        Raises
-        ------
-        ValueError
-            If ``window`` is no multiple of a row, or longer than the run.
+        window are left out. ``window`` is a multiple of the steps in a row of the history,
+        ``growth_steps[0]``: 64 at first, and more in runs of over 65 536 steps, whose history has
+        1024 rows. Raises ValueError if it is not, or longer than the run.
         """
         row = int(self.growth_steps[0])
         whole = isinstance(window, (int, np.integer)) and not isinstance(window, bool)

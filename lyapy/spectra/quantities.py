@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arrays import Array
 
-__all__ = ["RATE", "Quantity", "quantities", "reported", "stored", "with_attributes"]
+__all__ = ["RATE", "Quantity", "counted", "quantities", "reported", "stored", "with_attributes"]
 
 RATE = "nats per {time}"
 
@@ -76,6 +76,11 @@ def quantities(cls: type) -> dict[str, Quantity]:
                     text = f"Standard error of {name}"
                     found[f"{name}_error"] = Quantity(units=described.units, text=text)
     return found
+
+
+def counted(count: int | np.integer[Any], one: str, several: str) -> str:
+    """Return a number with its words."""
+    return f"{count} {one if count == 1 else several}"
 
 
 def with_attributes(cls: C) -> C:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..tangent.interval import Control
 from .exponents import Exponents
+from .quantities import counted
 
 __all__ = ["warn_of_rounding"]
 
@@ -50,10 +51,12 @@ def warn_of_rounding(spectrum: Exponents, control: Control, *, coupled: int) -> 
 
 
 def _counts(spectrum: Exponents) -> str:
-    bounded = int(np.count_nonzero(spectrum.bounded))
+    bounded = np.count_nonzero(spectrum.bounded)
     rounded = ~spectrum.resolved & ~spectrum.bounded
-    found = [f"{bounded} are upper bounds (Spectrum.bounded)"] if bounded else []
+    bounds = counted(bounded, "is an upper bound", "are upper bounds")
+    found = [f"{bounds} (Spectrum.bounded)"] if bounded else []
     if rounded.any():
         error = f"up to {spectrum.rounding_error[rounded].max():.1g} nats per step"
-        found.append(f"{np.count_nonzero(rounded)} have a rounding error of {error}")
+        have = counted(np.count_nonzero(rounded), "has", "have")
+        found.append(f"{have} a rounding error of {error}")
     return " and ".join(found) or "none has a rounding error beyond the tolerance"

@@ -10,6 +10,7 @@ import numpy as np
 from ..arrays import Array
 from ..tangent.state import RESOLVED
 from .exponents import Exponents
+from .quantities import counted
 from .stationarity import LEAST_ROWS, drifting, memory, time_noise
 
 __all__ = ["Status", "status_of", "target_reached"]
@@ -119,12 +120,15 @@ def _unresolved(spectrum: Exponents) -> str:
         return ""
     found = []
     if bounded.any():
-        found.append(f"{np.count_nonzero(bounded)} of {len(bounded)} exponents are upper bounds")
+        of = f"of {len(bounded)} exponents"
+        bounds = (f"{of} is an upper bound", f"{of} are upper bounds")
+        found.append(counted(np.count_nonzero(bounded), *bounds))
     if estimated.any():
         error = f"a rounding error of up to {spectrum.rounding_error[estimated].max():.1g}"
-        found.append(f"{np.count_nonzero(estimated)} are estimates with {error} nats per step")
+        estimates = counted(np.count_nonzero(estimated), "is an estimate", "are estimates")
+        found.append(f"{estimates} with {error} nats per step")
     return (
-        f"{' and '.join(found)}: float64 does not resolve them, and more steps do not help. "
+        f"{' and '.join(found)}: float64 resolves no more, and more steps do not help. "
         "interval='auto' resolves the most; k= leaves them out."
     )
 
@@ -183,8 +187,7 @@ def _not_converged(spectrum: Exponents) -> str:
 
 
 def _counted(which: Array, verb: str) -> str:
-    count = np.count_nonzero(which)
-    return f"1 exponent {verb}s" if count == 1 else f"{count} exponents {verb}"
+    return counted(np.count_nonzero(which), f"exponent {verb}s", f"exponents {verb}")
 
 
 def _short(spectrum: Exponents, living: Array) -> str:

@@ -1,7 +1,5 @@
 """The row of a network in a sweep, with or without a result; one schema for its columns."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -13,8 +11,6 @@ from ..spectra.exponents import QUANTITIES
 from ..spectra.quantities import Quantity
 from ..spectra.spectrum import Spectrum
 from ..storage.trees import legible
-
-__all__ = ["COLUMNS", "SPECTRA", "Row", "as_table", "column_of", "row_of", "row_without"]
 
 # text in the columns that are no quantities of a spectrum
 TEXTS = {
@@ -44,6 +40,13 @@ class Row(NamedTuple):
     @property
     def name(self) -> str:
         return str(self.columns["name"])
+
+    @property
+    def exponents(self) -> Array:
+        return self.spectra["exponents"]
+
+    def __repr__(self) -> str:
+        return f"Row({self.name!r}, {self.columns['status']}, {dict(self.metadata)})"
 
     @property
     def has_result(self) -> bool:

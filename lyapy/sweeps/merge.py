@@ -1,7 +1,5 @@
 """Run files of many networks into one merged file, with the reasons for missing ones."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,6 +11,7 @@ from typing import Any
 from ..errors import LockedError
 from ..networks.network import Network
 from ..runs.checkpoint.folder import checkpoint_folder
+from ..spectra.quantities import counted
 from ..spectra.spectrum import Spectrum
 from ..storage import lock
 from ..storage.sealed import check_seal
@@ -20,16 +19,6 @@ from .columns import Row, row_of, row_without
 from .merged_file import is_merged, read_rows, write_merged
 from .names import failure_file, run_file
 from .result import Sweep
-
-__all__ = [
-    "base_folder",
-    "find_runs",
-    "merge_networks",
-    "refuse_loss",
-    "results_in",
-    "row_of_run",
-    "runs_folder",
-]
 
 SECONDS_BETWEEN_TRIES = 0.2
 NAMES_SHOWN = 3
@@ -112,7 +101,8 @@ def refuse_loss(merged: str | PathLike[str], names: Collection[str], *, overwrit
         shown = ", ".join(lost[:NAMES_SHOWN]) + (", …" if len(lost) > NAMES_SHOWN else "")
         raise FileExistsError(
             f"{merged}: stays as it is: it has {len(held)} results, and would lose those of "
-            f"{len(lost)} networks ({shown}); give another output, or move the file away"
+            f"{counted(len(lost), 'network', 'networks')} ({shown}); give another output, or move "
+            "the file away"
         )
 
 
@@ -142,6 +132,9 @@ def merge_networks(
             rows.append(row._replace(metadata=metadata[name]))
         finished = {row.name: runs[row.name] for row in rows if row.has_result}
         refuse_loss(checkpoint, finished, overwrite=overwrite)
+        if not overwrite and os.path.exists(checkpoint) and not is_merged(checkpoint):
+            finding = f"{checkpoint}: appeared during the sweep, and is left alone"
+            raise FileExistsError(f"{finding}; move it away and run the command again")
         write_merged(rows, finished, checkpoint, overwrite=True)
     return Sweep.load(checkpoint)
 

@@ -1,7 +1,5 @@
 """Networks of a sweep: their names, the files of their results, and shards."""
 
-from __future__ import annotations
-
 import glob
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,12 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
 from ..networks.network import Network
-
-__all__ = [
-    "Chosen", "Shard", "as_shard", "expand", "failure_file", "named", "named_networks",
-    "parse_shard", "run_file",
-    "shard_of_array",
-]  # fmt: skip
 
 T = TypeVar("T")
 

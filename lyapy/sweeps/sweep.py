@@ -1,7 +1,5 @@
 """Spectra of many networks: a run file for each, and one merged file."""
 
-from __future__ import annotations
-
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +15,7 @@ import numpy as np
 from ..arrays import array_digest, check_size
 from ..errors import Interrupted, WeightsError, describe
 from ..networks.closed_loop import ClosedLoop
-from ..networks.drive import check_inputs
+from ..networks.inputs import check_inputs
 from ..networks.network import Network
 from ..runs.inputs import input_file
 from ..runs.lyapunov import lyapunov_spectrum
@@ -33,8 +31,6 @@ from .names import Chosen, as_shard, named_networks, run_file
 from .result import Sweep
 from .task import Outcome, Task, check_readout, inputs_of, network_of
 from .workers import compute_in, compute_in_processes
-
-__all__ = ["sweep"]
 
 # set by the sweep for each network
 RESERVED = {"inputs", "keep", "max_steps", "network", "progress", "until"}

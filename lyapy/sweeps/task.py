@@ -1,7 +1,5 @@
 """One network of a sweep, computed in a worker into its run file or a failure file."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading
@@ -18,11 +16,6 @@ from ..spectra.spectrum import Spectrum
 from ..storage.atomic import check_apart, write_whole
 from ..weights.frameworks.layer import Hints
 from .names import failure_file
-
-__all__ = [
-    "ENDING", "Outcome", "Task", "attempt", "check_readout", "compute", "give_up", "inputs_of",
-    "network_of", "spectrum_of",
-]  # fmt: skip
 
 # signals that end a worker; a terminal's SIGINT reaches every process of the sweep
 ENDING = (signal.SIGTERM, signal.SIGUSR1)

@@ -1,7 +1,5 @@
 """The sweep of a training that is still running: each new weights file as it appears."""
 
-from __future__ import annotations
-
 import glob
 import os
 import time
@@ -16,8 +14,6 @@ from .names import Chosen, as_shard
 from .result import Sweep
 from .sweep import sweep
 from .task import Outcome
-
-__all__ = ["watch"]
 
 WRITTEN_AGAIN = (
     "was written again; the result is that of its first contents: give each epoch another name"

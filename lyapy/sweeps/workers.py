@@ -1,7 +1,5 @@
 """Workers of a sweep: spawned processes, MPI ranks, a dask cluster, any other executor."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal
@@ -18,8 +16,6 @@ from typing import Any
 
 from ..errors import CheckpointError, describe
 from .task import ENDING, Outcome, Task, compute, give_up
-
-__all__ = ["check_ranks", "compute_in", "compute_in_processes", "dask_executor", "mpi_executor"]
 
 SECONDS_BETWEEN_SIGNALS = 0.5
 # numbers of processes that Slurm, MPICH and Open MPI have started

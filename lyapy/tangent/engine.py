@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..networks.blocks import DiagonalBlock
 from ..networks.forward import LayerForward, layer_forward
 from ..networks.network import Network
-from ..networks.program import Program
+from ..networks.program import Program, by_products
 from .gpu.device import Device, find_devices
 from .reference import ArrayTangent, DecoupledTangent, FactorTangent, SingleTangent, Tangent
 from .two_ended import FullTangent
@@ -92,6 +92,8 @@ def fitted_engine(backend: str, blas_threads: int, network: Network, factors: bo
         )
     if engine.devices and factors:
         raise ValueError("record is 'factors', which backend='cupy' does not keep; use 'numpy'")
+    if by_products(network.program):
+        engine = choose_engine("numpy")
     if factors:
         engine = engine._replace(tangent=FactorTangent, checked=False)
     if plain:

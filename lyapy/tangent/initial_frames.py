@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..arrays import Array
-from ..networks.apply import orthonormalize
 from ..networks.blocks import DiagonalBlock
+from .qr import orthonormalize
 
 __all__ = ["completed", "initial_frames", "turned"]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..arrays import Array
 from ..cells.sparse import Sparse
-from ..networks.program import Coefficient, Columns, Program, Term
+from ..networks.program import Applied, Coefficient, Columns, Program, Term
 
 __all__ = ["Lowered", "Product", "Sum", "Summand", "lower"]
 
@@ -73,7 +73,8 @@ def lower(program: Program, merge: Callable[[Term], bool] = lambda term: True) -
 
     def summand(term: Term) -> Summand:
         matrix = term.matrix
-        assert matrix is not None
+        # products with vectors are for the readable engine alone
+        assert matrix is not None and not isinstance(matrix, Applied)
         if isinstance(matrix, Coefficient):
             return Summand(matrix, term.left, term.right)
         if id(matrix) not in numbers:

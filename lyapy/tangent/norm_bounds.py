@@ -12,8 +12,7 @@ import numpy as np
 from ..arrays import Array
 from ..cells.sparse import Sparse
 from ..networks.apply import tangent_step
-from ..networks.program import Assignment, Coefficient, Columns, Program, Term
-from .lowering import lower
+from ..networks.program import Applied, Assignment, Coefficient, Columns, Program, Term
 
 if TYPE_CHECKING:
     from ..networks.blocks import DiagonalBlock
@@ -155,13 +154,21 @@ def _term_norm(term: Term, coefficients: Array, norms: dict[int, float]) -> Arra
     if isinstance(term.matrix, Coefficient):
         given = np.linalg.norm(coefficients[:, term.matrix.entries], axis=1)
         factor *= np.maximum(given, LEAST_NORM)
+    elif isinstance(term.matrix, Applied):
+        factor[:] = np.inf
     elif term.matrix is not None:
         factor *= norms[id(term.matrix)]
     return factor
 
 
 def _matrix_norms(program: Program) -> dict[int, float]:
-    return {id(matrix): _norm_bound(matrix) for matrix in lower(program).matrices}
+    terms = (term for assignment in program.assignments for term in assignment.terms)
+    constant = {id(term.matrix): term.matrix for term in terms if _is_constant(term.matrix)}
+    return {number: _norm_bound(matrix) for number, matrix in constant.items()}
+
+
+def _is_constant(matrix: object) -> bool:
+    return not isinstance(matrix, Coefficient | Applied | None)
 
 
 def _norm_bound(matrix: Array | Sparse) -> float:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import Array
-from ..networks.apply import orthonormalize, tangent_step
+from ..networks.apply import tangent_step
 from ..networks.program import Program
 from .interval import Control
+from .qr import orthonormalize
 
 __all__ = ["describe_overflow"]
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..arrays import UNIT_ROUNDOFF, Array
-from ..networks.apply import absolute, log_diagonal, orthonormalize_with, tangent_step
-from ..networks.program import Coefficient, Program
+from ..networks.apply import absolute, log_diagonal, tangent_step
+from ..networks.program import Coefficient, Program, by_products
 from .graded.run import GradedRun, graded_run, repeat_by_qr, well_conditioned
-from .interval import UNDERFLOW, Control, accept_interval, dual_sign, interval_spread
-from .state import Carry
+from .interval import HIDDEN, UNDERFLOW, Control, accept_interval, dual_sign, interval_spread
+from .qr import orthonormalize_with
+from .state import UNKNOWN_RATE, Carry
 
 __all__ = ["ArrayTangent", "DecoupledTangent", "FactorTangent", "SingleTangent", "Tangent"]
 
@@ -88,6 +89,11 @@ class ArrayTangent(Tangent):
     # graded steps that are taken at a time
     longest_run = sys.maxsize
 
+    def __init__(self, program: Program, vectors: int) -> None:
+        super().__init__(program, vectors)
+        # a graded step needs the rows of J, which products do not show
+        self.graded = not by_products(program)
+
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
     ) -> Array:
@@ -129,12 +135,19 @@ class ArrayTangent(Tangent):
         finite = log_r.max() < np.inf
         # an R_ii of zero is rounding, too: dead directions were left out
         resolvable = finite and (spread < np.inf or control.fixed <= 1)
-        if steps == 1 and spread > control.alone and resolvable:
+        if steps == 1 and spread > control.alone and resolvable and self.graded:
             carry.statistics.count(rejections=rejections)
             return self._graded(coefficients, rows, carry, spread, control)
         if not finite:
             return np.full(rows, np.nan), steps
-        return carry.absorb(image, log_r, duals, spread, steps, rejections, control), steps
+        if self.graded:
+            return carry.absorb(image, log_r, duals, spread, steps, rejections, control), steps
+        spread = min(spread, UNKNOWN_RATE * steps)
+        growth = carry.absorb(image, log_r, duals, spread, steps, rejections, control)
+        # R_ii may be rounding only, however small it is
+        hidden = UNIT_ROUNDOFF * carry.state.noise[:rows] > HIDDEN
+        carry.statistics.error[:rows][hidden] = np.inf
+        return growth, steps
 
     def _graded(
         self, coefficients: Array, rows: int, carry: Carry, spread: float, control: Control

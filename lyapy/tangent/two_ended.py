@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import UNIT_ROUNDOFF, Array
-from ..networks.apply import orthonormalize
 from ..networks.blocks import DiagonalBlock
 from .interval import SAFETY, Control
+from .qr import orthonormalize
 from .reference import Tangent
 from .state import UNKNOWN_RATE, Carry
 

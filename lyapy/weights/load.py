@@ -1,10 +1,8 @@
 """From a weights file to a network, or to the closed loop of a network and its read-out."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from ..arrays import Array, check_size
@@ -20,14 +18,6 @@ from .frameworks.layer import Hints, Layer, Stacks
 from .frameworks.readout import choose_readout
 from .parameters import origins
 from .source import read_source
-
-__all__ = [
-    "closed_loop_from_contents",
-    "load",
-    "load_closed_loop",
-    "network_from_contents",
-    "recurrent_names",
-]
 
 NAMES_SHOWN = 12
 
@@ -95,21 +85,10 @@ def load(
 
 
 def load_closed_loop(source: Any, hints: Hints, readout: str | None = None) -> ClosedLoop:
-    """Read a network and its linear read-out, and feed the read-out back as the input.
+    """Read a network as `load`, and feed its linear read-out back as the input.
 
-    Parameters
-    ----------
-    source : path, file object, mapping or model
-        As for `load`.
-    hints : Hints
-        The options of `load`.
-    readout : str, optional
-        The read-out's matrix, or the beginning of its name, if several fit.
-
-    Raises
-    ------
-    WeightsError
-        As `load`, or if the file holds no read-out that fits, or several.
+    ``readout`` is the beginning of the matrix's name, where several fit. Raises WeightsError if
+    none does.
     """
     return closed_loop_from_contents(*read_source(source), hints, readout)
 
@@ -168,16 +147,12 @@ def _in_direction(path: str, stack: Sequence[Layer], hints: Hints) -> tuple[list
     others = [layer for layer in stack if layer.direction != direction]
     if not taken and hints.direction is None:
         there = others[0].direction
-        raise WeightsError(
-            path, f"all its layers run {there}", f"give direction={there!r} (--direction)"
-        )
+        remedy = f"give direction={there!r} (--direction)"
+        raise WeightsError(path, f"all its layers run {there}", remedy)
     if not taken:
         raise ValueError(f"direction is {direction!r}, but all layers are {others[0].direction}")
-    assumed = [
-        f"{layer.names.get('U', 'a layer')} is the other direction of a bidirectional layer: "
-        "left out"
-        for layer in others
-    ]
+    why = "is the other direction of a bidirectional layer: left out"
+    assumed = [f"{layer.names.get('U', 'a layer')} {why}" for layer in others]
     if direction == "backward":
         assumed.append("the layer reads its input backwards: give the inputs in reverse")
     return taken, assumed
@@ -190,7 +165,8 @@ def _choose(
     if not stacks:
         raise WeightsError(
             path,
-            f"no recurrent layer is recognised among {len(arrays)} tensors: {_listed(arrays)}",
+            f"no recurrent layer is recognised among {len(arrays)} tensors: "
+            + _some(f"{name} {tuple(array.shape)}" for name, array in arrays.items()),
             "recurrent weights are recognised by PyTorch's names, weight_ih_l0, weight_hh_l0, "
             "bias_ih_l0 and bias_hh_l0, or as W_in, W_rec and b: rename them in an .npz; or give "
             "cell= (--cell) if they have the names of a cell's arguments, as W, U and b of "
@@ -198,21 +174,16 @@ def _choose(
         )
     if prefix is None:
         if len(stacks) > 1:
-            raise WeightsError(
-                path,
-                f"{len(stacks)} recurrent networks, with prefixes {_quoted(stacks)}",
-                f"pick one with prefix= (--prefix){_offer(stacks)}",
-            )
+            what = f"{len(stacks)} recurrent networks, with prefixes {_quoted(stacks)}"
+            raise WeightsError(path, what, f"pick one with prefix= (--prefix){_offer(stacks)}")
         return list(stacks)
     chosen = []
     for name in [prefix] if isinstance(prefix, str) else prefix:
         matching = [p for p in stacks if p.rstrip("._/") == name.rstrip("._/")]
-        if name in stacks:
-            matching = [name]
+        matching = [name] if name in stacks else matching
         if len(matching) != 1:
-            raise WeightsError(
-                path, f"no recurrent layer has the prefix {name!r}", f"found are {_quoted(stacks)}"
-            )
+            what = f"no recurrent layer has the prefix {name!r}"
+            raise WeightsError(path, what, f"found are {_quoted(stacks)}")
         chosen += matching
     return chosen
 
@@ -231,11 +202,10 @@ def recurrent_names(stacks: Stacks) -> set[str]:
     return {name for stack in stacks.values() for layer in stack for name in layer.tensors}
 
 
-def _listed(arrays: Mapping[str, Array]) -> str:
-    shown = [f"{name} {tuple(array.shape)}" for name, array in list(arrays.items())[:NAMES_SHOWN]]
-    return ", ".join(shown) + (" …" if len(arrays) > NAMES_SHOWN else "")
+def _quoted(names: Iterable[str]) -> str:
+    return _some(repr(name) for name in names)
 
 
-def _quoted(names: Mapping[str, object]) -> str:
-    shown = [repr(name) for name in list(names)[:NAMES_SHOWN]]
-    return ", ".join(shown) + (" …" if len(names) > NAMES_SHOWN else "")
+def _some(shown: Iterable[str]) -> str:
+    first = list(islice(shown, NAMES_SHOWN + 1))
+    return ", ".join(first[:NAMES_SHOWN]) + " …" * (len(first) > NAMES_SHOWN)

@@ -4,8 +4,6 @@ Training leaves an optimizer's state next to them, PyTorch's reparametrisations 
 a weight in its place, and TensorFlow 2's checkpoints hang a suffix on each name.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 
@@ -14,8 +12,6 @@ import numpy as np
 from ..arrays import Array
 from .formats import Contents
 from .formats.refusal import RefusedError
-
-__all__ = ["OPTIMIZER", "origins", "parameters"]
 
 # key of the metadata that counts what was left out
 OPTIMIZER = "tensors of an optimizer"
@@ -58,13 +54,7 @@ def parameters(contents: Contents) -> Contents:
 
 
 def origins(contents: Contents, names: Iterable[str]) -> list[str]:
-    """Return how some parameters were put together.
-
-    Raises
-    ------
-    RefusedError
-        If the source does not settle one of them.
-    """
+    """Return how some parameters were put together; refuse one that the source leaves open."""
     for name in sorted(names):
         if remedy := contents.metadata.get(f"{name}@unsettled"):
             finding = f"{name} is reparametrised in a way that the file does not settle"

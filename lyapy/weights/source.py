@@ -1,7 +1,5 @@
 """Everything that a network is loaded from: a file, an open file, or a model in memory."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,27 +15,12 @@ from .formats import Contents, read_contents
 from .formats.refusal import RefusedError, weights_errors
 from .parameters import parameters
 
-__all__ = ["read_source"]
-
 DEPTH_LIMIT = 100
 BUFFER = 1 << 20
 
 
 def read_source(source: Any) -> tuple[str, Contents]:
-    """Return the name of a source, for messages, and its parameters.
-
-    Parameters
-    ----------
-    source : path, file object, mapping, or model
-        As `lyapy.load` takes it.
-
-    Raises
-    ------
-    WeightsError
-        If the source cannot be read, or holds no arrays.
-    TypeError
-        If it is of another kind.
-    """
+    """Return the name of a source of `lyapy.load`, for messages, and its parameters."""
     if isinstance(source, (str, PathLike)):
         name, contents = str(fspath(source)), read_contents(source)
     elif hasattr(source, "read"):

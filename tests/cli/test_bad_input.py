@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 
 from lyapy.cli import main
-from tests.support.made_weights import GRU, RUN, UNITS, VANILLA, M, write_files
+from tests.support.made_weights import GRU, RUN, UNITS, VANILLA, M
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_files()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 BAD_INPUTS = {
@@ -36,7 +31,7 @@ BAD_INPUTS = {
     "no inputs": (["spectrum", "gru.npz"], "inputs are missing, but gru.npz reads 3 at"),
     "no steps": (["spectrum", "vanilla.npz", "--nonlinearity", "relu"], "steps is missing"),
     "missing inputs": (["--inputs", "none.npy"], "none.npy: does not exist; check the path"),
-    "inputs of wrong width": (["--inputs", "wide.npy"], "wide.npy: has width 4"),
+    "inputs of wrong width": (["--inputs", "wide.npy"], r"wide.npy: has shape \(9, 4\)"),
     "inputs of wrong rank": (["--inputs", "flat.npy"], "flat.npy: has 1 dimensions"),
     "inputs of wrong dtype": (["--inputs", "words.npy"], "words.npy: has dtype"),
     "inputs with NaN": (["--inputs", "nan.npy"], "nan.npy: holds 1 values that are NaN"),

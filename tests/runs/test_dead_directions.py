@@ -24,7 +24,7 @@ def test_nearly_singular_weights_are_not_dead(backend):
     np.testing.assert_allclose(found.exponents, [0.0, np.log(1e-16)], atol=1e-10)
     # irreducible: each step swaps both
     swap = vanilla(np.array([[0.0, 1.0], [1e-16, 0.0]]), nonlinearity="identity")
-    with pytest.warns(RuntimeWarning, match="upper bounds"):
+    with pytest.warns(RuntimeWarning, match="upper bound"):
         found = spectrum(swap, **options)
     assert np.all(found.bounded | (np.abs(found.exponents - np.log(1e-16) / 2) < 1e-8))
     assert np.isfinite(found.exponents).all()
@@ -41,7 +41,7 @@ def test_one_input_far_into_saturation(n, spike, backend):
     U, W = rng.normal(size=(n, n)), np.ones((n, 1))
     x = 0.1 * rng.normal(size=(2000, 1))
     x[700] = spike
-    with pytest.warns(RuntimeWarning, match="upper bounds|rounding error"):
+    with pytest.warns(RuntimeWarning, match="upper bound|rounding error"):
         found = spectrum(vanilla(U, W), x, backend=backend)
     assert np.isfinite(found.exponents).all()
     assert found.status.code != "converged"

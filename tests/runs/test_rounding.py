@@ -19,16 +19,16 @@ def spectrum_with(errors, spread=30.0):
     return replace(found, numerical_error=errors, largest_spread=np.full((1, 1), spread))
 
 
-BOUNDS = r"are upper bounds \(Spectrum.bounded\)"
+BOUND = r"1 is an upper bound \(Spectrum.bounded\)"
 
 
 @pytest.mark.parametrize(
     ("errors", "interval", "found"),
     [
-        ([0.0, 1e-4, np.inf], "auto", f"of 3 exponents 1 {BOUNDS} and 1 have a rounding error of "
+        ([0.0, 1e-4, np.inf], "auto", f"of 3 exponents {BOUND} and 1 has a rounding error of "
          "up to 0.0001 nats per step$"),
-        ([0.0, np.inf, np.inf], "auto", f"of 3 exponents 2 {BOUNDS}$"),
-        ([0.0, 0.0, 1e-4], 1, "of 3 exponents 1 have a rounding error of up to 0.0001 nats per "),
+        ([0.0, np.inf, np.inf], "auto", r"of 3 exponents 2 are upper bounds \(Spectrum.bounded\)$"),
+        ([0.0, 0.0, 1e-4], 1, "of 3 exponents 1 has a rounding error of up to 0.0001 nats per "),
     ],
 )  # fmt: skip
 def test_the_warning_counts_bounds_and_errors(errors, interval, found):
@@ -39,7 +39,7 @@ def test_the_warning_counts_bounds_and_errors(errors, interval, found):
 
 def test_a_spread_that_is_allowed_is_no_part_of_the_warning():
     control = make_control("auto", 1e-8, 64)
-    with pytest.warns(RuntimeWarning, match="too graded for float64; of 3 exponents 1 are upper"):
+    with pytest.warns(RuntimeWarning, match="too graded for float64; of 3 exponents 1 is an upper"):
         warn_of_rounding(spectrum_with([0.0, 0.0, np.inf], spread=14.2), control, coupled=1)
 
 

@@ -80,7 +80,7 @@ def test_summary_is_valid_json_with_a_status_for_each_none():
     assert found["measures"]["mean"] == nothing | {"status": "dead"}
     assert found["measures"]["sum_rule_residual"] == nothing | {"status": "does not apply"}
     assert found["status"] == "unresolved tail"
-    assert found["advice"].startswith("1 of 3 exponents are upper bounds")
+    assert found["advice"].startswith("1 of 3 exponents is an upper bound")
     assert found["settings"]["seconds"] == 12.34
 
 

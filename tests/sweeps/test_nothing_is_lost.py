@@ -46,7 +46,7 @@ MISTAKES = {
     "more exponents than there are": ({"k": 6}, "k is 6"),
     "more steps than inputs": ({"steps": 500}, "too few"),
     "an unknown engine": ({"backend": "none"}, "backend is 'none'"),
-    "other networks": ({"networks": "runs/lr0.1_g2/*0.npz"}, "would lose those of 1 networks"),
+    "other networks": ({"networks": "runs/lr0.1_g2/*0.npz"}, "would lose those of 1 network"),
     "networks that do not exist": ({"networks": {"x": "none.npz"}}, "would lose those of 2"),
     "fewer networks under overwrite": (
         {"networks": "runs/lr0.1_g1/epoch0.npz", "overwrite": True},
@@ -120,7 +120,7 @@ def test_overwrite_does_not_replace_results_by_fewer():
     swept(FEW)
     before = Path("sweep.h5").read_bytes()
     broken(NAMES[0])
-    with pytest.raises(FileExistsError, match=r"lose those of 1 networks \(epoch0\).*move the"):
+    with pytest.raises(FileExistsError, match=r"lose those of 1 network \(epoch0\).*move the"):
         swept(FEW, seed=4, overwrite=True)
     assert Path("sweep.h5").read_bytes() == before
     # the remedy
@@ -222,7 +222,7 @@ def test_a_merge_does_not_replace_a_run_file_nor_results_by_fewer(capsys):
     assert main(["merge", "out", "-o", "out/epoch0.h5", "--overwrite"]) == 2
     assert "out/epoch0.h5: is read by this run; give another output" in capsys.readouterr().err
     assert main(["merge", "out/epoch1.h5", "-o", "all.h5", "--overwrite"]) == 2
-    assert "would lose those of 1 networks (epoch0)" in capsys.readouterr().err
+    assert "would lose those of 1 network (epoch0)" in capsys.readouterr().err
     weights = "runs/lr0.1_g1/epoch0.npz"
     assert main(["merge", "out", "--expect", weights, "-o", weights, "--overwrite"]) == 2
     assert contents(".") == before

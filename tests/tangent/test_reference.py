@@ -8,10 +8,11 @@ import scipy.sparse
 
 from lyapy.arrays import UNIT_ROUNDOFF
 from lyapy.cells.sparse import as_weight
-from lyapy.networks.apply import absolute, orthonormalize, orthonormalize_with, tangent_step
+from lyapy.networks.apply import absolute, tangent_step
 from lyapy.networks.program import Assignment, Coefficient, Columns, Program, Term
 from lyapy.tangent import reference as array
 from lyapy.tangent.interval import dual_sign, make_control, next_interval, next_rate
+from lyapy.tangent.qr import orthonormalize, orthonormalize_with
 from lyapy.tangent.reference import ArrayTangent, DecoupledTangent, FactorTangent
 from lyapy.tangent.state import Carry
 from tests.conftest import qr_growth

@@ -30,6 +30,11 @@ AGREE = "tests/tangent/test_engines.py -k 'not numpy and (both_sides or every_si
 ROUTES = "tests/tangent/test_engines.py -k 'numba and (keeps or routes or overshoot or every_step)'"
 GRADED = "tests/tangent/graded"
 BOUNDS = "tests/tangent/test_norm_bounds.py"
+STRUCTURE = "tests/networks/test_structure.py -k 'not numba'"
+BLOCKS = (
+    "tests/networks/test_blocks.py tests/networks/test_program.py tests/cells/test_inverses.py"
+    " -k 'not union and not numba'"
+)
 
 CELL = "cells/test_cells cells/test_other_cells networks/test_random networks/test_program"
 PROGRAMS = "networks/test_program cells/test_inverses cells/test_cells"
@@ -44,17 +49,15 @@ MODULES = {
         f"{KERNELS} -k 'product or neighbours or taken'", AGREE, True
     ),
     "tangent/compiled/qr": Tests(f"{KERNELS} -k 'orthonormalization or block'", AGREE, True),
-    "tangent/compiled/reflections": Tests(
-        f"{GRADED}/test_householder.py", f"{GRADED}/test_graded_qr.py", fresh=True
-    ),
     "tangent/compiled/loop": Tests(AGREE, ROUTES, fresh=True),
-    "tangent/compiled/tilting": Tests(f"{GRADED}/test_tilt.py", fresh=True),
+    "tangent/compiled/graded": Tests(f"{GRADED}/test_run.py", fresh=True),
     "tangent/engine": Tests("tests/tangent/test_engine.py"),
     "tangent/two_ended": Tests(
         "tests/tangent/test_two_ended.py", "tests/tangent/test_checks.py -k sound"
     ),
-    "tangent/graded/step": Tests(f"{GRADED}/test_step.py"),
-    "tangent/graded/householder": Tests(f"{GRADED}/test_householder.py"),
+    "tangent/graded/elimination": Tests(f"{GRADED}/test_elimination.py"),
+    "tangent/graded/replicas": Tests(f"{GRADED}/test_replicas.py"),
+    "tangent/graded/run": Tests(f"{GRADED}/test_run.py"),
     "tangent/lowering": Tests("tests/tangent/test_lowering.py -k 'lstm or gru or share'"),
     "tangent/interval": readable("tangent/test_interval"),
     "networks/apply": Tests(
@@ -62,7 +65,6 @@ MODULES = {
         " -k 'not union and not numba'",
         "tests/tangent/test_engines.py -k 'numpy and (factors or size)'",
     ),
-    "tangent/graded/tilt": Tests(f"{GRADED}/test_tilt.py"),
     "spectra/measures": Tests(
         "tests/spectra/test_measures.py tests/runs/test_properties.py"
         " -k 'test_measures or kaplan or entropy or measures_of'"
@@ -73,6 +75,9 @@ MODULES = {
     ),
     "tangent/norm_bounds": Tests(BOUNDS, SELF_CHECKS),
     "tangent/overflow": Tests(f"{BOUNDS} -k overflow"),
+    "spectra/stationarity": Tests(
+        "tests/spectra/test_stationarity.py", f"tests/spectra/test_status.py -k 'not ({SLOW})'"
+    ),
     "spectra/status": Tests(f"tests/spectra/test_status.py -k 'not ({SLOW})'", SELF_CHECKS),
     "spectra/uncertainty": Tests(
         f"tests/spectra/test_uncertainty.py -k 'not ({SLOW})'", "tests/spectra/test_uncertainty.py"
@@ -146,6 +151,8 @@ MODULES = {
         f"{FRAMEWORKS} {KERAS_FILES} weights/frameworks/test_jax_and_tensorflow1", LAYOUTS_ONLY
     ),
     "weights/frameworks/named": readable("weights/frameworks/test_named", LAYOUTS_ONLY),
+    "networks/blocks": Tests(BLOCKS, STRUCTURE),
     "networks/network": readable(PROGRAMS, "not union"),
     "networks/program": readable(PROGRAMS, "not union"),
+    "networks/structure": Tests(BLOCKS, STRUCTURE),
 }

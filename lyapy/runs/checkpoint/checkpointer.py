@@ -17,8 +17,6 @@ from ..provenance import now
 from ..trajectory import Trajectory
 from .folder import Checkpoint, Segment, write_checkpoint
 
-__all__ = ["Checkpointer", "finished"]
-
 # records that wait in memory to be written; beyond, a trajectory waits for the disk
 BUFFER_BYTES = 64 * 1024**2
 RECORDER_BYTES = 1024**2
@@ -33,20 +31,10 @@ class _Published(NamedTuple):
 
 
 class Checkpointer:
-    """Writes the states that trajectories publish, at regular times and once at the end.
+    """A context that writes the states that trajectories publish, regularly and at its end.
 
-    Use it as a context: when that ends, for any reason, the last checkpoint is written.
-
-    Parameters
-    ----------
-    folder : Path
-        Whose lock is held.
-    saved : Checkpoint
-        To continue from; later the last one written.
-    history : dict
-        Complete rows of each trajectory in ``saved``.
-    every : float
-        Seconds between two checkpoints.
+    ``saved`` is the checkpoint to continue from, later the last one written; ``history`` has the
+    complete rows of its trajectories, and ``every`` is in seconds. The folder's lock is held.
     """
 
     def __init__(
@@ -107,10 +95,9 @@ class Checkpointer:
             trajectory.restore(self.saved.trajectories[b], self._history.get(b, none))
 
     def publish(self, b: int, trajectory: Trajectory, last: bool = False) -> None:
-        """Hand over the state of trajectory ``b``, unless that was done a moment ago.
+        """Hand over the state of trajectory ``b``, unless it is not the last and was just done.
 
-        The ``last`` one is handed over in any case. Raises CheckpointError if an earlier
-        checkpoint could not be written.
+        Raises CheckpointError if an earlier checkpoint could not be written.
         """
         moment = time.monotonic()
         much = trajectory.recorder.nbytes > RECORDER_BYTES
@@ -143,10 +130,7 @@ class Checkpointer:
         return CheckpointError(f"{found}; {kept}, run the command again to continue from it")
 
     def _run(self) -> None:
-        """Write regularly, and once more at the end.
-
-        A thread does, because HDF5 must not be interrupted and signals reach the main thread only.
-        """
+        # in a thread, because HDF5 must not be interrupted and signals reach the main one only
         due = time.monotonic() + self.every
         try:
             while self._wait(due):
@@ -196,10 +180,7 @@ class Checkpointer:
 def finished(
     thread: threading.Thread, hurry: Callable[[], None] | None = None
 ) -> KeyboardInterrupt | None:
-    """Wait for the end of a thread; return the interruption that came meanwhile, if any.
-
-    ``hurry`` is called when it comes.
-    """
+    """Wait for a thread's end; return the interruption that came, at which to call ``hurry``."""
     interruption = None
     while thread.is_alive():
         try:

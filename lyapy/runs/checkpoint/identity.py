@@ -1,12 +1,8 @@
 """Whether two runs are the same one, by their settings, and whether they run in the same place."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ..options import stored
-
-__all__ = ["differing", "is_place"]
 
 # may change the last bits, but not the task
 PLACE = stored("place") | {"versions", "machine", "processor", "gpu"}
@@ -22,13 +18,7 @@ SHOWN = 40
 
 
 def differing(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, str]:
-    """Return the settings that differ, each with both values.
-
-    Parameters
-    ----------
-    found, wanted : dict
-        Settings of two runs; nested keys are joined by a full stop.
-    """
+    """Return the settings that differ, with both values; nested keys are joined by a full stop."""
     one, other = _flat(found), _flat(wanted)
     keys = (one.keys() | other.keys()) - IGNORED - (OPTIONAL - (one.keys() & other.keys()))
     if one.get("until") and other.get("until"):

@@ -1,7 +1,5 @@
 """The records of a run, copied from the segments into the run file."""
 
-from __future__ import annotations
-
 import math
 import threading
 from collections.abc import Callable, Iterator
@@ -9,14 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import h5py
-import numpy as np
 
 from ...arrays import Array
 from ...storage.sealed import DamagedError
 from ..result import Layout
 from .folder import Checkpoint, open_segments
-
-__all__ = ["Records"]
 
 CHUNK_BYTES = 1 << 20
 
@@ -62,4 +57,4 @@ class Records(NamedTuple):
                 for name in self.layout.record_shapes:
                     found = segment.get(f"{b}/records/{name}")
                     if found is not None:
-                        yield int(b), name, int(found.attrs["first_row"]), np.asarray(found)
+                        yield int(b), name, int(found.attrs["first_row"]), found.read()

@@ -1,7 +1,5 @@
 """A run with a run file: begun, continued, or read if it is finished."""
 
-from __future__ import annotations
-
 import logging
 import shutil
 import threading
@@ -26,8 +24,6 @@ from .folder import Checkpoint, checkpoint_folder, newest_state, read_checkpoint
 from .identity import differing, is_place
 from .records import Records
 
-__all__ = ["run_checkpointed"]
-
 log = logging.getLogger("lyapy")
 
 
@@ -39,7 +35,6 @@ def run_checkpointed(plan: Plan, keep: Keep) -> Spectrum:
     """
     check_apart(keep.shown, [plan.network.origin])
     folder = checkpoint_folder(keep.path)
-    _refuse_old(keep)
     done = _find_finished(plan, keep)
     if done is not None:
         # left by a kill; another process that holds the lock is about to remove them itself
@@ -65,7 +60,7 @@ def run_checkpointed(plan: Plan, keep: Keep) -> Spectrum:
             records = None
             if plan.layout.record_shapes:
                 records = Records(folder, checkpointer.saved, plan.layout, threading.Event())
-            write_result(spectrum, keep.path, records, folder)
+            write_result(spectrum, keep, records, folder)
             remove(folder)
         return spectrum
 
@@ -82,17 +77,16 @@ def _interruptible(keep: Keep, checkpointer: Checkpointer) -> Iterator[None]:
         ) from None
 
 
-def write_result(spectrum: Spectrum, path: Path, records: Records | None, folder: Path) -> None:
-    """Write the run file; the checkpoints in ``folder`` stay.
-
-    A thread writes, because HDF5 must not be interrupted and signals reach the main thread only.
-    After a KeyboardInterrupt the file is there whole, or it is not.
-    """
+def write_result(spectrum: Spectrum, keep: Keep, records: Records | None, folder: Path) -> None:
+    """Write the run file, whole or, after a KeyboardInterrupt, not; the checkpoints stay."""
+    # in a thread, because HDF5 must not be interrupted and signals reach the main one only
     errors: list[BaseException] = []
 
     def write() -> None:
         try:
-            write_spectrum(spectrum, path, overwrite=True, records=records, scratch=folder)
+            write_spectrum(
+                *(spectrum, keep.path), overwrite=keep.overwrite, records=records, scratch=folder
+            )
         except BaseException as error:
             errors.append(error)
 
@@ -102,6 +96,11 @@ def write_result(spectrum: Spectrum, path: Path, records: Records | None, folder
     if interruption is not None:
         raise interruption
     for error in errors:
+        if isinstance(error, FileExistsError):
+            raise CheckpointError(
+                f"{keep.shown}: appeared during the run, and is left alone; all is kept in "
+                f"{folder}: move the file away and run the command again"
+            ) from None
         if isinstance(error, OSError):
             raise CheckpointError(
                 f"{error.strerror or error}; all is kept in {folder}: run the command again to "
@@ -115,15 +114,6 @@ def _remove_own(plan: Plan, folder: Path) -> None:
     saved = newest_state(folder)
     if saved is None or all(map(is_place, differing(saved.settings, plan.settings))):
         remove(folder)
-
-
-def _refuse_old(keep: Keep) -> None:
-    old = Path(f"{keep.path}.parts")
-    if old.is_dir():
-        raise ValueError(
-            f"{old}: holds an unfinished run of checkpoint format 2, which this lyapy does not "
-            "continue; finish it with the lyapy that began it, or delete the folder"
-        )
 
 
 def _find_finished(plan: Plan, keep: Keep) -> Spectrum | None:

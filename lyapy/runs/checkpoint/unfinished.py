@@ -1,7 +1,5 @@
 """How far an unfinished run is, running or not, and its spectrum so far."""
 
-from __future__ import annotations
-
 import os
 from os import PathLike
 from pathlib import Path
@@ -15,8 +13,6 @@ from ..block import BlockResult
 from ..result import collect
 from ..trajectory import TrajectoryResult, split_history
 from .folder import Checkpoint, checkpoint_folder, newest_state, read_history
-
-__all__ = ["Unfinished", "read_unfinished"]
 
 
 class Unfinished(NamedTuple):

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array
-from ...networks.apply import orthonormalize
 from ...tangent.gpu.device import Device
 from ...tangent.gpu.precision import Precision
 from ...tangent.gpu.tangent import Tile, make_tangent
 from ...tangent.initial_frames import completed
 from ...tangent.norm_bounds import SAMPLED
 from ...tangent.overflow import describe_overflow
+from ...tangent.qr import orthonormalize
 from ...tangent.state import Carry
 from ..block import Final, Follower, living
 

@@ -9,7 +9,7 @@ from scipy.linalg.lapack import dgetrf
 
 from ...arrays import Array
 
-__all__ = ["Factors", "eliminate", "sorted_qr"]
+__all__ = ["Factors", "eliminate", "reflect", "sorted_qr"]
 
 
 class Factors(NamedTuple):
@@ -50,13 +50,21 @@ def eliminate(image: Array, sizes: Array) -> Factors:
     return Factors(frame, growth, growth + np.einsum("im,mi->i", abs(lower), abs(upper)))
 
 
-def sorted_qr(image: Array, sizes: Array) -> Factors:
-    """Orthonormalize ``image`` (k, D) by Householder's QR, its coordinates sorted by ``sizes``.
+def sorted_qr(image: Array, sizes: Array) -> tuple[Array, Array]:
+    """Return orthonormal rows (k, D) and R (k, k), by QR of an image sorted by ``sizes`` (D,).
 
-    It takes far longer, but no matrix is so bad that it loses digits as elimination can.
+    R's diagonal is not negative. No matrix is so bad that Householder's reflections lose digits as
+    elimination can, but they take far longer.
     """
     order = np.argsort(-sizes, kind="stable")
     columns, upper = np.linalg.qr(image[:, order].T)
+    signs = np.where(np.diagonal(upper) < 0.0, -1.0, 1.0)
     frame = np.empty_like(image)
-    frame[:, order] = columns.T
-    return Factors(frame, np.abs(np.diagonal(upper)), sizes[order[: len(image)]])
+    frame[:, order] = (columns * signs).T
+    return frame, upper * signs[:, None]
+
+
+def reflect(image: Array, sizes: Array) -> Factors:
+    """Orthonormalize ``image`` (k, D) instead of eliminating, by `sorted_qr`."""
+    frame, upper = sorted_qr(image, sizes)
+    return Factors(frame, np.diagonal(upper), np.sort(sizes)[::-1][: len(image)])

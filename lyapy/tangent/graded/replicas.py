@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...arrays import UNIT_ROUNDOFF, Array
-from ...networks.apply import orthonormalize
+from ..qr import orthonormalize
 
 __all__ = [
     "SAMPLES",

@@ -27,7 +27,7 @@ from ..interval import (
     leaves_run,
     next_rate,
 )
-from .elimination import Factors, eliminate, sorted_qr
+from .elimination import Factors, eliminate, reflect
 
 __all__ = ["GradedRun", "graded_run", "repeat_by_qr", "well_conditioned"]
 
@@ -130,7 +130,7 @@ def repeat_by_qr(
     rate: float,
 ) -> GradedRun:
     """Advance a frame as `graded_run` does, by QR, which no matrix makes inaccurate."""
-    return graded_run(program, coefficients, scales, frame, control, rate, sorted_qr)
+    return graded_run(program, coefficients, scales, frame, control, rate, reflect)
 
 
 def well_conditioned(run: GradedRun) -> bool:

@@ -1,7 +1,5 @@
 """Framework layouts: the names, gate orders and shapes under which frameworks keep weights."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from os import PathLike
@@ -36,17 +34,11 @@ LAYOUTS = {
 
 
 def find_layers(path: str | PathLike[str], contents: Contents, hints: Hints) -> Stacks:
-    """Return the recurrent layers among all tensors, in stacks by prefix; ``path`` is for errors.
-
-    Raises
-    ------
-    WeightsError
-        If tensors that look recurrent do not fit together.
-    ValueError
-        If ``hints.layout`` is not one of `LAYOUTS`.
-    """
-    return {prefix: stack for _, stacks in _search(path, contents, hints)
-            for prefix, stack in stacks.items()}  # fmt: skip
+    """Return the recurrent layers among all tensors, in stacks by prefix."""
+    found: Stacks = {}
+    for _, stacks in _search(path, contents, hints):
+        found |= stacks
+    return found
 
 
 def find_readouts(

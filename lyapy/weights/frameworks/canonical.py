@@ -11,8 +11,6 @@ bias inside the reset product), ``l/P`` and ``l/peepholes``; gates are stacked i
 Cells that no framework has are stored as their constructor's arguments, see `named`.
 """
 
-from __future__ import annotations
-
 import io
 import json
 from typing import Any
@@ -28,19 +26,11 @@ from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, Stacks
 from .named import named_arrays, named_numbers, put_together
 
-__all__ = ["canonical_bytes", "find_layers"]
-
 FORMAT, VERSION = "lyapy weights", 1
 
 
 def canonical_bytes(network: Network) -> bytes:
-    """Return a network's canonical file, from which `lyapy.load` restores exactly the same network.
-
-    Raises
-    ------
-    ValueError
-        If a cell is of a kind that weights files do not hold.
-    """
+    """Return a network's canonical file, from which `lyapy.load` restores exactly the same one."""
     import h5py
 
     described = [_describe(cell) for cell in network.cells]
@@ -52,7 +42,7 @@ def canonical_bytes(network: Network) -> bytes:
         "assumptions": list(network.assumptions),
     }
     content = io.BytesIO()
-    with h5py.File(content, "w") as file:
+    with h5py.File(content, "w", libver="earliest") as file:
         file.attrs["lyapy"] = json.dumps(text, ensure_ascii=False)
         for number, cell in enumerate(network.cells):
             for name, array in _arrays(cell).items():

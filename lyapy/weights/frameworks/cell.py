@@ -1,7 +1,5 @@
 """From a layer's weights, in the common form of `Layer`, to its cell."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -22,9 +20,12 @@ from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, check_shape
 from .named import NAMED, build_named
 
-__all__ = ["build_cell"]
-
 GATES = {1: Vanilla.name, 3: GRU.name, 4: LSTM.name}
+CLASSES = {
+    LSTM.name: (LSTM, LSTMVariant),
+    GRU.name: (GRU, GRUVariant),
+    GRUResetBefore.name: (GRUResetBefore, GRUResetBeforeVariant),
+}
 TORCH_NAMES = {"W": "weight_ih", "U": "weight_hh", "P": "weight_hr", "b": "bias_ih", "c": "bias_hh"}
 USUAL = {"gate": "sigmoid", "nonlinearity": "tanh", "output": "tanh"}
 
@@ -65,14 +66,11 @@ def build_cell(layer: Layer, hints: Hints) -> tuple[Cell, list[str]]:
             what = f"{layer.names['P']} projects an LSTM with {', '.join(sorted(varied))}"
             raise RefusedError(what, "only a plain LSTM may be projected")
         return ProjectedLSTM(W, U, arrays["P"], total), assumed
-    if kind == LSTM.name:
-        return (LSTMVariant(W, U, total, **varied) if varied else LSTM(W, U, total)), assumed
-    varied.pop("output", None)
-    if kind == GRU.name:
-        return (GRUVariant(W, U, b, c, **varied) if varied else GRU(W, U, b, c)), assumed
-    if varied:
-        return GRUResetBeforeVariant(W, U, total, **varied), assumed
-    return GRUResetBefore(W, U, total), assumed
+    if kind != LSTM.name:
+        varied.pop("output", None)
+    plain, variant = CLASSES[kind]
+    build: Any = variant if varied else plain
+    return build(W, U, *((b, c) if plain is GRU else (total,)), **varied), assumed
 
 
 def _activations(layer: Layer, hints: Hints, kind: str) -> tuple[dict[str, str], list[str]]:

@@ -1,7 +1,5 @@
 """Equinox's leaves without names (``.eqx``), by hint: weights, bias, and a GRU's ``bias_n``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -9,8 +7,6 @@ from ..formats import Contents
 from . import torch
 from .layer import Hints, Stacks
 from .readout import Readout, dense_layers
-
-__all__ = ["find_layers", "find_readouts"]
 
 FIELDS = ("weight_ih", "weight_hh", "bias", "bias_n")
 

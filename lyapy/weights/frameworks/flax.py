@@ -4,8 +4,6 @@ Kernels are (in, out). linen's LSTM has its biases on the side of h, its GRU as 
 stacks i f g o and r z n.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 
@@ -16,8 +14,6 @@ from ..formats import Contents
 from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, Stacks, gate_count, require_shape
 from .readout import Readout, dense_layers
-
-__all__ = ["find_layers", "find_readouts"]
 
 KERNEL = re.compile(r"(?P<prefix>(?:.*[./])?)(?P<part>h|ho|hn|dense_h)(?P<dot>[./])kernel")
 # the dense layers of a cell on the side of x, in the order of a layer, by the last on that of h

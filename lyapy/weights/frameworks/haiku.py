@@ -1,7 +1,5 @@
 """Haiku's cores, by hint: an LSTM's ``w`` (m + n, 4n), gates i g f o; a GRU's ``w_i``, ``w_h``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 
@@ -12,8 +10,6 @@ from ...cells import GRUResetBefore
 from ..formats import Contents
 from .layer import Hints, Layer, Stacks, reordered, require_shape
 from .readout import Readout, dense_layers
-
-__all__ = ["find_layers", "find_readouts"]
 
 
 def find_layers(contents: Contents, hints: Hints) -> Stacks:

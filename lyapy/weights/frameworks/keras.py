@@ -5,8 +5,6 @@ Keras 2 names weights (``lstm_1/lstm_1/kernel:0``), Keras 3 numbers them
 model's configuration where the file has one.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter
@@ -22,8 +20,6 @@ from ..formats import Contents
 from ..formats.refusal import RefusedError
 from .layer import DIRECTIONS, Hints, Layer, Stacks, gate_count, reordered, require_shape
 from .readout import Readout, dense_layers
-
-__all__ = ["find_layers", "find_readouts"]
 
 NAMED = re.compile(r"(?P<group>.+)/recurrent_kernel(?P<tail>:0)?")
 NUMBERED = re.compile(r"(?P<group>(?:.*/)?(?:cell|cells|[a-z_]*_cell(?:_\d+)?)(?:/[^/]+)*?)/vars/1")

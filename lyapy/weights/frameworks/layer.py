@@ -1,7 +1,5 @@
 """The common form of every framework's recurrent layers, and the user's hints."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +11,6 @@ from ...cells import CELLS
 from ...cells.activations import kind_of
 from ..formats import Contents
 from ..formats.refusal import RefusedError
-
-__all__ = ["Hints", "Layer", "Stacks", "check_shape", "gate_count", "reordered", "require_shape"]
 
 DIRECTIONS = ("forward", "backward")
 Stacks = dict[str, list["Layer"]]
@@ -45,49 +41,29 @@ class Hints:
 
 @dataclass
 class Layer:
-    """The weights of one layer, and the choices that its file settles.
-
-    Attributes
-    ----------
-    number : int
-        Its place in its stack.
-    arrays : dict
-        ``W`` (gn, m), ``U`` (gn, n), biases ``b`` and ``c`` (gn,) outside and inside a GRU's
-        reset product, ``P`` (p, n), ``peepholes`` (3, n) of i, f, o. Gates are stacked i f g o
-        in an LSTM and r z n in a GRU.
-    names : dict
-        The tensors' names in the file, by the same keys; the first of several.
-    cell : str, optional
-        Name of the cell, where the file settles it.
-    activations : dict
-        ``gate``, ``nonlinearity`` and ``output``, where the file settles them.
-    options : dict
-        ``coupled`` and ``clip`` of a variant.
-    variant : bool
-        Whether the cell is a variant even with the usual activations.
-    open_gates : str
-        Why the user has to give the gates' activation; empty if it is settled.
-    open_reset : bool
-        Whether the user has to say where a GRU's reset gate is.
-    direction : str
-        ``"forward"`` or ``"backward"``.
-    assumed : list of str
-        Assumptions of the layout.
-    others : set of str
-        The names of its other tensors.
-    """
+    """The weights of one layer in its stack, and the choices that its file settles."""
 
     number: int = 0
+    # W (gn, m), U (gn, n), biases b and c (gn,) outside and inside a GRU's reset product, P (p, n),
+    # peepholes (3, n) of i, f, o; gates are stacked i f g o in an LSTM and r z n in a GRU
     arrays: dict[str, Array] = field(default_factory=dict)
+    # the tensors' names in the file, the first of several
     names: dict[str, str] = field(default_factory=dict)
     cell: str | None = None
+    # gate, nonlinearity and output
     activations: dict[str, str] = field(default_factory=dict)
+    # coupled and clip of a variant
     options: dict[str, Any] = field(default_factory=dict)
+    # a variant even with the usual activations
     variant: bool = False
+    # why the user has to give the gates' activation
     open_gates: str = ""
+    # the user has to say where a GRU's reset gate is
     open_reset: bool = False
     direction: str = "forward"
+    # by the layout
     assumed: list[str] = field(default_factory=list)
+    # names of its other tensors
     others: set[str] = field(default_factory=set)
 
     def put(self, role: str, name: str, array: Array) -> None:

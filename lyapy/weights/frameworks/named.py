@@ -6,11 +6,9 @@ matrix is ``U.data``, ``U.indices`` and ``U.indptr`` (of `scipy.sparse.csr_array
 numbers may be ``B.real`` and ``B.imag``. lyapy's canonical files hold such cells in the same way.
 """
 
-from __future__ import annotations
-
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,21 +17,8 @@ from ...arrays import Array
 from ...cells import CELLS, OTHERS, PLRNN, VARIANTS, Cell, DiagonalStateSpace, ShallowPLRNN
 from ..formats import Contents
 from ..formats.refusal import RefusedError
-from . import torch
 from .layer import Hints, Layer, Stacks
-from .readout import Readout
-
-__all__ = [
-    "NAMED",
-    "PARTS",
-    "build_named",
-    "find_layers",
-    "find_readouts",
-    "named_arrays",
-    "named_numbers",
-    "put_together",
-    "whole_argument",
-]
+from .torch import find_readouts as find_readouts
 
 NAMED = {cell.name for cell in (*OTHERS, *VARIANTS)}
 SPARSE, COMPLEX = ("data", "indices", "indptr"), ("real", "imag")
@@ -71,11 +56,6 @@ def find_layers(contents: Contents, hints: Hints) -> Stacks:
             for number, roles in sorted(layers.items())
         ]
     return stacks
-
-
-def find_readouts(contents: Contents, chosen: Stacks) -> Iterable[Readout]:
-    """Yield the linear layers, under PyTorch's names."""
-    return torch.find_readouts(contents, chosen)
 
 
 def put_together(arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -1,7 +1,5 @@
 """ONNX's RNN, GRU and LSTM nodes: gates i o f c and z r h, and attributes that settle the cell."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -15,8 +13,6 @@ from ..formats import Contents
 from ..formats.refusal import RefusedError
 from .layer import Hints, Layer, Stacks, reordered, require_shape
 from .readout import NAMES_SHOWN, Readout
-
-__all__ = ["find_layers", "find_readouts"]
 
 ORDERS = {"RNN": ("h", "h"), "GRU": ("zrh", "rzh"), "LSTM": ("iofc", "ifco")}
 DEFAULTS = {

@@ -1,7 +1,5 @@
 """Read-outs: the dense layers of a file, and the one that leads back to the network's input."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,8 +10,6 @@ from ...cells.activations import NONLINEARITIES
 from ..formats import Contents
 from ..formats.refusal import RefusedError
 
-__all__ = ["Readout", "choose_readout", "dense_layers"]
-
 NAMES_SHOWN = 12
 IN_PYTHON = "in Python with lyapy.ClosedLoop"
 LEAVE_OUT = f"name it with readout= (--readout) to leave them out, or close the loop {IN_PYTHON}"
@@ -21,29 +17,18 @@ LEAVE_OUT = f"name it with readout= (--readout) to leave them out, or close the 
 
 @dataclass(frozen=True)
 class Readout:
-    """A dense layer φ(R y + c).
+    """A dense layer φ(R y + c)."""
 
-    Attributes
-    ----------
-    names : tuple of str
-        The tensors' names in the file: the matrix's, and the bias's if there is one.
-    matrix : array (outputs, inputs)
-        R, whichever way the framework keeps it.
-    bias : array (outputs,), optional
-        c.
-    activation : str
-        φ; also one that is not computed.
-    obstacles : tuple of str, optional
-        Other layers between the network's output and its input, if the file describes the way.
-    label : str
-        The user's name for the layer, if it is not in the tensors' names.
-    """
-
+    # the tensors' names in the file: the matrix's, and the bias's if there is one
     names: tuple[str, ...]
+    # R (outputs, inputs), whichever way the framework keeps it, and c
     matrix: Array
     bias: Array | None
+    # φ; also one that is not computed
     activation: str = "identity"
+    # other layers between the network's output and its input, if the file describes the way
     obstacles: tuple[str, ...] | None = None
+    # the user's name for the layer, if it is not in the tensors' names
     label: str = ""
 
     def is_called(self, name: str) -> bool:
@@ -74,18 +59,9 @@ def choose_readout(
     sizes: tuple[int, int],
     name: str | None = None,
 ) -> tuple[Readout, list[str]]:
-    """Return the read-out that closes the loop, and the assumptions made.
+    """Return the read-out that closes the loop of m inputs and p outputs, and the assumptions.
 
-    Parameters
-    ----------
-    contents : Contents
-    readouts : iterable of Readout
-    recurrent : set of str
-        Names of the tensors of recurrent layers.
-    sizes : (m, p)
-        The network's inputs and outputs.
-    name : str, optional
-        The matrix's name or its beginning; by default the only one that fits.
+    It is the only one that fits, or whose ``name`` so begins; ``recurrent`` tensors are none.
     """
     m, p = sizes
     candidates = [r for r in readouts if r.names[0] not in recurrent]

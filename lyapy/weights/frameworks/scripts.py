@@ -5,10 +5,7 @@ MXNet has too (``lstm0_l0_i2h_weight``); reservoirpy's ``Win``, ``W``, ``bias`` 
 may be sparse. Gates are stacked as PyTorch's. ``W``, ``U`` and ``b`` need a hint of the cell.
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,12 +13,9 @@ import numpy as np
 from ...cells import CELLS, Reservoir
 from ..formats import Contents
 from ..formats.refusal import RefusedError
-from . import torch
 from .layer import Hints, Layer, Stacks, check_shape
 from .named import NAMED, PARTS, whole_argument
-from .readout import Readout
-
-__all__ = ["find_layers", "find_readouts"]
+from .torch import find_readouts as find_readouts
 
 ROLES = {
     "W": ("W_in", "Win", "w_in", "wi", "W_ih", "W_xh", "Wxh"),
@@ -62,11 +56,6 @@ def find_layers(contents: Contents, hints: Hints) -> Stacks:
         if all("U" in roles for _, roles in layers):
             found[prefix] = [_layer(contents, n, roles, whole, hints) for n, roles in layers]
     return found
-
-
-def find_readouts(contents: Contents, chosen: Stacks) -> Iterable[Readout]:
-    """Yield the linear layers, under PyTorch's names or as ``W_out``."""
-    return torch.find_readouts(contents, chosen)
 
 
 def _by_role(found: dict[str, list[str]], hints: Hints) -> dict[str, str]:

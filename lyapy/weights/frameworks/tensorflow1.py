@@ -1,7 +1,5 @@
 """TensorFlow 1's cells, by hint: ``kernel`` (m + n, 4n) with gates i j f o; a GRU's r u and c."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 
@@ -12,8 +10,6 @@ from ...cells import GRUResetBefore
 from ..formats import Contents
 from .layer import Hints, Layer, Stacks, reordered, require_shape
 from .readout import Readout, dense_layers
-
-__all__ = ["find_layers", "find_readouts"]
 
 KERNEL = re.compile(r"(?P<scope>(?:.*/)?(?P<last>[^/]*))/kernel(?P<tail>:0)?")
 

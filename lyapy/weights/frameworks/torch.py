@@ -4,8 +4,6 @@ Also read are the shorter names of ``nn.LSTMCell`` and its like (``weight_ih``) 
 ports (``w_ih``), and Equinox's, which has the same with one ``bias`` and a GRU's ``bias_n``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 
@@ -16,8 +14,6 @@ from ..formats import Contents
 from ..formats.refusal import RefusedError
 from .layer import DIRECTIONS, Hints, Layer, Stacks
 from .readout import Readout, dense_layers
-
-__all__ = ["find_layers", "find_readouts"]
 
 NAME = re.compile(
     r"(?P<prefix>.*?)(?P<role>(?:weight|w)_(?:ih|hh|hr)|(?:bias|b)_(?:ih|hh))"

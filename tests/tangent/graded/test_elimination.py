@@ -4,7 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from lyapy.tangent.graded.elimination import eliminate, sorted_qr
+from lyapy.tangent.graded.elimination import eliminate, reflect, sorted_qr
 
 UNIT_ROUNDOFF = 2.0**-53
 
@@ -74,7 +74,7 @@ def test_no_scale_is_too_small_or_too_large(exponent):
     np.testing.assert_array_equal(scaled.growth, np.ldexp(plain.growth, exponent))
 
 
-@pytest.mark.parametrize("factorize", [eliminate, sorted_qr])
+@pytest.mark.parametrize("factorize", [eliminate, reflect])
 def test_a_vector_that_vanished_leaves_zero(factorize):
     image = graded(4, 6, 1.0)
     image[2] = 0.0
@@ -85,9 +85,12 @@ def test_a_vector_that_vanished_leaves_zero(factorize):
 
 def test_a_qr_of_sorted_coordinates_keeps_the_small_ones():
     image = graded(6, 6, 12.0)
-    found = sorted_qr(image, sizes_of(image))
-    np.testing.assert_allclose(found.frame @ found.frame.T, np.eye(6), atol=1e-14)
-    by_elimination = eliminate(image, sizes_of(image))
-    upper = np.abs(np.diag(np.linalg.qr(by_elimination.frame.T)[1]))
-    np.testing.assert_allclose(found.growth, by_elimination.growth * upper, rtol=1e-12)
+    frame, upper = sorted_qr(image, sizes_of(image))
+    np.testing.assert_allclose(frame @ frame.T, np.eye(6), atol=1e-14)
+    np.testing.assert_allclose(upper.T @ frame, image, rtol=1e-9, atol=1e-13)
+    assert not np.tril(upper, -1).any()
+    found, by_elimination = reflect(image, sizes_of(image)), eliminate(image, sizes_of(image))
+    np.testing.assert_array_equal(found.growth, np.diag(upper))
+    of_frame = np.abs(np.diag(np.linalg.qr(by_elimination.frame.T)[1]))
+    np.testing.assert_allclose(found.growth, by_elimination.growth * of_frame, rtol=1e-12)
     assert np.all(found.sizes >= 0.5 * found.growth)

@@ -8,7 +8,7 @@ import pytest
 from lyapy.arrays import UNIT_ROUNDOFF
 from lyapy.networks.program import Assignment, Coefficient, Columns, Program, Term
 from lyapy.tangent.compiled import CompiledTangent
-from lyapy.tangent.graded.elimination import eliminate, sorted_qr
+from lyapy.tangent.graded.elimination import eliminate, reflect
 from lyapy.tangent.graded.run import graded_run, repeat_by_qr, well_conditioned
 from lyapy.tangent.interval import UNDERFLOW, make_control
 
@@ -190,7 +190,7 @@ def test_where_elimination_loses_digits_the_run_is_repeated_by_qr(engine):
     found = repeat_by_qr(*arguments) if engine is in_numpy else compiled(*arguments)
     np.testing.assert_allclose(found.log_r, plain_qr(matrix.T)[1], rtol=1e-9, atol=1e-12)
     assert np.abs(plain.log_r - found.log_r).max() > 1e-4
-    assert sorted_qr(matrix, np.ones(k)).growth.prod() == pytest.approx(np.linalg.det(matrix))
+    assert reflect(matrix, np.ones(k)).growth.prod() == pytest.approx(np.linalg.det(matrix))
 
 
 def test_coefficients_are_those_of_each_step():

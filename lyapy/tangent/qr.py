@@ -1,0 +1,33 @@
+"""QR of a frame, by Householder's reflections, in plain array code."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from ..arrays import Array
+
+__all__ = ["orthonormalize", "orthonormalize_with"]
+
+
+def orthonormalize(frame: Array) -> tuple[Array, Array]:
+    """Return the orthonormal rows of ``frame`` (k, D) and log R_ii, by Householder's QR."""
+    rows, log_r, _ = orthonormalize_with(np.zeros(len(frame)), frame)
+    return rows, log_r
+
+
+def orthonormalize_with(vector: Array, frame: Array) -> tuple[Array, Array, Array]:
+    """Orthonormalize, and return R⁻ᵀ ``vector`` too, with zeros from the first R_ii = 0 on."""
+    if not np.all(np.isfinite(frame)):
+        return frame, np.full(len(frame), np.inf), vector
+    columns, upper = np.linalg.qr(frame.T)
+    diagonal = np.diagonal(upper)
+    signs = np.where(diagonal < 0.0, -1.0, 1.0)
+    duals = np.zeros_like(vector)
+    size = int(np.cumprod(diagonal != 0.0).sum())
+    if size and vector.any():
+        R = upper[:size, :size] * signs[:size, None]
+        duals[:size] = solve_triangular(R, vector[:size], trans=1, check_finite=False)
+    with np.errstate(divide="ignore"):
+        log_r = np.log(np.abs(diagonal))
+    return np.ascontiguousarray((columns * signs).T), log_r, duals
