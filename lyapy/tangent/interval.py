@@ -57,7 +57,7 @@ SLACK = 4.0
 LARGEST_EXPONENT = 709.0
 # log R_ii that counts where R_ii has underflowed: an upper bound, for weights up to 1e19
 UNDERFLOW = -700.0
-# rounding error of log R_ii in a graded step from which on only its bound is known
+# rounding error of log R_ii, at most, in a single step from which on only its bound is known
 HIDDEN = 0.1
 # share of the tolerance that the sizes of an image's rows may use up without a factorization
 SHARE = 0.01
@@ -245,9 +245,8 @@ def eliminated_growth(log_u: float, log_size: float, control: Control, floor: fl
     if log_size == -math.inf:
         return Counted(log_u, 0.0, 0.0)
     spread = log_size - log_u
-    rounding = UNIT_ROUNDOFF * exponential(spread)
-    if not rounding > HIDDEN:
-        return Counted(log_u, rounding, spread)
+    if not exponential(floor + spread) > HIDDEN:
+        return Counted(log_u, UNIT_ROUNDOFF * exponential(spread), spread)
     # R_ii may be rounding only, however small it is
     return Counted(counted_growth(log_u, log_size, 0.0, floor), math.inf, spread)
 

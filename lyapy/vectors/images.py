@@ -26,7 +26,7 @@ def images_of(program: Program, vectors: int) -> Images:
     if by_products(program):
         return lambda coefficients, frame: _plain(program, coefficients, frame)
     D, stride = program.state_size, row_stride(program.width)
-    plan = make_plan(program, D >= LARGE_STATE and vectors >= LARGE_FRAME)
+    plan = make_plan(D >= LARGE_STATE and vectors >= LARGE_FRAME, program)
     frames = aligned(3 * vectors * stride)
     memory = Memory(frames, aligned(plan.merged_size), aligned(SCRATCH), aligned(1))
 
@@ -49,7 +49,8 @@ def apply_steps(plan: Plan, coefficients: Array, vectors: int, memory: Memory) -
     """Apply all steps to the first of ``memory.frames``; return which holds the last image."""
     at = 0
     for t in range(len(coefficients)):
-        step(plan, coefficients[t], memory.frames[at], memory.frames[1 - at], vectors, memory)
+        source, target = memory.frames[at], memory.frames[1 - at]
+        step(plan, plan.instructions, coefficients[t], source, target, vectors, memory)
         at = 1 - at
     return at
 

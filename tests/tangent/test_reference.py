@@ -11,6 +11,7 @@ from lyapy.cells.sparse import as_weight
 from lyapy.networks.apply import absolute, tangent_step
 from lyapy.networks.program import Assignment, Coefficient, Columns, Program, Term
 from lyapy.tangent import reference as array
+from lyapy.tangent.graded.replicas import made_replicas
 from lyapy.tangent.interval import dual_sign, make_control, next_interval, next_rate
 from lyapy.tangent.qr import orthonormalize, orthonormalize_with
 from lyapy.tangent.reference import ArrayTangent, DecoupledTangent, FactorTangent
@@ -173,7 +174,8 @@ def test_steps_that_spread_too_far_alone_are_graded():
     np.testing.assert_allclose(growth[0], qr_growth(steep, np.eye(2)), rtol=1e-4)
     # so is the next of a frame that one has tilted
     carry = Carry.begin(np.eye(2), 0.01)
-    carry.state.replicas, carry.state.tilt = np.eye(2)[None], np.full((1, 2, 2), 0.5)
+    carry.state.tilt = np.array([[[0.0, 0.0], [0.5, 0.0]]])
+    carry.state.replicas = made_replicas(np.eye(2), carry.state.tilt)
     advance(np.broadcast_to(np.eye(2), (5, 2, 2)), carry)
     assert carry.state.graded_steps == 5
 

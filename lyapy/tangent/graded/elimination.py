@@ -67,4 +67,5 @@ def sorted_qr(image: Array, sizes: Array) -> tuple[Array, Array]:
 def reflect(image: Array, sizes: Array) -> Factors:
     """Orthonormalize ``image`` (k, D) instead of eliminating, by `sorted_qr`."""
     frame, upper = sorted_qr(image, sizes)
-    return Factors(frame, np.diagonal(upper), np.sort(sizes)[::-1][: len(image)])
+    growth = np.diagonal(upper)
+    return Factors(frame, growth, np.maximum(growth, np.sort(sizes)[::-1][: len(image)]))

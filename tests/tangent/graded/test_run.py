@@ -110,7 +110,7 @@ def test_a_scale_is_not_seen_but_by_rounding(engine):
     np.testing.assert_allclose(other.log_r, plain.log_r, rtol=1e-12)
     np.testing.assert_allclose(other.growth, plain.growth, rtol=1e-12)
     np.testing.assert_allclose(other.frame, plain.frame, atol=1e-12)
-    assert np.all(other.log_r != plain.log_r)
+    assert not np.array_equal(other.log_r, plain.log_r)
 
 
 @pytest.mark.parametrize("stages", [1, 3])
@@ -170,7 +170,8 @@ def test_growth_of_rounding_alone_is_counted_as_its_bound(engine):
 def test_an_overflow_is_not_a_number(engine, value):
     matrix = np.eye(D)
     matrix[1, 2] = value
-    assert np.isnan(one_step(engine, map_of(matrix), np.eye(D)).log_r).all()
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(one_step(engine, map_of(matrix), np.eye(D)).log_r).all()
 
 
 def wilkinson(k):
