@@ -37,7 +37,7 @@ def warn_of_rounding(spectrum: Exponents, control: Control, *, coupled: int) -> 
         found = f"interval={control.fixed} is too long"
         remedy = "; use interval='auto'"
         # beyond, the spread is that of rounding, and no guide to a shorter interval
-        if spread < 1.5 * control.limit:
+        if 0.0 < spread < 1.5 * control.limit:
             steps = max(1, math.floor(control.fixed * control.limit / spread))
             remedy += f", or at most {steps}"
     if spread > control.limit:

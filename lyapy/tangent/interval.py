@@ -63,6 +63,8 @@ HIDDEN = 0.1
 SHARE = 0.01
 # and what those of a product of two stages leave of the digits
 LARGEST_RATIO = 1e6
+# log R_ii of images whose squares underflow lie below
+VANISHED = -360.0
 
 
 class Control(NamedTuple):
@@ -81,7 +83,7 @@ class Control(NamedTuple):
     slack : float
         By how much more an interval of one step may spread before the step is a graded one.
     underflow : bool
-        R_ii of zero has underflowed; otherwise the direction is dead.
+        Numbers of zero in the Jacobian of a decoupled unit have underflowed; otherwise it is dead.
     """
 
     limit: float
@@ -208,6 +210,9 @@ def repeated_steps(steps: int, spread: float, limit: float, fixed: int) -> int:
 
 def image_noise(log_r: float, largest: float, dual: float) -> float:
     """Return the rounding of a vector's image, relative to the image, over the roundoff."""
+    if largest < -LOG_RANGE:
+        # squares lose their digits
+        return math.inf
     return max(exponential(largest - log_r), exponential(largest) * abs(dual))
 
 
@@ -223,6 +228,8 @@ def counted_growth(log_r: float, scale: float, limit: float, floor: float) -> fl
 
     It is hidden where scale − log R_ii exceeds ``limit``; ``floor`` is log(D u).
     """
+    if log_r == -math.inf and scale < VANISHED:
+        return VANISHED
     if not scale - log_r > limit:
         return log_r
     bottom = floor + scale
@@ -237,13 +244,11 @@ class Counted(NamedTuple):
     spread: float
 
 
-def eliminated_growth(log_u: float, log_size: float, control: Control, floor: float) -> Counted:
+def eliminated_growth(log_u: float, log_size: float, floor: float) -> Counted:
     """Return how log|U_ii| counts, which rounding of the size exp(log_size) may hide."""
-    if log_u == -math.inf and control.underflow:
-        return Counted(UNDERFLOW, math.inf, 0.0)
-    # −∞ that is exact is no rounding
-    if log_size == -math.inf:
-        return Counted(log_u, 0.0, 0.0)
+    # dead directions are not among the rows
+    if log_u < UNDERFLOW:
+        return Counted(counted_growth(UNDERFLOW, log_size, 0.0, floor), math.inf, 0.0)
     spread = log_size - log_u
     if not exponential(floor + spread) > HIDDEN:
         return Counted(log_u, UNIT_ROUNDOFF * exponential(spread), spread)

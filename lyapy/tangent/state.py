@@ -15,15 +15,36 @@ from .graded.replicas import SAMPLES, exchanged, settled_tilt, tilt_limit
 from .graded.run import GradedRun
 from .interval import Control, counted_growth, image_noise, leaves_run, next_rate
 
-__all__ = ["RESOLVED", "UNKNOWN_RATE", "Carry", "FrameState", "GradedAdvance", "Statistics"]
+__all__ = [
+    "RESOLVED",
+    "UNKNOWN_RATE",
+    "Carry",
+    "FrameState",
+    "GradedAdvance",
+    "Statistics",
+    "hides",
+]
 
 # so large that the first interval has one step
 UNKNOWN_RATE = 40.0
+# in a mean fixed interval, from which on R_ii may be rounding only: its spread saturates at about
+# log(1 / u), however small R_ii is
+SATURATED = 1e-4
 # tolerances of rounding error per step up to which growth counts as resolved
 RESOLVED = 10.0
 
 # coefficients and scales of the steps at most, frame, control and rate, to a run of graded steps
 GradedAdvance = Callable[[Array, Array, Array, Control, float], GradedRun]
+
+
+def hides(error: Array, interval: int, tolerance: float) -> Array:
+    """Return whether rounding errors, in nats per step, leave only a bound of the growth.
+
+    ``interval`` has the steps of a fixed interval; with 0 or 1 the spread decides.
+    """
+    if interval > 1:
+        return np.asarray(~(error * interval <= max(SATURATED, tolerance)))
+    return np.asarray(~np.isfinite(error))
 
 
 @dataclass

@@ -64,6 +64,18 @@ def test_a_fixed_interval_in_which_everything_underflows(tmp_path, capsys, monke
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_nothing_is_dead_because_an_interval_is_too_long(backend):
+    network = lyapy.random_network("lstm", 8, 3, bias=0.3, seed=1)
+    inputs = np.random.default_rng(0).normal(size=(3000, 3))
+    exact = lyapy.lyapunov_spectrum(network, inputs, backend=backend).exponents
+    with pytest.warns(RuntimeWarning, match="is too long"):
+        found = lyapy.lyapunov_spectrum(network, inputs, interval=1000, backend=backend)
+    assert found.bounded.all()
+    assert np.all(found.exponents >= exact - 1e-6)
+    assert "hide the growth of all exponents" in found.status.advice
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize("interval", [6, 1000])
 def test_a_long_fixed_interval_bounds_what_it_cannot_resolve(interval, backend):
     """It was called converged where it was off by 1.2, and pushed resolved exponents down."""

@@ -134,7 +134,7 @@ def advance_graded(
             for i in range(rows):
                 log = math.log(diagonal[i] / scale) if diagonal[i] != 0.0 else -math.inf
                 top = math.log(terms[i] / scale) if terms[i] > 0.0 else -math.inf
-                counted = interval.eliminated_growth(log, top, control, floor)
+                counted = interval.eliminated_growth(log, top, floor)
                 logs[i] += log
                 sums.growth[i] += counted.growth
                 sums.error[i] += counted.error

@@ -107,7 +107,7 @@ def graded_run(
             with np.errstate(divide="ignore"):
                 logs, tops = np.log([diagonal / scale, terms / scale])
             for i in range(k):
-                counted = eliminated_growth(logs[i], tops[i], control, floor)
+                counted = eliminated_growth(logs[i], tops[i], floor)
                 log_r[i] += logs[i]
                 growth[i] += counted.growth
                 error[i] += counted.error
