@@ -268,7 +268,7 @@ class Carry:
         state.rate = run.rate
         errors = np.stack([sampling.difference(run.log_r, one.log_r) for one in others], axis=1)
         statistics.exchange[:rows] += errors
-        statistics.turnover[:rows] += errors**2
+        statistics.turnover[:rows] += sampling.squares(errors)
         statistics.error[:rows] += run.error
         statistics.count(intervals=run.steps, spread=run.spread)
         return run.growth, run.steps

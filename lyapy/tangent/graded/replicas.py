@@ -25,6 +25,7 @@ __all__ = [
     "exchanged",
     "made_replicas",
     "settled_tilt",
+    "squares",
     "tilt_limit",
     "tilts_of",
 ]
@@ -35,6 +36,8 @@ MARGIN = 16.0
 # in nats: beyond, rounding has exchanged two directions, and has grown from a roundoff to do so
 EXCHANGED = 0.1
 LOST = -float(np.log(UNIT_ROUNDOFF))
+# in the growth of a volume, from which on the directions of which it consists may be others
+MOVED = 0.02
 # samples of one run beyond it only show that all is wrong
 LARGEST = 1e3
 # share of the tolerance that a tilt may have before it is followed from step to step
@@ -95,6 +98,18 @@ def difference(log_r: Array, other: Array) -> Array:
     with np.errstate(invalid="ignore"):
         found = np.where(log_r == other, 0.0, other - log_r)
     return np.clip(np.nan_to_num(found, nan=LARGEST), -LARGEST, LARGEST)
+
+
+def squares(errors: Array) -> Array:
+    """Return the squares of the differences (k, samples) of one run.
+
+    Where a later direction has taken the place of an earlier one, those between have moved by one
+    place, in frame and replica alike: only the growth of volumes that they share differs.
+    """
+    volumes = np.cumsum(np.where(np.abs(errors) < LARGEST, errors, 0.0), axis=0)
+    moved = np.abs(volumes) > MOVED
+    moved[1:] |= moved[:-1].copy()
+    return np.where(moved, np.maximum(errors**2, (2.0 * EXCHANGED) ** 2), errors**2)
 
 
 def exchanged(errors: Array, turnover: Array) -> Array:
