@@ -7,6 +7,11 @@ import numpy as np
 import pytest
 
 import lyapy
+from lyapy.networks.program import Assignment, Coefficient, Columns, Program, Term
+from lyapy.tangent.compiled import CompiledTangent
+from lyapy.tangent.interval import make_control
+from lyapy.tangent.reference import ArrayTangent
+from lyapy.tangent.state import Carry
 from tests.support.precise import precise_growth, precise_jacobians
 
 pytestmark = pytest.mark.filterwarnings("ignore:the Jacobians are too graded:RuntimeWarning")
@@ -47,24 +52,28 @@ def all_errors():
 
 def test_no_error_is_missed():
     wrong, estimate = all_errors()
-    assert np.sum(wrong > TOLERANCE) > 20
+    assert np.sum(wrong > TOLERANCE) > 5
     assert np.all(wrong <= np.maximum(3.0 * estimate, TOLERANCE))
 
 
 def test_the_estimate_is_sharp():
     wrong, estimate = all_errors()
     marked = estimate > TOLERANCE
-    assert marked.sum() > 20
+    assert marked.sum() > 10
     assert np.median(estimate[marked] / wrong[marked]) < 15.0
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
-def test_a_diagonal_map_leaves_no_error(backend):
+@pytest.mark.parametrize("kind", [ArrayTangent, CompiledTangent])
+def test_a_diagonal_map_leaves_no_error(kind):
     """Nothing is mixed, so nothing is exchanged, however far the growths are apart."""
-    U = np.diag([8.0, 0.5, 2.0**-40])
-    network = lyapy.Network([lyapy.Vanilla(None, U, nonlinearity="identity")])
-    options = {"frame": np.eye(3), "interval": 1, "backend": backend}
-    with pytest.warns(RuntimeWarning, match="diagonal blocks"):
-        found = lyapy.lyapunov_spectrum(network, steps=20, **options)
-    np.testing.assert_allclose(found.growth.sum(axis=1)[0], 20 * np.log(np.diag(U)), rtol=1e-14)
-    assert found.numerical_error.max() < 1e-12
+    state = Columns(0, 3)
+    term = Term(state, False, None, Coefficient(0, 3), None)
+    program = Program((Assignment(state, (term,)),), 3, 3, ({},))
+    slopes = np.array([8.0, 0.5, 2.0**-40])
+    carry, control = Carry.begin(np.eye(3)), make_control("auto", TOLERANCE, 64)
+    control = control._replace(graded=True)
+    tiles = np.array([20]), np.array([3])
+    growth = kind(program, 3).advance(np.tile(slopes, (20, 1)), *tiles, carry, control)
+    np.testing.assert_allclose(growth[0], 20 * np.log(slopes), rtol=1e-14)
+    assert carry.state.graded_steps == 20
+    assert carry.statistics.numerical_error.max() < 1e-12
