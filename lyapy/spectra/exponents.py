@@ -155,9 +155,8 @@ class Exponents:
     @cached_property
     def _hidden(self) -> Array:
         """Which vectors have growth that rounding hides, of which only a bound was counted."""
-        interval = self.settings.get("interval", "auto")
-        fixed = 0 if interval == "auto" else interval
-        return hides(self.numerical_error.max(axis=0), fixed, self.settings["tolerance"])
+        error, interval = self.numerical_error.max(axis=0), self.settings.get("interval", "auto")
+        return hides(error, interval, self.settings["tolerance"])
 
     @cached_property
     @reported("trajectory exponent", RATE)

@@ -37,12 +37,12 @@ RESOLVED = 10.0
 GradedAdvance = Callable[[Array, Array, Array, Control, float], GradedRun]
 
 
-def hides(error: Array, interval: int, tolerance: float) -> Array:
+def hides(error: Array, interval: int | str, tolerance: float) -> Array:
     """Return whether rounding errors, in nats per step, leave only a bound of the growth.
 
-    ``interval`` has the steps of a fixed interval; with 0 or 1 the spread decides.
+    ``interval`` is the number of steps of each interval, or ``"auto"``.
     """
-    if interval > 1:
+    if not isinstance(interval, str) and interval > 1:
         return np.asarray(~(error * interval <= max(SATURATED, tolerance)))
     return np.asarray(~np.isfinite(error))
 

@@ -55,7 +55,9 @@ def test_one_input_far_into_saturation(n, spike, backend):
     error = np.where(found.bounded, 0.0, found.rounding_error).sum()
     assert found.exponents.sum() >= exact - error - 1e-6
     if spike < 400.0:
-        assert found.exponents.sum() < exact + error + 0.5 * n
+        # the last bound is the mean of all hidden growth
+        total = n * found.exponents[-1] if found.bounded.all() else found.exponents.sum()
+        assert total < exact + error + 0.5 * n
 
 
 def test_a_gate_that_is_almost_closed_is_not_dead(backend):

@@ -29,7 +29,7 @@ FUNCTIONS = (
     np.linalg.slogdet,
 )
 UFUNCS = (
-    *(np.absolute, np.add, np.copysign, np.cos, np.divide, np.equal, np.exp, np.expm1),
+    *(np.absolute, np.add, np.copysign, np.cos, np.cosh, np.divide, np.equal, np.exp, np.expm1),
     *(np.frexp, np.greater),
     *(np.greater_equal, np.isfinite, np.isnan, np.less, np.less_equal, np.log, np.log1p),
     *(np.logaddexp, np.logical_and, np.logical_not, np.logical_or, np.bitwise_and, np.invert),
