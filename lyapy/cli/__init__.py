@@ -17,12 +17,28 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from ..errors import FAILURES
-from . import check, convert, demo, fixed_points, info, merge, plot, show, spectrum, sweep, verify
+from . import (
+    check,
+    convert,
+    demo,
+    fixed_points,
+    info,
+    merge,
+    plot,
+    show,
+    spectrum,
+    sweep,
+    vectors,
+    verify,
+)
 from .messages import BAD_INPUT, BROKEN_PIPE, code_of, say, silence
 
 __all__ = ["main"]
 
-MODULES = (*(spectrum, sweep, merge, show, plot, fixed_points, info, convert, check, verify, demo),)
+MODULES = (
+    *(spectrum, sweep, merge, show, plot, vectors, fixed_points, info, convert, check, verify),
+    demo,
+)
 COMMANDS = {m.__name__.rpartition(".")[2].replace("_", "-"): m for m in MODULES}
 
 

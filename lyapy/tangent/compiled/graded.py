@@ -12,15 +12,12 @@ from .. import interval
 from ..interval import Control
 from . import blas
 from .jit import compiled, inlined
-from .loop import inline_interval
 from .plan import Plan
 from .products import address
 from .qr import orthonormalize
 from .step import Memory, step
 
 __all__ = ["Sums", "advance_graded"]
-
-inline_interval()
 
 
 class Sums(NamedTuple):
