@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from .arguments import add_no_check
+from .messages import write, write_lines
 
 if TYPE_CHECKING:
     from ..runs.checkpoint.unfinished import Unfinished
@@ -19,7 +20,7 @@ EXAMPLE = "lyapy show run.h5 --json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, lyapy sweep or lyapy merge")
+    parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, sweep, merge or vectors")
     parser.add_argument("--network", metavar="NAME", help="one network of a merged file")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="all numbers and settings, as JSON")
@@ -34,9 +35,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a spectrum, or many."""
+    from ..vectors.file import is_vectors
+
+    if is_vectors(arguments.run):
+        return _show_vectors(arguments)
     if not os.path.exists(arguments.run):
         from ..runs.checkpoint.unfinished import read_unfinished
+        from ..vectors.checkpoint import unfinished_vectors
 
+        if vectors := unfinished_vectors(arguments.run):
+            write_lines(vectors)
+            return 0
         unfinished = read_unfinished(arguments.run)
         if unfinished is not None:
             return _show_unfinished(unfinished, arguments)
@@ -61,13 +70,13 @@ def run(arguments: argparse.Namespace) -> int:
         summary = spectrum_summary(spectrum)
         if next_to_it is not None:
             summary["unfinished_run"] = next_to_it
-        print(json.dumps(summary, indent=2, allow_nan=False))
+        write_lines(json.dumps(summary, indent=2, allow_nan=False))
     elif arguments.csv:
-        print(csv_text(exponent_columns(spectrum)), end="")
+        write_lines(csv_text(exponent_columns(spectrum)).rstrip("\n"))
     else:
-        print(spectrum_table(spectrum))
+        write_lines(spectrum_table(spectrum))
         if next_to_it is not None:
-            print(f"\nnext to it: an unfinished run that is to replace it, {next_to_it}")
+            write_lines(f"\nnext to it: an unfinished run that is to replace it, {next_to_it}")
     return 0
 
 
@@ -102,16 +111,28 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
         done = {"unfinished": True, "steps_done": found.steps, "steps_wanted": found.total}
         summary = {**done, "checkpoint": found.date, "computed_by": found.holder}
         summary |= spectrum_summary(spectrum) if spectrum is not None else {}
-        print(json.dumps(summary, indent=2, allow_nan=False))
+        write_lines(json.dumps(summary, indent=2, allow_nan=False))
         return 0
     if arguments.csv and spectrum is not None:
-        print(csv_text(exponent_columns(spectrum)), end="")
+        write_lines(csv_text(exponent_columns(spectrum)).rstrip("\n"))
         return 0
     remedy = "" if found.holder else "; run its command again to continue"
-    print(f"{arguments.run}: unfinished, {_progress(found)}")
-    print(f"{_writer(found)}{remedy}")
+    write(f"{arguments.run}: unfinished, {_progress(found)}")
+    write(f"{_writer(found)}{remedy}")
     if spectrum is not None:
-        print(f"\nso far:\n{spectrum_table(spectrum)}")
+        write_lines(f"\nso far:\n{spectrum_table(spectrum)}")
+    return 0
+
+
+def _show_vectors(arguments: argparse.Namespace) -> int:
+    from ..vectors.result import CovariantVectors
+
+    for name in ("network", "json", "csv", "metric"):
+        if getattr(arguments, name):
+            finding = f"holds covariant vectors, for which there is no --{name}"
+            remedy = "read them with lyapy.CovariantVectors.load"
+            raise ValueError(f"{arguments.run}: {finding}; {remedy}")
+    write_lines(str(CovariantVectors.load(arguments.run)))
     return 0
 
 
@@ -122,11 +143,11 @@ def _show_rows(arguments: argparse.Namespace) -> int:
 
     sweep = Sweep.load(arguments.run, check=arguments.check)
     if arguments.metric is not None:
-        print(metric_table(sweep, arguments.metric, arguments.groups))
+        write_lines(metric_table(sweep, arguments.metric, arguments.groups))
     elif arguments.csv:
-        print(csv_text(sweep.columns(spectra=True)), end="")
+        write_lines(csv_text(sweep.columns(spectra=True)).rstrip("\n"))
     elif arguments.json:
-        print(json.dumps(rows_summary(sweep), indent=2, allow_nan=False))
+        write_lines(json.dumps(rows_summary(sweep), indent=2, allow_nan=False))
     else:
-        print(rows_table(sweep))
+        write_lines(rows_table(sweep))
     return 0

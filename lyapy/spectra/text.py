@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..errors import one_line, visible
 from .exponents import BLOCKS, QUANTITIES, Exponents
 from .measures import Measure
 from .quantities import counted
@@ -40,10 +41,11 @@ def spectrum_table(spectrum: Exponents) -> str:
     status = status_of(spectrum)
     facts = {**facts_of(spectrum), "status": status.code}
     width = max(map(len, facts))
-    lines = [f"{name:<{width}}   {text}" for name, text in facts.items()]
+    lines = [f"{name:<{width}}   {one_line(text)}" for name, text in facts.items()]
     for assumption in spectrum.settings.get("assumptions", []):
-        lines += textwrap.wrap(f"assumed: {assumption}", LINE, subsequent_indent="  ")
-    advice = ["", *textwrap.wrap(status.advice, LINE)] if status.advice else []
+        text = visible(f"assumed: {assumption}")
+        lines += textwrap.wrap(text, LINE, subsequent_indent="  ")
+    advice = ["", *textwrap.wrap(visible(status.advice), LINE)] if status.advice else []
     return "\n".join([head, "", *_exponent_lines(spectrum), "", *lines, *advice])
 
 
@@ -175,6 +177,9 @@ def facts_of(spectrum: Exponents) -> dict[str, str]:
     if rounded.any():
         error = f"up to {spectrum.rounding_error[rounded].max():.0e} nats per step"
         facts["rounding error"] = f"{error} in {counted(rounded.sum(), 'exponent', 'exponents')}"
+    if "seam_error" in settings:
+        error = f"up to {settings['seam_error']:.0e} nats per step at their seams"
+        facts["segments"] = f"{settings['segments']}, {error}"
     if settings.get("repeated_tiles"):
         facts["left to the CPU"] = f"{settings['repeated_tiles']} tiles of trajectories"
     wider = spectrum.widening > 1.0

@@ -3,14 +3,14 @@
 import glob
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 from .merged_file import is_merged
-from .names import Chosen, as_shard
+from .names import Chosen, as_shard, matching
 from .result import Sweep
 from .sweep import sweep
 from .task import Outcome
@@ -46,6 +46,9 @@ def watch(
     """
     given = [networks] if isinstance(networks, (str, PathLike)) else list(networks)
     sources = [os.path.abspath(fspath(source)) for source in given]
+    if isinstance(inputs, Mapping):
+        finding = "inputs is a mapping, but the names of networks are not known yet"
+        raise TypeError(f"{finding}; give a path with fields, or a function")
     if not every > 0.0:
         raise ValueError(f"every is {every!r}; it must be a positive number of seconds")
     base = os.path.commonpath([_fixed_folder(source) for source in sources])
@@ -102,7 +105,7 @@ def _look(source: str, options: dict[str, Any]) -> Iterator[tuple[str, tuple[int
     results = os.path.realpath(options.get("checkpoint", "sweep.h5"))
     folder = os.path.isdir(source)
     pattern = os.path.join(glob.escape(source), "**", "*") if folder else source
-    for path in sorted(glob.glob(pattern, recursive=True)):
+    for path in sorted(matching(pattern)):
         suits = not folder or Path(path).suffix.lower() in WEIGHTS
         # the results may lie next to the weights
         if suits and os.path.isfile(path) and not os.path.realpath(path).startswith(results):

@@ -75,6 +75,7 @@ MODULES = {
     ),
     "tangent/norm_bounds": Tests(BOUNDS, SELF_CHECKS),
     "tangent/overflow": Tests(f"{BOUNDS} -k overflow"),
+    "spectra/rounding": Tests("tests/runs/test_rounding.py"),
     "spectra/stationarity": Tests(
         "tests/spectra/test_stationarity.py", f"tests/spectra/test_status.py -k 'not ({SLOW})'"
     ),
@@ -86,6 +87,10 @@ MODULES = {
         f"tests/runs/test_until.py -k 'not ({WHOLE_RUNS})'",
         "tests/runs/test_until.py -k 'options0-5 or _before'",
     ),
+    "orbits/certificate": Tests("tests/orbits"),
+    "orbits/newton": Tests("tests/orbits"),
+    "storage/hdf5": Tests("tests/storage/test_hdf5.py"),
+    "storage/hdf5_arrays": Tests("tests/storage/test_hdf5.py"),
     "cells/activations": readable(
         "cells/test_cells runs/test_saturated_gates cells/test_variants",
         "kinks or cut_its or saturation or other_nonlinearities or variants_of or test_gru"
