@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .runs.options import Compute, Keep, Method
     from .runs.two_trajectories import largest_exponent
     from .spectra.spectrum import Spectrum
+    from .sweeps.critical_gain import critical_gain
     from .sweeps.result import Sweep
     from .sweeps.sweep import sweep
     from .sweeps.watch import watch
@@ -46,6 +47,7 @@ _HOMES = {
     "Vanilla": "cells",
     "WeightsError": "errors",
     "covariant_vectors": "vectors.covariant",
+    "critical_gain": "sweeps.critical_gain",
     "fixed_points": "orbits.fixed_points",
     "jacobian": "networks.jacobian",
     "largest_exponent": "runs.two_trajectories",
@@ -81,6 +83,7 @@ __all__ = [
     "Vanilla",
     "WeightsError",
     "covariant_vectors",
+    "critical_gain",
     "fixed_points",
     "jacobian",
     "largest_exponent",

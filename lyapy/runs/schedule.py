@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, check_size
 from ..networks.network import Network
 from ..tangent.interval import Control
 from .options import Keep
@@ -16,6 +16,9 @@ HISTORY_ROWS = 1024
 # so many that calls into compiled code are few, so few that they stay in a cache
 CHUNK_BYTES = 1024 * 1024
 CHUNK_TILES = 64
+# counted steps, and chunks, of a segment of a trajectory below which "auto" makes no more of them
+LEAST_STEPS = 4096
+LEAST_CHUNKS = 4
 
 
 class Recording(NamedTuple):
@@ -137,3 +140,19 @@ def make_schedule(
     most = CHUNK_BYTES // (8 * max(entries, 1) * control.tile)
     chunk = recording.chunk(control.tile * min(max(most, 1), CHUNK_TILES))
     return Schedule(transient, steps, 1, control, chunk, recording).shortened(steps)
+
+
+def check_segments(segments: int | str, schedule: Schedule, obstacle: str, cores: int) -> int:
+    """Return the number of segments, one for each core where they are "auto" and long enough.
+
+    More than one are refused where there is an ``obstacle``.
+    """
+    if segments == "auto":
+        least = max(LEAST_CHUNKS * schedule.chunk, LEAST_STEPS)
+        most = min(cores, schedule.steps // least)
+        return 1 if obstacle else max(most, 1)
+    most = max(schedule.steps // (2 * schedule.control.tile), 1)
+    check_size("segments", segments, 1, most, f"there are {schedule.steps} counted steps")
+    if segments != 1 and obstacle:
+        raise ValueError(f"segments is {segments}, but {obstacle}; leave it out")
+    return int(segments)

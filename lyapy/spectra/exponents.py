@@ -309,13 +309,13 @@ class Exponents:
             "entropy_rate": self._decided(
                 "entropy_rate",
                 measures.entropy_rate,
-                bool(self._near_zero.any() and not (self.exponents > self._margin).any()),
+                bool(self._near_zero.any() and not (self.exponents > self.margin).any()),
             ),
             "sum_rule_residual": self._measure("sum_rule_residual", self.sum_rule_residual),
         }
 
     @cached_property
-    def _margin(self) -> Array:
+    def margin(self) -> Array:
         """How far each exponent (k,) may be from the truth: 95 %, rounding, and finite time.
 
         The last is the largest excursion of the growth from its mean rate: that of an exponent
@@ -332,7 +332,7 @@ class Exponents:
 
     @cached_property
     def _near_zero(self) -> Array:
-        return np.abs(self.exponents) <= self._margin
+        return np.abs(self.exponents) <= self.margin
 
     def _decided(
         self, name: str, measure: Callable[[Array, int], float], near_zero: bool
@@ -342,7 +342,7 @@ class Exponents:
             return Measure(math.nan, math.nan, "escapes")
         if near_zero or self.apart.any():
             samples = self.per_trajectory
-            ends = measures.measure_range(measure, samples, self._margin, self.state_size)
+            ends = measures.measure_range(measure, samples, self.margin, self.state_size)
             # where all ends agree, as in stable networks, nothing is left open
             if ends[0] < ends[1]:
                 return Measure(math.nan, math.nan, "undetermined", *ends)

@@ -54,8 +54,9 @@ def status_of(spectrum: Exponents) -> Status:
     ``interrupted``: fewer steps were counted than asked for. ``not converged``: the state grows
     without bound, standard errors are unknown or miss the target, the run is too short to show
     whether exponents drift (8 rows of the history), shorter than 64 steps or 50 autocorrelation
-    times (8 in each of several trajectories), trajectories differ by more than their errors, or
-    exponents drift. ``unresolved tail``: float64 does not resolve all exponents.
+    times (8 in each of several trajectories), seams of segments are open, trajectories differ by
+    more than their errors, or exponents drift. ``unresolved tail``: float64 does not resolve all
+    exponents.
     """
     checks = {
         FAILED: _failed(spectrum),
@@ -171,6 +172,13 @@ def _not_converged(spectrum: Exponents) -> str:
         )
     if short := _short(spectrum, living):
         return short
+    settings = spectrum.settings
+    if settings.get("seam_error", 0.0) > RESOLVED * settings["tolerance"]:
+        return (
+            f"The seams of {settings['segments']} segments leave up to "
+            f"{settings['seam_error']:.1g} nats per step open: vectors of exponents that agree "
+            "take long to settle. Give fewer segments, or none."
+        )
     if spectrum.apart.any():
         return (
             f"{_counted(spectrum.apart, 'differ')} between trajectories by more "

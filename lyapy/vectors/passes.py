@@ -34,7 +34,6 @@ __all__ = [
     "Position",
     "decayed",
     "living_directions",
-    "span_sines",
 ]
 
 # steps of a forward pass of the states, and of a piece of which every interval is kept
@@ -219,20 +218,6 @@ def _scaled(image: Array) -> tuple[Array, Array]:
     """Return them for multiples of unit vectors, exactly."""
     factors = image.sum(axis=1)
     return np.abs(np.sign(image)) * np.sign(factors)[:, None], np.diag(np.abs(factors))
-
-
-def span_sines(one: Array, other: Array) -> Array:
-    """Return the sines (k,) between the spans of the first i rows of two orthonormal frames.
-
-    They are bounded by Frobenius norms of the parts of one span outside the other, which keep
-    the digits of small angles.
-    """
-    overlaps = other @ one.T
-    outside = np.sum((other - overlaps @ one) ** 2, axis=1)
-    # rows up to i on columns after i
-    inside = np.cumsum(np.cumsum(overlaps[:, ::-1] ** 2, axis=1)[:, ::-1], axis=0)
-    inside = np.append(np.diagonal(inside, 1), 0.0)
-    return np.asarray(np.minimum(np.sqrt(np.cumsum(outside) + inside), 1.0))
 
 
 def decayed(sines: Array, grown: Array) -> Array:
