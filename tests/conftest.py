@@ -50,14 +50,16 @@ def device(request, monkeypatch):
         if "panels" in request.param:
             found = found._replace(shared_bytes=9400)
     if request.node.get_closest_marker("repeats") is None:
-        monkeypatch.setattr(BatchBlock, "_repeat", refuse_to_repeat)
+        monkeypatch.setattr(BatchBlock, "_hand_over", refuse_to_hand_over)
     # one, whatever the machine has
     monkeypatch.setattr(engines, "find_devices", lambda: (found,))
     return found
 
 
-def refuse_to_repeat(self, b, coefficients, frame, alive):
-    raise AssertionError(f"a tile of trajectory {b} is repeated on the CPU")
+def refuse_to_hand_over(self, chosen, *chunk, hand_over=BatchBlock._hand_over):
+    """Refuse it but for blocks that no device follows."""
+    assert self.on_host or not chosen.size, f"trajectories {chosen} are left to the CPU"
+    hand_over(self, chosen, *chunk)
 
 
 @pytest.fixture

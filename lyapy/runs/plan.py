@@ -15,7 +15,7 @@ from ..networks.inputs import check_inputs
 from ..networks.network import Network
 from ..spectra.spectrum import Spectrum
 from ..tangent.engine import Engine, fitted_engine
-from ..tangent.gpu.precision import PRECISIONS
+from ..tangent.gpu.device import PRECISIONS
 from ..tangent.initial_frames import initial_frames
 from ..tangent.interval import make_control
 from ..tangent.norm_bounds import NormBounds

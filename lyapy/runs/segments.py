@@ -173,7 +173,7 @@ def run_segments(plan: Plan) -> tuple[list[TrajectoryResult], dict[str, Any]]:
 
     found = run({i: begin(i, None, None) for i in range(segments)}, plan.progress)
     # a frame of unit vectors stays one, and no seam is open
-    again = [i for i in range(1, segments) if np.any(_seam_tilts(found, i))]
+    again = [i for i in range(1, segments) if any(t.any() for t in _seam_tilts(found, i))]
     passes = 1
     while again and passes <= CORRECTIONS:
         corrected = run({i: begin(i, found[i - 1].last, found[i]) for i in again}, False)

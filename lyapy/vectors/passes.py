@@ -21,9 +21,8 @@ from ..networks.forward import LayerForward, forward_chunk
 from ..networks.network import Network
 from ..networks.program import by_products
 from ..networks.structure import component_labels
-from ..tangent.graded.householder import sorted_qr
-from ..tangent.graded.step import SHARE
-from ..tangent.interval import Control, accept_interval, next_rate
+from ..tangent.graded.elimination import sorted_qr
+from ..tangent.interval import SHARE, Control, accept_interval, next_rate
 from ..tangent.state import UNKNOWN_RATE
 from .images import Factored, images_of
 
@@ -199,7 +198,7 @@ class Passes:
         return after, [R], rate, steps
 
     def _graded(self, frame: Array, coefficients: Array) -> tuple[Array, Sequence[Array]]:
-        """Take one step stage by stage, by QR with sorted rows, as `graded_step` does."""
+        """Take one step stage by stage, by QR with sorted rows."""
         admitted = SHARE * np.exp(self.control.limit)
         stages = self.program.stages or (self.program,)
         factors = []
@@ -208,9 +207,8 @@ class Passes:
             sizes = np.linalg.norm(frame, axis=0)
             if stage is not stages[-1] and sizes.max() <= admitted * sizes.min():
                 continue
-            found = sorted_qr(frame, sizes)
-            frame = found.frame
-            factors.append(found.upper)
+            frame, upper = sorted_qr(frame, sizes)
+            factors.append(upper)
         return frame, factors
 
 

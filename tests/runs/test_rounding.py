@@ -46,6 +46,9 @@ def test_hidden_growth_is_bounded_by_the_mean_of_what_hides_it():
     np.testing.assert_allclose(found, [-1.0, -2.0, -8.0, (-11.0 + 0.6) / 2, (-31.0 + 0.6) / 3])
     rows = bounding_growth(np.stack([growth, 2 * growth]), np.stack([error, 2 * error]), hidden)
     np.testing.assert_allclose(rows, np.stack([found, 2 * found]))
+    # a vector that outgrows those before it, as long as it has not exchanged with them
+    found = bounding_growth(np.array([-3.0, 1.0, -5.0]), np.full(3, np.inf), np.ones(3, bool))
+    np.testing.assert_allclose(found, [-3.0, 1.0, -7.0 / 3.0])
 
 
 def test_bounds_of_units_that_stand_alone_are_their_own():

@@ -1,6 +1,6 @@
 """Try cosmic-ray's mutants of modules against their tests, and print what survives.
 
-Usage: python -m tools.mutation tangent/graded/tilt tangent/graded/step
+Usage: python -m tools.mutation tangent/graded/replicas tangent/graded/run
 
 Needs ``pip install --group mutation`` in the root of the repository, next to ``lyapy[test]``, and
 Linux. A mutant is killed when a test fails; the time limit is five times that of all tests without
