@@ -117,7 +117,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f".{_MODULES[name]}", __name__)
     if name not in _HOMES:
         message = f"module 'lyapy' has no attribute {name!r}"
-        # Python adds what comes near to the name
+        # Python adds names that are near
         raise AttributeError(message, name=name, obj=sys.modules[__name__])
     value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value

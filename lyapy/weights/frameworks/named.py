@@ -1,7 +1,7 @@
 """Weights under the names of a cell's arguments, for cells that no framework has.
 
 An array ``U_y``, ``rnn.U_y`` or ``rnn/0/U_y`` is the argument `U_y` of the cell that
-the hint ``cell`` names; what stands before it is the prefix and the layer's number. A sparse
+the hint ``cell`` names; before it come the prefix and the layer's number. A sparse
 matrix is ``U.data``, ``U.indices`` and ``U.indptr`` (of `scipy.sparse.csr_array`), and complex
 numbers may be ``B.real`` and ``B.imag``. lyapy's canonical files hold such cells in the same way.
 """

@@ -23,7 +23,7 @@ test_dead_relu_units = pytest.mark.repeats(test_dead_relu_units)
 
 @pytest.fixture
 def backend():
-    """What the tests run on, here."""
+    """The device of the tests."""
     return "cupy"
 
 
