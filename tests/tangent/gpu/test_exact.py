@@ -21,6 +21,9 @@ pytestmark = pytest.mark.usefixtures("device")
 # whether a slope is zero or has underflowed is decided on the CPU
 test_lstm_without_recurrence = pytest.mark.repeats(test_lstm_without_recurrence)
 
+# an sLSTM's growth is spread so widely that a tile can fail its checks
+test_periodic_orbit_of_a_network = pytest.mark.repeats(test_periodic_orbit_of_a_network)
+
 
 @pytest.fixture
 def backend():
