@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .sweeps.result import Sweep
     from .sweeps.sweep import sweep
     from .sweeps.watch import watch
+    from .vectors.covariant import covariant_vectors
+    from .vectors.result import CovariantVectors
+    from .vectors.splitting import splitting_angles
     from .weights.load import load
 
 __version__ = "0.1.0"
@@ -30,6 +33,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "ClosedLoop": "networks.closed_loop",
     "Compute": "runs.options",
+    "CovariantVectors": "vectors.result",
     "FixedPoints": "orbits.result",
     "GRU": "cells",
     "GRUResetBefore": "cells",
@@ -40,6 +44,7 @@ _HOMES = {
     "ProjectedLSTM": "cells",
     "Vanilla": "cells",
     "WeightsError": "errors",
+    "covariant_vectors": "vectors.covariant",
     "fixed_points": "orbits.fixed_points",
     "jacobian": "networks.jacobian",
     "largest_exponent": "runs.two_trajectories",
@@ -50,6 +55,7 @@ _HOMES = {
     "Network": "networks.network",
     "random_network": "networks.random",
     "Spectrum": "spectra.spectrum",
+    "splitting_angles": "vectors.splitting",
     "Sweep": "sweeps.result",
     "sweep": "sweeps.sweep",
     "watch": "sweeps.watch",
@@ -60,6 +66,7 @@ __all__ = [
     "LSTM",
     "ClosedLoop",
     "Compute",
+    "CovariantVectors",
     "FixedPoints",
     "GRUResetBefore",
     "Keep",
@@ -71,6 +78,7 @@ __all__ = [
     "Sweep",
     "Vanilla",
     "WeightsError",
+    "covariant_vectors",
     "fixed_points",
     "jacobian",
     "largest_exponent",
@@ -79,6 +87,7 @@ __all__ = [
     "random_network",
     "spectrum_of_jacobians",
     "spectrum_of_products",
+    "splitting_angles",
     "sweep",
     "watch",
 ]

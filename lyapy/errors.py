@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from os import PathLike
 
 __all__ = [
@@ -63,6 +64,8 @@ def describe(error: BaseException) -> str:
     text = str(error) or type(error).__name__
     if not isinstance(error, FAILURES):
         text = f"{type(error).__name__}: {text}"
-    if isinstance(error, OSError) and error.filename is not None:
-        text = f"{error.filename}: {REMEDIES.get(type(error), error.strerror)}"
+    if isinstance(error, OSError) and error.errno is not None:
+        text = error.strerror or os.strerror(error.errno)
+        if error.filename is not None:
+            text = f"{error.filename}: {REMEDIES.get(type(error), text)}"
     return " ".join(text.split())

@@ -19,6 +19,7 @@ FLOORS = [
     {"weights", "tangent"},
     {"spectra"},
     {"runs", "orbits"},
+    {"vectors"},
     {"sweeps"},
     {"__init__"},
     {"cli"},

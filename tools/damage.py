@@ -18,10 +18,8 @@ import pytest
 
 import lyapy
 from lyapy.errors import Interrupted
-from lyapy.runs.checkpoint.checkpointer import Checkpointer
 from lyapy.runs.checkpoint.folder import checkpoint_folder
-from tests.support.made_checkpoints import OFTEN, checkpoint_every_chunk
-from tools.soak import datasets
+from tests.support.made_checkpoints import OFTEN, datasets, stop_after
 from tools.tables import add_write, head, report, row, storage
 
 NETWORK = lyapy.random_network("gru", 3, 1, gain=1.5, seed=1)
@@ -53,21 +51,10 @@ def main():
 
 def unfinished_run(folder, patch):
     """Return the states and segments of a run before its last chunks, and its result."""
-    checkpoint_every_chunk(patch)
     path = folder / "run.h5"
-    publish, chunks = Checkpointer.publish, 0
-
-    def publish_some(self, b, trajectory, last=False):
-        nonlocal chunks
-        chunks += 1
-        publish(self, b, trajectory, last)
-        if chunks == 8:
-            raise KeyboardInterrupt
-
-    with patch.context() as stopping:
-        stopping.setattr(Checkpointer, "publish", publish_some)
-        with contextlib.suppress(Interrupted):
-            compute(path, every=OFTEN)
+    with patch.context() as stopping, contextlib.suppress(Interrupted):
+        stop_after(8, stopping)
+        compute(path, every=OFTEN)
     files = {part.name: part.read_bytes() for part in sorted(checkpoint_folder(path).glob("s*.h5"))}
     compute(path)
     wanted = datasets(path)

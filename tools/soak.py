@@ -18,7 +18,6 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 import lyapy
@@ -27,6 +26,7 @@ from lyapy.runs.checkpoint import checkpointer
 from lyapy.runs.checkpoint.folder import checkpoint_folder, newest_state
 from lyapy.runs.checkpoint.unfinished import read_unfinished
 from lyapy.storage.sealed import DamagedError, check_seal
+from tests.support.made_checkpoints import datasets
 from tests.support.watched_files import watched
 from tools.tables import add_write, head, report, row, storage
 
@@ -178,18 +178,6 @@ def inspect(live, wanted, acknowledged, count):
 def finished(live, wanted):
     """Return whether a run has left its result, that of one never killed, and nothing else."""
     return os.listdir(live) == ["run.h5"] and datasets(live / "run.h5") == wanted
-
-
-def datasets(path):
-    found = {}
-
-    def take(name, item):
-        if isinstance(item, h5py.Dataset):
-            found[name] = str(item.dtype), item.shape, item[()].tobytes()
-
-    with h5py.File(path) as file:
-        file.visititems(take)
-    return found
 
 
 def read_on(runs, result):

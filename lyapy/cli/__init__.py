@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from .. import __version__
 from ..errors import FAILURES
 from . import check, convert, demo, fixed_points, info, merge, plot, show, spectrum, sweep, verify
-from .messages import BAD_INPUT, BROKEN_PIPE, code_of, say
+from .messages import BAD_INPUT, BROKEN_PIPE, code_of, say, silence
 
 __all__ = ["main"]
 
@@ -64,14 +64,26 @@ def _log_to_stderr() -> Iterator[None]:
 def _run(arguments: argparse.Namespace) -> int:
     try:
         code: int = COMMANDS[arguments.command].run(arguments)
-        sys.stdout.flush()
+        # it is None where it was closed before the start
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # the reader, `head` perhaps, has closed; Python must not flush again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # the reader, `head` perhaps, has closed
+        silence(sys.stdout)
         return BROKEN_PIPE
     except (KeyboardInterrupt, *FAILURES) as error:
-        return code_of(error)
+        return code_of(_of_stream(error) if isinstance(error, OSError) else error)
+
+
+def _of_stream(error: OSError) -> OSError:
+    """Return an error of standard output by this name; errors of files have that of the file."""
+    number, text = error.errno or 0, error.strerror
+    if error.filename is not None or error.args != (number, os.strerror(number)):
+        return error
+    if sys.stdout is not None:
+        silence(sys.stdout)
+    return OSError(number, f"standard output: {text}")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -123,6 +123,12 @@ def run_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
     return found | {"overwrite": arguments.overwrite}
 
 
+def add_no_check(parser: argparse.ArgumentParser) -> None:
+    """Add the permission to read a file whose seal is broken."""
+    unchecked = "ignore the seal, as of a file that was edited"
+    parser.add_argument("--no-check", dest="check", action="store_false", help=unchecked)
+
+
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
     """Add the permission to replace outputs."""
     parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")

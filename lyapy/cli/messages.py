@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
 
 from ..errors import CheckpointError, Interrupted, LockedError, describe
 
@@ -18,17 +21,33 @@ INTERRUPTED, BROKEN_PIPE = 130, 141
 CODES = {Interrupted: TO_BE_CONTINUED, KeyboardInterrupt: INTERRUPTED, LockedError: LOCKED,
          CheckpointError: NOT_WRITTEN}  # fmt: skip
 
+# of disks and systems at their limits, which are no fault of the arguments
+DISK = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EFBIG,
+        errno.EROFS, errno.ESTALE}  # fmt: skip
+
 
 def say(message: str) -> None:
-    """Print one line on standard error."""
-    print(f"lyapy: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    """Print one line on standard error, if that can be written."""
+    if sys.stderr is None:
+        return
+    try:
+        print(f"lyapy: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """Send a stream that cannot be written nowhere; Python would flush it again at exit."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def code_of(error: BaseException) -> int:
     """Print an error, and return its exit code."""
     interrupted = isinstance(error, KeyboardInterrupt)
     say(str(error) or "interrupted" if interrupted else f"error: {describe(error)}")
-    return next((code for kind, code in CODES.items() if isinstance(error, kind)), BAD_INPUT)
+    found = next((code for kind, code in CODES.items() if isinstance(error, kind)), BAD_INPUT)
+    return NOT_WRITTEN if getattr(error, "errno", None) in DISK else found
 
 
 def report(outcome: Outcome, errors: Counter[str], *, quiet: bool) -> int:

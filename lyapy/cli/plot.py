@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from .arguments import add_overwrite
+from .arguments import add_no_check, add_overwrite
 
 SUMMARY = "draw the spectrum of a run file and its convergence, or the spectra of many networks"
 EXAMPLE = "lyapy plot run.h5 -o figure.pdf"
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pair = "of a merged file: columns of the map of the largest exponent"
     parser.add_argument("--map", nargs=2, metavar=("X", "Y"), help=pair)
     add_overwrite(parser)
+    add_no_check(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,7 +38,12 @@ def run(arguments: argparse.Namespace) -> int:
 
         pair = arguments.map and tuple(arguments.map)
         options = {"over": arguments.over, "metric": arguments.metric, "between": pair}
-        plot_sweep(Sweep.load(arguments.run), output, **options, overwrite=arguments.overwrite)
+        plot_sweep(
+            Sweep.load(arguments.run, check=arguments.check),
+            output,
+            **options,
+            overwrite=arguments.overwrite,
+        )
     else:
         from ..spectra.plots import plot_summary
         from ..spectra.spectrum import Spectrum
@@ -47,6 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.over or arguments.metric or arguments.map:
             needed = "--over, --metric and --map need one"
             raise ValueError(f"{arguments.run}: is no merged file; {needed}")
-        plot_summary(Spectrum.load(arguments.run), output, overwrite=arguments.overwrite)
+        plot_summary(
+            Spectrum.load(arguments.run, check=arguments.check),
+            output,
+            overwrite=arguments.overwrite,
+        )
     print(f"written to {output}")
     return 0

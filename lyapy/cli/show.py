@@ -7,6 +7,8 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from .arguments import add_no_check
+
 if TYPE_CHECKING:
     from ..runs.checkpoint.unfinished import Unfinished
 
@@ -21,12 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--network", metavar="NAME", help="one network of a merged file")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="all numbers and settings, as JSON")
-    csv = "of a merged file: all columns and exponents, as CSV"
+    csv = "a line for each exponent, or for each network of a merged file, as CSV"
     form.add_argument("--csv", action="store_true", help=csv)
     metric = "of a merged file: how this column is related to the spectra"
     form.add_argument("--metric", metavar="COLUMN", help=metric)
     groups = "with --metric: column of groups to leave out together in regressions"
     parser.add_argument("--groups", metavar="COLUMN", help=groups)
+    add_no_check(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,21 +46,24 @@ def run(arguments: argparse.Namespace) -> int:
         return _show_rows(arguments)
     if not os.path.exists(arguments.run):
         raise FileNotFoundError(f"{arguments.run}: does not exist; check the path")
-    if arguments.csv or arguments.metric:
-        raise ValueError(f"{arguments.run}: is no merged file; --csv and --metric need one")
+    if arguments.metric:
+        raise ValueError(f"{arguments.run}: is no merged file; --metric needs one")
     from ..spectra.spectrum import Spectrum
+    from ..spectra.tables import csv_text, exponent_columns
     from ..spectra.text import spectrum_summary, spectrum_table
 
     if arguments.network is not None:
-        spectrum = read_network(arguments.run, arguments.network)
+        spectrum = read_network(arguments.run, arguments.network, check=arguments.check)
     else:
-        spectrum = Spectrum.load(arguments.run)
+        spectrum = Spectrum.load(arguments.run, check=arguments.check)
     next_to_it = _unfinished(arguments.run) if arguments.network is None else None
     if arguments.json:
         summary = spectrum_summary(spectrum)
         if next_to_it is not None:
             summary["unfinished_run"] = next_to_it
         print(json.dumps(summary, indent=2, allow_nan=False))
+    elif arguments.csv:
+        print(csv_text(exponent_columns(spectrum)), end="")
     else:
         print(spectrum_table(spectrum))
         if next_to_it is not None:
@@ -88,6 +94,7 @@ def _writer(found: Unfinished) -> str:
 
 
 def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
+    from ..spectra.tables import csv_text, exponent_columns
     from ..spectra.text import spectrum_summary, spectrum_table
 
     spectrum = found.spectrum
@@ -96,6 +103,9 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
         summary = {**done, "checkpoint": found.date, "computed_by": found.holder}
         summary |= spectrum_summary(spectrum) if spectrum is not None else {}
         print(json.dumps(summary, indent=2, allow_nan=False))
+        return 0
+    if arguments.csv and spectrum is not None:
+        print(csv_text(exponent_columns(spectrum)), end="")
         return 0
     remedy = "" if found.holder else "; run its command again to continue"
     print(f"{arguments.run}: unfinished, {_progress(found)}")
@@ -106,14 +116,15 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
 
 
 def _show_rows(arguments: argparse.Namespace) -> int:
+    from ..spectra.tables import csv_text
     from ..sweeps.result import Sweep
-    from ..sweeps.text import csv_text, metric_table, rows_summary, rows_table
+    from ..sweeps.text import metric_table, rows_summary, rows_table
 
-    sweep = Sweep.load(arguments.run)
+    sweep = Sweep.load(arguments.run, check=arguments.check)
     if arguments.metric is not None:
         print(metric_table(sweep, arguments.metric, arguments.groups))
     elif arguments.csv:
-        print(csv_text(sweep), end="")
+        print(csv_text(sweep.columns(spectra=True)), end="")
     elif arguments.json:
         print(json.dumps(rows_summary(sweep), indent=2, allow_nan=False))
     else:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from ..errors import Interrupted
 from .messages import say
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -16,10 +17,16 @@ PATIENCE = (
     "ends at once, and keeps the last checkpoint only"
 )
 
+# a run that has begun says more; these signals are those of batch systems, which ask for a code
+BEFORE = "interrupted before the run began; run the same command again"
+
 
 @contextmanager
 def interruptions() -> Iterator[None]:
-    """Turn signals that end a run into KeyboardInterrupt; a second one kills the process."""
+    """Turn signals that end a run into KeyboardInterrupt; a second one kills the process.
+
+    Those of batch systems are `Interrupted`, so that the exit code asks to continue.
+    """
     patience = threading.Timer(SECONDS_OF_SILENCE, say, (PATIENCE,))
     patience.daemon = True
 
@@ -27,7 +34,9 @@ def interruptions() -> Iterator[None]:
         for ending in ENDING:
             signal.signal(ending, signal.SIG_DFL)
         patience.start()
-        raise KeyboardInterrupt
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise Interrupted(BEFORE)
 
     before = {number: signal.signal(number, interrupt) for number in ENDING}
     try:

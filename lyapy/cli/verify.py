@@ -27,8 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..sweeps.merged_file import is_merged, read_rows
 
     try:
-        read_rows(path) if is_merged(path) else Spectrum.load(path)
         digest = check_seal(path)
+        read_rows(path) if is_merged(path) else Spectrum.load(path)
     except ValueError as error:
         print(f"{error}: DAMAGED")
         return 1

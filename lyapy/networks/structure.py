@@ -13,7 +13,7 @@ of the graph; auxiliary variables are nodes, too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -36,8 +36,15 @@ class Links(NamedTuple):
     full: bool
 
 
-def component_labels(program: Program, constants: Constants, least: float = 0.0) -> Array:
+def component_labels(
+    program: Program,
+    constants: Constants,
+    least: float = 0.0,
+    connection: Literal["weak", "strong"] = "strong",
+) -> Array:
     """Return for each column (width,) the number of its strongly connected component.
+
+    With ``connection="weak"`` it is that of the columns that are linked in either direction.
 
     The terms of the stages count, too, so that they can be restricted like the program. Weights
     up to ``least`` of the largest one in their matrix do not count.
@@ -46,7 +53,7 @@ def component_labels(program: Program, constants: Constants, least: float = 0.0)
 
     links = [link for each in (program, *program.stages) for link in _links(each, constants, least)]
     edges, size = _edges(links, program.width)
-    found: Array = connected_components(_graph(*edges, size), connection="strong")[1]
+    found: Array = connected_components(_graph(*edges, size), connection=connection)[1]
     return found[: program.width]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
@@ -10,11 +11,17 @@ import numpy as np
 from ..arrays import Array
 from ..networks.inputs import check_array
 from ..networks.network import Network
+from ..storage.hdf5 import Dataset, Group, open_hdf5
 from ..weights.formats import read_contents
+from ..weights.formats.npy import read_array
+from ..weights.formats.zip_archive import open_archive
 
 ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
 EMBEDDING = "embedding.weight"
 NAMES_SHOWN = 8
+# bytes that a file of arrays may unpack to, at least and for each of its bytes: one-hot rows
+# compress by as much
+SMALL, RATIO = 128 << 20, 256
 
 
 def read_inputs(
@@ -126,13 +133,18 @@ def _split_name(path: str) -> tuple[str, str | None]:
 
 def _read_array(file: str, suffix: str, name: str | None) -> Array:
     with open(file, "rb") as raw:
+        size = os.fstat(raw.fileno()).st_size
+        limit = max(SMALL, RATIO * size)
         try:
             if suffix == ".npy":
-                return np.lib.format.read_array(raw, allow_pickle=False)
+                return read_array(raw, "the array", size)
             if suffix == ".npz":
-                with np.load(raw, allow_pickle=False) as archive:
-                    return archive[_choose(file, list(archive), name)]
-            return _read_hdf5(file, name)
+                with open_archive(raw, limit) as archive:
+                    names = [member.removesuffix(".npy") for member in archive.namelist()]
+                    member = archive.getinfo(f"{_choose(file, names, name)}.npy")
+                    with archive.open(member) as stream:
+                        return read_array(stream, repr(member.filename), member.file_size)
+            return _read_hdf5(file, open_hdf5(raw, size, limit), name)
         except _ChoiceError as error:
             raise ValueError(str(error)) from None
         except Exception as error:  # a broken file can break its reader anywhere
@@ -142,15 +154,21 @@ def _read_array(file: str, suffix: str, name: str | None) -> Array:
             ) from error
 
 
-def _read_hdf5(file: str, name: str | None) -> Array:
-    import h5py
+def _read_hdf5(file: str, root: Group, name: str | None) -> Array:
+    found = root.get(name) if name else None
+    if not isinstance(found, Dataset):
+        names = list(_datasets(root))
+        found = root[_choose(file, names, name and name.strip("/"))]
+    array: Array = found.read()
+    return array
 
-    names: list[str] = []
-    with h5py.File(file, "r") as content:
-        content.visititems(
-            lambda n, item: names.append(n) if isinstance(item, h5py.Dataset) else None
-        )
-        return content[_choose(file, names, name and name.strip("/"))][()]
+
+def _datasets(group: Group) -> Iterator[str]:
+    for found in group.values():
+        if isinstance(found, Group):
+            yield from _datasets(found)
+        else:
+            yield found.path
 
 
 class _ChoiceError(Exception):

@@ -1,9 +1,12 @@
-"""Progress of a run: tqdm's bar on a terminal, plain lines in a log."""
+"""Progress of a run: tqdm's bar on a terminal or in a notebook, plain lines in a log."""
 
+import logging
 import sys
 import threading
 import time
-from typing import TextIO
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TextIO
 
 # a batch log shows that the job is alive, and stays short
 SECONDS_BETWEEN_LINES = 30.0
@@ -16,20 +19,26 @@ class Progress:
         self.total = total
         self.done = self.skipped = 0
         self.stopped = threading.Event()
+        # it is None where it was closed before the start
         self._stream = stream or sys.stderr
+        shown = shown and self._stream is not None and not self._stream.closed
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._bar = None
-        self._lines = shown and not self._stream.isatty()
+        self._bar: Any = None
+        self._lines = shown and not self._stream.isatty() and not in_notebook()
         self._start = time.monotonic()
         # steps and time of the first count: what went before, compiling above all, predicts nothing
         self._first: tuple[int, float] | None = None
         if self._lines:
             threading.Thread(target=self._write_lines, daemon=True).start()
         elif shown:
-            from tqdm import tqdm
+            self._show(self._open_bar)
+        self._compiling = _FirstCompilation(partial(self._show, self._say)) if shown else None
 
-            self._bar = tqdm(total=total, unit="step", unit_scale=True, file=self._stream)
+    def _open_bar(self) -> None:
+        from tqdm.auto import tqdm
+
+        self._bar = tqdm(total=self.total, unit="step", unit_scale=True, file=self._stream)
 
     def update(self, steps: int) -> None:
         """Count ``steps`` more; raise KeyboardInterrupt after `stop`."""
@@ -37,16 +46,20 @@ class Progress:
             raise KeyboardInterrupt
         with self._lock:
             self.done += steps
-            self._first = self._first or (self.done, time.monotonic())
+            if self._first is None:
+                self._first = (self.done, time.monotonic())
+                if self._bar is not None:
+                    # forgets the time until now
+                    self._bar.unpause()
             if self._bar is not None:
-                self._bar.update(steps)
+                self._show(self._bar.update, steps)
 
     def skip(self, steps: int) -> None:
         """Count ``steps`` of an earlier process."""
         with self._lock:
             self.skipped += steps
             if self._bar is not None:
-                self._bar.update(steps)
+                self._show(self._bar.update, steps)
 
     def stop(self) -> None:
         """Make every thread that counts here stop."""
@@ -56,16 +69,27 @@ class Progress:
         """End the display."""
         with self._lock:
             self._closed.set()
+            if self._compiling is not None:
+                self._compiling.close()
             if self._bar is not None:
-                self._bar.close()
+                self._show(self._bar.close)
             if self._lines:
-                self._write_line()
+                self._show(self._write_line)
 
     def _write_lines(self) -> None:
         while not self._closed.wait(SECONDS_BETWEEN_LINES):
             with self._lock:
                 if not self._closed.is_set():
-                    self._write_line()
+                    self._show(self._write_line)
+
+    def _show(self, write: Callable[..., object], *arguments: object) -> None:
+        """Write to the stream; a run must not end because that is full or closed."""
+        try:
+            write(*arguments)
+        except (OSError, ValueError):
+            if self._bar is not None:
+                self._bar.disable = True
+            self._bar, self._lines = None, False
 
     def _write_line(self) -> None:
         now, done = time.monotonic(), self.skipped + self.done
@@ -74,5 +98,41 @@ class Progress:
         if self._first is not None and self.done > self._first[0] and done < self.total:
             rate = (self.done - self._first[0]) / max(now - self._first[1], 1e-9)
             line += f", {(self.total - done) / rate:.0f} s left"
-        self._stream.write(f"lyapy: {line}\n")
-        self._stream.flush()
+        self._say(line)
+
+    def _say(self, line: str) -> None:
+        if self._bar is None:
+            self._stream.write(f"lyapy: {line}\n")
+            self._stream.flush()
+        else:
+            self._bar.write(f"lyapy: {line}", file=self._stream)
+
+
+def in_notebook() -> bool:
+    """Return whether this is a Jupyter kernel."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return "IPKernelApp" in getattr(shell, "config", {})
+
+
+class _FirstCompilation(logging.Handler):
+    """Says once that functions are compiled, unless lyapy's log is shown already."""
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        super().__init__(logging.INFO)
+        self._say: Callable[[str], object] | None = say
+        self._logger = logging.getLogger("lyapy")
+        self._level = self._logger.level
+        if not self._logger.handlers:
+            self._logger.addHandler(self)
+            self._logger.setLevel(logging.INFO)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._say is not None and record.getMessage().startswith("compiling"):
+            self._say("compiling for this kind of network, once; it takes some tens of seconds")
+            self._say = None
+
+    def close(self) -> None:
+        if self in self._logger.handlers:
+            self._logger.removeHandler(self)
+            self._logger.setLevel(self._level)
+        super().close()

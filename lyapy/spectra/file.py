@@ -8,17 +8,18 @@ arguments and the origin of the run, a nested group for each nested dict.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
 import h5py
+import numpy as np
 
 from ..storage.atomic import check_output
-from ..storage.datasets import name_axes, read_dataset, write_dataset
-from ..storage.sealed import SIGNATURE, USER_BLOCK, write_sealed
+from ..storage.datasets import write_dataset
+from ..storage.hdf5 import Dataset, Group, Hdf5Error
+from ..storage.sealed import open_sealed, write_sealed
 from ..storage.trees import read_tree, write_tree
 from .exponents import QUANTITIES, Exponents
 from .status import status_of
@@ -28,6 +29,7 @@ __all__ = [
     "check_run_output",
     "check_suffix",
     "copy_run",
+    "format_of",
     "read_fields",
     "write_spectrum",
 ]
@@ -36,6 +38,15 @@ FORMAT = "lyapy spectrum"
 FORMAT_VERSION = 4
 # suffixes of other formats, by which other programs would read the file
 OTHERS = (".npz", ".npy", ".mat", ".csv", ".json", ".txt", ".pkl", ".pt", ".png", ".pdf", ".svg")
+GIVE, AGAIN = "give a run file that lyapy wrote", "compute it again"
+# types of settings on which results depend; those after the first five may be missing
+SETTINGS: dict[str, Any] = {
+    "k": int, "tolerance": float, "interval": int | str, "network": str, "network_sha256": str,
+    "input_sequences": int, "dt": float | int | None, "seconds": float, "until": list,
+    "network_origin": str | None, "assumptions": list, "repeated_tiles": int,
+}  # fmt: skip
+NEEDED, POSITIVE = list(SETTINGS)[:5], ("k", "tolerance", "dt", "until")
+LONGEST = 1 << 62
 STORED = {name: q for name, q in QUANTITIES.items() if q.stored}
 
 
@@ -90,23 +101,18 @@ def _write_contents(spectrum: Exponents, file: h5py.File) -> None:
     write_tree(file.create_group("settings"), spectrum.settings)
 
 
-def read_fields(path: str | PathLike[str], *, group: str = "/") -> dict[str, Any]:
+def read_fields(
+    path: str | PathLike[str], *, group: str = "/", check: bool = True
+) -> dict[str, Any]:
     """Read the stored quantities and the settings from a run file, or a group with its contents.
 
-    Raises ValueError if it is no run file, is damaged, or has another format version.
+    Raises ValueError if it is no run file, is damaged, or has another format version. Without
+    ``check`` the seal is ignored, as for a file that was edited.
     """
-    # through Python's file, as HDF5's own locks fail on many cluster file systems
-    with open(path, "rb") as raw:
-        try:
-            with h5py.File(raw, "r") as file:
-                run = file[group]
-                _check_format(run)
-                return _read_stored(run) | {"settings": read_tree(run["settings"])}
-        except _RefusedError as error:
-            raise ValueError(f"{path}: {error}") from None
-        except (OSError, RuntimeError, KeyError, TypeError) as error:
-            problem = "is not an HDF5 file" if not _is_hdf5(raw) else f"is damaged ({error})"
-            raise ValueError(f"{path}: {problem}; give a run file that lyapy wrote") from error
+    with open_sealed(path, check=check) as file:
+        run = _run_in(file, group)
+        settings = _settings(run)
+        return _stored(run, settings["k"]) | {"settings": settings}
 
 
 def check_suffix(path: str | PathLike[str]) -> None:
@@ -128,69 +134,104 @@ def check_run_output(path: str | PathLike[str], *, overwrite: bool) -> None:
 
 
 def _is_run_file(path: str | PathLike[str]) -> bool:
+    return bool(format_of(path) == FORMAT)
+
+
+def format_of(path: str | PathLike[str]) -> Any:
+    """Return the attribute ``format`` of an HDF5 file, None if it is none."""
     try:
-        with open(path, "rb") as raw, h5py.File(raw, "r") as file:
-            return bool(file.attrs.get("format") == FORMAT)
-    except OSError:
-        return False
+        with open_sealed(path, check=False) as file:
+            return file.attrs.get("format")
+    except (OSError, ValueError):
+        return None
 
 
 def copy_run(path: str | PathLike[str], parent: h5py.Group, name: str) -> None:
-    """Copy a run file into a group of another file."""
-    with open(path, "rb") as raw, h5py.File(raw, "r") as source:
-        source.copy(source["/"], parent, name=name)
-    copy = parent[name]
-    # HDF5 copies the references between arrays and axes unchanged, which breaks them
-    for axis in {axis for quantity in QUANTITIES.values() for axis in quantity.axes}:
-        del copy[axis]
-    for dataset, quantity in ((copy[n], q) for n, q in QUANTITIES.items() if q.axes):
-        del dataset.attrs["DIMENSION_LIST"]
-        name_axes(dataset, quantity.axes, copy)
+    """Copy a run file into a group of another file; raise ValueError as `read_fields`."""
+    with open_sealed(path) as run:
+        copy = parent.create_group(name)
+        copy.attrs.update(run.attrs)
+        for n, quantity in ((n, q) for n, q in QUANTITIES.items() if n in run):
+            texts = (run[n].attrs[key] for key in ("units", "description"))
+            write_dataset(copy, n, run[n].read(), quantity.axes, *texts)
+        write_tree(copy.create_group("settings"), read_tree(run["settings"]))
+        if "records" in run:
+            _copy_records(run["records"], copy.create_group("records"))
 
 
-class _RefusedError(Exception):
-    """A file that is no readable run file, with the remedy."""
+def _copy_records(records: Group, copy: h5py.Group) -> None:
+    for name, values in records.items():
+        options = {"compression": "gzip", "shuffle": True} if values.chunk else {}
+        made = copy.create_dataset(
+            name, values.shape, values.dtype, chunks=values.chunk, fletcher32=True, **options
+        )
+        for place, block in values.blocks():
+            made[place] = block
 
 
-def _is_hdf5(raw: io.BufferedReader) -> bool:
-    raw.seek(USER_BLOCK)
-    return raw.read(len(SIGNATURE)) == SIGNATURE
-
-
-def _check_format(file: h5py.Group) -> None:
-    found = file.attrs.get("format")
+def _run_in(file: Group, group: str) -> Group:
+    run = file.get(group)
+    if not isinstance(run, Group):
+        raise Hdf5Error("does not hold this run", GIVE)
+    found, version = run.attrs.get("format"), run.attrs.get("format_version")
     if found != FORMAT:
-        known = ", ".join(list(file)[:8]) or "nothing"
-        raise _RefusedError(
-            f"is an HDF5 file without format={FORMAT!r}, it holds {known}; "
-            "give a run file that lyapy wrote"
-        )
-    version = int(file.attrs["format_version"])
+        known = ", ".join(list(run)[:8]) or "nothing"
+        raise Hdf5Error(f"is an HDF5 file without format={FORMAT!r}, it holds {known}", GIVE)
     if version != FORMAT_VERSION:
-        remedy = "install a newer lyapy" if version > FORMAT_VERSION else "compute it again"
-        raise _RefusedError(
-            f"has format version {version}, this lyapy reads {FORMAT_VERSION}; {remedy}"
-        )
+        newer = isinstance(version, np.integer) and version > FORMAT_VERSION
+        remedy = "install a newer lyapy" if newer else "compute it again"
+        raise Hdf5Error(f"has format version {version}, this lyapy reads {FORMAT_VERSION}", remedy)
+    return run
 
 
-def _read_stored(run: h5py.Group) -> dict[str, Any]:
+def _settings(run: Group) -> dict[str, Any]:
+    """Return the settings of a run; those on which results depend have the right types."""
+    found = run.get("settings")
+    settings = read_tree(found) if isinstance(found, Group) else {}
+    for name, kinds in SETTINGS.items():
+        value = settings.get(name)
+        if name not in settings and name not in NEEDED:
+            continue
+        wrong = not isinstance(value, kinds) or isinstance(value, bool)
+        # the target of a run until it, and the most steps
+        numbers: Any = value if name == "until" and not wrong else [value]
+        if wrong or (name in POSITIVE and any(x is not None and not x > 0 for x in numbers)):
+            raise Hdf5Error(f"is damaged: the setting {name} is {value!r}", AGAIN)
+    return settings
+
+
+def _stored(run: Group, k: int) -> dict[str, Any]:
+    """Return the stored quantities, whose axes agree with one another and with ``k``."""
     found: dict[str, Any] = {}
     sizes: dict[str, tuple[int, str]] = {}
-    for name, described in STORED.items():
-        if not isinstance(run.get(name), h5py.Dataset):
-            raise _RefusedError(f"is damaged: the dataset {name} is missing; compute it again")
-        array = read_dataset(run[name])
-        if array.ndim != len(described.axes):
-            raise _RefusedError(
-                f"is damaged: {name} has shape {array.shape}, its axes are {described.axes}; "
-                "compute it again"
+    for name, quantity in QUANTITIES.items():
+        dataset = run.get(name)
+        # a derived quantity may be younger than the file
+        if dataset is None and not quantity.stored:
+            continue
+        if not isinstance(dataset, Dataset):
+            raise Hdf5Error(f"is damaged: the dataset {name} is missing", AGAIN)
+        shape, axes = dataset.shape, quantity.axes
+        kinds = "iu" if type(quantity.missing) is int else "fiub"
+        if len(shape) != len(axes) or dataset.dtype.kind not in kinds or not all(shape):
+            finding = (
+                f"is damaged: {name} has shape {shape} of {dataset.dtype}, its axes are {axes}"
             )
-        for axis, size in zip(described.axes, array.shape, strict=True):
+            raise Hdf5Error(finding, AGAIN)
+        for axis, size in zip(axes, shape, strict=True):
             known, other = sizes.setdefault(axis, (size, name))
             if size != known:
-                raise _RefusedError(
-                    f"is damaged: axis {axis} has {size} entries in {name}, {known} in {other}; "
-                    "compute it again"
-                )
-        found[name] = array if described.axes else array.item()
+                finding = f"axis {axis} has {size} entries in {name}, {known} in {other}"
+                raise Hdf5Error(f"is damaged: {finding}", AGAIN)
+        if quantity.stored:
+            array = dataset.read()
+            found[name] = array if axes else array.item()
+    declared = {"state": found["state_size"], "exponent": k}
+    for axis in declared.keys() & sizes.keys():
+        if declared[axis] != sizes[axis][0]:
+            finding = f"axis {axis} has {sizes[axis][0]} entries instead of {declared[axis]}"
+            raise Hdf5Error(f"is damaged: {finding}", AGAIN)
+    increasing = np.all(np.diff(found["growth_steps"], prepend=0) > 0)
+    if not increasing or not 0 <= found["transient"] < LONGEST:
+        raise Hdf5Error("is damaged: growth_steps or transient count no steps", AGAIN)
     return found

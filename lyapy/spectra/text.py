@@ -14,7 +14,9 @@ from .measures import Measure
 from .quantities import counted
 from .status import status_of
 
-__all__ = ["spectrum_summary", "spectrum_table"]
+__all__ = [
+    "exponent_cells", "exponent_statuses", "facts_of", "spectrum_summary", "spectrum_table",
+]  # fmt: skip
 
 FIRST = 8
 LAST = 2
@@ -36,7 +38,7 @@ def spectrum_table(spectrum: Exponents) -> str:
     count = len(spectrum.exponents)
     head = f"{count} of {spectrum.state_size} Lyapunov exponents, in {spectrum.units}"
     status = status_of(spectrum)
-    facts = {**_facts(spectrum), "status": status.code}
+    facts = {**facts_of(spectrum), "status": status.code}
     width = max(map(len, facts))
     lines = [f"{name:<{width}}   {text}" for name, text in facts.items()]
     for assumption in spectrum.settings.get("assumptions", []):
@@ -65,7 +67,7 @@ def spectrum_summary(spectrum: Exponents) -> dict[str, Any]:
     for name, described in QUANTITIES.items():
         if described.axes or described.missing == 0:
             of.setdefault(described.axes, []).append(name)
-    statuses = _statuses(spectrum)
+    statuses = exponent_statuses(spectrum)
     columns = {name: _plain(getattr(spectrum, name)) for name in of["exponent",]}
     values = columns.pop("exponents")
     return {
@@ -96,7 +98,8 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _statuses(spectrum: Exponents) -> list[str]:
+def exponent_statuses(spectrum: Exponents) -> list[str]:
+    """Return resolved, rounded, not resolved or dead for each exponent."""
     dead = np.isneginf(spectrum.exponents)
     known = np.where(spectrum.resolved, "resolved", "rounded")
     found = np.where(dead, "dead", np.where(spectrum.bounded, "not resolved", known))
@@ -104,31 +107,38 @@ def _statuses(spectrum: Exponents) -> list[str]:
 
 
 def _exponent_lines(spectrum: Exponents) -> list[str]:
-    exponents, errors = spectrum.exponents, spectrum.standard_error
-    freedom, count = spectrum.degrees_of_freedom, len(exponents)
-    gap = count > FIRST + LAST + 1
-    indices = [*range(FIRST), *range(count - LAST, count)] if gap else list(range(count))
-    decimals = _decimals(errors[indices])
-    statuses = _statuses(spectrum)
     lines = [f"{'i':>6}   {'exponent':>14}   {'standard error':>14}   {'d.o.f.':>6}"]
-    for i in indices:
-        if gap and i == count - LAST:
-            lines.append(f"{'...':>6}")
-        line = f"{i + 1:>6}   {_exponent(exponents[i], errors[i], statuses[i], decimals)}"
-        if math.isfinite(errors[i]) and statuses[i] in ("resolved", "rounded"):
-            line += f"   {freedom[i]:>6.0f}"
-        rounded = statuses[i] == "rounded"
-        lines.append(line + (f"   (rounding {spectrum.rounding_error[i]:.0e})" if rounded else ""))
+    for i, exponent, error, freedom, note in exponent_cells(spectrum):
+        line = f"{i:>6}   {exponent:>14}"
+        line += f"   {error:>14}" if error else ""
+        line += f"   {freedom:>6}" if freedom else ""
+        lines.append((line + (f"   ({note})" if note else "")).rstrip())
     return lines
 
 
-def _exponent(value: float, error: float, status: str, decimals: int) -> str:
-    if status == "dead":
-        return f"{'-inf':>14}   (dead)"
-    if status == "not resolved":
-        return f"{f'< {value:.{decimals}f}':>14}   (not resolved)"
-    uncertain = f"{error:>14.{decimals}f}" if math.isfinite(error) else f"{'unknown':>14}"
-    return f"{value:>14.{decimals}f}   {uncertain}"
+def exponent_cells(spectrum: Exponents) -> list[tuple[str, str, str, str, str]]:
+    """Return index, exponent, error, degrees of freedom and note of the first and last ones."""
+    exponents, errors = spectrum.exponents, spectrum.standard_error
+    count, statuses = len(exponents), exponent_statuses(spectrum)
+    gap = count > FIRST + LAST + 1
+    indices = [*range(FIRST), *range(count - LAST, count)] if gap else list(range(count))
+    decimals = _decimals(errors[indices])
+    cells = []
+    for i in indices:
+        value, status = f"{exponents[i]:.{decimals}f}", statuses[i]
+        error = freedom = ""
+        note = status if status in ("dead", "not resolved") else ""
+        if not note:
+            known = math.isfinite(errors[i])
+            error = f"{errors[i]:.{decimals}f}" if known else "unknown"
+            freedom = f"{spectrum.degrees_of_freedom[i]:.0f}" if known else ""
+        if status == "rounded":
+            note = f"rounding {spectrum.rounding_error[i]:.0e}"
+        value = f"< {value}" if status == "not resolved" else value
+        cells.append((str(i + 1), value, error, freedom, note))
+    if gap:
+        cells.insert(FIRST, ("...", "", "", "", ""))
+    return cells
 
 
 def _decimals(errors: Array) -> int:
@@ -139,7 +149,8 @@ def _decimals(errors: Array) -> int:
     return min(max(1 - math.floor(math.log10(known.min())), 2), MOST_DECIMALS)
 
 
-def _facts(spectrum: Exponents) -> dict[str, str]:
+def facts_of(spectrum: Exponents) -> dict[str, str]:
+    """Return measures, length of the run and its particulars, by their names in the table."""
     settings = spectrum.settings
     rejected = int(spectrum.rejections.sum())
     accepted = int(spectrum.intervals.sum() + spectrum.trailing_intervals.sum())

@@ -109,7 +109,7 @@ def _create_temporary(path: str | PathLike[str], folder: Path) -> tuple[int, Pat
 
 def _unwritable(path: str | PathLike[str], folder: Path, error: OSError) -> OSError:
     finding = f"{path}: the folder {folder} cannot be written ({error.strerror})"
-    return type(error)(f"{finding}; choose another folder")
+    return OSError(error.errno, f"{finding}; choose another folder")
 
 
 def _place_new(temporary: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 
-__all__ = ["name_axes", "read_dataset", "write_dataset"]
+__all__ = ["name_axes", "write_dataset"]
 
 COMPRESSED_BYTES = 16 * 1024
 # netCDF's mark of an axis that has a name and no coordinates
@@ -38,11 +38,6 @@ def write_dataset(
     dataset = group.create_dataset(name, data=values, **options)
     dataset.attrs.update(units=units, description=description)
     name_axes(dataset, axes, group if scales is None else scales)
-
-
-def read_dataset(dataset: h5py.Dataset) -> Array:
-    """Return the values of a dataset, text as str."""
-    return (dataset.asstr() if h5py.check_string_dtype(dataset.dtype) else dataset)[()]
 
 
 def name_axes(dataset: h5py.Dataset, axes: Sequence[str], scales: h5py.Group) -> None:

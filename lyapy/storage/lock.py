@@ -29,9 +29,15 @@ def held(folder: Path, run: str) -> Iterator[None]:
 
     The other locks of `fcntl` vanish when HDF5 closes any descriptor of a file; `flock` on a file
     that nothing else opens does not. Raises LockedError if another process holds it,
-    CheckpointError if the disk has no room for it, OSError if the folder cannot be written.
+    CheckpointError if it cannot be written.
     """
-    descriptor = _acquire(folder, run)
+    try:
+        descriptor = _acquire(folder, run)
+    except LockedError:
+        raise
+    except OSError as error:
+        finding = f"{run}: {folder / NAME} could not be written ({error.strerror})"
+        raise CheckpointError(f"{finding}; free some space and run the command again") from None
     try:
         yield
     finally:
@@ -44,7 +50,8 @@ def held(folder: Path, run: str) -> Iterator[None]:
             else:
                 os.ftruncate(descriptor, 0)
         # this drops the lock
-        os.close(descriptor)
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def holder(folder: Path) -> str | None:
@@ -79,7 +86,7 @@ def _acquire(folder: Path, run: str) -> int:
             # another run may have removed the file, and its name, in the meantime
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.stat(path), os.fstat(descriptor)):
-                    _sign(descriptor, path, run)
+                    _sign(descriptor)
                     return descriptor
         except BaseException:
             os.close(descriptor)
@@ -107,14 +114,10 @@ def _flock(descriptor: int, path: Path, run: str) -> None:
     raise LockedError(f"{run}: is being computed by {_shown(path)}; {remedy}")
 
 
-def _sign(descriptor: int, path: Path, run: str) -> None:
+def _sign(descriptor: int) -> None:
     me = {"host": platform.node(), "process": os.getpid()}
-    try:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps(me).encode())
-    except OSError as error:
-        finding = f"{run}: {path} could not be written ({error.strerror})"
-        raise CheckpointError(f"{finding}; free some space and run the command again") from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, json.dumps(me).encode())
 
 
 def _owner(path: Path) -> tuple[str, int] | None:

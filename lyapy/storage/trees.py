@@ -7,6 +7,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from .hdf5 import Group
+
 __all__ = ["legible", "read_tree", "write_tree"]
 
 
@@ -21,17 +23,19 @@ def write_tree(group: h5py.Group, tree: dict[str, Any]) -> None:
             group.attrs[name] = _encode(value)
 
 
-def read_tree(group: h5py.Group) -> dict[str, Any]:
+def read_tree(group: Group) -> dict[str, Any]:
     """Return the dict that `write_tree` wrote."""
-    tree = {name: _decode(value) for name, value in group.attrs.items()}
+    tree: dict[str, Any] = {}
+    for name, value in sorted(group.attrs.items()):
+        tree[name] = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
     for name, item in group.items():
-        tree[name] = read_tree(item) if isinstance(item, h5py.Group) else item[()]
+        tree[name] = read_tree(item) if isinstance(item, Group) else item.read()[()]
     return tree
 
 
 def legible(text: str) -> str:
-    """Return text as UTF-8, which HDF5 requires; file names may hold other bytes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Return text as UTF-8 without NUL, as HDF5 requires; file names may hold other bytes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", r"\0")
 
 
 def _encode(value: Any) -> Any:
@@ -44,9 +48,3 @@ def _encode(value: Any) -> Any:
     if isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
         return np.array([legible(entry) for entry in value], dtype=h5py.string_dtype())
     return value
-
-
-def _decode(value: Any) -> Any:
-    if isinstance(value, h5py.Empty):
-        return None
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from ..arrays import Array
-from .result import Sweep
+from .rows import Rows
 
 __all__ = ["Association", "Correlation", "Prediction", "associations", "correlate", "predictions"]
 
@@ -53,7 +53,7 @@ class Prediction(NamedTuple):
 
 
 def associations(
-    sweep: Sweep, metric: str, *, level: float = 0.95, permutations: int = 9999, seed: int = 0
+    sweep: Rows, metric: str, *, level: float = 0.95, permutations: int = 9999, seed: int = 0
 ) -> list[Association]:
     """Return the correlations of a column of numbers with each of `Sweep.features`.
 
@@ -107,7 +107,7 @@ def correlate(
 
 
 def predictions(
-    sweep: Sweep, metric: str, *, length: int = 32, folds: int = 5, groups: str | None = None,
+    sweep: Rows, metric: str, *, length: int = 32, folds: int = 5, groups: str | None = None,
     seed: int = 0,
 ) -> list[Prediction]:  # fmt: skip
     """Return cross-validated linear regressions of a column of numbers on spectra.

@@ -42,6 +42,13 @@ class Row(NamedTuple):
         return str(self.columns["name"])
 
     @property
+    def exponents(self) -> Array:
+        return self.spectra["exponents"]
+
+    def __repr__(self) -> str:
+        return f"Row({self.name!r}, {self.columns['status']}, {dict(self.metadata)})"
+
+    @property
     def has_result(self) -> bool:
         return int(self.columns["k"]) > 0
 

@@ -132,6 +132,9 @@ def merge_networks(
             rows.append(row._replace(metadata=metadata[name]))
         finished = {row.name: runs[row.name] for row in rows if row.has_result}
         refuse_loss(checkpoint, finished, overwrite=overwrite)
+        if not overwrite and os.path.exists(checkpoint) and not is_merged(checkpoint):
+            finding = f"{checkpoint}: appeared during the sweep, and is left alone"
+            raise FileExistsError(f"{finding}; move it away and run the command again")
         write_merged(rows, finished, checkpoint, overwrite=True)
     return Sweep.load(checkpoint)
 

@@ -8,24 +8,30 @@ row's number with the contents of its run file.
 """
 
 import math
+import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import BinaryIO
+from typing import Any
 
 import h5py
 import numpy as np
 
 from ..arrays import Array
-from ..spectra.file import check_suffix, copy_run
+from ..spectra.file import check_suffix, copy_run, format_of
 from ..spectra.quantities import Quantity
 from ..spectra.spectrum import Spectrum
-from ..storage.datasets import read_dataset, write_dataset
-from ..storage.sealed import write_sealed
+from ..storage.datasets import write_dataset
+from ..storage.hdf5 import Dataset, Group, Hdf5Error
+from ..storage.sealed import open_sealed, write_sealed
 from ..storage.trees import legible
 from .columns import COLUMNS, OWN, SPECTRA, Row, as_table, column_of
 
 FORMAT = "lyapy spectra"
 FORMAT_VERSION = 2
+AGAIN = "merge the run files again"
+# of a column, by the type of its missing values
+KINDS: dict[type, str] = {str: "O", int: "iu", float: "f", bool: "b"}
 
 
 def write_merged(
@@ -46,77 +52,69 @@ def write_merged(
         copies = file.create_group("runs")
         for number, row in enumerate(ordered):
             if row.name in runs:
-                copy_run(runs[row.name], copies, str(number))
+                try:
+                    copy_run(runs[row.name], copies, str(number))
+                except ValueError as error:
+                    del copies[str(number)]
+                    warnings.warn(f"{error}; only its row is merged", RuntimeWarning, stacklevel=2)
                 check()
 
     write_sealed(path, fill, overwrite=overwrite)
 
 
-def read_rows(path: str | PathLike[str]) -> list[Row]:
-    """Read the rows that `write_merged` wrote.
+def read_rows(path: str | PathLike[str], *, check: bool = True) -> list[Row]:
+    """Read the rows that `write_merged` wrote; without ``check`` the seal is ignored.
 
     Raises ValueError if the file is no merged file, is damaged, or has another format version.
     """
-    with open(path, "rb") as raw:
-        if not _has_format(raw):
-            raise ValueError(f"{path}: is no merged file; give one that lyapy merge wrote")
-        try:
-            with h5py.File(raw, "r") as file:
-                return _rows_in(file, path)
-        except (OSError, RuntimeError, KeyError) as error:
-            raise ValueError(f"{path}: is damaged ({error}); merge the run files again") from error
+    if os.path.exists(path) and not is_merged(path):
+        raise ValueError(f"{path}: is no merged file; give one that lyapy merge wrote")
+    with open_sealed(path, check=check) as file:
+        return _rows_in(file)
 
 
-def read_network(path: str | PathLike[str], name: str) -> Spectrum:
+def read_network(path: str | PathLike[str], name: str, *, check: bool = True) -> Spectrum:
     """Read the spectrum of one network; raise ValueError if there is none, or only its row."""
-    rows = read_rows(path)
+    rows = read_rows(path, check=check)
     number = next((number for number, row in enumerate(rows) if row.name == name), None)
     if number is None:
         raise ValueError(f"{path}: has no network {name!r}; lyapy show {path} lists them")
     if not rows[number].has_result:
         columns = rows[number].columns
         raise ValueError(f"{path}: {name} is {columns['status']}: {columns['advice']}")
-    with open(path, "rb") as raw, h5py.File(raw, "r") as file:
+    with open_sealed(path, check=check) as file:
         is_there = f"runs/{number}" in file
     if not is_there:
         raise ValueError(f"{path}: has only the row of {name}, without its run; give the run file")
-    return Spectrum.load(path, group=f"runs/{number}")
+    return Spectrum.load(path, group=f"runs/{number}", check=check)
 
 
 def is_merged(path: str | PathLike[str]) -> bool:
     """Return whether there is a file with the format of a merged one."""
-    try:
-        with open(path, "rb") as raw:
-            return _has_format(raw)
-    except OSError:
-        return False
+    return bool(format_of(path) == FORMAT)
 
 
-def _has_format(raw: BinaryIO) -> bool:
-    try:
-        with h5py.File(raw, "r") as file:
-            return bool(file.attrs.get("format") == FORMAT)
-    except (OSError, RuntimeError):
-        return False
-
-
-def _rows_in(file: h5py.File, path: str | PathLike[str]) -> list[Row]:
-    version = int(file.attrs["format_version"])
+def _rows_in(file: Group) -> list[Row]:
+    version = file.attrs.get("format_version")
     if version != FORMAT_VERSION:
-        remedy = "install a newer lyapy" if version > FORMAT_VERSION else "merge the runs again"
-        finding = f"has format version {version}, this lyapy reads {FORMAT_VERSION}"
-        raise ValueError(f"{path}: {finding}; {remedy}")
+        newer = isinstance(version, np.integer) and version > FORMAT_VERSION
+        remedy = "install a newer lyapy" if newer else "merge the runs again"
+        raise Hdf5Error(f"has format version {version}, this lyapy reads {FORMAT_VERSION}", remedy)
+    N, width = _column(file, "exponents", "f", (None, None)).shape
 
-    def read(name: str, quantity: Quantity, like: str) -> Array:
-        if name in OWN or name in file:
-            return read_dataset(file[name])
-        # the file is older than the quantity
-        return np.full(file[like].shape, quantity.missing)
+    def read(name: str, quantity: Quantity, shape: tuple[int, ...]) -> Array:
+        # a quantity may be younger than the file
+        if name not in OWN and name not in file:
+            return np.full(shape, quantity.missing)
+        return _column(file, name, KINDS[type(quantity.missing)], shape)
 
-    columns = {name: read(name, q, "name").tolist() for name, q in COLUMNS.items()}
-    spectra = {name: read(name, q, "exponents") for name, q in SPECTRA.items()}
-    own = file.get("metadata", {})
-    metadata = {name: read_dataset(own[name]).tolist() for name in own}
+    columns = {name: read(name, q, (N,)).tolist() for name, q in COLUMNS.items()}
+    spectra = {name: read(name, q, (N, width)) for name, q in SPECTRA.items()}
+    if not all(0 <= k <= width for k in columns["k"]):
+        raise Hdf5Error("is damaged: the spectra are of other lengths than k", AGAIN)
+    own = file.get("metadata")
+    given = own if isinstance(own, Group) else {}
+    metadata = {name: _column(given, name, "fiubO", (N,)).tolist() for name in given}
     return [
         Row(
             {name: values[number] for name, values in columns.items()},
@@ -125,6 +123,19 @@ def _rows_in(file: h5py.File, path: str | PathLike[str]) -> list[Row]:
         )
         for number, k in enumerate(columns["k"])
     ]
+
+
+def _column(
+    group: Mapping[str, Any], name: str, kinds: str, shape: tuple[int | None, ...]
+) -> Array:
+    """Return an array of one of the kinds and of a shape, in which None stands for any length."""
+    found = group.get(name)
+    if not isinstance(found, Dataset) or found.dtype.kind not in kinds:
+        raise Hdf5Error(f"is damaged: the column {name} is missing or of another type", AGAIN)
+    pairs = zip(found.shape, shape, strict=False)
+    if len(found.shape) != len(shape) or any(n not in (None, m) for m, n in pairs):
+        raise Hdf5Error(f"is damaged: {name} has shape {found.shape}", AGAIN)
+    return found.read()
 
 
 def _write_rows(file: h5py.File, rows: Sequence[Row]) -> None:

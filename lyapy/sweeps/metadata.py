@@ -10,11 +10,16 @@ from os import PathLike, fspath
 from pathlib import PurePath
 from typing import Any
 
+import numpy as np
+
 from ..networks.network import Network
 from .columns import COLUMNS
 
 # columns of a table that identify a network
 IDENTITIES = ("name", "weights")
+# not "2024_01", "nan" or "infinity", which Python reads as numbers
+NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+MISSING = {"": math.nan, "nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def metadata_of(
@@ -28,8 +33,9 @@ def metadata_of(
         for name, added in metadata.items():
             if name not in columns:
                 raise ValueError(f"metadata: {name!r} is not the name of a network here")
-            for column in added:
+            for column, value in added.items():
                 _check_name(column, f"metadata of {name!r}")
+                _check_value(value, f"metadata of {name!r}, {column}")
             columns[name] = {**columns[name], **added}
     elif metadata is not None:
         columns = join_table(columns, paths, read_table(metadata), fspath(metadata))
@@ -74,13 +80,32 @@ def _check_name(field: str, where: str) -> None:
         raise ValueError(f"{where}: {field!r} is a column of every result; choose another name")
 
 
-def _as_value(text: str) -> Any:
-    """Return the number that a text spells, or the text; NaN where it is empty."""
+def _as_value(text: str) -> int | float | str:
+    """Return the number that a text plainly is and that 64 bits hold, or the text."""
     text = text.strip()
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(text)
-    return text or math.nan
+    if not NUMBER.fullmatch(text):
+        return text
+    with suppress(ValueError):
+        whole = int(text)
+        return whole if abs(whole) < 1 << 63 else text
+    return float(text)
+
+
+def _as_cell(text: str) -> int | float | str:
+    """Return a cell of a table, in which nothing and NaN stand for a missing number."""
+    found = _as_value(text)
+    missing = isinstance(found, str) and found.lower() in MISSING
+    return MISSING[str(found).lower()] if missing else found
+
+
+def _check_value(value: Any, where: str) -> None:
+    """Refuse a value that the merged file could not hold, before anything is computed."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(value, bool | int | float | str):
+        kind = type(value).__name__
+        raise TypeError(f"{where}: holds a {kind}; give numbers and text, and NaN for nothing")
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        raise ValueError(f"{where}: {value} does not fit into 64 bits; give it as text")
 
 
 def read_table(path: str | PathLike[str]) -> list[dict[str, Any]]:
@@ -98,7 +123,7 @@ def read_table(path: str | PathLike[str]) -> list[dict[str, Any]]:
             finding = f"line {number} has {len(line)} values, the first line {len(names)} names"
             raise ValueError(f"{path}: {finding}; correct it")
         cells = zip(names, line, strict=True)
-        rows.append({n: text if n in IDENTITIES else _as_value(text) for n, text in cells})
+        rows.append({n: text if n in IDENTITIES else _as_cell(text) for n, text in cells})
     return rows
 
 

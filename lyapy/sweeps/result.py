@@ -1,30 +1,38 @@
-"""The result of a sweep: one row for each network, as columns and as spectra."""
+"""The result of a sweep: one row for each network."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..arrays import Array
-from .columns import COLUMNS, Row, as_table, column_of
+from ..spectra.tables import data_frame, table_html
 from .merged_file import read_rows, write_merged
+from .rows import Rows
+from .text import rows_table, shown_columns
 
-__all__ = ["Sweep", "common_positions", "resample"]
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["Sweep"]
+
+# of the rows that a notebook shows
+FIRST, LAST = 20, 5
 
 
-class Sweep:
-    """Spectra of many networks: ``rows``, one for each, sorted by name."""
+class Sweep(Rows):
+    """Spectra of many networks: ``rows``, one for each, sorted by name.
 
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self.rows = list(rows)
+    ``len(sweep)``, iteration, ``sweep["name"]`` and ``sweep[0]`` give its rows, slices another
+    sweep. ``print(sweep)`` shows them as a table.
+    """
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> Sweep:
-        """Read a merged file, of `sweep` or ``lyapy merge``; raise ValueError if it is none."""
-        return cls(read_rows(path))
+    def load(cls, path: str | PathLike[str], *, check: bool = True) -> Sweep:
+        """Read a merged file, of `sweep` or ``lyapy merge``; raise ValueError if it is none.
+
+        Without ``check`` the seal is ignored, as for a file that was edited.
+        """
+        return cls(read_rows(path, check=check))
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write the rows to a merged file without their runs: a small file to pass on.
@@ -34,116 +42,41 @@ class Sweep:
         """
         write_merged(self.rows, {}, path, overwrite=overwrite)
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    def to_dataframe(self, *, spectra: bool = False) -> DataFrame:
+        """Return the table as a pandas DataFrame, indexed by name, with the columns of `columns`.
+
+        Raises ModuleNotFoundError without pandas.
+        """
+        return data_frame(self.columns(spectra=spectra), "name", units=self.units)
+
+    def plot(self, kind: str = "spectra", *arguments: Any, **options: Any) -> Any:
+        """Draw the sweep, and return the axes.
+
+        Parameters
+        ----------
+        kind : str
+            ``spectra``, ``measure``, ``metric``, ``map``, ``components`` or ``summary``, for
+            `plot_spectra`, `plot_measure`, `plot_metric`, `plot_heat_map`, `plot_components` and
+            `plot_sweep` of `lyapy.sweeps.plots`.
+        *arguments, **options
+            Of that function, ``ax=`` among them.
+        """
+        from .plots import KINDS
+
+        if kind not in KINDS:
+            raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
+        return KINDS[kind](self, *arguments, **options)
 
     def __repr__(self) -> str:
-        return f"Sweep({sum(row.has_result for row in self.rows)} spectra of {len(self)} networks)"
+        return f"Sweep({sum(row.has_result for row in self)} spectra of {len(self)} networks)"
 
-    @property
-    def units(self) -> str:
-        """Units of the exponents."""
-        times = sorted({str(row.columns["time"]) for row in self.rows if row.has_result})
-        return f"nats per {' or '.join(times)}"
+    def __str__(self) -> str:
+        return rows_table(self)
 
-    @property
-    def metadata_names(self) -> list[str]:
-        """Names of the user's columns."""
-        return sorted(set().union(*(row.metadata for row in self.rows)))
-
-    def where(self, **metadata: Any) -> Sweep:
-        """Return the rows whose metadata have these values."""
-        for name in metadata:
-            if name not in self.metadata_names:
-                raise ValueError(f"{name!r} is no column; there are {self.metadata_names}")
-        return Sweep(
-            [r for r in self.rows if all(r.metadata.get(n) == v for n, v in metadata.items())]
-        )
-
-    def columns(self, *, spectra: bool = False) -> dict[str, Array]:
-        """Return the table as named arrays (N,), for ``pandas.DataFrame(sweep.columns())``.
-
-        The name, metadata, and the other columns in docs/file_formats.md; with ``spectra`` also
-        ``exponent_1`` … ``exponent_k``, NaN where a network has fewer.
-        """
-        names = ["name", *self.metadata_names, *COLUMNS]
-        table: dict[str, Array] = {name: self.column(name) for name in names}
-        if spectra:
-            table |= {f"exponent_{i}": values for i, values in enumerate(self.exponents.T, 1)}
-        return table
-
-    def column(self, name: str) -> Array:
-        """Return one column (N,), of results or metadata; raise ValueError if there is none."""
-        if name in COLUMNS:
-            return np.array([row.columns[name] for row in self.rows])
-        if name not in self.metadata_names:
-            known = ", ".join([*self.metadata_names, *COLUMNS])
-            raise ValueError(f"{name!r} is no column; there are {known}")
-        return column_of([row.metadata.get(name, np.nan) for row in self.rows])
-
-    def numbers(self, name: str) -> Array:
-        """Return a column (N,) of numbers; raise ValueError if there is none, or it is text."""
-        column = self.column(name)
-        if column.dtype.kind not in "fiu":
-            raise ValueError(f"{name}: is a column of text; give one of numbers")
-        return column.astype(np.float64)
-
-    @property
-    def exponents(self) -> Array:
-        """Exponents (N, k) with the largest k, NaN where a network has fewer."""
-        return as_table([row.spectra["exponents"] for row in self.rows], np.nan)
-
-    def resampled(self, length: int) -> Array:
-        """Return spectra of networks of any size at the same positions (N, length).
-
-        See `resample`; NaN for rows without a result. Where only leading exponents are known,
-        positions end with the shortest spectrum.
-        """
-        finished = [row for row in self.rows if row.has_result]
-        table = np.full((len(self), length), np.nan)
-        if finished:
-            counts, sizes = ([int(row.columns[c]) for row in finished] for c in ("k", "state_size"))
-            positions = common_positions(counts, sizes, length)
-            pairs = zip(finished, sizes, strict=True)
-            found = [resample(row.spectra["exponents"], D, positions) for row, D in pairs]
-            table[[row.has_result for row in self.rows]] = found
-        return table
-
-    def features(self) -> dict[str, Array]:
-        """Return numbers (N,) that summarize each spectrum, NaN for rows without a result.
-
-        They are ``largest``, ``mean``, ``kaplan_yorke_dimension``, ``entropy_rate`` and
-        ``positive``, the number of positive exponents.
-        """
-        names = ("largest", "mean", "kaplan_yorke_dimension", "entropy_rate")
-        found = {name: self.numbers(name) for name in names}
-        exponents = self.exponents
-        positive = np.count_nonzero(exponents > 0.0, axis=1).astype(np.float64)
-        positive[np.isnan(exponents).all(axis=1)] = np.nan
-        return found | {"positive": positive}
-
-
-def common_positions(counts: Sequence[int], state_sizes: Sequence[int], length: int) -> Array:
-    """Return positions (length,) that all spectra reach.
-
-    They are the midpoints of equal intervals from 0, the largest exponent, to the smallest share
-    k/D of the ``counts`` k of the ``state_sizes`` D; 1 for whole spectra.
-    """
-    shares = [k / D for k, D in zip(counts, state_sizes, strict=True)]
-    return min(shares) * (np.arange(length) + 0.5) / length
-
-
-def resample(exponents: Array, state_size: int, positions: Array) -> Array:
-    """Return a spectrum at positions (n,) between 0 and 1, linear between its exponents.
-
-    The i-th of the D = ``state_size`` exponents, descending, has the position (i − 1/2)/D; before
-    the first and after the last the spectrum is constant. Where exponents are dead, it is −∞.
-    """
-    alive = int(np.count_nonzero(np.isfinite(exponents)))
-    if not alive:
-        return np.full(len(positions), -np.inf)
-    places = (np.arange(alive) + 0.5) / state_size
-    found: Array = np.interp(positions, places, exponents[:alive])
-    if alive < len(exponents):
-        found[positions > alive / state_size] = -np.inf
-    return found
+    def _repr_html_(self) -> str:
+        units = f", exponents in {self.units}" if self.rows else ""
+        columns = shown_columns(self)
+        if len(self) > FIRST + LAST:
+            # of many, the first and the last
+            columns = {n: [*c[:FIRST], "...", *c[-LAST:]] for n, c in columns.items()}
+        return f"<div>{self!r}{units}{table_html(columns)}</div>"

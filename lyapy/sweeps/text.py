@@ -1,7 +1,5 @@
 """A sweep as text: a table to read, JSON and CSV for programs, a metric's associations."""
 
-import csv
-import io
 import math
 from importlib.util import find_spec
 from typing import Any
@@ -9,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from .association import Correlation, associations, predictions
-from .result import Sweep
+from .rows import Rows
 
-__all__ = ["csv_text", "metric_table", "rows_summary", "rows_table"]
+__all__ = ["metric_table", "rows_summary", "rows_table", "shown_columns"]
 
 # columns of the table, their heads and formats
 SHOWN = {
@@ -24,30 +22,33 @@ SHOWN = {
 LEVEL, FOLDS = 0.95, 5
 
 
-def rows_table(sweep: Sweep) -> str:
+def shown_columns(sweep: Rows) -> dict[str, list[str]]:
+    """Return the columns of the table by their heads: names, metadata, measures, status."""
+    names = sweep.metadata_names
+    table = {"network": sweep.names}
+    table |= {name: [_cell(row.metadata.get(name, "")) for row in sweep] for name in names}
+    for name, (head, form) in SHOWN.items():
+        cells = [_cell(row.columns[name], form) if row.has_result else "" for row in sweep]
+        table[head] = cells
+    return table | {"status": [row.columns["status"] for row in sweep]}
+
+
+def rows_table(sweep: Rows) -> str:
     """Return the rows as a plain text table; advice on those without a result follows."""
-    finished = sum(row.has_result for row in sweep.rows)
+    finished = sum(row.has_result for row in sweep)
     units = f", in {sweep.units}" if finished else ""
     head = f"{finished} spectra of {len(sweep)} networks{units}"
-    names = sweep.metadata_names
-    cells = [["network", *names, *(head for head, _ in SHOWN.values()), "status"]]
-    for row in sweep.rows:
-        own = [_cell(row.metadata.get(name, "")) for name in names]
-        shown = [
-            _cell(row.columns[name], form) if row.has_result else ""
-            for name, (_, form) in SHOWN.items()
-        ]
-        cells.append([row.name, *own, *shown, row.columns["status"]])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    columns = [[name, *cells] for name, cells in shown_columns(sweep).items()]
+    widths = [max(map(len, column)) for column in columns]
     lines = []
-    for name, *numbers, status in cells:
+    for name, *numbers, status in zip(*columns, strict=True):
         middle = (f"{x:>{width}}" for x, width in zip(numbers, widths[1:-1], strict=True))
         lines.append("   ".join([f"{name:<{widths[0]}}", *middle, status]).rstrip())
-    advice = [f"{r.name}: {r.columns['advice']}" for r in sweep.rows if not r.has_result]
+    advice = [f"{r.name}: {r.columns['advice']}" for r in sweep if not r.has_result]
     return "\n".join([head, "", *lines, *(["", *advice] if advice else [])])
 
 
-def rows_summary(sweep: Sweep) -> list[dict[str, Any]]:
+def rows_summary(sweep: Rows) -> list[dict[str, Any]]:
     """Return the rows as a list of dicts that is valid JSON; numbers not finite are None."""
     return [
         {name: _plain(value) for name, value in (row.columns | dict(row.metadata)).items()}
@@ -56,21 +57,7 @@ def rows_summary(sweep: Sweep) -> list[dict[str, Any]]:
     ]
 
 
-def csv_text(sweep: Sweep) -> str:
-    """Return all columns and exponents as CSV, one line for each network.
-
-    Numbers have all their digits; NaN is empty, a dead direction ``-inf``.
-    """
-    columns = sweep.columns(spectra=True)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for line in zip(*(values.tolist() for values in columns.values()), strict=True):
-        writer.writerow(["" if value != value else value for value in line])
-    return text.getvalue()
-
-
-def metric_table(sweep: Sweep, metric: str, groups: str | None = None) -> str:
+def metric_table(sweep: Rows, metric: str, groups: str | None = None) -> str:
     """Return correlations of a column with the features of spectra, and regressions on them."""
     lines = [
         f"{metric} against features of the spectra, with intervals of {LEVEL:.0%} and p-values of",

@@ -70,18 +70,6 @@ def test_torch_computes_the_same(case, backend):
     np.testing.assert_allclose(jacobian, arrays["jacobian"], rtol=1e-13, atol=1e-14)
 
 
-def test_gru_with_its_reset_before_the_product_by_hand():
-    W, U, b, x, h = (np.random.default_rng(5).normal(size=s) for s in ((9, 2), (9, 3), 9, 2, 3))
-    W_r, W_z, W_n, U_r, U_z, U_n = *np.split(W, 3), *np.split(U, 3)
-    b_r, b_z, b_n = np.split(b, 3)
-    r = 1 / (1 + np.exp(-(W_r @ x + b_r + U_r @ h)))
-    z = 1 / (1 + np.exp(-(W_z @ x + b_z + U_z @ h)))
-    n = np.tanh(W_n @ x + b_n + U_n @ (r * h))
-    network = lyapy.Network([lyapy.GRUResetBefore(W, U, b)])
-    found = forward_chunk(network, x[None], h).states[0]
-    np.testing.assert_allclose(found, (1 - z) * n + z * h, rtol=1e-14)
-
-
 SIZES = [1e-300, 1e-9, 1e-3, 0.3466, 18.9, 19.1, 36.8, 300.0, *range(1, 51)]
 ARGUMENTS = np.concatenate([np.negative(SIZES), [0.0], SIZES])
 

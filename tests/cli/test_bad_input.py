@@ -7,14 +7,9 @@ import numpy as np
 import pytest
 
 from lyapy.cli import main
-from tests.support.made_weights import GRU, RUN, UNITS, VANILLA, M, write_files
+from tests.support.made_weights import GRU, RUN, UNITS, VANILLA, M
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_files()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 BAD_INPUTS = {

@@ -12,14 +12,9 @@ import pytest
 
 import lyapy
 from lyapy.cli import COMMANDS, check, main
-from tests.support.made_weights import DRIVE, GRU, RUN, VANILLA, write_files
+from tests.support.made_weights import DRIVE, GRU, RUN, VANILLA
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_files()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def lyapy_process(*words, python=("-W", "error")):

@@ -17,6 +17,7 @@ import pytest
 import lyapy
 from lyapy.cli import main
 from lyapy.runs import schedule
+from tests.support.made_checkpoints import datasets
 from tests.support.made_weights import M, write_network
 from tests.support.slow_lyapy import TILES
 from tests.support.slurm_cluster import SlurmCluster, missing_programs
@@ -114,20 +115,6 @@ def wait_for_checkpoint(run):
         time.sleep(0.2)
 
 
-def contents(path):
-    """Return the bytes of all results: everything but settings, which hold the date."""
-    found = {}
-
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset):
-            found[name] = (item.dtype.str, item.shape, item[()].tobytes())
-
-    with h5py.File(path) as file:
-        file.visititems(visit)
-    assert {"growth", "exponents", "final_state", "mean"} <= set(found)
-    return found
-
-
 def check_requeued(cluster, work, job, run, expected):
     facts = cluster.wait_for(job, "COMPLETED", seconds=WAIT)
     log = (work / f"spectrum-{facts['JobId']}.log").read_text()
@@ -135,7 +122,7 @@ def check_requeued(cluster, work, job, run, expected):
     assert int(facts["Restarts"]) >= 1, log
     numbers = re.search(r"checkpoint (\d+) is kept(?:.|\n)*?continues from checkpoint (\d+)", log)
     assert numbers and numbers[1] == numbers[2], log
-    assert contents(work / run) == contents(work / expected)
+    assert datasets(work / run) == datasets(work / expected)
     assert not (work / f"{run}.checkpoints").exists()
 
 
@@ -160,7 +147,7 @@ def test_a_job_that_was_cancelled_stays_so_and_goes_on_when_submitted_again(clus
     job = cluster.submit("--cpus-per-task=1", *words, folder=work)
     cluster.wait_for(job, "COMPLETED", seconds=WAIT)
     assert "continues from checkpoint" in (work / f"spectrum-{job}.log").read_text()
-    assert contents(work / "cancelled.h5") == contents(work / "expected/long/epoch1.h5")
+    assert datasets(work / "cancelled.h5") == datasets(work / "expected/long/epoch1.h5")
 
 
 def test_a_job_array_computes_each_member_once(cluster, work, jobs):
@@ -169,7 +156,7 @@ def test_a_job_array_computes_each_member_once(cluster, work, jobs):
         cluster.wait_for(f"{jobs['array']}_{task}", state, seconds=WAIT)
     for number in (0, 1, 2, 4):
         name = f"epoch{number}.h5"
-        assert contents(work / "runs" / name) == contents(work / "expected/short" / name)
+        assert datasets(work / "runs" / name) == datasets(work / "expected/short" / name)
     assert not (work / "runs/epoch3.h5").exists()
 
 

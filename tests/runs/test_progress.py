@@ -1,14 +1,18 @@
 """Progress in a log, and the message when a run is to stop."""
 
+import errno
 import io
+import logging
 import os
 import re
 import signal
+import sys
 import time
+import types
 
 import pytest
 
-from lyapy.cli import signals
+from lyapy.cli import main, signals, spectrum
 from lyapy.runs import progress
 from lyapy.runs.progress import Progress
 
@@ -31,6 +35,40 @@ def test_compiling_does_not_count_for_the_time_left(monkeypatch):
         "lyapy: 128 of 1280 steps (10 %), 36 s, 18 s left",
         "lyapy: 1280 of 1280 steps (100 %), 55 s",
     ]
+
+
+def test_a_notebook_shows_a_bar_whose_time_starts_after_compiling(monkeypatch):
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    log, now = io.StringIO(), [0.0]
+    shown = Progress(1280, True, log)
+    bar = shown._bar
+    monkeypatch.setattr(bar, "_time", lambda: now[0] + bar.last_print_t)
+    start, now[0] = bar.start_t, 40.0
+    shown.update(64)
+    assert bar.start_t == start + 40.0
+    shown.close()
+    assert "1.28k" in log.getvalue()
+
+
+def test_the_kernel_of_a_notebook_is_recognised(monkeypatch):
+    assert not progress.in_notebook()
+    shell = types.SimpleNamespace(config={"IPKernelApp": {}})
+    ipython = types.SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    assert progress.in_notebook()
+
+
+@pytest.mark.parametrize("bar", [False, True])
+def test_compiling_is_one_line_and_the_log_is_left_as_it_was(monkeypatch, bar):
+    monkeypatch.setattr(progress, "in_notebook", lambda: bar)
+    log, logger = io.StringIO(), logging.getLogger("lyapy")
+    before = (logger.level, list(logger.handlers))
+    shown = Progress(1280, True, log)
+    for name in ("forward", "tile"):
+        logger.info("compiling %s, once; it is kept in %s", name, "here")
+    shown.close()
+    assert log.getvalue().count("lyapy: compiling for this kind of network, once") == 1
+    assert (logger.level, logger.handlers) == before
 
 
 def test_a_long_chunk_of_steps_is_not_silent(monkeypatch):
@@ -65,3 +103,45 @@ def test_a_run_that_stops_at_once_says_nothing(capsys):
     with pytest.raises(KeyboardInterrupt):
         interrupted(0.0)
     assert capsys.readouterr().err == ""
+
+
+class Full(io.StringIO):
+    """A stream that cannot be written, a terminal or not."""
+
+    def __init__(self, terminal):
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self):
+        return self.terminal
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_stream_that_cannot_be_written_does_not_end_a_run(terminal):
+    shown = Progress(100, True, Full(terminal))
+    shown.update(50)
+    shown.skip(50)
+    shown.close()
+    assert (shown.done, shown.skipped) == (50, 50)
+
+
+def test_a_closed_stream_does_not_end_a_run(monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    shown = Progress(100, True)
+    shown.update(100)
+    shown.close()
+    closed = io.StringIO()
+    closed.close()
+    Progress(100, True, closed).close()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)]
+)
+def test_a_signal_before_the_run_asks_to_run_again(tmp_path, monkeypatch, capsys, number, code):
+    monkeypatch.setattr(spectrum, "_compute", lambda *_: os.kill(os.getpid(), number))
+    assert main(["spectrum", "net.npz", "-o", str(tmp_path / "run.h5")]) == code
+    assert capsys.readouterr().err.startswith("lyapy: interrupted")

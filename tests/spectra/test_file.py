@@ -12,6 +12,7 @@ import pytest
 from lyapy import Spectrum
 from lyapy.spectra.exponents import QUANTITIES
 from lyapy.spectra.file import STORED, write_spectrum
+from lyapy.storage import sealed
 from lyapy.storage.atomic import check_output, write_whole
 from tests.support.made_spectra import computed, made
 
@@ -25,6 +26,7 @@ ODD_SETTINGS = {
     "no_text": "",
     "list": ["a", "ä"],
     "no_list": [],
+    "until": [0.001, 5000.0],
     "nested": {"deeper": {"x": 1}, "none": {}},
 }
 
@@ -64,7 +66,7 @@ def test_dead_directions_and_nan_are_kept(path):
 
 
 def test_settings_keep_types(path):
-    write_spectrum(replace(computed(), settings=ODD_SETTINGS | {"k": 2, "tolerance": 1e-8}), path)
+    write_spectrum(replace(computed(), settings=computed().settings | ODD_SETTINGS), path)
     found = Spectrum.load(path).settings
     for name, value in ODD_SETTINGS.items():
         assert found[name] == value
@@ -214,7 +216,7 @@ def flatten_frame(file):
         (lambda file: file.attrs.__setitem__("format_version", 5), "version 5.*newer lyapy"),
         (lambda file: file.attrs.__setitem__("format_version", 3), "version 3.*compute it again"),
         (lambda file: file.attrs.__setitem__("format", "other"), "without format='lyapy spectrum'"),
-        (lambda file: file.attrs.__delitem__("format_version"), "is damaged"),
+        (lambda file: file.attrs.__delitem__("format_version"), "has format version None"),
         (drop_growth, "the dataset growth is missing"),
         (cut_state, "axis trajectory has 1 entries in final_state, 3 in growth"),
         (flatten_frame, "final_frame has shape"),
@@ -223,24 +225,116 @@ def flatten_frame(file):
 def test_a_damaged_file_is_refused(path, change, words):
     damage(path, change)
     with pytest.raises(ValueError, match=rf"run\.h5: .*{words}"):
+        Spectrum.load(path, check=False)
+    with pytest.raises(ValueError, match=r"run\.h5: is truncated or has flipped bits"):
         Spectrum.load(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no spectrum at all", b"\x89HDF\r\n\x1a\n" + bytes(99)])
 def test_another_file_is_refused(path, content):
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"run\.h5: (is not an HDF5 file|is damaged).*; give"):
+    with pytest.raises(ValueError, match=r"run\.h5: .*(has no seal|HDF5 file); give a file that"):
+        Spectrum.load(path)
+    with pytest.raises(ValueError, match=r"run\.h5: (is not an HDF5 file|is damaged|is trunc)"):
+        Spectrum.load(path, check=False)
+
+
+def test_no_flipped_bit_is_silent(path):
+    write_spectrum(computed(), path)
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    bits = [*range(0, 4096, 61), *rng.integers(8 * len(content), size=300)]
+    for bit in bits:
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"run\.h5: is truncated"):
+            Spectrum.load(path)
+    path.write_bytes(content)
+    for start in range(0, len(content), 4096):
+        path.write_bytes(content[:start] + bytes(512) + content[start + 512 :])
+        if path.read_bytes() != content:
+            with pytest.raises(ValueError, match=r"run\.h5: is truncated"):
+                Spectrum.load(path)
+
+
+def test_a_seal_of_the_whole_file_alone_is_read(path):
+    """Files of earlier versions have no digests of blocks."""
+    write_spectrum(computed(), path)
+    content = path.read_bytes()
+    line = content.partition(b" blocks ")[0] + b"\n"
+    length = int(line.split()[-1])
+    path.write_bytes(line.ljust(512, b"\0") + content[512 : 512 + length])
+    assert_same(Spectrum.load(path), computed())
+    flipped = bytearray(path.read_bytes())
+    flipped[-1] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(ValueError, match=r"run\.h5: is truncated"):
         Spectrum.load(path)
 
 
-def test_a_flipped_bit_is_found(path):
+def test_of_a_large_file_the_blocks_that_are_read_are_checked(path, monkeypatch):
+    monkeypatch.setattr(sealed, "BLOCK", 4096)
     write_spectrum(computed(), path)
     with h5py.File(path) as file:
-        start = file["final_state"].id.get_chunk_info(0).byte_offset
+        place = file["exponents"].id.get_chunk_info(0).byte_offset
     content = bytearray(path.read_bytes())
-    content[start + 5] ^= 1
+    content[place] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"run\.h5: is damaged"):
+    with sealed.open_sealed(path) as run:
+        run["growth"].read()
+        with pytest.raises(ValueError, match=r"run\.h5: is truncated or has flipped bits"):
+            run["exponents"].read()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("k", -1), ("k", 10**18), ("k", "12"), ("tolerance", 0.0), ("tolerance", "x"), ("dt", -1.0),
+     ("network", 3), ("assumptions", "x"), ("interval", 0.5), ("input_sequences", True)],
+)  # fmt: skip
+def test_impossible_settings_are_damage(path, name, value):
+    damage(path, lambda file: file["settings"].attrs.__setitem__(name, value))
+    with pytest.raises(ValueError, match=rf"run\.h5: is damaged: .*\b({name}|exponent)\b"):
+        Spectrum.load(path, check=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("state_size", -1, "axis state has 12 entries instead of -1"),
+        ("state_size", 10**18, "axis state has 12 entries instead of 1000000000000000000"),
+        ("state_size", 12.0, "state_size has shape"),
+        ("transient", -1, "count no steps"),
+        ("growth_steps", [64, 128, 100, 256, 320], "count no steps"),
+        ("growth", [["a"]], "growth has shape"),
+    ],
+)
+def test_impossible_values_are_damage(path, name, value, words):
+    def change(file):
+        del file[name]
+        file[name] = value
+
+    damage(path, change)
+    with pytest.raises(ValueError, match=rf"run\.h5: is damaged: .*{words}"):
+        Spectrum.load(path, check=False)
+
+
+def test_other_files_are_not_opened(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    os.mkfifo("other.h5")
+
+    def external(file):
+        del file["growth"]
+        file.create_dataset("growth", (3, 5, 12), "f8", external=[("other.h5", 0, 1440)])
+
+    damage(path, external)
+    with pytest.raises(ValueError, match=r"run\.h5: keeps 'growth' in another file"):
+        Spectrum.load(path, check=False)
+
+
+def test_a_pipe_is_refused(path):
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match=r"run\.h5: is not a regular file"):
         Spectrum.load(path)
 
 

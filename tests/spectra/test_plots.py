@@ -6,6 +6,7 @@ import sys
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from lyapy.spectra.plots import plot_convergence, plot_finite_time, plot_spectrum, plot_summary
@@ -22,6 +23,12 @@ SPECTRA = {
     "all dead": lambda: made([-np.inf] * 3),
     "none resolved": lambda: made([-1.0, -2.0], unresolved=[0, 1]),
 }
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    pyplot.close("all")
 
 
 def labelled(axes, label):
@@ -147,14 +154,69 @@ def test_given_axes_are_drawn_into_and_nothing_global_changes():
     assert dict(matplotlib.rcParams) == before
 
 
-def test_pyplot_is_not_imported():
+def test_figures_are_shown_unless_axes_or_a_path_are_given(tmp_path):
+    spectrum = made([0.3, -1.0])
+    drawn = [spectrum.plot(), spectrum.plot("convergence"), spectrum.plot("finite_time", 64)]
+    drawn.append(spectrum.plot("summary")[0])
+    assert [axes.figure.number for axes in drawn] == pyplot.get_fignums() == [1, 2, 3, 4]
+    axes = Figure().subplots()
+    assert spectrum.plot(ax=axes) is axes
+    plot_summary(spectrum, tmp_path / "picture.png")
+    assert len(pyplot.get_fignums()) == 4
+    with pytest.raises(ValueError, match="kind is 'history'; it must be one of spectrum, conv"):
+        spectrum.plot("history")
+
+
+def test_saving_a_picture_does_not_import_pyplot(tmp_path):
     script = (
-        "import sys, lyapy.spectra.figures, lyapy.spectra.plots\n"
+        "import sys\n"
+        "from tests.support.made_spectra import made\n"
+        "import lyapy.spectra.plots\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "lyapy.spectra.figures.new_figure(4, 3); assert 'matplotlib' in sys.modules\n"
+        f"lyapy.spectra.plots.plot_summary(made([0.3, -1]), {str(tmp_path / 'a.png')!r})\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize("count", [4, 60])
+def test_spectra_in_the_same_axes_differ_in_colour_and_have_an_entry_each(count):
+    first, second = (made(np.linspace(x, x - 3, count), unresolved=[3]) for x in (0.0, 0.5))
+    axes = first.plot(label="first")
+    second.plot(ax=axes, label="second", lw=2.5)
+    handles, labels = axes.get_legend_handles_labels()
+    assert labels == ["first", "not resolved: upper bound", "second"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == labels
+    assert handles[0].get_color() == handles[1].get_color() != handles[2].get_color()
+    assert handles[2].get_linewidth() == 2.5
+    assert sum(np.all(np.equal(line.get_ydata(), 0.0)) for line in axes.get_lines()) == 1
+
+
+def test_an_inset_goes_when_a_second_spectrum_comes():
+    axes = SPECTRA["many"]().plot()
+    assert axes.child_axes
+    SPECTRA["many"]().plot(ax=axes)
+    assert not axes.child_axes
+
+
+def test_places_may_be_relative():
+    spectrum = made([0.3, -1.0], state_size=8)
+    axes = spectrum.plot(relative=True, color="k")
+    points, _, _ = labelled(axes, "± standard error")
+    np.testing.assert_array_equal(points.get_xdata(), [1 / 16, 3 / 16])
+    assert points.get_color() == "k"
+    assert "Position" in axes.get_xlabel()
+
+
+def test_time_is_in_units_of_dt():
+    spectrum = made([0.3, -1.0])
+    spectrum.settings["dt"] = 0.25
+    axes = spectrum.plot("convergence", indices=[2])
+    (curve,) = [line for line in axes.get_lines() if len(line.get_xdata()) == 20]
+    np.testing.assert_array_equal(curve.get_xdata(), spectrum.growth_steps / 4)
+    assert axes.get_xlabel() == "Time"
+    assert axes.get_legend_handles_labels()[1][0].startswith(r"$\lambda_{2}$")
+    assert "over a time of 16 (" in spectrum.plot("finite_time", 64).get_xlabel()
 
 
 def test_an_existing_picture_and_a_wrong_suffix_are_refused(tmp_path):

@@ -90,11 +90,12 @@ def assert_same_bits(one, other):
 
 
 def datasets(path):
+    """Return type, shape and bytes of all datasets of a file."""
     found = {}
 
     def add(name, item):
         if isinstance(item, h5py.Dataset):
-            found[name] = item[()].tobytes()
+            found[name] = str(item.dtype), item.shape, item[()].tobytes()
 
     with h5py.File(path) as file:
         file.visititems(add)

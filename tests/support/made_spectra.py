@@ -3,9 +3,11 @@
 from dataclasses import replace
 from functools import cache
 
+import h5py
 import numpy as np
 
 import lyapy
+from lyapy.storage import sealed
 
 
 @cache
@@ -13,6 +15,17 @@ def computed():
     network = lyapy.random_network("vanilla", 6, gain=1.5, layers=2, seed=1)
     options = {"steps": 320, "transient": 20, "trajectories": 3, "backend": "numpy"}
     return lyapy.lyapunov_spectrum(network, **options)
+
+
+def edited(path, change):
+    """Change a run or merged file by h5py, and seal it again, as who crafts one would."""
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with open(path, "r+b") as raw:
+        seal = sealed._sealed(raw, raw.seek(0, 2) - sealed.USER_BLOCK)
+        raw.write(b"".join(seal.blocks))
+        raw.seek(0)
+        raw.write(seal.line())
 
 
 def made(exponents, *, state_size=None, trajectories=3, rows=20, noise=0.01, unresolved=()):

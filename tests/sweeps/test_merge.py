@@ -14,10 +14,11 @@ import pytest
 import lyapy
 from lyapy.cli import main
 from lyapy.spectra.exponents import QUANTITIES
-from lyapy.storage.datasets import read_dataset
+from lyapy.storage.sealed import open_sealed
 from lyapy.sweeps.columns import COLUMNS, SPECTRA
 from lyapy.sweeps.merged_file import read_rows
 from tests.spectra.test_file import table
+from tests.support.made_spectra import edited
 from tests.support.made_weights import VANILLA, write_files, write_network
 
 NAMES = ["a", "b", "c/a", "small"]
@@ -47,8 +48,8 @@ def folder(made, tmp_path, monkeypatch):
 
 
 def columns(path="all.h5"):
-    with h5py.File(path) as file:
-        return {name: read_dataset(file[name]).tolist() for name in COLUMNS}
+    with open_sealed(path) as file:
+        return {name: file[name].read().tolist() for name in COLUMNS}
 
 
 def test_a_merged_file_holds_what_the_run_files_hold(capsys):
@@ -91,10 +92,62 @@ def test_a_quantity_that_the_file_is_too_old_for_is_missing():
     assert main(["merge", "runs", "-o", "all.h5"]) == 0
     with h5py.File("all.h5", "r+") as file:
         del file["entropy_rate"], file["bounded"]
-    rows = read_rows("all.h5")
+    rows = read_rows("all.h5", check=False)
     assert all(np.isnan(row.columns["entropy_rate"]) for row in rows)
     assert not any(row.spectra["bounded"].any() for row in rows)
     assert all(len(row.spectra["bounded"]) == row.columns["k"] for row in rows)
+
+
+def virtual(file):
+    del file["growth"]
+    layout = h5py.VirtualLayout((1, 3, 5), "f8")
+    layout[:] = h5py.VirtualSource("/elsewhere.h5", "growth", (1, 3, 5))
+    file.create_virtual_dataset("growth", layout)
+
+
+def test_a_crafted_run_file_does_not_stop_the_merge_of_others(capsys):
+    edited("runs/a.h5", virtual)
+    edited("runs/b.h5", lambda file: file.__setitem__("records/growth", h5py.SoftLink("/growth")))
+    assert main(["merge", "runs", "-o", "all.h5"]) == 1
+    err = capsys.readouterr().err
+    assert "holds 'records/growth' as a link to another place" in err and "only its row" in err
+    statuses = {row.name: row.columns["status"] for row in read_rows("all.h5")}
+    assert statuses["a"] == "damaged" and "damaged" not in (statuses["b"], statuses["c/a"])
+    with h5py.File("all.h5") as file:
+        assert sorted(file["runs"]) == ["2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda file: file.__delitem__("exponents"), "column exponents"),
+        (lambda file: file["k"].__setitem__(0, 99), "other lengths than k"),
+        (lambda file: (file.__delitem__("name"), file.__setitem__("name", 3.0)), "column name"),
+        (
+            lambda file: (file.__delitem__("largest"), file.__setitem__("largest", [1.0])),
+            r"largest has shape (1,)",
+        ),
+        (lambda file: file.attrs.__setitem__("format_version", 9), "newer lyapy"),
+    ],
+)
+def test_a_crafted_merged_file_is_refused(change, words, capsys):
+    assert main(["merge", "runs", "-o", "all.h5"]) == 0
+    edited("all.h5", change)
+    assert main(["show", "all.h5"]) == 2
+    assert main(["verify", "all.h5"]) == 1
+    out, err = capsys.readouterr()
+    assert words in err and words in out
+
+
+def test_no_flipped_bit_of_a_merged_file_is_silent(folder):
+    assert main(["merge", "runs", "-o", "all.h5"]) == 0
+    content = (folder / "all.h5").read_bytes()
+    for bit in np.random.default_rng(0).integers(8 * len(content), size=100):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        (folder / "all.h5").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"all\.h5: is (truncated|no merged)"):
+            read_rows("all.h5")
 
 
 def test_the_order_and_the_time_do_not_change_the_bytes(folder):

@@ -1,10 +1,14 @@
 """Columns that the user adds to a sweep, from a pattern or a table."""
 
 import csv
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lyapy.sweeps import merge
+from lyapy.sweeps.metadata import match_paths, read_table
 from tests.support.made_sweeps import NAMES, PATTERN, swept
 
 pytestmark = pytest.mark.usefixtures("eight_networks")
@@ -61,3 +65,49 @@ def test_a_selection_and_the_columns_of_a_table():
     assert list(columns)[:4] == ["name", "epoch", "gain", "lr"]
     np.testing.assert_array_equal(columns["exponent_1"], found.column("largest"))
     assert {len(values) for values in columns.values()} == {8}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("2024_01", "2024_01"), ("nan", "nan"), ("infinity", "infinity"), ("1" * 20, "1" * 20),
+     ("010", 10), ("1e-3", 1e-3), ("-.5", -0.5), ("٣", "٣"), ("1_0.5", "1_0.5"), ("0x10", "0x10")],
+)  # fmt: skip
+def test_texts_stay_texts_unless_they_are_plainly_numbers(text, value):
+    found = match_paths("run{field}", {"a": f"run{text}.pt"})["a"]["field"]
+    assert (type(found), found) == (type(value), value)
+
+
+def test_a_table_may_spell_missing_numbers():
+    write_table(
+        "losses.csv", [["name", "loss"], [NAMES[0], "NaN"], [NAMES[1], ""], [NAMES[2], 1.5]]
+    )
+    values = [row["loss"] for row in read_table("losses.csv")]
+    assert np.isnan(values[:2]).all() and values[2] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [([1, 2], "holds a list"), (None, "holds a NoneType"), (2**63, "64 bits")]
+)
+def test_values_that_cannot_be_kept_are_refused_before(value, words):
+    with pytest.raises((TypeError, ValueError), match=f"metadata of '{NAMES[0]}', x: .*{words}"):
+        swept(metadata={NAMES[0]: {"x": value}})
+    assert not os.path.exists("sweep.h5.runs")
+
+
+def test_long_ids_and_odd_texts_are_kept():
+    ids = {name: {"id": "1" * 20, "note": "a\0b"} for name in NAMES}
+    found = swept(metadata=ids)
+    assert set(found.column("id")) == {"1" * 20} and set(found.column("note")) == {r"a\0b"}
+
+
+def test_a_file_that_appears_during_the_sweep_is_left_alone(monkeypatch):
+    held = merge.lock.held
+
+    def meanwhile(*arguments):
+        Path("sweep.h5").write_bytes(b"of another program")
+        return held(*arguments)
+
+    monkeypatch.setattr(merge.lock, "held", meanwhile)
+    with pytest.raises(OSError, match=r"sweep\.h5: .*left alone"):
+        swept()
+    assert Path("sweep.h5").read_bytes() == b"of another program"

@@ -2,12 +2,26 @@
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
 
 import lyapy
 from lyapy.cli import main
 from lyapy.sweeps.merged_file import write_merged
-from lyapy.sweeps.plots import plot_components, plot_heat_map, plot_metric, plot_spectra, plot_sweep
+from lyapy.sweeps.plots import (
+    plot_components,
+    plot_heat_map,
+    plot_measure,
+    plot_metric,
+    plot_spectra,
+    plot_sweep,
+)
 from tests.sweeps.test_reading import SPECTRA, rows, sweep_with_loss
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    pyplot.close("all")
 
 
 def training():
@@ -71,6 +85,57 @@ def test_a_metric_stands_against_its_feature():
     assert plot_metric(SWEEPS["all the same"][0](), "loss").get_title() == ""
 
 
+def test_a_measure_stands_over_a_column_next_to_a_metric():
+    sweep = training()
+    axes = plot_measure(sweep.where(gain=2.0), "epoch", by="lr", metric="loss", lw=2.5)
+    lines = curves(axes)[::2]
+    assert [line.get_linewidth() for line in lines] == [2.5, 2.5]
+    chosen = sweep.where(gain=2.0, lr=0.1)
+    np.testing.assert_array_equal(lines[1].get_xdata(), range(4))
+    np.testing.assert_allclose(lines[1].get_ydata(), chosen.column("largest"))
+    left, right = axes.figure.axes
+    np.testing.assert_allclose(curves(right)[1].get_ydata(), chosen.column("loss"))
+    assert right.get_ylabel() == "loss (dashed)" and left.get_xlabel() == "epoch"
+    labels = axes.get_legend_handles_labels()[1]
+    assert labels == ["lr = 0.01", "lr = 0.1"]
+
+
+def test_a_measure_per_dimension_is_averaged_over_networks():
+    sweep = training()
+    axes = plot_measure(sweep, "gain", "kaplan_yorke_dimension", per_dimension=True, label="D_KY")
+    line = next(line for line in curves(axes))
+    found = sweep.where(gain=0.5).column("kaplan_yorke_dimension") / 12
+    assert line.get_ydata()[0] == pytest.approx(np.nanmean(found))
+    assert axes.get_ylabel() == "Kaplan-Yorke dimension / $D$"
+    assert axes.get_legend_handles_labels()[1] == ["D_KY"]
+    with pytest.raises(ValueError, match="loss: no network has a finite value of it and of gain"):
+        plot_measure(lyapy.Sweep(rows([[1.0]], gain=[1.0], loss=[np.nan])), "gain", "loss")
+
+
+def test_points_are_coloured_by_text_or_numbers():
+    columns = {"loss": [1.0, 2.0, 4.0, 5.0], "task": ["a", "b", "a", "b"]}
+    sweep = lyapy.Sweep(rows([[x, -1] for x in (0.1, 0.2, 0.3, 0.4)], **columns))
+    axes = plot_metric(sweep, "loss", colour_by="task")
+    assert axes.get_legend_handles_labels()[1] == ["task = a", "task = b"]
+    points = [line for line in axes.get_lines() if len(line.get_xdata()) == 2]
+    np.testing.assert_array_equal(points[0].get_ydata(), [1, 4])
+    assert points[0].get_color() != points[1].get_color()
+    assert axes.get_legend().get_title().get_text().startswith("Pearson 0.99")
+    many = lyapy.Sweep(rows([[x / 10, -1] for x in range(8)], loss=range(8), epoch=range(8)))
+    bar = plot_metric(many, "loss", colour_by="epoch").figure.axes[1]
+    assert bar.get_ylabel() == "epoch"
+
+
+def test_few_networks_are_named_and_a_sweep_of_one_colour_is_labelled():
+    sweep = lyapy.Sweep(rows([[0.1, -1], [0.2, -1]]))
+    assert sweep.plot().get_legend_handles_labels()[1] == ["net000", "net001"]
+    axes = sweep.plot(label="these")
+    plot_spectra(training(), ax=axes, label="those")
+    assert axes.get_legend_handles_labels()[1] == ["these", "those"]
+    with pytest.raises(ValueError, match="kind is 'loss'; it must be one of spectra, measure"):
+        sweep.plot("loss")
+
+
 def test_components_are_those_of_the_covariance():
     sweep = training()
     axes = plot_components(sweep, "loss", length=8)
@@ -78,8 +143,8 @@ def test_components_are_those_of_the_covariance():
     values = np.linalg.eigvalsh(np.cov(sweep.resampled(8)[:-1].T))
     assert drawn.var(axis=0, ddof=1) == pytest.approx(values[::-1][:2], rel=1e-9)
     assert f"{values[-1] / values.sum():.0%}" in axes.get_xlabel()
-    (points,) = plot_components(SWEEPS["one exponent"][0]()).get_lines()
-    np.testing.assert_array_equal(points.get_ydata(), 0.0)
+    (points,) = plot_components(SWEEPS["one exponent"][0]()).collections
+    np.testing.assert_array_equal(points.get_offsets()[:, 1], 0.0)
 
 
 SWEEPS = {

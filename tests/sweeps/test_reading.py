@@ -16,7 +16,7 @@ from lyapy.cli import main
 from lyapy.sweeps.association import associations, correlate, predictions
 from lyapy.sweeps.columns import row_of, row_without
 from lyapy.sweeps.merged_file import write_merged
-from lyapy.sweeps.result import common_positions, resample
+from lyapy.sweeps.rows import common_positions, resample
 from tests.support.made_spectra import made
 
 
@@ -87,8 +87,8 @@ def test_a_data_frame_is_made_of_the_columns():
 
 def test_a_run_file_instead_of_a_merged_one_is_refused(folder, capsys):
     made([0.1]).save("run.h5")
-    assert main(["show", "run.h5", "--csv"]) == 2
-    assert "run.h5: is no merged file" in capsys.readouterr().err
+    assert main(["show", "run.h5", "--metric", "loss"]) == 2
+    assert "run.h5: is no merged file; --metric needs one" in capsys.readouterr().err
 
 
 def test_rows_saved_without_runs(folder, capsys):
@@ -243,3 +243,25 @@ def test_show_has_the_correlations_of_a_metric(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "mean                          40   +0.99" in out
     assert "5 folds, each run as a whole" in out
+
+
+def test_a_sweep_is_a_collection_of_rows(folder):
+    sweep = lyapy.Sweep.load("sweep.h5")
+    assert len(sweep) == 4 and [row.name for row in sweep] == sweep.names
+    assert sweep["net001"] is sweep[1] is list(sweep)[1]
+    assert sweep[1:3].names == ["net001", "net002"]
+    np.testing.assert_array_equal(sweep["net002"].exponents, SPECTRA[2])
+    with pytest.raises(KeyError, match="no network is named 'net01'; there are net001"):
+        sweep["net01"]
+
+
+def test_a_sweep_is_a_data_frame_and_a_table(folder):
+    sweep = lyapy.Sweep.load("sweep.h5")
+    frame = sweep.to_dataframe(spectra=True)
+    assert list(frame.index) == sweep.names and frame.index.name == "name"
+    assert frame.loc["net001", "exponent_4"] == -2.0 and frame.loc["net001", "kind"] == "b, c"
+    assert frame.attrs == {"units": "nats per step"}
+    assert str(sweep).splitlines()[0] == "3 spectra of 4 networks, in nats per step"
+    assert "<td" in sweep._repr_html_() and "failed" in sweep._repr_html_()
+    many = lyapy.Sweep(rows([[0.1]] * 40))
+    assert many._repr_html_().count("<tr>") == 1 + 20 + 1 + 5

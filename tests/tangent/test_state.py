@@ -220,6 +220,15 @@ def test_the_growth_of_a_graded_step_is_counted(steps):
         assert carry.statistics.largest_spread == spread
 
 
+@pytest.mark.parametrize(("rounding", "counted"), [(0.09, 0.09), (0.11, math.inf)])
+def test_growth_that_a_tenth_of_it_hides_has_no_error_but_a_bound(steps, rounding, counted):
+    _, growths = steps
+    growths += [(np.zeros(2), np.array([0.0, math.log(rounding / UNIT_ROUNDOFF)]))]
+    carry = Carry.begin(np.eye(2))
+    carry.take_graded_step("program", "coefficients", 2, 0.0, CONTROL)
+    np.testing.assert_allclose(carry.statistics.error, [UNIT_ROUNDOFF, counted])
+
+
 def test_an_interval_is_absorbed():
     carry = filled()
     state, counted = carry.state, carry.statistics

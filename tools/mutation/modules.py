@@ -30,6 +30,11 @@ AGREE = "tests/tangent/test_engines.py -k 'not numpy and (both_sides or every_si
 ROUTES = "tests/tangent/test_engines.py -k 'numba and (keeps or routes or overshoot or every_step)'"
 GRADED = "tests/tangent/graded"
 BOUNDS = "tests/tangent/test_norm_bounds.py"
+STRUCTURE = "tests/networks/test_structure.py -k 'not numba'"
+BLOCKS = (
+    "tests/networks/test_blocks.py tests/networks/test_program.py tests/cells/test_inverses.py"
+    " -k 'not union and not numba'"
+)
 
 CELL = "cells/test_cells cells/test_other_cells networks/test_random networks/test_program"
 PROGRAMS = "networks/test_program cells/test_inverses cells/test_cells"
@@ -73,6 +78,9 @@ MODULES = {
     ),
     "tangent/norm_bounds": Tests(BOUNDS, SELF_CHECKS),
     "tangent/overflow": Tests(f"{BOUNDS} -k overflow"),
+    "spectra/stationarity": Tests(
+        "tests/spectra/test_stationarity.py", f"tests/spectra/test_status.py -k 'not ({SLOW})'"
+    ),
     "spectra/status": Tests(f"tests/spectra/test_status.py -k 'not ({SLOW})'", SELF_CHECKS),
     "spectra/uncertainty": Tests(
         f"tests/spectra/test_uncertainty.py -k 'not ({SLOW})'", "tests/spectra/test_uncertainty.py"
@@ -146,6 +154,8 @@ MODULES = {
         f"{FRAMEWORKS} {KERAS_FILES} weights/frameworks/test_jax_and_tensorflow1", LAYOUTS_ONLY
     ),
     "weights/frameworks/named": readable("weights/frameworks/test_named", LAYOUTS_ONLY),
+    "networks/blocks": Tests(BLOCKS, STRUCTURE),
     "networks/network": readable(PROGRAMS, "not union"),
     "networks/program": readable(PROGRAMS, "not union"),
+    "networks/structure": Tests(BLOCKS, STRUCTURE),
 }

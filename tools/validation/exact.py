@@ -62,10 +62,11 @@ def period_three() -> list[Check]:
 def idle_gru() -> list[Check]:
     found = []
     for bias, known in ((0.0, -0.693147180560), (1.0, -0.313261687518)):
-        b = np.repeat([0.0, bias, 0.0], 4)
-        network = lyapy.Network([lyapy.GRU(None, np.zeros((12, 4)), b)])
-        spectrum = lyapy.lyapunov_spectrum(network, steps=150)
-        found += exact(f"GRU, U = 0, b_z = {bias:g}", known, spectrum.largest, 1e-12)
+        b = np.repeat([0.3, bias, -0.2], 4)
+        for name, cell in (("GRU", lyapy.GRU), ("GRU, reset before", lyapy.GRUResetBefore)):
+            network = lyapy.Network([cell(None, np.zeros((12, 4)), b)])
+            spectrum = lyapy.lyapunov_spectrum(network, steps=150)
+            found += exact(f"{name}, U = 0, b_z = {bias:g}", known, spectrum.largest, 1e-12)
     return found
 
 

@@ -17,7 +17,8 @@ import h5py
 import numpy as np
 
 from ...arrays import Array
-from ...storage.sealed import DamagedError, check_seal, read_sealed, write_sealed
+from ...storage.hdf5 import Group
+from ...storage.sealed import DamagedError, check_seal, open_sealed, write_sealed
 from ...storage.trees import read_tree, write_tree
 from ..result import Layout
 
@@ -95,24 +96,26 @@ def _fill_state(file: h5py.File, saved: Checkpoint) -> None:
 
 def _read_state(path: Path) -> Checkpoint:
     """Return the checkpoint of a state; raise ValueError if it is damaged or of another format."""
-    content, _ = read_sealed(path)
-    with h5py.File(content, "r") as file:
-        version = int(file.attrs.get("format_version", 0))
-        if file.attrs.get("format") != FORMAT or version != FORMAT_VERSION:
+    with open_sealed(path) as file:
+        found, version = (file.attrs.get(name) for name in ("format", "format_version"))
+        if found != FORMAT or version != FORMAT_VERSION:
             raise ValueError(
-                f"{path}: has format {file.attrs.get('format')!r}, version {version}; this lyapy "
-                f"continues {FORMAT!r}, version {FORMAT_VERSION}: finish the run with the lyapy "
-                "that began it, or start again with overwrite=True (--overwrite)"
+                f"{path}: has format {found!r}, version {version}; this lyapy continues "
+                f"{FORMAT!r}, version {FORMAT_VERSION}: finish the run with the lyapy that began "
+                "it, or start again with overwrite=True (--overwrite)"
             )
-        names, digests = (file[f"segments/{n}"].asstr()[()] for n in ("names", "sha256"))
-        return Checkpoint(
-            number=int(file.attrs["number"]),
-            date=str(file.attrs["date"]),
-            settings=read_tree(file["settings"]),
-            layout=Layout(**read_tree(file["layout"])),
-            trajectories={int(b): t for b, t in read_tree(file["trajectories"]).items()},
-            segments=dict(zip(names.tolist(), digests.tolist(), strict=True)),
-        )
+        try:
+            names, digests = (file[f"segments/{n}"].read() for n in ("names", "sha256"))
+            return Checkpoint(
+                number=int(file.attrs["number"]),
+                date=str(file.attrs["date"]),
+                settings=read_tree(file["settings"]),
+                layout=Layout(**read_tree(file["layout"])),
+                trajectories={int(b): t for b, t in read_tree(file["trajectories"]).items()},
+                segments=dict(zip(names.tolist(), digests.tolist(), strict=True)),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DamagedError(f"{path}: is damaged ({error})") from None
 
 
 def read_checkpoint(folder: Path) -> tuple[Checkpoint | None, dict[int, Array], list[str]]:
@@ -145,13 +148,13 @@ def newest_state(folder: Path) -> Checkpoint | None:
     return None
 
 
-def open_segments(folder: Path, saved: Checkpoint) -> Iterator[h5py.File]:
+def open_segments(folder: Path, saved: Checkpoint) -> Iterator[Group]:
     """Yield each segment of a checkpoint, open for reading, or raise DamagedError."""
     for name, digest in saved.segments.items():
         if check_seal(folder / name) != digest:
             raise DamagedError(f"{folder / name}: is not the segment that the state names")
-        with open(folder / name, "rb") as raw, h5py.File(raw, "r") as file:
-            yield file
+        with open_sealed(folder / name, check=False) as segment:
+            yield segment
 
 
 def read_history(folder: Path, saved: Checkpoint) -> dict[int, Array]:
@@ -159,7 +162,7 @@ def read_history(folder: Path, saved: Checkpoint) -> dict[int, Array]:
     rows: dict[int, list[Array]] = {}
     for segment in open_segments(folder, saved):
         for b, group in segment.items():
-            rows.setdefault(int(b), []).append(group["history"][()])
+            rows.setdefault(int(b), []).append(group["history"].read())
     return {b: np.concatenate(found) for b, found in rows.items()}
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import h5py
-import numpy as np
 
 from ...arrays import Array
 from ...storage.sealed import DamagedError
@@ -58,4 +57,4 @@ class Records(NamedTuple):
                 for name in self.layout.record_shapes:
                     found = segment.get(f"{b}/records/{name}")
                     if found is not None:
-                        yield int(b), name, int(found.attrs["first_row"]), np.asarray(found)
+                        yield int(b), name, int(found.attrs["first_row"]), found.read()

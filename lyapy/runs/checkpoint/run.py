@@ -60,7 +60,7 @@ def run_checkpointed(plan: Plan, keep: Keep) -> Spectrum:
             records = None
             if plan.layout.record_shapes:
                 records = Records(folder, checkpointer.saved, plan.layout, threading.Event())
-            write_result(spectrum, keep.path, records, folder)
+            write_result(spectrum, keep, records, folder)
             remove(folder)
         return spectrum
 
@@ -77,14 +77,16 @@ def _interruptible(keep: Keep, checkpointer: Checkpointer) -> Iterator[None]:
         ) from None
 
 
-def write_result(spectrum: Spectrum, path: Path, records: Records | None, folder: Path) -> None:
+def write_result(spectrum: Spectrum, keep: Keep, records: Records | None, folder: Path) -> None:
     """Write the run file, whole or, after a KeyboardInterrupt, not; the checkpoints stay."""
     # in a thread, because HDF5 must not be interrupted and signals reach the main one only
     errors: list[BaseException] = []
 
     def write() -> None:
         try:
-            write_spectrum(spectrum, path, overwrite=True, records=records, scratch=folder)
+            write_spectrum(
+                *(spectrum, keep.path), overwrite=keep.overwrite, records=records, scratch=folder
+            )
         except BaseException as error:
             errors.append(error)
 
@@ -94,6 +96,11 @@ def write_result(spectrum: Spectrum, path: Path, records: Records | None, folder
     if interruption is not None:
         raise interruption
     for error in errors:
+        if isinstance(error, FileExistsError):
+            raise CheckpointError(
+                f"{keep.shown}: appeared during the run, and is left alone; all is kept in "
+                f"{folder}: move the file away and run the command again"
+            ) from None
         if isinstance(error, OSError):
             raise CheckpointError(
                 f"{error.strerror or error}; all is kept in {folder}: run the command again to "

@@ -1,4 +1,4 @@
-"""The contents of a weights file, the memory that they may take, and their element types."""
+"""The contents of a weights file, and their element types."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DTYPES", "Contents", "Order", "decode", "itemsize", "unpacked_limit"]
+__all__ = ["DTYPES", "Contents", "Order", "decode", "itemsize"]
 
-# trained weights hardly compress; zeros do, so a small file is allowed 128 MiB
-_FLOOR, _RATIO, _TOTAL = 128 << 20, 32, 16 << 30
 Order = Literal["<", ">"]
 # numpy lacks it
 _BFLOAT16 = "bfloat16"
@@ -28,11 +26,6 @@ class Contents(NamedTuple):
 
     arrays: dict[str, NDArray[Any]]
     metadata: dict[str, str]
-
-
-def unpacked_limit(size: int) -> int:
-    """Return how many bytes of arrays a file of ``size`` bytes may unpack to."""
-    return min(max(_FLOOR, _RATIO * size), _TOTAL)
 
 
 def itemsize(dtype: str) -> int:

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .contents import Contents, unpacked_limit
+from ...storage.hdf5 import unpacked_limit
+from .contents import Contents
 from .refusal import CONVERT, RefusedError
 
 __all__ = ["read"]

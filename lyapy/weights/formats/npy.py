@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .contents import Contents
 from .refusal import RefusedError
 
-__all__ = ["read_archive", "read_sequence"]
+__all__ = ["read_archive", "read_array", "read_sequence"]
 
 _KINDS = "biufcSU"
 _HEADER_LIMIT = 1000
@@ -36,7 +36,7 @@ def read_archive(archive: zipfile.ZipFile) -> Contents:
         if not name.endswith(".npy"):
             raise RefusedError(f"holds {name!r}, which is not an npy array", _SAVEZ)
         with archive.open(member) as stream:
-            arrays[name.removesuffix(".npy")] = _read_array(stream, repr(name), member.file_size)
+            arrays[name.removesuffix(".npy")] = read_array(stream, repr(name), member.file_size)
             if stream.tell() != member.file_size:
                 raise RefusedError(f"holds more in {name!r} than the array that it declares")
     return Contents(arrays, {})
@@ -49,13 +49,13 @@ def read_sequence(file: BinaryIO) -> Contents:
     while file.tell() < end:
         if len(arrays) > _COUNT_LIMIT:
             raise RefusedError(f"holds more than {_COUNT_LIMIT} arrays")
-        arrays[str(len(arrays))] = _read_array(file, f"array {len(arrays)}", end)
+        arrays[str(len(arrays))] = read_array(file, f"array {len(arrays)}", end)
     if len(arrays) == 1:
         raise RefusedError("is a single npy array without a name", _SAVEZ)
     return Contents(arrays, {})
 
 
-def _read_array(stream: IO[bytes], name: str, end: int) -> NDArray[Any]:
+def read_array(stream: IO[bytes], name: str, end: int) -> NDArray[Any]:
     """Read an array from a stream that holds ``end`` bytes."""
     version = npy.read_magic(stream)
     if version not in _VERSIONS:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .contents import Contents, Order, decode, itemsize
 from .refusal import RefusedError
 from .torch_pickle import STATE_DICT, Encoded, NumpyArray, Object, Storage, Tensor, load_pickle
+from .zip_archive import read_member
 
 __all__ = ["read_legacy", "read_zip"]
 
@@ -46,7 +47,7 @@ def read_zip(archive: zipfile.ZipFile) -> Contents:
 
     def content(name: str, default: bytes | None = None) -> bytes:
         if root + name in members:
-            return archive.read(root + name)
+            return read_member(archive, root + name)
         if default is None:
             raise RefusedError(f"lacks the member {name!r}")
         return default

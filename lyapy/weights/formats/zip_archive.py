@@ -6,16 +6,19 @@ import os
 import zipfile
 from typing import BinaryIO
 
-from .contents import unpacked_limit
+from ...storage.hdf5 import unpacked_limit
 from .refusal import CONVERT, RefusedError
 
-__all__ = ["open_archive"]
+__all__ = ["open_archive", "read_member"]
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def open_archive(file: BinaryIO) -> zipfile.ZipFile:
-    """Open an archive and check its directory against the file's size."""
+def open_archive(file: BinaryIO, limit: int | None = None) -> zipfile.ZipFile:
+    """Open an archive and check its directory against the file's size.
+
+    The members may take ``limit`` bytes, by default the `unpacked_limit` of the file.
+    """
     size = os.fstat(file.fileno()).st_size
     try:
         archive = zipfile.ZipFile(file)
@@ -33,6 +36,12 @@ def open_archive(file: BinaryIO) -> zipfile.ZipFile:
     # the first sum also bars members that overlap, so that they are read many times
     packed = sum(member.compress_size for member in members)
     unpacked = sum(member.file_size for member in members)
-    if packed > size or unpacked > unpacked_limit(size):
+    if packed > size or unpacked > (limit or unpacked_limit(size)):
         raise RefusedError(f"is a zip archive of {size} bytes that declares {unpacked} unpacked")
     return archive
+
+
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a member; ``archive.read`` would unpack beyond the size that was declared."""
+    with archive.open(name) as member:
+        return member.read(archive.getinfo(name).file_size)

@@ -42,7 +42,7 @@ def canonical_bytes(network: Network) -> bytes:
         "assumptions": list(network.assumptions),
     }
     content = io.BytesIO()
-    with h5py.File(content, "w") as file:
+    with h5py.File(content, "w", libver="earliest") as file:
         file.attrs["lyapy"] = json.dumps(text, ensure_ascii=False)
         for number, cell in enumerate(network.cells):
             for name, array in _arrays(cell).items():

@@ -11,7 +11,7 @@ import pytest
 import lyapy
 from lyapy.errors import CheckpointError, Interrupted
 from lyapy.runs import schedule
-from lyapy.runs.checkpoint import checkpointer, records
+from lyapy.runs.checkpoint import checkpointer, records, run
 from lyapy.runs.checkpoint.checkpointer import Checkpointer
 from lyapy.runs.checkpoint.folder import checkpoint_folder
 from lyapy.runs.checkpoint.unfinished import read_unfinished
@@ -149,3 +149,24 @@ def test_short_chunks_are_not_all_published(tmp_path, monkeypatch):
     compute(tmp_path / "run.h5")
     assert saved == [64, 640]
     assert gap == [299.0]
+
+
+def test_a_file_that_appears_during_the_run_is_left_alone(tmp_path, monkeypatch):
+    path = tmp_path / "run.h5"
+    compute_spectrum = run.compute_spectrum
+
+    def meanwhile(*arguments):
+        path.write_bytes(b"of another program")
+        return compute_spectrum(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "compute_spectrum", meanwhile)
+        with pytest.raises(
+            CheckpointError, match=r"run\.h5: appeared during the run.*move the file"
+        ):
+            compute(path)
+    assert path.read_bytes() == b"of another program"
+    path.unlink()
+    compute(path)
+    compute(tmp_path / "whole.h5")
+    assert datasets(path) == datasets(tmp_path / "whole.h5")

@@ -89,6 +89,6 @@ def test_a_file_without_a_seal_is_damaged(path, capsys):
     spectrum = compute()
     with h5py.File(path, "w", userblock_size=512) as file:
         _write_contents(spectrum, file)
-    assert_same_bits(lyapy.Spectrum.load(path), spectrum)
+    assert_same_bits(lyapy.Spectrum.load(path, check=False), spectrum)
     assert main(["verify", path]) == 1
     assert "has no seal" in capsys.readouterr().out

@@ -83,6 +83,9 @@ class Disk:
     def _replace(self, _, old, new):
         self.names[self._inside(new)] = self.names.pop(self._inside(old))
 
+    def _link(self, _, old, new):
+        self.names[self._inside(new)] = self.names[self._inside(old)]
+
     def _unlink(self, _, path):
         del self.names[self._inside(path)]
 

@@ -13,9 +13,9 @@ from lyapy.errors import Interrupted
 from lyapy.runs import schedule
 from lyapy.runs.gpu import batch
 from lyapy.runs.gpu import devices as running
-from lyapy.spectra.file import STORED
 from lyapy.tangent import engine as engines
 from tests.support import stand_in
+from tests.support.made_checkpoints import assert_same_bits
 
 NETWORK = lyapy.random_network("gru", 5, 2, layers=2, seed=1)
 DRIVE = np.random.default_rng(0).normal(size=(6, 200, 2))
@@ -31,11 +31,6 @@ def devices(monkeypatch):
         monkeypatch.setattr(engines, "find_devices", lambda: found)
 
     return set_number
-
-
-def assert_same(found, wanted):
-    for name in STORED:
-        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), strict=True)
 
 
 @pytest.fixture
@@ -66,7 +61,7 @@ def test_the_result_does_not_depend_on_the_number_of_devices(devices, used):
     two = lyapunov_spectrum(NETWORK, DRIVE, backend="cupy", threads=2)
     assert sorted(used) == [0, 1]
     assert sorted(used[0] + used[1]) == [[0, 1], [2, 3], [4, 5]]
-    assert_same(two, one)
+    assert_same_bits(two, one)
 
 
 def test_each_device_gets_an_equal_part(devices, used):
@@ -101,7 +96,7 @@ def test_one_device_goes_on_with_what_two_began(devices, monkeypatch, tmp_path):
     monkeypatch.setattr(batch.Batch, "advance", advance)
     devices(1)
     found = lyapunov_spectrum(NETWORK, DRIVE, **options)
-    assert_same(found, lyapunov_spectrum(NETWORK, DRIVE, backend="cupy", threads=2))
+    assert_same_bits(found, lyapunov_spectrum(NETWORK, DRIVE, backend="cupy", threads=2))
 
 
 def test_a_run_on_another_card_is_told(monkeypatch, tmp_path):

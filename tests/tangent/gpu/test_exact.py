@@ -3,18 +3,15 @@
 import pytest
 
 from tests.runs.test_exact_spectra import (  # noqa: F401
-    test_cat_map,
     test_dead_relu_units,
-    test_gru_without_recurrence,
     test_lstm_without_recurrence,
     test_mean_exponent_of_a_random_tanh_network,
-    test_orthogonal_weight_with_the_identity,
-    test_period_three_orbit_of_jacobians,
     test_periodic_orbit_of_a_network,
     test_relu_units_that_die_now_and_then,
     test_sum_rule,
-    test_symmetric_linear_map,
 )
+from tests.tools.test_validation import check_on
+from tools.validation import exact
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -29,3 +26,11 @@ test_periodic_orbit_of_a_network = pytest.mark.repeats(test_periodic_orbit_of_a_
 def backend():
     """What the tests run on, here."""
     return "cupy"
+
+
+CASES = [exact.orthogonal, exact.symmetric, exact.cat_map, exact.period_three, exact.idle_gru]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_cases_of_the_validation(case, backend, monkeypatch):
+    check_on(case, backend, monkeypatch)

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from lyapy.weights.formats import hdf5_walks, read_contents
+from lyapy.weights.formats import read_contents
 from tests.support.weights_files import read_arrays, refused, zipped
 
 
@@ -92,35 +92,51 @@ def bomb_in_a_chunk(file):
     packed.id.write_direct_chunk((0,), zlib.compress(bytes(400 << 20)))
 
 
+def short_checksum(size):
+    """HDF5's own library crashes on a chunk that is shorter than its checksum."""
+
+    def fill(file):
+        chunked = file.create_dataset("a", (4,), "f8", chunks=(4,), fletcher32=True)
+        chunked.id.write_direct_chunk((0,), bytes(size))
+
+    return fill
+
+
+def wrong_checksum(file):
+    chunked = file.create_dataset("a", (4,), "f8", chunks=(4,), fletcher32=True)
+    chunked.id.write_direct_chunk((0,), bytes([*range(36)]))
+
+
 # a function that fills a file, and the finding; some point to pipes in test_audit
 HOSTILE = {
     "soft": (holding(h5py.SoftLink("/elsewhere")), "'a' as a link to another place"),
-    "external": (holding(h5py.ExternalLink("other.h5", "/a")), "'a' as a link to another place"),
+    "external": (holding(h5py.ExternalLink("other.h5", "/a")), "newer HDF5 structures"),
     "external_data": (dataset((4,), "f8", external=[("other.bin", 0, 32)]), "'a' in another file"),
-    "virtual": (virtual, "has 'a' as a virtual dataset"),
-    "bomb": (filled(slice(3), (1 << 39,), "f8", chunks=(1 << 20,)), "declares .*for 'a'"),
+    "virtual": (virtual, "'a' as a virtual dataset"),
+    "bomb": (filled(slice(3), (1 << 39,), "f8", chunks=(1 << 20,)), "declares more than .*'a'"),
     "huge_chunk": (
         dataset((4,), "f8", chunks=(1 << 28,), maxshape=(None,)),
-        "declares chunks of 2147483648 for 'a'",
+        "declares more than .*'a'",
     ),
     "never_written": (dataset((4,), "f8"), "for 'a' and holds 0 bytes"),
-    "objects": (dataset(data=["text"], dtype=h5py.string_dtype()), "objects and records"),
-    "vectors": (dataset((2,), h5py.vlen_dtype(np.float64)), "objects and records"),
+    "objects": (dataset(data=["text"], dtype=h5py.string_dtype()), "of texts or truth values"),
+    "vectors": (dataset((2,), h5py.vlen_dtype(np.float64)), "'a' of lists"),
     "references": (
         lambda file: file.create_dataset("a", data=file.ref, dtype=h5py.ref_dtype),
-        "objects and records",
+        "'a' of references",
     ),
-    "records": (holding(np.zeros(2, [("x", "f8")])), "objects and records"),
+    "records": (holding(np.zeros(2, [("x", "f8")])), "'a' of records"),
     "scale_offset": (dataset(data=np.arange(9), chunks=(9,), scaleoffset=0), "filter scaleoffset"),
     "unknown_filter": (filtered((32015, ())), "filter number 32015, which is not read"),
     "packed_twice": (filtered((1, (1,)), (1, (1,))), "applies one filter twice to 'a'"),
-    "bomb_in_a_chunk": (bomb_in_a_chunk, "inflates to more than a chunk of 32 bytes in 'a'"),
-    "many_chunks": (filled(0, (15 << 20,), "f8", chunks=(100,)), "cuts 'a' into 157287 chunks"),
-    "hundred_chunks": (filled(slice(None), (1000,), "f8", chunks=(10,)), "more than 64 chunks"),
-    "unwritten_chunks": (filled(slice(30), (100,), "f8", chunks=(10,)), "some of the 10 chunks"),
+    "bomb_in_a_chunk": (bomb_in_a_chunk, "a chunk of 37 bytes in 'a'"),
+    "many_chunks": (filled(0, (15 << 20,), "f8", chunks=(100,)), "'a' and holds 1 of its chunks"),
+    "unwritten_chunks": (filled(slice(30), (100,), "f8", chunks=(10,)), "holds 3 of its chunks"),
+    "no_checksum": (short_checksum(3), "a chunk of 0 bytes in 'a'"),
+    "wrong_checksum": (wrong_checksum, "a wrong checksum in 'a'"),
     "loop": (
         lambda file: file.create_group("a").__setitem__("b", file["/"]),
-        "has the group 'a/b/a' inside itself",
+        "has the group 'a/b' inside itself",
     ),
     "deep": (lambda file: file.create_group("/a" * 34), "nests its groups too deeply"),
     "nothing": (holding(h5py.Empty("f8")), "holds 'a' without values"),
@@ -167,12 +183,6 @@ def no_step(content, at):
     content[at + 16 : at + 32] = bytes(16)
 
 
-def reserved(content, at):
-    """Set a byte that HDF5 ignores, before a walk without end."""
-    content[at + 5] = 1
-    no_step(content, at)
-
-
 def cycle(content, at):
     """Make a free block follow itself, for which HDF5 2.0 takes memory without end."""
     length, block, data = struct.unpack_from("<QQQ", content, at + 8)
@@ -189,29 +199,23 @@ def long_text(content, at):
 @pytest.mark.parametrize(
     ("signature", "change", "finding"),
     [
-        (b"GCOL", no_step, "damaged heap of texts"),
-        (b"GCOL", reserved, "damaged heap of texts"),
-        (b"GCOL", put(24, b"\xff" * 8), "damaged heap of texts"),
-        (b"GCOL", put(8, b"\xff" * 8), "damaged heap of texts"),
-        (b"GCOL", put(48, b"GCOL\x01\0\0\0\x20\0\0\0\0\0\0\0"), "damaged heap of texts"),
-        (b"GCOL", long_text, "has a text longer than the file"),
-        (b"HEAP", cycle, "damaged heap of names"),
+        (b"GCOL", no_step, "a text in '@keras_version' longer than its heap"),
+        (b"GCOL", put(24, b"\xff" * 8), None),
+        (b"GCOL", put(8, b"\xff" * 8), "truncated or damaged"),
+        (b"GCOL", long_text, "a text in '@keras_version' longer than its heap"),
+        (b"HEAP", cycle, None),
         (b"\x89HDF", put(13, b"\x04"), "offsets of other than 8 bytes"),
     ],
 )
 def test_damaged_structures(tmp_path, signature, change, finding):
-    refused(tmp_path / "a.h5", damaged(signature, change), finding)
-
-
-def test_a_text_in_a_heap_is_read(tmp_path):
-    (tmp_path / "a.h5").write_bytes(written(text_in_a_heap))
-    assert read_contents(tmp_path / "a.h5").metadata == {"keras_version": "a text in a heap"}
-
-
-@pytest.mark.parametrize("block", [3, 8, 11])
-def test_heaps_are_found_between_blocks(tmp_path, monkeypatch, block):
-    monkeypatch.setattr(hdf5_walks, "_BLOCK", block)
-    refused(tmp_path / "a.h5", damaged(b"GCOL", no_step), "damaged heap of texts")
+    content = damaged(signature, change)
+    if finding is not None:
+        return refused(tmp_path / "a.h5", content, finding)
+    # what breaks HDF5 is not needed for reading
+    (tmp_path / "a.h5").write_bytes(content)
+    found = read_contents(tmp_path / "a.h5")
+    np.testing.assert_array_equal(found.arrays["a"], np.arange(3.0))
+    assert found.metadata == {"keras_version": "a text in a heap"}
 
 
 def test_a_tree_below_itself(tmp_path):
@@ -225,4 +229,4 @@ def test_a_tree_below_itself(tmp_path):
     (top,) = [place for place in places if content[place + 5] == 1]
     # its first child, after a key
     content[top + 32 : top + 40] = struct.pack("<Q", top)
-    refused(path, content, "damaged tree of links")
+    refused(path, content, "a tree has a wrong node")

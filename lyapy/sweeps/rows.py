@@ -1,0 +1,155 @@
+"""The rows of a sweep as columns, and its spectra at common positions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import Any, Self, overload
+
+import numpy as np
+
+from ..arrays import Array
+from .columns import COLUMNS, Row, as_table, column_of
+
+
+class Rows:
+    """Rows of networks, and what follows from them."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = list(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    @overload
+    def __getitem__(self, key: str | int) -> Row: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Self: ...
+
+    def __getitem__(self, key: str | int | slice) -> Row | Self:
+        if isinstance(key, slice):
+            return type(self)(self.rows[key])
+        if not isinstance(key, str):
+            return self.rows[key]
+        for row in self.rows:
+            if row.name == key:
+                return row
+        near = get_close_matches(key, self.names) or self.names[:5]
+        raise KeyError(f"no network is named {key!r}; there are {', '.join(near)} and others")
+
+    @property
+    def units(self) -> str:
+        """Units of the exponents."""
+        times = sorted({str(row.columns["time"]) for row in self.rows if row.has_result})
+        return f"nats per {' or '.join(times)}"
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the networks."""
+        return [row.name for row in self.rows]
+
+    @property
+    def metadata_names(self) -> list[str]:
+        """Names of the user's columns."""
+        return sorted(set().union(*(row.metadata for row in self.rows)))
+
+    def where(self, **metadata: Any) -> Self:
+        """Return the rows whose metadata have these values."""
+        for name in metadata:
+            if name not in self.metadata_names:
+                raise ValueError(f"{name!r} is no column; there are {self.metadata_names}")
+        return type(self)(
+            [r for r in self.rows if all(r.metadata.get(n) == v for n, v in metadata.items())]
+        )
+
+    def columns(self, *, spectra: bool = False) -> dict[str, Array]:
+        """Return the table as named arrays (N,), for files and data frames.
+
+        The name, metadata, and the other columns in docs/file_formats.md; with ``spectra`` also
+        ``exponent_1`` … ``exponent_k``, NaN where a network has fewer.
+        """
+        names = ["name", *self.metadata_names, *COLUMNS]
+        table: dict[str, Array] = {name: self.column(name) for name in names}
+        if spectra:
+            table |= {f"exponent_{i}": values for i, values in enumerate(self.exponents.T, 1)}
+        return table
+
+    def column(self, name: str) -> Array:
+        """Return one column (N,), of results or metadata; raise ValueError if there is none."""
+        if name in COLUMNS:
+            return np.array([row.columns[name] for row in self.rows])
+        if name not in self.metadata_names:
+            known = ", ".join([*self.metadata_names, *COLUMNS])
+            raise ValueError(f"{name!r} is no column; there are {known}")
+        return column_of([row.metadata.get(name, np.nan) for row in self.rows])
+
+    def numbers(self, name: str) -> Array:
+        """Return a column (N,) of numbers; raise ValueError if there is none, or it is text."""
+        column = self.column(name)
+        if column.dtype.kind not in "fiu":
+            raise ValueError(f"{name}: is a column of text; give one of numbers")
+        return column.astype(np.float64)
+
+    @property
+    def exponents(self) -> Array:
+        """Exponents (N, k) with the largest k, NaN where a network has fewer."""
+        return as_table([row.spectra["exponents"] for row in self.rows], np.nan)
+
+    def resampled(self, length: int) -> Array:
+        """Return spectra of networks of any size at the same positions (N, length).
+
+        See `resample`; NaN for rows without a result. Where only leading exponents are known,
+        positions end with the shortest spectrum.
+        """
+        finished = [row for row in self.rows if row.has_result]
+        table = np.full((len(self), length), np.nan)
+        if finished:
+            counts, sizes = ([int(row.columns[c]) for row in finished] for c in ("k", "state_size"))
+            positions = common_positions(counts, sizes, length)
+            pairs = zip(finished, sizes, strict=True)
+            found = [resample(row.spectra["exponents"], D, positions) for row, D in pairs]
+            table[[row.has_result for row in self.rows]] = found
+        return table
+
+    def features(self) -> dict[str, Array]:
+        """Return numbers (N,) that summarize each spectrum, NaN for rows without a result.
+
+        They are ``largest``, ``mean``, ``kaplan_yorke_dimension``, ``entropy_rate`` and
+        ``positive``, the number of positive exponents.
+        """
+        names = ("largest", "mean", "kaplan_yorke_dimension", "entropy_rate")
+        found = {name: self.numbers(name) for name in names}
+        exponents = self.exponents
+        positive = np.count_nonzero(exponents > 0.0, axis=1).astype(np.float64)
+        positive[np.isnan(exponents).all(axis=1)] = np.nan
+        return found | {"positive": positive}
+
+
+def common_positions(counts: Sequence[int], state_sizes: Sequence[int], length: int) -> Array:
+    """Return positions (length,) that all spectra reach.
+
+    They are the midpoints of equal intervals from 0, the largest exponent, to the smallest share
+    k/D of the ``counts`` k of the ``state_sizes`` D; 1 for whole spectra.
+    """
+    shares = [k / D for k, D in zip(counts, state_sizes, strict=True)]
+    return min(shares) * (np.arange(length) + 0.5) / length
+
+
+def resample(exponents: Array, state_size: int, positions: Array) -> Array:
+    """Return a spectrum at positions (n,) between 0 and 1, linear between its exponents.
+
+    The i-th of the D = ``state_size`` exponents, descending, has the position (i − 1/2)/D; before
+    the first and after the last the spectrum is constant. Where exponents are dead, it is −∞.
+    """
+    alive = int(np.count_nonzero(np.isfinite(exponents)))
+    if not alive:
+        return np.full(len(positions), -np.inf)
+    places = (np.arange(alive) + 0.5) / state_size
+    found: Array = np.interp(positions, places, exponents[:alive])
+    if alive < len(exponents):
+        found[positions > alive / state_size] = -np.inf
+    return found

@@ -1,0 +1,1 @@
+"""Covariant vectors and splitting angles: directions in the tangent space, forward and back."""

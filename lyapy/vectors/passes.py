@@ -1,0 +1,305 @@
+"""A frame forward in time, and the same intervals again from the last to the first.
+
+On the way forward a few frames are kept, from which the pieces between them are computed again, to
+the same bits, when their turn comes on the way back. Longer pieces are cut again: memory grows with
+the logarithm of the steps, and each level costs one more forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from ..arrays import Array
+from ..cells import Cell
+from ..networks.apply import tangent_step
+from ..networks.blocks import DiagonalBlock, diagonal_blocks
+from ..networks.forward import LayerForward, forward_chunk
+from ..networks.network import Network
+from ..networks.program import by_products
+from ..networks.structure import component_labels
+from ..tangent.graded.householder import sorted_qr
+from ..tangent.graded.step import SHARE
+from ..tangent.interval import (
+    Control,
+    accept_interval,
+    dual_sign,
+    interval_spread,
+    next_rate,
+)
+from ..tangent.state import UNKNOWN_RATE
+from .images import images_of
+
+__all__ = [
+    "PIECE",
+    "Interval",
+    "Passes",
+    "Position",
+    "decayed",
+    "living_directions",
+    "positive_qr",
+    "span_sines",
+]
+
+# steps of a forward pass of the states, and of a piece of which every interval is kept
+PIECE = 64
+# frames kept on each level
+KEPT = 64
+
+
+class Position(NamedTuple):
+    """Before step ``step``: state (D,), frame (k, D), and the spread per step to expect."""
+
+    step: int
+    state: Array
+    frame: Array
+    rate: float
+
+
+class Interval(NamedTuple):
+    """Steps between two reorthonormalizations.
+
+    Attributes
+    ----------
+    start, stop : int
+    before, after : array (k, D)
+        The frames Q before and Q′ after the steps.
+    factors : sequence of array (k, k)
+        R of each stage, in order: the images of the rows of Q are Rᵀ Q′.
+    coefficients : array (stop − start, C)
+    """
+
+    start: int
+    stop: int
+    before: Array
+    after: Array
+    factors: Sequence[Array]
+    coefficients: Array
+
+    @property
+    def growth(self) -> Array:
+        """Sums of log R_ii (k,)."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(sum(np.log(np.diagonal(R)) for R in self.factors))
+
+
+class Passes:
+    """Forward passes of one trajectory with a frame, and the way back through its intervals.
+
+    Parameters
+    ----------
+    network : Network
+    inputs : array (T, m)
+    vectors : int
+        k.
+    cuts : array
+        Steps before which an interval ends in any case, ascending.
+    control : Control
+    run_layer : callable
+        The loop of the forward pass over time.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        inputs: Array,
+        vectors: int,
+        cuts: Array,
+        control: Control,
+        run_layer: LayerForward,
+    ) -> None:
+        self.network = network
+        self.inputs = inputs
+        self.block = tangent_block(network)
+        self.program = self.block.program
+        self.cuts = cuts
+        self.control = control
+        self.run_layer = run_layer
+        self.images = images_of(self.program, vectors)
+        self.orthonormalize = _scaled if self.diagonal else positive_qr
+        self.signs = np.array([dual_sign(i) for i in range(vectors)])
+
+    @cached_property
+    def diagonal(self) -> bool:
+        """Whether no column of the state reads another, so that J is diagonal."""
+        labels = component_labels(self.program, {}, connection="weak")[: self.program.state_size]
+        return len(np.unique(labels)) == len(labels)
+
+    def run(self, position: Position, stop: int) -> Position:
+        """Return the position before step ``stop``."""
+        for _, reached in self.forward(position, stop):
+            position = reached
+        return position
+
+    def forward(self, position: Position, stop: int) -> Iterator[tuple[Interval, Position]]:
+        """Yield the intervals up to step ``stop``, each with the position after it."""
+        step, state, frame, rate = position
+        while step < stop:
+            # the same pieces wherever a pass begins, so that it ends with the same bits
+            end = min((step // PIECE + 1) * PIECE, stop)
+            chunk = forward_chunk(self.network, self.inputs[step:end], state, self.run_layer)
+            _check_finite(chunk.states, chunk.coefficients, step)
+            coefficients = self.block.select(chunk.coefficients)
+            first = step
+            while step < end:
+                cut = int(np.searchsorted(self.cuts, step, side="right"))
+                until = min(end, int(self.cuts[cut])) if cut < len(self.cuts) else end
+                rest = coefficients[step - first : until - first]
+                after, factors, rate, steps = self._interval(frame, rest, rate)
+                interval = Interval(step, step + steps, frame, after, factors, rest[:steps])
+                step, frame = step + steps, after
+                state = chunk.states[step - first - 1]
+                yield interval, Position(step, state, frame, rate)
+
+    def begin(self, state: Array, frames: Sequence[Array], transient: int) -> list[Position]:
+        """Return the positions after the transient of several frames (k, D)."""
+        starts = (Position(0, state, frame, UNKNOWN_RATE) for frame in frames)
+        return [self.run(start, transient) for start in starts]
+
+    def back(self, position: Position, stop: int) -> Iterator[Interval]:
+        """Yield the intervals between a position and step ``stop``, from the last to the first."""
+        length = stop - position.step
+        if length <= PIECE:
+            yield from reversed([interval for interval, _ in self.forward(position, stop)])
+            return
+        size = PIECE
+        while size * KEPT < length:
+            size *= KEPT
+        kept = [position]
+        for end in range((position.step // size + 1) * size, stop, size):
+            kept.append(self.run(kept[-1], end))
+        while kept:
+            position = kept.pop()
+            yield from self.back(position, stop)
+            stop = position.step
+
+    def memory(self, steps: int) -> int:
+        """Return the bytes of frames, factors and coefficients that ``steps`` need at most."""
+        k, D = len(self.signs), self.program.state_size
+        entries = sum(c.size for layer in self.network.program.coefficients for c in layer.values())
+        levels = 1
+        while PIECE * KEPT**levels < steps:
+            levels += 1
+        return 8 * (PIECE * (k * D + k * k + entries + D) + levels * KEPT * (k * D + D))
+
+    def _interval(
+        self, frame: Array, coefficients: Array, rate: float
+    ) -> tuple[Array, Sequence[Array], float, int]:
+        """Return the frame after an interval, its factors, the spread per step, its steps."""
+        limit = self.control.limit
+
+        def attempt(steps: int) -> tuple[tuple[Array, Array], float]:
+            image = self.images(coefficients[:steps], frame)
+            if not np.isfinite(image).all():
+                return (image, image), np.inf
+            after, R = self.orthonormalize(image)
+            with np.errstate(divide="ignore"):
+                log_r = np.log(np.diagonal(R))
+            dual = 0.0
+            if log_r.min() > -np.inf:
+                duals = solve_triangular(R, self.signs, trans=1, check_finite=False)
+                dual = np.abs(duals).max()
+            return (after, R), interval_spread(log_r.max(), log_r.min(), dual, limit)
+
+        (after, R), spread, steps, _ = accept_interval(
+            attempt, rate, len(coefficients), self.control
+        )
+        if not np.isfinite(after).all():
+            raise FloatingPointError("deviation vectors overflow: a Jacobian exceeds float64")
+        rate = min(next_rate(rate, spread, steps), UNKNOWN_RATE)
+        if steps == 1 and spread > self.control.alone and not by_products(self.program):
+            return *self._graded(frame, coefficients[0]), rate, 1
+        return after, [R], rate, steps
+
+    def _graded(self, frame: Array, coefficients: Array) -> tuple[Array, Sequence[Array]]:
+        """Take one step stage by stage, by QR with sorted rows, as `graded_step` does."""
+        admitted = SHARE * np.exp(self.control.limit)
+        stages = self.program.stages or (self.program,)
+        factors = []
+        for stage in stages:
+            frame = tangent_step(stage, coefficients, frame)
+            sizes = np.linalg.norm(frame, axis=0)
+            if stage is not stages[-1] and sizes.max() <= admitted * sizes.min():
+                continue
+            found = sorted_qr(frame, sizes)
+            frame = found.frame
+            factors.append(found.upper)
+        return frame, factors
+
+
+def positive_qr(image: Array) -> tuple[Array, Array]:
+    """Return the orthonormal rows (k, D) of an image and R (k, k), whose diagonal is positive."""
+    columns, R = np.linalg.qr(image.T)
+    signs = np.where(np.diagonal(R) < 0.0, -1.0, 1.0)
+    return np.ascontiguousarray((columns * signs).T), R * signs[:, None]
+
+
+def _scaled(image: Array) -> tuple[Array, Array]:
+    """Return them for multiples of unit vectors, exactly."""
+    factors = image.sum(axis=1)
+    return np.abs(np.sign(image)) * np.sign(factors)[:, None], np.diag(np.abs(factors))
+
+
+def span_sines(one: Array, other: Array) -> Array:
+    """Return the sines (k,) between the spans of the first i rows of two orthonormal frames.
+
+    They are bounded by Frobenius norms of the parts of one span outside the other, which keep
+    the digits of small angles.
+    """
+    overlaps = other @ one.T
+    outside = np.sum((other - overlaps @ one) ** 2, axis=1)
+    # rows up to i on columns after i
+    inside = np.cumsum(np.cumsum(overlaps[:, ::-1] ** 2, axis=1)[:, ::-1], axis=0)
+    inside = np.append(np.diagonal(inside, 1), 0.0)
+    return np.asarray(np.minimum(np.sqrt(np.cumsum(outside) + inside), 1.0))
+
+
+def decayed(sines: Array, grown: Array) -> Array:
+    """Return how far spans of the first i rows are off, from the ``sines`` (k,) at the beginning.
+
+    They fall with the growth (..., k) since then: by that of row i over that of row i + 1.
+    """
+    gaps = np.diff(grown, axis=-1, append=grown[..., -1:])
+    return np.asarray(np.minimum(sines * np.exp(np.minimum(gaps, 0.0)), 1.0))
+
+
+def tangent_block(network: Network) -> DiagonalBlock:
+    """Return the whole Jacobian as one block, with the stages of its layer if it is one layer."""
+    blocks = diagonal_blocks(network, whole=False)
+    if len(blocks) == 1 and blocks[0].entries is None:
+        return blocks[0]
+    return diagonal_blocks(network, whole=True)[0]
+
+
+def living_directions(
+    network: Network, inputs: Array, state: Array, transient: int, run_layer: LayerForward
+) -> int:
+    """Return how many directions no Jacobian annihilates after the transient."""
+    blocks = diagonal_blocks(network, whole=False)
+    cells = {type(cell) for block in blocks for cell in block.cells}
+    constant = all(cell.dead_directions is Cell.dead_directions for cell in cells)
+    stop = 1 if constant else len(inputs)
+    dead = np.zeros(len(blocks), dtype=np.int64)
+    for start in range(0, stop, PIECE):
+        chunk = forward_chunk(network, inputs[start : start + PIECE], state, run_layer)
+        _check_finite(chunk.states, chunk.coefficients, start)
+        state = chunk.states[-1]
+        counted = (
+            chunk.coefficients if constant else chunk.coefficients[max(transient - start, 0) :]
+        )
+        if len(counted):
+            found = [block.dead_directions(block.select(counted)).max() for block in blocks]
+            dead = np.maximum(dead, found)
+    return network.state_size - int(dead.sum())
+
+
+def _check_finite(states: Array, coefficients: Array, start: int) -> None:
+    for name, array in (("state", states), ("Jacobian", coefficients)):
+        finite = np.isfinite(array).all(axis=-1)
+        if not finite.all():
+            step = start + int(finite.argmin())
+            raise FloatingPointError(f"the {name} is not finite in step {step}: it diverges")

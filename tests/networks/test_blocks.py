@@ -1,0 +1,137 @@
+"""Diagonal blocks: where they lie, what cells they are, and which hang together weakly."""
+
+import numpy as np
+import pytest
+
+import lyapy
+from lyapy import cells
+from lyapy.networks.apply import tangent_step
+from lyapy.networks.blocks import WEAK, diagonal_blocks
+from lyapy.networks.forward import forward_chunk
+from lyapy.networks.structure import component_labels
+from tests.support.made_networks import masked, modular_mask
+
+SIZES = (4, 3, 1, 2, 1)
+
+
+def vanilla(U, W=None, **options):
+    return lyapy.Network([lyapy.Vanilla(W, U, **options)])
+
+
+def random_steps(network, *shape):
+    """Return the coefficients (*shape, C) of steps from random states, and their Jacobians."""
+    rng = np.random.default_rng(4)
+    states = rng.normal(size=(*shape, network.state_size))
+    x = rng.normal(size=(*shape, network.input_size))
+    coefficients = np.zeros((*shape, 0))
+    J = np.zeros((*shape, network.state_size, network.state_size))
+    for at in np.ndindex(shape):
+        found = forward_chunk(network, x[at][None], states[at]).coefficients[0]
+        if not coefficients.size:
+            coefficients = np.zeros((*shape, len(found)))
+        coefficients[at], J[at] = found, lyapy.jacobian(network, states[at], x[at])
+    return coefficients, J
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "lstm"])
+def test_a_module_is_the_cell_of_its_units(kind):
+    mask = modular_mask(SIZES, 3)
+    network = masked(kind, mask, 3)
+    (layer,) = network.cells
+    n = len(mask)
+    several = [b for b in diagonal_blocks(network, whole=False) if not b.decoupled]
+    assert sorted(len(block.columns) for block in several) == sorted(
+        size * len(layer.variables) for size in SIZES if size > 1 or kind == "lstm"
+    )
+    for block in several:
+        (cell,) = block.cells
+        units = block.columns[block.columns < n]
+        rows = (np.arange(len(layer.W) // n)[:, None] * n + units).ravel()
+        np.testing.assert_array_equal(cell.weights.U, layer.weights.U[np.ix_(rows, units)])
+        np.testing.assert_array_equal(cell.W, layer.W[rows])
+        assert cell.program == layer.program and not block.weak
+
+
+def test_blocks_of_a_stack_share_out_its_columns():
+    lower, upper = (
+        masked("gru", modular_mask(SIZES, 3), 3),
+        masked("lstm", modular_mask((3, 1), 5), 5),
+    )
+    (below,), (above,) = lower.cells, upper.cells
+    widened = np.random.default_rng(1).normal(size=(len(above.W), len(below.W) // 3))
+    network = lyapy.Network([below, lyapy.LSTM(widened, above.weights.U, above.b)])
+    coefficients, J = random_steps(network, 1)
+    blocks = diagonal_blocks(network, whole=False)
+    columns = np.concatenate([block.columns for block in blocks])
+    assert sorted(columns) == list(range(network.state_size))
+    for block in blocks:
+        own, size = block.select(coefficients[0]), block.program.state_size
+        wanted = J[0][np.ix_(block.columns, block.columns)]
+        wanted = np.diag(np.diagonal(wanted)) if block.decoupled else wanted
+        np.testing.assert_allclose(tangent_step(block.program, own, np.eye(size)).T, wanted)
+
+
+def test_columns_that_stand_alone_have_a_determinant():
+    """Of triangular weights: for any steps, side by side or one after another."""
+    network = vanilla(np.tril(np.random.default_rng(2).normal(size=(5, 5))), np.ones((5, 2)))
+    (block,) = diagonal_blocks(network, whole=False)
+    assert block.decoupled and block.single and not block.cells and not block.has_log_abs_det
+    for shape in ((3,), (3, 2)):
+        coefficients, J = random_steps(network, *shape)
+        found = block.log_abs_det(block.select(coefficients))
+        np.testing.assert_allclose(found, np.linalg.slogdet(J)[1], rtol=1e-12)
+        dead = block.dead_directions(block.select(coefficients))
+        np.testing.assert_array_equal(dead, np.zeros(shape))
+    # units that keep their directions are a block, too, and have pairs that turn
+    pairs = lyapy.random_network("state-space", 3, 2)
+    assert [block.single for block in diagonal_blocks(pairs, whole=False)] == [False]
+
+
+def test_a_block_whose_zeros_leave_it_singular():
+    """A rate network's module that reads one unit only: the zeros decide on the rank."""
+    U = np.zeros((4, 4))
+    U[:3, 0], U[0, :3], U[3, 3] = 1.0, 2.0, 0.5
+    network = vanilla(U, nonlinearity="identity")
+    blocks = diagonal_blocks(network, whole=False)
+    assert [len(block.columns) for block in blocks] == [3, 1]
+    coefficients, _ = random_steps(network, 2)
+    assert [block.dead_directions(block.select(coefficients)).tolist() for block in blocks] == [
+        [1, 1],
+        [0, 0],
+    ]
+
+
+@pytest.mark.parametrize(("back", "weak"), [(1.01 * WEAK, False), (0.99 * WEAK, True)])
+@pytest.mark.parametrize("apart", [False, True])
+def test_what_hangs_together_by_small_weights_is_weak(back, weak, apart):
+    """A chain that leads back, alone or after a module that is joined well."""
+    U = np.eye(3) + np.eye(3, k=-1)
+    U[0, -1] = back
+    if apart:
+        U = np.block([[np.full((2, 2), 0.3), np.zeros((2, 3))], [np.ones((3, 2)), U]])
+    blocks = diagonal_blocks(vanilla(U), whole=False)
+    assert [block.weak for block in blocks] == [False] * apart + [weak]
+    # what weights of less than their share join is one component, or as many as units
+    (whole,) = diagonal_blocks(vanilla(U), whole=True)
+    counts = [len(np.unique(component_labels(whole.program, {}, least))) for least in (0.0, WEAK)]
+    assert counts == [1 + apart, (3 if weak else 1) + apart]
+
+
+def test_weights_of_any_value_but_zero_join():
+    U = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, -1.0, 0.5]])
+    network = vanilla(U, nonlinearity="identity")
+    blocks = diagonal_blocks(network, whole=False)
+    assert [block.columns.tolist() for block in blocks] == [[0, 1], [2]]
+    restricted = blocks[0].program
+    coefficients, J = random_steps(network, 1)
+    found = tangent_step(restricted, blocks[0].select(coefficients[0]), np.eye(2)).T
+    np.testing.assert_array_equal(found, J[0, :2, :2])
+
+
+def test_a_constant_coefficient_of_zero_joins_nothing():
+    """Oscillators that nothing pulls back: their places do not act on their speeds."""
+    U = np.random.default_rng(6).normal(size=(3, 3))
+    for gamma, sizes in ((0.5, [6]), (0.0, [3, 3])):
+        cell = cells.CoRNN(None, np.zeros((3, 3)), U, dt=0.1, gamma=gamma, epsilon=0.2)
+        blocks = diagonal_blocks(lyapy.Network([cell]), whole=False)
+        assert [len(block.columns) for block in blocks] == sizes
