@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .networks.random import random_network
     from .orbits.fixed_points import fixed_points
     from .orbits.result import FixedPoints
+    from .runs.gates import spectrum_of_gates
     from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians, spectrum_of_products
     from .runs.options import Compute, Keep, Method
     from .runs.two_trajectories import largest_exponent
@@ -50,6 +51,7 @@ _HOMES = {
     "largest_exponent": "runs.two_trajectories",
     "load": "weights.load",
     "lyapunov_spectrum": "runs.lyapunov",
+    "spectrum_of_gates": "runs.gates",
     "spectrum_of_jacobians": "runs.lyapunov",
     "spectrum_of_products": "runs.lyapunov",
     "Network": "networks.network",
@@ -85,6 +87,7 @@ __all__ = [
     "load",
     "lyapunov_spectrum",
     "random_network",
+    "spectrum_of_gates",
     "spectrum_of_jacobians",
     "spectrum_of_products",
     "splitting_angles",

@@ -64,10 +64,6 @@ class ParaGRU(Cell):
     def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
         return log_abs_product(coefficients["a"])
 
-    def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
-        dead: Array = np.sum(coefficients["a"] == 0.0, axis=-1)
-        return dead
-
 
 class ParaLSTM(Cell):
     """ParaLSTM (Danieli et al. 2025, arXiv:2510.21450): coupled gates, units read only themselves.

@@ -102,14 +102,9 @@ def _repeated(spectrum: Spectrum, times: int) -> Spectrum:
     """Return the spectrum of as many copies of the system."""
     if times == 1:
         return spectrum
-    determinants = spectrum.determinants * [times, times, 1]
     k = spectrum.settings["k"] * times
     return replace(
         spectrum,
-        growth=np.repeat(spectrum.growth, times, axis=2),
-        numerical_error=np.repeat(spectrum.numerical_error, times, axis=1),
-        final_frame=np.repeat(spectrum.final_frame, times, axis=1),
         state_size=spectrum.state_size * times,
-        determinants=determinants,
         settings={**spectrum.settings, "k": k, "multiplicity": times},
     )
