@@ -1,7 +1,6 @@
 """``lyapy plot``: a run file, or a merged one, as a picture."""
 
 import argparse
-import os
 from pathlib import Path
 
 from .arguments import add_no_check, add_overwrite
@@ -38,25 +37,16 @@ def run(arguments: argparse.Namespace) -> int:
 
         pair = arguments.map and tuple(arguments.map)
         options = {"over": arguments.over, "metric": arguments.metric, "between": pair}
-        plot_sweep(
-            Sweep.load(arguments.run, check=arguments.check),
-            output,
-            **options,
-            overwrite=arguments.overwrite,
-        )
+        sweep = Sweep.load(arguments.run, check=arguments.check)
+        plot_sweep(sweep, output, **options, overwrite=arguments.overwrite)
     else:
         from ..spectra.plots import plot_summary
         from ..spectra.spectrum import Spectrum
 
-        if not os.path.exists(arguments.run):
-            raise FileNotFoundError(f"{arguments.run}: does not exist; check the path")
+        spectrum = Spectrum.load(arguments.run, check=arguments.check)
         if arguments.over or arguments.metric or arguments.map:
             needed = "--over, --metric and --map need one"
             raise ValueError(f"{arguments.run}: is no merged file; {needed}")
-        plot_summary(
-            Spectrum.load(arguments.run, check=arguments.check),
-            output,
-            overwrite=arguments.overwrite,
-        )
+        plot_summary(spectrum, output, overwrite=arguments.overwrite)
     print(f"written to {output}")
     return 0

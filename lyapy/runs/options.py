@@ -180,10 +180,7 @@ class Keep:
         None, "counted steps from one recorded row to the next", "64"
     )
     overwrite: bool = _option(
-        False,
-        "replace another run, or another file, at ``checkpoint``",
-        stored="",
-        by_output=True,
+        False, "replace another run, or another file, at ``checkpoint``", stored="", by_output=True
     )
     require_identical: bool = _option(
         False,

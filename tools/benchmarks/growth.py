@@ -24,11 +24,7 @@ ROWS = [
     ("trajectories", "trajectories", [{"trajectories": b} for b in (1, 4, 16)]),
     ("layers", "layers", [{"layers": layers} for layers in (1, 2, 4, 8)]),
     ("n", "n, GRU, all", [{**ALL[n], "kind": "gru", "steps": 2**17 // n} for n in (32, 64, 128)]),
-    (
-        "k",
-        "n, LSTM, all 2n",
-        LSTMS,
-    ),
+    ("k", "n, LSTM, all 2n", LSTMS),
     ("n", "4096, k = 64, 200 steps", [{"n": 4096, "k": 64, "steps": 200, "trajectories": 1}]),
 ]
 HEADER = head("varied", "values", "seconds", "exponent of the time per step", "peak memory, MB")

@@ -35,6 +35,7 @@ def run_checkpointed(plan: Plan, keep: Keep) -> Spectrum:
     """
     check_apart(keep.shown, [plan.network.origin])
     folder = checkpoint_folder(keep.path)
+    _refuse_old(keep)
     done = _find_finished(plan, keep)
     if done is not None:
         # left by a kill; another process that holds the lock is about to remove them itself
@@ -114,6 +115,15 @@ def _remove_own(plan: Plan, folder: Path) -> None:
     saved = newest_state(folder)
     if saved is None or all(map(is_place, differing(saved.settings, plan.settings))):
         remove(folder)
+
+
+def _refuse_old(keep: Keep) -> None:
+    old = Path(f"{keep.path}.parts")
+    if old.is_dir():
+        raise ValueError(
+            f"{old}: holds an unfinished run of checkpoint format 2, which this lyapy does not "
+            "continue; finish it with the lyapy that began it, or delete the folder"
+        )
 
 
 def _find_finished(plan: Plan, keep: Keep) -> Spectrum | None:

@@ -221,10 +221,7 @@ def _version(metadata: Mapping[str, str]) -> str:
 
 
 def _user_name(
-    group: str,
-    metadata: Mapping[str, str],
-    configs: Mapping[str, Any],
-    numbered: Mapping[str, str],
+    group: str, metadata: Mapping[str, str], configs: Mapping[str, Any], numbered: Mapping[str, str]
 ) -> str:
     """Return the name that the user gave to a layer; the outermost that the model knows."""
     parts = group.removeprefix("model_weights/").split("/")

@@ -53,6 +53,15 @@ def test_a_run_beyond_repair_is_refused(path, monkeypatch):
     assert_same_bits(found, compute())
 
 
+def test_checkpoints_of_the_old_format_are_refused_by_name(path):
+    old = path.with_name("run.h5.parts")
+    old.mkdir()
+    with pytest.raises(ValueError, match=r"run\.h5\.parts: holds an unfinished run of .* format 2"):
+        compute(path)
+    old.rmdir()
+    compute(path)
+
+
 def test_verify_finds_every_flipped_bit_of_a_result(path, capsys):
     spectrum = compute(path)
     assert main(["verify", str(path)]) == 0

@@ -75,11 +75,7 @@ def test_reservoirpy(bias):
 
 
 @pytest.mark.parametrize(
-    ("cell", "wanted"),
-    [
-        ("vanilla", cells.Vanilla(W, U, B)),
-        ("rate", cells.Rate(W, U, B, dt=0.1)),
-    ],
+    ("cell", "wanted"), [("vanilla", cells.Vanilla(W, U, B)), ("rate", cells.Rate(W, U, B, dt=0.1))]
 )
 def test_names_of_arguments_need_the_cell(cell, wanted):
     arrays = {"W": W, "U": U, "b": B} | ({"dt": 0.1} if cell == "rate" else {})
