@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .sweeps.result import Sweep
     from .sweeps.sweep import sweep
     from .sweeps.watch import watch
+    from .tangent.exponent_bound import exponent_bound
     from .vectors.covariant import covariant_vectors
     from .vectors.result import CovariantVectors
     from .vectors.splitting import splitting_angles
@@ -46,6 +47,7 @@ _HOMES = {
     "Vanilla": "cells",
     "WeightsError": "errors",
     "covariant_vectors": "vectors.covariant",
+    "exponent_bound": "tangent.exponent_bound",
     "fixed_points": "orbits.fixed_points",
     "jacobian": "networks.jacobian",
     "largest_exponent": "runs.two_trajectories",
@@ -81,6 +83,7 @@ __all__ = [
     "Vanilla",
     "WeightsError",
     "covariant_vectors",
+    "exponent_bound",
     "fixed_points",
     "jacobian",
     "largest_exponent",

@@ -8,11 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from .activations import logistic, softplus
+from .activations import kind_of, logistic, softplus
 from .base import Cell, Vectors, as_input, as_vector, log_abs_product
+from .boxes import Box, Enclosure, activated, mixed
 from .random_weights import Draw
 
 __all__ = ["MinGRU", "MinLSTM"]
+
+SIGMOID = kind_of("sigmoid")
+SOFTPLUS = kind_of("softplus")
 
 
 class Weights(NamedTuple):
@@ -66,6 +70,11 @@ class MinGRU(Cell):
     def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
         return log_abs_product(coefficients["a"])
 
+    def enclose(self, state: Box, drive: Box) -> Enclosure:
+        n = self.state_size
+        z, rest = (activated(gate, SIGMOID)[0] for gate in (drive[:n], -drive[:n]))
+        return Enclosure(mixed(z, state, drive[n:]), {"a": rest})
+
 
 class MinLSTM(MinGRU):
     """minLSTM h′ = (f h + i c) / (f + i), f, i = σ(W x + b), c = W_c x + b_c (Feng et al. 2024).
@@ -88,3 +97,9 @@ class MinLSTM(MinGRU):
         a, _ = logistic(-gap)
         s = (c - state) * z_slope
         return (a * state + z * c,), (a, -s * logistic(-f)[0], s * logistic(-i)[0], z)
+
+    def enclose(self, state: Box, drive: Box) -> Enclosure:
+        n = self.state_size
+        f, i = (activated(-gate, SOFTPLUS)[0] for gate in (drive[:n], drive[n : 2 * n]))
+        kept, z = (activated(ratio, SIGMOID)[0] for ratio in (i - f, f - i))
+        return Enclosure(mixed(z, state, drive[2 * n :]), {"a": kept})

@@ -8,11 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from .activations import gated_differences, logistic, tanh
+from .activations import gated_differences, kind_of, logistic, tanh
 from .base import Cell, Vectors, as_input, as_matrix, as_vector, log_abs_product
+from .boxes import Box, Enclosure, activated, mixed
 from .random_weights import Draw
 
 __all__ = ["ParaGRU", "ParaLSTM"]
+
+SIGMOID = kind_of("sigmoid")
+TANH = kind_of("tanh")
 
 
 class Weights(NamedTuple):
@@ -63,6 +67,17 @@ class ParaGRU(Cell):
 
     def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
         return log_abs_product(coefficients["a"])
+
+    def enclose(self, state: Box, drive: Box) -> Enclosure:
+        n, (A_z, A_r, A_c) = self.state_size, self.weights.A
+        z_argument, r_argument = drive[:n] + state * A_z, drive[n : 2 * n] + state * A_r
+        (z, z_slope), (r, r_slope) = (activated(x, SIGMOID) for x in (z_argument, r_argument))
+        rest, _ = activated(-z_argument, SIGMOID)
+        c, c_slope = activated(drive[2 * n :] + state * r * A_c, TANH)
+        through_reset = z * c_slope * A_c * (r + state * r_slope * A_r)
+        return Enclosure(
+            mixed(z, state, c), {"a": rest + (c - state) * z_slope * A_z + through_reset}
+        )
 
 
 class ParaLSTM(Cell):

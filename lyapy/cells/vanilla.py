@@ -20,6 +20,7 @@ from .base import (
     determinant,
     log_abs_product,
 )
+from .boxes import Box, Enclosure, activated, image
 
 __all__ = ["Vanilla"]
 
@@ -89,3 +90,7 @@ class Vanilla(Cell):
     @cached_property
     def _determinant(self) -> Determinant:
         return determinant(self.weights.U)
+
+    def enclose(self, state: Box, drive: Box) -> Enclosure:
+        value, slope = activated(drive + image(self.weights.U, state), self.weights.kind)
+        return Enclosure(value, {"a": slope})

@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--metric", metavar="COLUMN", help=metric)
     groups = "with --metric: column of groups to leave out together in regressions"
     parser.add_argument("--groups", metavar="COLUMN", help=groups)
+    baseline = "with --metric: columns known without spectra, such as lr,dropout, to improve on"
+    parser.add_argument("--baseline", metavar="COLUMN,…", help=baseline)
     add_no_check(parser)
 
 
@@ -122,7 +124,8 @@ def _show_rows(arguments: argparse.Namespace) -> int:
 
     sweep = Sweep.load(arguments.run, check=arguments.check)
     if arguments.metric is not None:
-        print(metric_table(sweep, arguments.metric, arguments.groups))
+        baseline = arguments.baseline.split(",") if arguments.baseline else ()
+        print(metric_table(sweep, arguments.metric, arguments.groups, baseline))
     elif arguments.csv:
         print(csv_text(sweep.columns(spectra=True)), end="")
     elif arguments.json:
