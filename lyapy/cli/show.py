@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     groups = "with --metric: column of groups to leave out together in regressions"
     parser.add_argument("--groups", metavar="COLUMN", help=groups)
     baseline = "with --metric: columns known without spectra, such as lr,dropout, to improve on"
-    parser.add_argument("--baseline", metavar="COLUMN,…", help=baseline)
+    parser.add_argument("--baseline", metavar="COLUMN,COLUMN", help=baseline)
     add_no_check(parser)
 
 

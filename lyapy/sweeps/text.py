@@ -83,7 +83,7 @@ def metric_table(
     for guess in predictions(sweep, metric, groups=groups, folds=folds, baseline=baseline):
         line = f"{guess.features:<24}{guess.networks:>8}   {guess.r_squared:<12.3f}"
         more = guess.increment
-        rest = "" if more is None else f"{more.value:+.3f} ({more.low:+.2f} to {more.high:+.2f})"
+        rest = "" if more is None else f"{more.value:+.3f} ({more.low:+.3f} to {more.high:+.3f})"
         lines.append(f"{line}{guess.error:<12.3g}{rest}".rstrip())
     return "\n".join(lines)
 
