@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from os import PathLike
 
 __all__ = [
@@ -13,9 +14,17 @@ __all__ = [
     "LockedError",
     "WeightsError",
     "describe",
+    "one_line",
+    "visible",
 ]
 
 FAILURES = (OSError, ValueError, TypeError, ArithmeticError, ModuleNotFoundError, MemoryError)
+# of a message: a name of 1000 characters, the finding and the remedy
+LENGTH = 2000
+# controls, marks of direction, invisible separators
+UNSEEN = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+)
 REMEDIES = {
     FileNotFoundError: "does not exist; check the path",
     IsADirectoryError: "is a folder; give a file",
@@ -68,4 +77,19 @@ def describe(error: BaseException) -> str:
         text = error.strerror or os.strerror(error.errno)
         if error.filename is not None:
             text = f"{error.filename}: {REMEDIES.get(type(error), text)}"
-    return " ".join(text.split())
+    return one_line(text)
+
+
+def one_line(text: str) -> str:
+    """Return a message in one line of bounded length, without control characters."""
+    line = visible(" ".join(text.split()))
+    return line if len(line) <= LENGTH else f"{line[: LENGTH // 2]} … {line[-LENGTH // 2 :]}"
+
+
+def visible(text: str) -> str:
+    """Return text with its control characters, but for line ends, as escapes.
+
+    Names and texts of a file could otherwise move the cursor of a terminal, or turn the direction
+    of writing.
+    """
+    return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)

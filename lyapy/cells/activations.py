@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Array
 
 __all__ = [
-    "NONLINEARITIES", "SMOOTH", "activation", "bend", "choose", "clipped", "complement", "decay",
+    "EXACT", "NONLINEARITIES", "activation", "bend", "choose", "clipped", "complement", "decay",
     "difference", "elu", "gated_differences", "hard_sigmoid", "hard_sigmoid_keras2", "kind_of",
     "logistic", "relu", "silu", "sine", "softplus", "tanh",
 ]  # fmt: skip
@@ -20,8 +20,10 @@ NONLINEARITIES = (
     "tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2", "softplus",
     "elu", "silu", "sin",
 )  # fmt: skip
-# places of those whose slope vanishes nowhere: where it is zero, it has underflowed
-SMOOTH = (0, 2, 3, 6, 7)
+# places of those whose slope is zero where it is computed as zero; that of others has underflowed
+EXACT = (1, 2, 4, 5)
+# stands for 1 + x σ(−x) where silu turns and rounding leaves nothing of it
+ROUNDING = 1.1e-16
 # Lipschitz constants of the slopes; those of relu and the hard sigmoids jump
 BENDS = (
     4.0 / 27.0**0.5, float("inf"), 0.0, 0.5 / 27.0**0.5, float("inf"), float("inf"), 0.25, 1.0, 0.5,
@@ -89,7 +91,8 @@ def silu(x: Array) -> tuple[Array, Array]:
     e, _ = decay(x)
     s = 1.0 / (1.0 + e)
     up, down = choose(x < 0.0, e * s, s), choose(x < 0.0, s, e * s)
-    return x * up, up * (1.0 + x * down)
+    turning = 1.0 + x * down
+    return x * up, up * choose(turning == 0.0, ROUNDING, turning)
 
 
 def sine(x: Array) -> tuple[Array, Array]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 import numpy as np
 
 from ..arrays import Array
-from .activations import SMOOTH
+from .activations import EXACT
 from .random_weights import Draw
 
 if TYPE_CHECKING:
@@ -45,10 +45,11 @@ class Cell(ABC):
     3. Set in ``__init__``: ``W`` (rows, m) and ``b`` (rows,), the input's weight and bias;
        ``weights``, a NamedTuple that `step` reads; ``variables`` and ``auxiliary``, name → size;
        ``constants``, name → value of coefficients that are the same at every step;
+       ``zeros``, name → which entries of other coefficients are zero at every step, if any;
        ``arguments``, name → value of the constructor's, for weights files to hold the cell.
     4. Write `step`; `matrices` where they are not ``U`` and ``W``; `log_abs_det` where it has a
-       closed form; `read` where the next layer reads no state variable, and the auxiliary one
-       as `output`.
+       closed form; `exact` where coefficients of zero have not underflowed; `read` where the next
+       layer reads no state variable, and the auxiliary one as `output`.
     5. Where ``program`` is the product of simpler maps, give them as `stages`: each should
        become ungraded when its rows are scaled. They resolve exponents of saturated units.
     6. Register the class in ``lyapy/cells/__init__.py``: the tests then cover it.
@@ -76,6 +77,7 @@ class Cell(ABC):
     variables: dict[str, int]
     auxiliary: Mapping[str, int] = {}
     constants: Mapping[str, Any] = {}
+    zeros: Mapping[str, Array] = {}
     arguments: Mapping[str, Any] = {}
 
     @staticmethod
@@ -115,9 +117,9 @@ class Cell(ABC):
         return None
 
     @property
-    def smooth(self) -> bool:
-        """Whether no slope vanishes, so that coefficients of zero have underflowed."""
-        return getattr(self.weights, "kind", None) in SMOOTH
+    def exact(self) -> bool:
+        """Whether coefficients of zero are exact; otherwise they may have underflowed."""
+        return getattr(self.weights, "kind", None) in EXACT
 
     def of_units(self, units: Array) -> Cell | None:
         """Return the cell of some of the units, which read one another only; None if unknown.

@@ -47,10 +47,6 @@ class GRU(Cell):
         self.weights = Weights(U, c[2 * n :].copy())
         self.variables = {"h": n}
 
-    @property
-    def smooth(self) -> bool:
-        return True
-
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = state.shape[-1]
@@ -82,10 +78,6 @@ class GRUResetBefore(Cell):
         self.weights = Weights(U, np.zeros(0))
         self.variables = {"h": n}
         self.auxiliary = {"y": n}
-
-    @property
-    def smooth(self) -> bool:
-        return True
 
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:

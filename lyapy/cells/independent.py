@@ -40,6 +40,7 @@ class Independent(Cell):
         self.W, self.b = as_input(W, n), as_vector(b, "b", n)
         self.weights = Weights(as_vector(u, "u", n), kind_of(nonlinearity))
         self.variables = {"h": n}
+        self.zeros = {"a": self.weights.u == 0.0}
 
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
@@ -50,10 +51,6 @@ class Independent(Cell):
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> Independent:
         W, u, b = draw.inputs(n, m), draw.recurrent(n, 1)[:, 0], draw.biases(n)
         return cls(W, u, b, **{**cls.typical, **options})
-
-    @property
-    def smooth(self) -> bool:
-        return super().smooth and bool(self.weights.u.all())
 
     def matrices(self) -> dict[str, Array]:
         return {"W": self.W}

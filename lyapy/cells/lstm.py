@@ -70,10 +70,6 @@ class LSTM(Cell):
         self.weights = Weights(U, np.zeros((0, 0)))
         self.variables = {"h": n, "c": n}
 
-    @property
-    def smooth(self) -> bool:
-        return True
-
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = weights.U.shape[1]
@@ -88,10 +84,8 @@ class LSTM(Cell):
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
         # rank J ≤ n + rank(diag(w) U_o)
         zero = coefficients["w"] == 0.0
-        if self.smooth:
-            # c′ is zero as c and g are; otherwise w has underflowed
-            c_and_g = (coefficients["p"] == 0.0) & (coefficients["q"] == 0.0)
-            zero = zero & c_and_g & (coefficients["s"] != 0.0)
+        if not self.exact:
+            zero = zero & _rests(coefficients)
         return np.maximum(np.sum(zero, axis=-1), self._determinant.nullity)
 
     def of_units(self, units: Array) -> LSTM:
@@ -129,6 +123,16 @@ class LSTM(Cell):
     @cached_property
     def _determinant(self) -> Determinant:
         return determinant(self.matrices()["U_o"])
+
+
+def _rests(coefficients: Mapping[str, Array]) -> Array:
+    """Return in which units c′ is zero as c and g are, where w is; in others w has underflowed."""
+    f, p, q, s, e = (coefficients[name] for name in "fpqse")
+    c_and_g = (p == 0.0) & (q == 0.0) & (f > 0.0) & (f < 1.0) & (s > 0.0) & (e > 0.0)
+    # with c = 0 and a g that is not, the slopes of i and o have underflowed at 1: then s = 1 − g²
+    # and e = 1 − tanh²(g)
+    saturated = np.abs(e - 1.0 / np.cosh(np.sqrt(np.maximum(1.0 - s, 0.0))) ** 2)
+    return c_and_g & (saturated > 1e-9)
 
 
 class ProjectedLSTM(Cell):

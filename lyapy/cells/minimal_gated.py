@@ -38,10 +38,6 @@ class MinimalGated(Cell):
         self.variables = {"h": n}
         self.auxiliary = {"y": n}
 
-    @property
-    def smooth(self) -> bool:
-        return True
-
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = state.shape[-1]

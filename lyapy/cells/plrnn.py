@@ -59,6 +59,10 @@ class PLRNN(Cell):
         self.variables = {"z": n}
         self.constants = {"l": self.weights.A}
 
+    @property
+    def exact(self) -> bool:
+        return True
+
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         total, slopes = np.zeros_like(state), np.zeros_like(state)
@@ -128,6 +132,10 @@ class ShallowPLRNN(Cell):
         self.variables = {"z": n}
         self.auxiliary = {"y": hidden}
         self.constants = {"l": self.weights.A}
+
+    @property
+    def exact(self) -> bool:
+        return True
 
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:

@@ -56,6 +56,10 @@ class SpikingSurrogate(Cell):
         self.auxiliary = {"y": n}
         self.constants = {"l": decay}
 
+    @property
+    def exact(self) -> bool:
+        return True
+
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         threshold, k = weights.threshold, weights.sharpness

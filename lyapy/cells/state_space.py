@@ -59,6 +59,10 @@ class DiagonalStateSpace(Cell):
         self.auxiliary = {"y": p}
         self.constants = {"r": real, "m": -imaginary, "i": imaginary}
 
+    @property
+    def exact(self) -> bool:
+        return True
+
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = weights.real.shape[0]

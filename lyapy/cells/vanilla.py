@@ -62,7 +62,7 @@ class Vanilla(Cell):
 
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
         a = coefficients["a"]
-        dead = np.sum((a == 0.0) & (not self.smooth), axis=-1)
+        dead = np.sum((a == 0.0) & self.exact, axis=-1)
         return np.maximum(dead, self._determinant.nullity)
 
     def of_units(self, units: Array) -> Vanilla:

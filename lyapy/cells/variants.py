@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from .activations import SMOOTH, activation, clipped, complement, difference, kind_of
+from .activations import EXACT, activation, clipped, complement, difference, kind_of
 from .base import Vectors, as_matrix
 from .gru import GRU, GRUResetBefore
 from .lstm import LSTM
@@ -81,9 +81,8 @@ class LSTMVariant(LSTM):
         return (o * v, new_c), coefficients
 
     @property
-    def smooth(self) -> bool:
-        kinds = {self.weights.gate, self.weights.candidate, self.weights.output}
-        return kinds <= {*SMOOTH} and self.weights.clip == np.inf
+    def exact(self) -> bool:
+        return _exact(self.weights, self.weights.output)
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> LSTMVariant:
@@ -95,8 +94,14 @@ class LSTMVariant(LSTM):
         return super().log_abs_det({**coefficients, "f": np.abs(coefficients["f"])})
 
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
-        closed = np.sum(coefficients["f"] == 0.0, axis=-1)
-        return np.maximum(super().dead_directions(coefficients), closed)
+        # f and w are zero as slopes of the gates are
+        sure = self.weights.gate in EXACT
+        zeros = [np.sum((coefficients[name] == 0.0) & sure, axis=-1) for name in "fw"]
+        return np.maximum(np.maximum(*zeros), self._determinant.nullity)
+
+
+def _exact(weights: Any, *kinds: int) -> bool:
+    return {weights.gate, weights.candidate, *kinds} <= {*EXACT}
 
 
 def _gru_weights(plain: Any, gate: str, nonlinearity: str, clip: float | None) -> GRUWeights:
@@ -125,8 +130,8 @@ class GRUVariant(GRU):
         self.weights = _gru_weights(self.weights, gate, nonlinearity, clip)
 
     @property
-    def smooth(self) -> bool:
-        return False
+    def exact(self) -> bool:
+        return _exact(self.weights)
 
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
@@ -152,8 +157,8 @@ class GRUResetBeforeVariant(GRUResetBefore):
         self.weights = _gru_weights(self.weights, gate, nonlinearity, clip)
 
     @property
-    def smooth(self) -> bool:
-        return False
+    def exact(self) -> bool:
+        return _exact(self.weights)
 
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:

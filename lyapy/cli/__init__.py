@@ -16,13 +16,29 @@ from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from .. import __version__
-from ..errors import FAILURES
-from . import check, convert, demo, fixed_points, info, merge, plot, show, spectrum, sweep, verify
+from ..errors import FAILURES, one_line
+from . import (
+    check,
+    convert,
+    demo,
+    fixed_points,
+    info,
+    merge,
+    plot,
+    show,
+    spectrum,
+    sweep,
+    vectors,
+    verify,
+)
 from .messages import BAD_INPUT, BROKEN_PIPE, code_of, say, silence
 
 __all__ = ["main"]
 
-MODULES = (*(spectrum, sweep, merge, show, plot, fixed_points, info, convert, check, verify, demo),)
+MODULES = (
+    *(spectrum, sweep, merge, show, plot, vectors, fixed_points, info, convert, check, verify),
+    demo,
+)
 COMMANDS = {m.__name__.rpartition(".")[2].replace("_", "-"): m for m in MODULES}
 
 
@@ -50,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _log_to_stderr() -> Iterator[None]:
-    logger, handler = logging.getLogger("lyapy"), logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("lyapy: %(message)s"))
+    logger, handler = logging.getLogger("lyapy"), logging.Handler()
+    handler.emit = lambda record: say(record.getMessage())  # type: ignore[method-assign]
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
@@ -99,7 +115,7 @@ class _Parser(argparse.ArgumentParser):
         return found, unknown
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"lyapy: error: {message}; see {self.prog} --help\n")
+        self.exit(BAD_INPUT, f"lyapy: error: {one_line(message)}; see {self.prog} --help\n")
 
 
 def _parser() -> argparse.ArgumentParser:

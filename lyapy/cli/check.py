@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..runs.options import Compute
 from .arguments import add_options, add_weights, given_options, load_network
+from .messages import write
 
 if TYPE_CHECKING:
     from ..networks.network import Network
@@ -28,13 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the checks; the exit code is 1 if one fails."""
     network = load_network(arguments)
-    print(f"Jacobian at {POINTS} random points against central differences:")
+    write(f"Jacobian at {POINTS} random points against central differences:")
     difference = jacobian_difference(network, arguments.seed)
     sound = _judge("largest relative difference", difference, JACOBIAN_ALLOWED)
-    print(f"sum rule, mean log|det J| against the sum of exponents, over {STEPS} steps:")
+    write(f"sum rule, mean log|det J| against the sum of exponents, over {STEPS} steps:")
     residual = sum_rule_residual(network, arguments.seed, given_options(arguments, Compute))
     if math.isnan(residual):
-        print("  does not apply: directions are dead, or too contracted for float64")
+        write("  does not apply: directions are dead, or too contracted for float64")
     else:
         sound &= _judge("residual in nats per step", residual, SUM_RULE_ALLOWED)
     return 0 if sound else 1
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _judge(name: str, found: float, allowed: float) -> bool:
     passed = found <= allowed
-    print(f"  {name} {found:.1e}, allowed {allowed:.0e}: {'passed' if passed else 'FAILED'}")
+    write(f"  {name} {found:.1e}, allowed {allowed:.0e}: {'passed' if passed else 'FAILED'}")
     return passed
 
 

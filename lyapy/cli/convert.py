@@ -3,6 +3,7 @@
 import argparse
 
 from .arguments import add_overwrite, add_weights, load_network
+from .messages import write
 
 SUMMARY = "write the network of a weights file in lyapy's canonical form (HDF5)"
 EXAMPLE = "lyapy convert model.keras --prefix lstm -o canonical.h5"
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
         finding = "differs from the network written; the disk may be failing"
         raise ValueError(f"{arguments.output}: {finding}")
     for line in network.assumptions:
-        print(f"  assumed: {line}")
-    print(f"  SHA-256 of the weights: {network.digest()}")
-    print(f"written to {arguments.output}")
+        write(f"  assumed: {line}")
+    write(f"  SHA-256 of the weights: {network.digest()}")
+    write(f"written to {arguments.output}")
     return 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..runs.options import Compute
 from .arguments import add_options, add_overwrite, given_options
+from .messages import write_lines
 
 SUMMARY = "compute the spectrum of a character-level LSTM that ships with lyapy"
 EXAMPLE = "lyapy demo -o results"
@@ -61,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     passages = passages.reshape(TRAJECTORIES, -1, network.input_size)
     length = min(passages.shape[1], TRANSIENT + STEPS)
     k, D = arguments.k, network.state_size
-    print(TEXT.format(b=TRAJECTORIES, t=length, k=k, D=D), flush=True)
+    write_lines(TEXT.format(b=TRAJECTORIES, t=length, k=k, D=D), flush=True)
 
     from ..runs.lyapunov import lyapunov_spectrum
     from ..spectra.plots import plot_summary
@@ -70,9 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
     options = {"k": k, "progress": not arguments.quiet, **given_options(arguments, Compute)}
     spectrum = lyapunov_spectrum(network, passages[:, :length], transient=TRANSIENT, **options)
     spectrum.save(run_file, overwrite=overwrite)
-    print(spectrum_table(spectrum))
+    write_lines(spectrum_table(spectrum))
     plot_summary(spectrum, picture, overwrite=overwrite)
-    print(f"\nwritten to {run_file} and {picture}")
+    write_lines(f"\nwritten to {run_file} and {picture}")
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from .arguments import add_overwrite, add_weights, load_network
+from .messages import write, write_lines
 
 if TYPE_CHECKING:
     from ..arrays import Array
@@ -49,14 +50,14 @@ def run(arguments: argparse.Namespace) -> int:
     found = fixed_points(
         network, x, starts=arguments.starts, period=arguments.period, seed=arguments.seed
     )
-    print(found)
+    write_lines(str(found))
     if arguments.output:
         found.save(arguments.output, overwrite=arguments.overwrite)
     if arguments.plot:
         states = _trajectory(network, x, arguments.seed)
         plot_fixed_points(found, states, arguments.plot, overwrite=arguments.overwrite)
     for path in outputs:
-        print(f"written to {path}")
+        write(f"written to {path}")
     return 0
 
 

@@ -7,6 +7,7 @@ from platform import machine, python_version, system
 from typing import TYPE_CHECKING
 
 from .arguments import add_weights, given_hints
+from .messages import write
 
 if TYPE_CHECKING:
     from ..networks.network import Network
@@ -48,11 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     used = recurrent_names(stacks)
     others = [name for name in contents.arrays if name not in used]
     for name in others[:OTHERS_SHOWN]:
-        print(f"  not recurrent: {name} {tuple(contents.arrays[name].shape)}")
+        write(f"  not recurrent: {name} {tuple(contents.arrays[name].shape)}")
     if len(others) > OTHERS_SHOWN:
-        print(f"  not recurrent: {len(others) - OTHERS_SHOWN} more")
+        write(f"  not recurrent: {len(others) - OTHERS_SHOWN} more")
     if OPTIMIZER in contents.metadata:
-        print(f"  not recurrent: {contents.metadata[OPTIMIZER]} {OPTIMIZER}")
+        write(f"  not recurrent: {contents.metadata[OPTIMIZER]} {OPTIMIZER}")
     return 0
 
 
@@ -61,10 +62,11 @@ def _print_system() -> int:
     from ..runs.threads import default_threads
     from ..tangent.gpu.device import describe_devices
 
-    print(f"Python: {python_version()} on {system()} {machine()}")
-    print("packages:", ", ".join(f"{name} {found}" for name, found in installed_versions().items()))
-    print(f"CPU: {processor()}, {default_threads()} trajectories at the same time")
-    print(f"GPU: {describe_devices()}")
+    write(f"Python: {python_version()} on {system()} {machine()}")
+    versions = ", ".join(f"{name} {found}" for name, found in installed_versions().items())
+    write(f"packages: {versions}")
+    write(f"CPU: {processor()}, {default_threads()} trajectories at the same time")
+    write(f"GPU: {describe_devices()}")
     return 0
 
 
@@ -78,26 +80,26 @@ def _print_loop(path: str, contents: Contents, hints: Hints, network: Network) -
     except WeightsError as error:
         found = (error.what,)
     for line in found:
-        print(f"  closed loop: {line}")
+        write(f"  closed loop: {line}")
 
 
 def _print_candidates(path: str, stacks: Stacks) -> None:
-    print(f"{path}: {len(stacks)} recurrent networks; pick with --prefix")
+    write(f"{path}: {len(stacks)} recurrent networks; pick with --prefix")
     for prefix, stack in stacks.items():
         for layer in stack:
             matrices = [role for role in ("W", "U") if role in layer.names]
             shapes = [f"{layer.names[role]} {layer.arrays[role].shape}" for role in matrices]
             other = f", {layer.direction}" if layer.direction != "forward" else ""
-            print(f"  {prefix!r} layer {layer.number}{other}: {', '.join(shapes)}")
+            write(f"  {prefix!r} layer {layer.number}{other}: {', '.join(shapes)}")
 
 
 def _print_network(path: str, network: Network) -> None:
-    print(path)
+    write(path)
     for number, cell in enumerate(network.cells):
         variables = ", ".join(f"{name} ({size})" for name, size in cell.variables.items())
-        print(f"  layer {number}: {cell.name}, {cell.input_size} inputs, state {variables}")
-    print(f"  input size m: {network.input_size}" + ("" if network.input_size else " (autonomous)"))
-    print(f"  state dimension D, the number of exponents: {network.state_size}")
-    print(f"  SHA-256 of the weights: {network.digest()}")
+        write(f"  layer {number}: {cell.name}, {cell.input_size} inputs, state {variables}")
+    write(f"  input size m: {network.input_size}" + ("" if network.input_size else " (autonomous)"))
+    write(f"  state dimension D, the number of exponents: {network.state_size}")
+    write(f"  SHA-256 of the weights: {network.digest()}")
     for assumption in network.assumptions or ("nothing",):
-        print(f"  assumed: {assumption}")
+        write(f"  assumed: {assumption}")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from .arguments import add_overwrite
-from .messages import say
+from .messages import say, write
 
 SUMMARY = "put the run files of many networks into one file with an index"
 EXAMPLE = "lyapy merge runs -o all.h5 --expect 'weights/*.pt'"
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     finished = {row.name: runs[row.name] for row in rows if row.has_result}
     refuse_loss(target, finished, overwrite=arguments.overwrite)
     write_merged(rows, finished, arguments.output, overwrite=arguments.overwrite)
-    print(f"{len(finished)} of {len(rows)} networks merged, written to {arguments.output}")
+    write(f"{len(finished)} of {len(rows)} networks merged, written to {arguments.output}")
     lacking = [row for row in rows if not row.has_result or row.columns["status"] == "interrupted"]
     for row in lacking:
         origin = f" ({row.columns['weights']})" if row.columns["weights"] else ""

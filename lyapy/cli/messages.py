@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
-from ..errors import CheckpointError, Interrupted, LockedError, describe
+from ..errors import CheckpointError, Interrupted, LockedError, describe, one_line, visible
 
 if TYPE_CHECKING:
     from ..sweeps.task import Outcome
@@ -31,9 +31,19 @@ def say(message: str) -> None:
     if sys.stderr is None:
         return
     try:
-        print(f"lyapy: {' '.join(message.split())}", file=sys.stderr, flush=True)
+        print(f"lyapy: {one_line(message)}", file=sys.stderr, flush=True)
     except (OSError, ValueError):
         silence(sys.stderr)
+
+
+def write(line: str, *, flush: bool = False) -> None:
+    """Print one line on standard output, with control characters as escapes."""
+    print(visible(line).replace("\n", r"\n"), flush=flush)
+
+
+def write_lines(text: str, *, flush: bool = False) -> None:
+    """Print a text of several lines, with its other control characters as escapes."""
+    print(visible(text), flush=flush)
 
 
 def silence(stream: TextIO) -> None:
@@ -58,7 +68,7 @@ def report(outcome: Outcome, errors: Counter[str], *, quiet: bool) -> int:
     text = f"{outcome.name}: {outcome.message}"
     if outcome.code == "computed":
         if not quiet:
-            print(text, flush=True)
+            write(text, flush=True)
         return 0
     if outcome.code == "locked":
         say(text)

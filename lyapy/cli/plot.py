@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from .arguments import add_no_check, add_overwrite
+from .messages import write
 
 SUMMARY = "draw the spectrum of a run file and its convergence, or the spectra of many networks"
 EXAMPLE = "lyapy plot run.h5 -o figure.pdf"
@@ -48,5 +49,5 @@ def run(arguments: argparse.Namespace) -> int:
             needed = "--over, --metric and --map need one"
             raise ValueError(f"{arguments.run}: is no merged file; {needed}")
         plot_summary(spectrum, output, overwrite=arguments.overwrite)
-    print(f"written to {output}")
+    write(f"written to {output}")
     return 0

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from .arguments import add_no_check
+from .messages import write, write_lines
 
 if TYPE_CHECKING:
     from ..runs.checkpoint.unfinished import Unfinished
@@ -63,13 +64,13 @@ def run(arguments: argparse.Namespace) -> int:
         summary = spectrum_summary(spectrum)
         if next_to_it is not None:
             summary["unfinished_run"] = next_to_it
-        print(json.dumps(summary, indent=2, allow_nan=False))
+        write_lines(json.dumps(summary, indent=2, allow_nan=False))
     elif arguments.csv:
-        print(csv_text(exponent_columns(spectrum)), end="")
+        write_lines(csv_text(exponent_columns(spectrum)).rstrip("\n"))
     else:
-        print(spectrum_table(spectrum))
+        write_lines(spectrum_table(spectrum))
         if next_to_it is not None:
-            print(f"\nnext to it: an unfinished run that is to replace it, {next_to_it}")
+            write_lines(f"\nnext to it: an unfinished run that is to replace it, {next_to_it}")
     return 0
 
 
@@ -104,16 +105,16 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
         done = {"unfinished": True, "steps_done": found.steps, "steps_wanted": found.total}
         summary = {**done, "checkpoint": found.date, "computed_by": found.holder}
         summary |= spectrum_summary(spectrum) if spectrum is not None else {}
-        print(json.dumps(summary, indent=2, allow_nan=False))
+        write_lines(json.dumps(summary, indent=2, allow_nan=False))
         return 0
     if arguments.csv and spectrum is not None:
-        print(csv_text(exponent_columns(spectrum)), end="")
+        write_lines(csv_text(exponent_columns(spectrum)).rstrip("\n"))
         return 0
     remedy = "" if found.holder else "; run its command again to continue"
-    print(f"{arguments.run}: unfinished, {_progress(found)}")
-    print(f"{_writer(found)}{remedy}")
+    write(f"{arguments.run}: unfinished, {_progress(found)}")
+    write(f"{_writer(found)}{remedy}")
     if spectrum is not None:
-        print(f"\nso far:\n{spectrum_table(spectrum)}")
+        write_lines(f"\nso far:\n{spectrum_table(spectrum)}")
     return 0
 
 
@@ -125,11 +126,11 @@ def _show_rows(arguments: argparse.Namespace) -> int:
     sweep = Sweep.load(arguments.run, check=arguments.check)
     if arguments.metric is not None:
         baseline = arguments.baseline.split(",") if arguments.baseline else ()
-        print(metric_table(sweep, arguments.metric, arguments.groups, baseline))
+        write_lines(metric_table(sweep, arguments.metric, arguments.groups, baseline))
     elif arguments.csv:
-        print(csv_text(sweep.columns(spectra=True)), end="")
+        write_lines(csv_text(sweep.columns(spectra=True)).rstrip("\n"))
     elif arguments.json:
-        print(json.dumps(rows_summary(sweep), indent=2, allow_nan=False))
+        write_lines(json.dumps(rows_summary(sweep), indent=2, allow_nan=False))
     else:
-        print(rows_table(sweep))
+        write_lines(rows_table(sweep))
     return 0

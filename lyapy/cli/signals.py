@@ -9,7 +9,10 @@ from types import FrameType
 from ..errors import Interrupted
 from .messages import say
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+# Windows lacks the last
+ENDING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
+)
 # a run that stops sooner stays silent
 SECONDS_OF_SILENCE = 5.0
 PATIENCE = (

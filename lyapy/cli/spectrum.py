@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Interrupted
 from .arguments import add_run_arguments, given_hints, run_arguments
-from .messages import report, report_shared, worst
+from .messages import report, report_shared, worst, write, write_lines
 from .signals import interruptions
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         from ..spectra.text import spectrum_table
 
-        print(f"{spectrum_table(spectrum)}\n\nwritten to {arguments.output}")
+        write_lines(f"{spectrum_table(spectrum)}\n\nwritten to {arguments.output}")
     return int(spectrum.status.code == FAILED)
 
 
@@ -92,7 +92,7 @@ def _run_many(arguments: argparse.Namespace) -> int:
         try:
             for number, name in enumerate(mine, 1):
                 if not arguments.quiet:
-                    print(f"{name}: {number} of {len(mine)}{of_shard}", flush=True)
+                    write(f"{name}: {number} of {len(mine)}{of_shard}", flush=True)
                 path = run_file(arguments.output, name)
                 compute = partial(_compute, arguments, weights[name], path)
                 outcome = attempt(name, path, compute, arguments.overwrite)
@@ -104,5 +104,5 @@ def _run_many(arguments: argparse.Namespace) -> int:
             raise Interrupted(f"{done}: run the same command again to go on") from None
     report_shared(errors)
     if not arguments.quiet:
-        print(f"{codes.count(0)} of {len(mine)} networks written to {arguments.output}")
+        write(f"{codes.count(0)} of {len(mine)} networks written to {arguments.output}")
     return worst(codes)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .arguments import add_run_arguments, given_hints, run_arguments
-from .messages import report, report_shared, worst
+from .messages import report, report_shared, worst, write
 from .signals import interruptions
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
                 if not arguments.quiet:
                     finished = sum(row.has_result for row in found.rows)
                     done = f"{finished} of {len(found)} networks written to {arguments.output}"
-                    print(done, flush=True)
+                    write(done, flush=True)
     return worst(codes)
 
 

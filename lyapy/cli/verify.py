@@ -3,6 +3,8 @@
 import argparse
 import os
 
+from .messages import write
+
 SUMMARY = "check the digests of a run file, or of the checkpoints of an unfinished run"
 EXAMPLE = "lyapy verify run.h5"
 
@@ -17,10 +19,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     path, folder = arguments.run, checkpoint_folder(arguments.run)
     if folder.is_dir() and not os.path.exists(path):
-        print(f"{path}: unfinished; its checkpoints in {folder}:")
+        write(f"{path}: unfinished; its checkpoints in {folder}:")
         found = verify(folder)
         for name, wrong in found.items():
-            print(f"  {name}: {'DAMAGED, ' + wrong if wrong else 'whole'}")
+            write(f"  {name}: {'DAMAGED, ' + wrong if wrong else 'whole'}")
         return int(any(found.values()))
     from ..spectra.spectrum import Spectrum
     from ..storage.sealed import check_seal
@@ -30,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         digest = check_seal(path)
         read_rows(path) if is_merged(path) else Spectrum.load(path)
     except ValueError as error:
-        print(f"{error}: DAMAGED")
+        write(f"{error}: DAMAGED")
         return 1
-    print(f"{path}: whole, SHA-256 {digest}")
+    write(f"{path}: whole, SHA-256 {digest}")
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,7 @@ from ..cells.base import Inverse
 from .apply import log_diagonal
 from .network import Network
 from .program import Program, Text, by_products, cell_text, single_program
-from .structure import component_labels, generic_rank, restrict
+from .structure import component_labels, generic_rank, restrict, vanishing
 
 __all__ = ["DiagonalBlock", "diagonal_blocks"]
 
@@ -40,8 +40,10 @@ class DiagonalBlock:
         The map J⁻ᵀ, where it is cheap and its rounding within the tolerance.
     decoupled : bool
         Whether each unit keeps its own direction, see `Cell`, or each column of the state.
-    smooth : bool
-        Whether coefficients of zero have underflowed, see `Cell`.
+    exact : bool
+        Whether coefficients of zero are exact, see `Cell`.
+    possible : array
+        Which coefficients may be other than zero.
     weak : bool
         Whether only weights below `WEAK` join its columns to one block.
     """
@@ -52,7 +54,8 @@ class DiagonalBlock:
     entries: Array | None = None
     inverse: Inverse | None = None
     decoupled: bool = False
-    smooth: bool = False
+    exact: bool = False
+    possible: Array = field(default_factory=lambda: np.ones(0, bool))
     weak: bool = False
 
     def select(self, coefficients: Array) -> Array:
@@ -111,6 +114,19 @@ class DiagonalBlock:
             most = np.maximum(most, cell.dead_directions(named))
         return most
 
+    def vanishing(self, coefficients: Array) -> Array:
+        """Return how many rows or columns of J (...) are exactly zero, where no cell knows better.
+
+        Given are coefficients (..., C) on the host.
+        """
+        found = np.zeros(coefficients.shape[:-1], dtype=np.int64)
+        known = [type(cell).dead_directions is not Cell.dead_directions for cell in self.cells]
+        if self.exact and not any(known):
+            some = np.any(coefficients == 0.0, axis=-1)
+            if some.any():
+                found[some] = vanishing(self.program, coefficients[some])
+        return found
+
     @cached_property
     def single(self) -> bool:
         """Whether each column of the state reads itself alone, so that J is diagonal."""
@@ -145,7 +161,7 @@ def diagonal_blocks(
                 network.program,
                 np.arange(network.state_size),
                 network.cells,
-                smooth=all(cell.smooth for cell in network.cells),
+                exact=all(cell.exact for cell in network.cells),
             )
         ]
     blocks = []
@@ -162,15 +178,19 @@ def _blocks_of_layer(
     cell: Cell, program: Program, columns: Array, tolerance: float
 ) -> list[DiagonalBlock]:
     """Return the irreducible blocks of a layer; those of one column are one decoupled block."""
-    one = DiagonalBlock(program, columns, (cell,), None, None, cell.decoupled, cell.smooth)
-    if cell.decoupled:
-        return [_with_inverse(one, tolerance)]
     (placed,) = program.coefficients
     constants = {
-        c: np.broadcast_to(cell.constants[n], c.size)
-        for n, c in placed.items()
-        if n in cell.constants
+        placed[name]: np.broadcast_to(value, placed[name].size)
+        for name, value in {**cell.constants, **{n: ~z for n, z in cell.zeros.items()}}.items()
     }
+    possible = np.ones(max((c.entries.stop for c in placed.values()), default=0), bool)
+    for c, value in constants.items():
+        possible[c.entries] = value != 0.0
+    one = DiagonalBlock(
+        program, columns, (cell,), decoupled=cell.decoupled, exact=cell.exact, possible=possible
+    )
+    if cell.decoupled:
+        return [_with_inverse(one, tolerance)]
     labels = component_labels(program, constants)
     strong = component_labels(program, constants, WEAK)
     _, first, counts = np.unique(
@@ -188,14 +208,13 @@ def _blocks_of_layer(
         smaller = None if group is single else _units(cell, own)
         if smaller is None:
             restricted, entries = restrict(program, nodes, labels)
-            block = DiagonalBlock(
-                restricted, columns[own], (), entries, None, group is single, cell.smooth
-            )
+            block = DiagonalBlock(restricted, columns[own], (), entries, decoupled=group is single)
         else:
             part, units = smaller
             entries = np.concatenate([each.start + units for each in placed.values()])
             own_program = single_program(cell_text(part))
-            block = DiagonalBlock(own_program, columns[own], (part,), entries, smooth=cell.smooth)
+            block = DiagonalBlock(own_program, columns[own], (part,), entries)
+        block = replace(block, exact=cell.exact, possible=possible[entries])
         if group is not single and len(np.unique(strong[own])) > 1:
             blocks.append(replace(block, weak=True))
         else:

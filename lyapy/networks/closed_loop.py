@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..cells import Cell
-from ..cells.activations import NONLINEARITIES, activation, kind_of
+from ..cells.activations import EXACT, NONLINEARITIES, activation, kind_of
 from ..cells.base import Step, Vectors, as_matrix, as_vector
 from .forward import forward_chunk
 from .inputs import check_inputs
@@ -167,6 +167,10 @@ class _Loop(Cell):
 
     # each instance has one
     step: Any = None
+
+    @property
+    def exact(self) -> bool:
+        return self.kind in EXACT and all(cell.exact for cell in self.cells)
 
     def matrices(self) -> dict[str, Array]:
         return {"R": self.readout[0], **_numbered(cell.matrices() for cell in self.cells)}

@@ -21,7 +21,7 @@ from ..arrays import Array
 from ..cells.sparse import Sparse, as_scipy, as_sparse
 from .program import Applied, Assignment, Coefficient, Columns, Program, Term
 
-__all__ = ["Constants", "component_labels", "generic_rank", "restrict"]
+__all__ = ["Constants", "component_labels", "generic_rank", "reading", "restrict", "vanishing"]
 
 # values of coefficients that are the same at every step
 Constants = Mapping[Coefficient, Array]
@@ -47,7 +47,8 @@ def component_labels(
     With ``connection="weak"`` it is that of the columns that are linked in either direction.
 
     The terms of the stages count, too, so that they can be restricted like the program. Weights
-    up to ``least`` of the largest one in their matrix do not count.
+    up to ``least`` of the largest one in their row, or of a unit's own 1, do not count: rounding
+    is as small as the row that it is in.
     """
     from scipy.sparse.csgraph import connected_components
 
@@ -81,8 +82,66 @@ def generic_rank(program: Program) -> int:
     return int(maximum_flow(graph, source, sink).flow_value)
 
 
+def reading(program: Program, present: Array) -> Array:
+    """Return which columns (T, D) of the new state read the old one.
+
+    Given is which coefficients (T, C) are not zero.
+    """
+    state = np.arange(program.width) < program.state_size
+    old = np.broadcast_to(state, (len(present), program.width))
+    new = np.zeros(old.shape, bool)
+    for target, terms in program.assignments:
+        for term in terms:
+            source = (new if term.new else old)[:, term.source.columns]
+            new[:, target.columns] |= _passed(term, present, source, (term.right, term.left))
+    return new[:, : program.state_size]
+
+
+def vanishing(program: Program, coefficients: Array) -> Array:
+    """Return how many rows or columns of J are zero (T,) for coefficients (T, C)."""
+    present = coefficients != 0.0
+    state = np.arange(program.width) < program.state_size
+    # backwards from the new state: what it reads
+    old = np.zeros((len(present), program.width), bool)
+    new = old | state
+    for target, terms in reversed(program.assignments):
+        for term in terms:
+            source = (new if term.new else old)[:, term.source.columns]
+            factors = (term.left, term.right)
+            source |= _passed(term, present, new[:, target.columns], factors, transposed=True)
+    columns = old[:, : program.state_size]
+    fewest = [np.count_nonzero(each, axis=1) for each in (reading(program, present), columns)]
+    return np.asarray(program.state_size - np.minimum(*fewest))
+
+
+def _passed(
+    term: Term,
+    present: Array,
+    source: Array,
+    factors: tuple[Coefficient | None, Coefficient | None],
+    transposed: bool = False,
+) -> Array:
+    """Return which entries a term makes of those (T, size) that are there."""
+    first, last = (1.0 if each is None else present[:, each.entries] for each in factors)
+    source, matrix = np.asarray(source * first, np.float32), term.matrix
+    if isinstance(matrix, Coefficient):
+        given = present[:, matrix.entries].reshape(len(present), -1, term.source.size)
+        source = np.einsum("tij,ti->tj" if transposed else "tij,tj->ti", given, source)
+    elif isinstance(matrix, Applied):
+        source = source.any(axis=1)[:, None]
+    elif matrix is not None:
+        pattern = (_as_array(matrix) != 0.0).astype(np.float32)
+        source = source @ (pattern if transposed else pattern.T)
+    return np.asarray(source * last > 0.0)
+
+
+def _as_array(matrix: Any) -> Any:
+    return as_scipy(matrix) if isinstance(matrix, Sparse) else matrix
+
+
 def _links(program: Program, constants: Constants, least: float) -> Iterator[Links]:
     for target, terms in program.assignments:
+        scale = _row_scale(target, terms, constants) if least else np.zeros(target.size)
         for term in terms:
             rows = _nonzero(term.left, target.size, constants)
             columns = _nonzero(term.right, term.source.size, constants)
@@ -91,12 +150,25 @@ def _links(program: Program, constants: Constants, least: float) -> Iterator[Lin
                 rows = columns = np.intersect1d(rows, columns)
             elif not full:
                 sizes = abs(_submatrix(term.matrix, rows, columns))
-                pattern = sizes > (least * sizes.max() if least and rows.size else 0.0)
-                full = bool(pattern.sum() == len(rows) * len(columns))
+                at = sizes.nonzero()
+                strong = np.asarray(sizes[at]).ravel() > least * scale[rows[at[0]]]
+                full = np.count_nonzero(strong) == len(rows) * len(columns)
                 if not full:
-                    at = pattern.nonzero()
-                    rows, columns = rows[at[0]], columns[at[1]]
+                    rows, columns = rows[at[0][strong]], columns[at[1][strong]]
             yield Links(target.start + rows, term.source.start + columns, term.new, full)
+
+
+def _row_scale(target: Columns, terms: Sequence[Term], constants: Constants) -> Array:
+    """Return the largest weight (size,) in each row of the terms' matrices and diagonals."""
+    scale = np.zeros(target.size)
+    for term in terms:
+        if term.matrix is None:
+            rows = np.intersect1d(*(_nonzero(f, target.size, constants) for f in term[3:]))
+            scale[rows] = np.maximum(scale[rows], 1.0)
+        elif not isinstance(term.matrix, Coefficient | Applied):
+            most = abs(_as_array(term.matrix)).max(axis=1)
+            scale = np.maximum(scale, most.toarray().ravel() if hasattr(most, "nnz") else most)
+    return scale
 
 
 def _nonzero(factor: Coefficient | None, size: int, constants: Constants) -> Array:

@@ -74,7 +74,7 @@ class Follower:
         control = self.schedule.control
         # graded steps follow how far rounding tilts the frame across weak couplings
         graded = self.block.weak and control.fixed <= 1
-        return control._replace(underflow=self.block.smooth, graded=graded)
+        return control._replace(underflow=not self.block.exact, graded=graded)
 
     def advance(self, coefficients: Array, start: int) -> Array:
         """Move through a chunk that begins at step ``start``; return the growth (tiles, k)."""
@@ -82,14 +82,16 @@ class Follower:
         ends, before = self.schedule.tile_ends(len(coefficients)), self.carry.state.frame.copy()
         if start == self.schedule.transient:
             self._revive(len(before))
-        alive = self._living(coefficients, ends, start)
+        dead = self._dead(coefficients)
+        alive = self._living(dead, ends, start)
         # overflow is found below
         with np.errstate(over="ignore", invalid="ignore"):
             fewest = min(self.alive, int(alive.min()))
             if start < self.schedule.transient and fewest < len(before):
-                tiles = self._advance_apart(coefficients, ends, alive, start)
+                tiles = self._advance_apart(coefficients, ends, alive, start, dead)
             else:
-                tiles = self._advance(coefficients, ends, alive, start == 0)
+                lost = start == 0 and bool(dead[: ends[0]].any())
+                tiles = self._advance(coefficients, ends, alive, lost)
         if np.isnan(tiles).any():
             program, control = self.block.program, self.schedule.control
             raise FloatingPointError(
@@ -99,24 +101,27 @@ class Follower:
         self._count(tiles, start, ends, coefficients)
         return tiles
 
-    def _advance(self, coefficients: Array, ends: Array, alive: Array, first: bool) -> Array:
+    def _advance(self, coefficients: Array, ends: Array, alive: Array, lost: bool) -> Array:
+        """Advance; ``lost`` says that directions are dead in the first tile of all."""
         before = self.carry.state.frame.copy()
         control = self.control
         tiles = self.tangent.advance(coefficients, ends, alive, self.carry, control)
-        dead = np.isneginf(tiles[0, : alive[0]]).any()
-        if first and dead and not self.block.decoupled:
-            # one of the first rows is dead, and a living one was left out in its place
+        if lost and np.isinf(self.carry.statistics.error[: alive[0]]).any():
+            # one of the first rows may be dead, and a living one left out in its place
             self.turn(before)
             tiles = self.tangent.advance(coefficients, ends, alive, self.carry, control)
         return tiles
 
-    def _advance_apart(self, coefficients: Array, ends: Array, alive: Array, start: int) -> Array:
+    def _advance_apart(
+        self, coefficients: Array, ends: Array, alive: Array, start: int, dead: Array
+    ) -> Array:
         """Advance tile by tile: what dies in one of the transient lives again in the next."""
         tiles, first = [], 0
         for end, rows in zip(ends.tolist(), alive, strict=True):
             self._revive(int(rows))
             one, length = coefficients[first:end], np.array([end - first])
-            tiles.append(self._advance(one, length, np.array([rows]), start + first == 0))
+            lost = start + first == 0 and bool(dead[:end].any())
+            tiles.append(self._advance(one, length, np.array([rows]), lost))
             self.alive, first = int(rows), end
         return np.concatenate(tiles)
 
@@ -133,11 +138,15 @@ class Follower:
         self.tangent = self.engine.tangent_of(self.block, len(frame))
         self.carry = Carry.begin(turned(frame))
 
-    def _living(self, coefficients: Array, ends: Array, start: int) -> Array:
+    def _dead(self, coefficients: Array) -> Array:
         if self.block.decoupled:
             # each row is a unit's own, and those of the dead are not the last ones
-            return np.full(len(ends), self.alive)
-        dead, starts = self.block.dead_directions(coefficients), np.concatenate([[0], ends[:-1]])
+            return np.zeros(len(coefficients), np.int64)
+        dead, vanishing = self.block.dead_directions(coefficients), self.block.vanishing
+        return np.maximum(dead, vanishing(coefficients))
+
+    def _living(self, dead: Array, ends: Array, start: int) -> Array:
+        starts = np.concatenate([[0], ends[:-1]])
         D, k = self.block.program.state_size, self.growth.shape[1]
         if start < self.schedule.transient:
             return np.minimum(D - np.maximum.reduceat(dead, starts), k)
@@ -150,7 +159,9 @@ class Follower:
             self.carry.reset_statistics()
             return
         first = counted // self.schedule.control.tile
-        excess = self.bounds.excess(coefficients, ends, tiles, first)
+        # growth that rounding hides is a bound, which may exceed those by norms
+        known = np.where(np.isinf(statistics.error), -np.inf, tiles)
+        excess = self.bounds.excess(coefficients, ends, known, first)
         statistics.norm_excess = max(statistics.norm_excess, excess)
         rows = (first + np.arange(len(tiles))) // self.schedule.tiles_per_row
         np.add.at(self.growth, rows, tiles)

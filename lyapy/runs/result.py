@@ -8,8 +8,10 @@ import numpy as np
 
 from ..arrays import Array
 from ..networks.blocks import DiagonalBlock
+from ..spectra.rounding import bounding_growth
 from ..spectra.spectrum import Spectrum
-from ..tangent.state import Carry
+from ..tangent.state import Carry, hides
+from .block import BlockResult
 from .schedule import Schedule
 from .trajectory import TrajectoryResult
 
@@ -28,6 +30,8 @@ class Layout(NamedTuple):
     record_steps: Array
     # name of a record to the shape of one row
     record_shapes: dict[str, tuple[int, ...]]
+    # whether the vectors of each block are orthogonalized, or each followed by itself
+    coupled: Array
 
     @property
     def record_bytes(self) -> int:
@@ -55,6 +59,7 @@ def make_layout(
         np.concatenate([block.columns for block in blocks]),
         schedule.recording.row_ends(schedule.steps),
         {name: shape for name, shape in shapes.items() if name.partition("/")[0] in kinds},
+        np.array([not block.decoupled for block in blocks]),
     )
 
 
@@ -68,10 +73,13 @@ def collect(
     def counts(name: str) -> Array:
         return np.array([[getattr(carry.statistics, name) for carry in row] for row in carries])
 
+    steps = int(layout.row_ends[-1])
+    error = np.stack(
+        [np.hstack([carry.statistics.numerical_error for carry in row]) for row in carries]
+    )
+    each = zip(zip(*blocks, strict=True), layout.coupled.tolist(), strict=True)
     return Spectrum(
-        growth=np.stack(
-            [np.concatenate([block.growth for block in found], axis=1) for found in blocks]
-        ),
+        growth=np.concatenate([_growth(*block, layout, settings) for block in each], axis=2),
         growth_steps=layout.row_ends,
         state_size=layout.state_size,
         transient=layout.transient,
@@ -83,15 +91,25 @@ def collect(
         rejections=counts("rejections"),
         largest_spread=counts("largest_spread"),
         split=np.array([[carry.state.split for carry in row] for row in carries]),
-        numerical_error=np.stack(
-            [np.hstack([carry.statistics.numerical_error for carry in row]) for row in carries]
-        )
-        / layout.row_ends[-1],
+        numerical_error=error / steps,
         norm_excess=counts("norm_excess"),
         frame_error=counts("frame_error"),
         determinants=np.array([[block.determinants for block in found] for found in blocks]),
         settings=settings,
     )
+
+
+def _growth(
+    results: Sequence[BlockResult], coupled: bool, layout: Layout, settings: dict[str, Any]
+) -> Array:
+    """Return the growth (B, rows, k) of all trajectories in a block."""
+    growth, ends = np.stack([result.growth for result in results]), layout.row_ends
+    error = np.stack([result.carry.statistics.numerical_error for result in results]) / ends[-1]
+    hidden = hides(error.max(axis=0), settings["interval"], settings["tolerance"])
+    if not coupled or not hidden.any():
+        return growth
+    steps = np.diff(ends, prepend=0)[:, None]
+    return bounding_growth(growth, steps * error[:, None], hidden)
 
 
 def _join_frames(layout: Layout, carries: list[Carry]) -> Array:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from ..arrays import Array
-from ..tangent.state import RESOLVED
+from ..tangent.state import RESOLVED, hides
 from . import measures
 from .measures import Measure
 from .quantities import RATE, quantities, reported, stored
@@ -24,9 +24,6 @@ LEVEL = 0.95
 SLOW_FACTOR = 2.2
 # rounding error, in nats per step, beyond which an exponent is only an estimate
 ESTIMATE = 1e-2
-# rounding error of log R_ii in a mean fixed interval beyond which R_ii may be rounding only, as
-# its spread saturates at about log(1 / u) however small R_ii is
-SATURATED = 1e-4
 BLOCKS = "trajectory block"
 
 
@@ -164,11 +161,8 @@ class Exponents:
     @cached_property
     def _hidden(self) -> Array:
         """Which vectors have growth that rounding hides, of which only a bound was counted."""
-        error = self.numerical_error.max(axis=0)
-        fixed = self.settings.get("interval", "auto")
-        if fixed != "auto" and fixed > 1:
-            return np.asarray(~(error * fixed <= max(SATURATED, self.settings["tolerance"])))
-        return ~np.isfinite(error)
+        error, interval = self.numerical_error.max(axis=0), self.settings.get("interval", "auto")
+        return hides(error, interval, self.settings["tolerance"])
 
     @cached_property
     @reported("trajectory exponent", RATE)

@@ -7,11 +7,30 @@ import warnings
 
 import numpy as np
 
+from ..arrays import Array
 from ..tangent.interval import Control
 from .exponents import Exponents
 from .quantities import counted
 
-__all__ = ["warn_of_rounding"]
+__all__ = ["bounding_growth", "warn_of_rounding"]
+
+# estimated errors by which growth may be off
+MARGIN = 3.0
+
+
+def bounding_growth(growth: Array, error: Array, hidden: Array) -> Array:
+    """Return growth (..., k) of a frame in which that of each ``hidden`` vector (k,) is a bound.
+
+    Rounding only adds to the volume that the first vectors span, but what it gives to one of them
+    it may take from the next. So the mean of the hidden growth up to a vector bounds that of the
+    vector, as far as the growth of those between is known, up to errors (..., k).
+    """
+    place = np.flatnonzero(hidden)
+    doubt = np.where(hidden | (np.cumsum(hidden) == 0), 0.0, MARGIN * error).cumsum(axis=-1)
+    total = growth[..., place].cumsum(axis=-1) + doubt[..., place]
+    bounds = growth.copy()
+    bounds[..., place] = total / np.arange(1, len(place) + 1)
+    return bounds
 
 
 def warn_of_rounding(spectrum: Exponents, control: Control, *, coupled: int) -> None:
@@ -37,7 +56,7 @@ def warn_of_rounding(spectrum: Exponents, control: Control, *, coupled: int) -> 
         found = f"interval={control.fixed} is too long"
         remedy = "; use interval='auto'"
         # beyond, the spread is that of rounding, and no guide to a shorter interval
-        if spread < 1.5 * control.limit:
+        if 0.0 < spread < 1.5 * control.limit:
             steps = max(1, math.floor(control.fixed * control.limit / spread))
             remedy += f", or at most {steps}"
     if spread > control.limit:

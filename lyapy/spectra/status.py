@@ -75,7 +75,12 @@ def target_reached(spectrum: Exponents, target: float) -> bool:
 
 
 def _failed(spectrum: Exponents) -> str:
-    tolerance = spectrum.settings["tolerance"]
+    tolerance, interval = spectrum.settings["tolerance"], spectrum.settings["interval"]
+    if interval != "auto" and spectrum.bounded.all():
+        return (
+            f"Intervals of {interval} steps hide the growth of all exponents. Do not use it. Give "
+            "interval='auto'."
+        )
     checks = (
         (
             "growth exceeds its bounds by the norms of the Jacobians, in nats per step,",
@@ -100,7 +105,7 @@ def _failed(spectrum: Exponents) -> str:
     remedy = (
         "Compute it with backend='numpy'; where that agrees with itself, the fault is the "
         "engine's: report it."
-        if spectrum.settings["interval"] == "auto"
+        if interval == "auto"
         else "Give interval='auto'."
     )
     return f"The run contradicts itself: {'; '.join(failed)}. Do not use it. {remedy}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import visible
 from .exponents import QUANTITIES, Exponents
 from .figures import new_figure, picture_bytes
 from .plots import plot_spectrum
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # facts below a notebook's picture
 SHOWN = ("mean exponent", "Kaplan-Yorke dimension", "entropy rate", "trajectories", "steps")
+# how spreadsheets know a formula
+FORMULAS = ("=", "+", "-", "@")
 CELL = "text-align:right;padding:1px 0.7em"
 
 
@@ -65,13 +68,23 @@ def dataset_of(spectrum: Exponents) -> Dataset:
 
 
 def csv_text(columns: Mapping[str, Any]) -> str:
-    """Return columns as CSV: all digits of numbers, empty for NaN, ``-inf`` if dead."""
+    """Return columns as CSV: all digits of numbers, empty for NaN, ``-inf`` if dead.
+
+    A text that a spreadsheet would compute as a formula stands after an apostrophe.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow(map(_cell, columns))
     for line in zip(*(np.asarray(values).tolist() for values in columns.values()), strict=True):
-        writer.writerow(["" if value != value else value for value in line])
+        writer.writerow(["" if value != value else _cell(value) for value in line])
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = visible(value)
+    return f"'{text}" if text.lstrip().startswith(FORMULAS) else text
 
 
 def spectrum_html(spectrum: Exponents) -> str:

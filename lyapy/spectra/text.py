@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..errors import one_line, visible
 from .exponents import BLOCKS, QUANTITIES, Exponents
 from .measures import Measure
 from .quantities import counted
@@ -40,10 +41,11 @@ def spectrum_table(spectrum: Exponents) -> str:
     status = status_of(spectrum)
     facts = {**facts_of(spectrum), "status": status.code}
     width = max(map(len, facts))
-    lines = [f"{name:<{width}}   {text}" for name, text in facts.items()]
+    lines = [f"{name:<{width}}   {one_line(text)}" for name, text in facts.items()]
     for assumption in spectrum.settings.get("assumptions", []):
-        lines += textwrap.wrap(f"assumed: {assumption}", LINE, subsequent_indent="  ")
-    advice = ["", *textwrap.wrap(status.advice, LINE)] if status.advice else []
+        text = visible(f"assumed: {assumption}")
+        lines += textwrap.wrap(text, LINE, subsequent_indent="  ")
+    advice = ["", *textwrap.wrap(visible(status.advice), LINE)] if status.advice else []
     return "\n".join([head, "", *_exponent_lines(spectrum), "", *lines, *advice])
 
 

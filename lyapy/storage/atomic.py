@@ -13,6 +13,9 @@ from typing import BinaryIO
 
 __all__ = ["check_apart", "check_output", "placed_whole", "sync_folder", "write_whole"]
 
+# of Linux, and of Windows
+NAMELESS, BINARY = (getattr(os, name, 0) for name in ("O_TMPFILE", "O_BINARY"))
+
 
 def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
     """Return the file that `write_whole` would write, symbolic links followed.
@@ -24,13 +27,15 @@ def check_output(path: str | PathLike[str], *, overwrite: bool) -> Path:
     folder = target.parent
     # where possible by a file without a name, of which a kill leaves nothing behind
     try:
-        os.close(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600))
+        if NAMELESS:
+            os.close(os.open(folder, NAMELESS | os.O_RDWR, 0o600))
+            return target
     except OSError as error:
         if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
             raise _unwritable(path, folder, error) from None
-        descriptor, temporary = _create_temporary(path, folder)
-        os.close(descriptor)
-        temporary.unlink()
+    descriptor, temporary = _create_temporary(path, folder)
+    os.close(descriptor)
+    temporary.unlink()
     return target
 
 
@@ -102,7 +107,8 @@ def _exists(path: str | PathLike[str]) -> FileExistsError:
 def _create_temporary(path: str | PathLike[str], folder: Path) -> tuple[int, Path]:
     temporary = folder / f".lyapy-{secrets.token_hex(8)}.part"
     try:
-        return os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666), temporary
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | BINARY
+        return os.open(temporary, flags, 0o666), temporary
     except OSError as error:
         raise _unwritable(path, folder, error) from None
 

@@ -35,7 +35,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _READ_RATIO, _READ_FLOOR, _READ_COST = 8, 4 << 20, 256
 # bytes of arrays, likewise: weights hardly compress; zeros do, so a small file may hold 128 MiB
 _FLOOR, _RATIO, _TOTAL = 128 << 20, 32, 16 << 30
-_DEPTH_LIMIT, _LEVEL_LIMIT = 32, 8
+_DEPTH_LIMIT, _LEVEL_LIMIT, _PATH_LIMIT = 32, 8, 1000
 _SPACE, _TYPE, _EXTERNAL, _LAYOUT, _FILTERS, _ATTRIBUTE, _CONTINUATION, _TABLE = (
     1, 3, 7, 8, 11, 12, 16, 17,
 )  # fmt: skip
@@ -100,14 +100,18 @@ class _File:
         place += self.base
         if place + count > self.size:
             raise Hdf5Error("is truncated or damaged")
-        self.left -= count + _READ_COST
-        if self.left < 0:
-            raise Hdf5Error("is damaged: it refers to the same bytes over and over")
+        self.spend(count + _READ_COST)
         found = bytearray(count)
         self.source.seek(place)
         if self.source.readinto(found) != count:
             raise Hdf5Error("is truncated or damaged")
         return found
+
+    def spend(self, count: int) -> None:
+        """Refuse to read or copy more bytes than the budget."""
+        self.left -= count
+        if self.left < 0:
+            raise Hdf5Error("is damaged: it refers to the same bytes over and over")
 
     def allow(self, count: int, path: str) -> None:
         """Refuse arrays and texts of more bytes than the limit."""
@@ -245,10 +249,10 @@ class Group(_Object, Mapping[str, Any]):
             for entry in struct.iter_unpack("<QQI20x", file.take(node + 8, 40 * count)):
                 start, address, kind = entry
                 end = names.find(b"\0", start)
+                file.spend(max(end - start, 0))
                 name = names[start:end].decode("utf-8", "backslashreplace")
                 if end < 0 or not name or "/" in name or name in found:
                     raise Hdf5Error(f"has a damaged list of names in {self.path!r}")
-                file.left -= len(name)
                 found[name] = _LINK if kind == 2 else address
         return found
 
@@ -262,6 +266,8 @@ class Group(_Object, Mapping[str, Any]):
 
     def _child(self, name: str) -> Group | Dataset:
         if name not in self._opened:
+            if len(self.path) + len(name) > _PATH_LIMIT:
+                raise Hdf5Error("holds names that are too long", "shorten the names of its arrays")
             path = f"{self.path}/{name}" if self.path else name
             self._opened[name] = self._file.open(self._entries[name], path, self._depth + 1)
         return self._opened[name]

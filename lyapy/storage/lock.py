@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import platform
@@ -15,10 +14,17 @@ from pathlib import Path
 from ..errors import CheckpointError, LockedError
 from .atomic import sync_folder
 
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
 __all__ = ["held", "holder"]
 
 NAME = "lock"
 PATIENCE = 5
+# a pipe of the lock's name would wait for its other end
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 # errors of flock on file systems that lack it
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
@@ -58,11 +64,11 @@ def holder(folder: Path) -> str | None:
     """Return the process and host that hold the lock, None if nobody does."""
     path = folder / NAME
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | NO_WAIT)
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        _lock(descriptor, "LOCK_SH")
         return None
     except OSError as error:
         return None if error.errno in UNSUPPORTED and _is_stale(path) else _shown(path)
@@ -77,7 +83,7 @@ def _acquire(folder: Path, run: str) -> int:
         # or a power cut could lose the folder's name, and the checkpoints in it
         sync_folder(folder.parent)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | NO_WAIT, 0o666)
         except FileNotFoundError:
             # a run that ended has removed the folder
             continue
@@ -99,9 +105,9 @@ def _flock(descriptor: int, path: Path, run: str) -> None:
         # whoever asks for the `holder` holds the lock for a moment: try for half a second
         for _ in range(PATIENCE):
             with suppress(BlockingIOError):
-                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return _lock(descriptor, "LOCK_EX")
             time.sleep(0.5 / PATIENCE)
-        return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return _lock(descriptor, "LOCK_EX")
     except (BlockingIOError, PermissionError):
         remedy = "wait for its end, or give another output"
     except OSError as error:
@@ -114,6 +120,13 @@ def _flock(descriptor: int, path: Path, run: str) -> None:
     raise LockedError(f"{run}: is being computed by {_shown(path)}; {remedy}")
 
 
+def _lock(descriptor: int, kind: str) -> None:
+    """Take a lock of a kind, or raise OSError at once."""
+    if fcntl is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    fcntl.flock(descriptor, getattr(fcntl, kind) | fcntl.LOCK_NB)
+
+
 def _sign(descriptor: int) -> None:
     me = {"host": platform.node(), "process": os.getpid()}
     os.ftruncate(descriptor, 0)
@@ -123,7 +136,7 @@ def _sign(descriptor: int) -> None:
 def _owner(path: Path) -> tuple[str, int] | None:
     """Return host and process that signed the file."""
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text()) if path.is_file() else {}
         return str(found["host"]), int(found["process"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -139,7 +152,8 @@ def _is_stale(path: Path) -> bool:
     owner = _owner(path)
     if owner is None or owner == (platform.node(), os.getpid()):
         return True
-    if owner[0] != platform.node():
+    # on Windows, os.kill would end the process
+    if owner[0] != platform.node() or os.name == "nt":
         return False
     try:
         os.kill(owner[1], 0)

@@ -216,7 +216,9 @@ class _Shield(io.RawIOBase):
         return self._tried(self.raw.truncate, size)
 
     def flush(self) -> None:
-        self._tried(self.raw.flush)
+        # Python calls it when it frees this object, after the file was closed
+        if not self.raw.closed:
+            self._tried(self.raw.flush)
 
     def _tried(self, do: Callable[..., int | None], *arguments: Any) -> int:
         try:

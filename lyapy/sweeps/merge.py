@@ -17,11 +17,13 @@ from ..storage import lock
 from ..storage.sealed import check_seal
 from .columns import Row, row_of, row_without
 from .merged_file import is_merged, read_rows, write_merged
-from .names import failure_file, run_file
+from .names import failure_file, folders_in, run_file
 from .result import Sweep
 
 SECONDS_BETWEEN_TRIES = 0.2
 NAMES_SHOWN = 3
+# of a reason in a file
+REASON_LIMIT = 10_000
 CHECKPOINTS, FAILED = (path(Path("run.h5")).suffix for path in (checkpoint_folder, failure_file))
 
 
@@ -57,8 +59,9 @@ def row_of_run(name: str, run: str | PathLike[str], weights: str = "") -> Row:
     run = Path(run)
     failure = failure_file(run)
     # a run file next to it is older, with other settings perhaps
-    if failure.exists():
-        reason = failure.read_text(encoding="utf-8", errors="replace").strip()
+    if failure.is_file():
+        with open(failure, encoding="utf-8", errors="replace") as file:
+            reason = file.read(REASON_LIMIT).strip()
         return row_without(name, "failed", reason, weights)
     try:
         digest = check_seal(run)
@@ -148,10 +151,11 @@ def _why_missing(checkpoints: Path) -> tuple[str, str]:
     return "unfinished", advice
 
 
-def _runs_in(folder: Path) -> Iterator[Path]:
-    for path in folder.iterdir():
-        run = path.with_suffix("") if path.suffix in (CHECKPOINTS, FAILED) else path
-        if path.is_dir() and path.suffix != CHECKPOINTS:
-            yield from _runs_in(path)
-        elif run.suffix == ".h5":
-            yield run
+def _runs_in(root: Path) -> Iterator[Path]:
+    for folder in folders_in(root):
+        if folder.suffix == CHECKPOINTS:
+            continue
+        for path in folder.iterdir():
+            run = path.with_suffix("") if path.suffix in (CHECKPOINTS, FAILED) else path
+            if run.suffix == ".h5" and (run != path or not path.is_dir()):
+                yield run

@@ -2,7 +2,8 @@
 
 import glob
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
@@ -44,11 +45,42 @@ def expand(patterns: Iterable[str]) -> list[str]:
     for pattern in patterns:
         matches = [pattern]
         if glob.has_magic(pattern) and not os.path.exists(pattern):
-            matches = [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
+            matches = [path for path in matching(pattern) if os.path.isfile(path)]
         if not matches:
             raise FileNotFoundError(f"{pattern}: matches no file; check the pattern")
         found.update(map(os.path.normpath, matches))
     return sorted(found)
+
+
+def matching(pattern: str) -> Iterator[str]:
+    """Yield what a shell pattern matches; ``**`` looks into each folder once, links too."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        yield from glob.glob(pattern)
+        return
+    place = parts.index("**")
+    after = parts[place + 1 :] or ("*",)
+    for start in glob.glob(os.path.join(*parts[:place])) if place else ["."]:
+        for folder in folders_in(Path(start)):
+            below = folder.relative_to(start).parts
+            if not any(part.startswith(".") for part in below):
+                yield from matching(os.path.join(glob.escape(str(folder)), *after))
+
+
+def folders_in(root: Path) -> Iterator[Path]:
+    """Yield a folder and those in it, each once: links may lead back, or to the same folder."""
+    waiting, seen = deque([root]), set()
+    while waiting:
+        folder = waiting.popleft()
+        place = os.path.realpath(folder)
+        if place in seen or not folder.is_dir():
+            continue
+        seen.add(place)
+        yield folder
+        inside = sorted(path for path in folder.iterdir() if path.is_dir())
+        # a folder has its own name, if it has one, and not that of a link
+        waiting.extendleft(reversed([path for path in inside if not path.is_symlink()]))
+        waiting.extend(path for path in inside if path.is_symlink())
 
 
 def named(paths: Iterable[str]) -> dict[str, str]:

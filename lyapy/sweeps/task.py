@@ -18,7 +18,8 @@ from ..weights.frameworks.layer import Hints
 from .names import failure_file
 
 # signals that end a worker; a terminal's SIGINT reaches every process of the sweep
-ENDING = (signal.SIGTERM, signal.SIGUSR1)
+# Windows lacks the second
+ENDING = (signal.SIGTERM, getattr(signal, "SIGUSR1", signal.SIGTERM))
 
 
 class Outcome(NamedTuple):

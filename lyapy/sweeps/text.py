@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import one_line
 from .association import Correlation, associations, predictions
 from .rows import Rows
 
@@ -39,13 +40,14 @@ def rows_table(sweep: Rows) -> str:
     finished = sum(row.has_result for row in sweep)
     units = f", in {sweep.units}" if finished else ""
     head = f"{finished} spectra of {len(sweep)} networks{units}"
-    columns = [[name, *cells] for name, cells in shown_columns(sweep).items()]
+    shown = shown_columns(sweep).items()
+    columns = [[one_line(cell) for cell in (name, *cells)] for name, cells in shown]
     widths = [max(map(len, column)) for column in columns]
     lines = []
     for name, *numbers, status in zip(*columns, strict=True):
         middle = (f"{x:>{width}}" for x, width in zip(numbers, widths[1:-1], strict=True))
         lines.append("   ".join([f"{name:<{widths[0]}}", *middle, status]).rstrip())
-    advice = [f"{r.name}: {r.columns['advice']}" for r in sweep if not r.has_result]
+    advice = [one_line(f"{r.name}: {r.columns['advice']}") for r in sweep if not r.has_result]
     return "\n".join([head, "", *lines, *(["", *advice] if advice else [])])
 
 

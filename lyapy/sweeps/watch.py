@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .merged_file import is_merged
-from .names import Chosen, as_shard
+from .names import Chosen, as_shard, matching
 from .result import Sweep
 from .sweep import sweep
 from .task import Outcome
@@ -102,7 +102,7 @@ def _look(source: str, options: dict[str, Any]) -> Iterator[tuple[str, tuple[int
     results = os.path.realpath(options.get("checkpoint", "sweep.h5"))
     folder = os.path.isdir(source)
     pattern = os.path.join(glob.escape(source), "**", "*") if folder else source
-    for path in sorted(glob.glob(pattern, recursive=True)):
+    for path in sorted(matching(pattern)):
         suits = not folder or Path(path).suffix.lower() in WEIGHTS
         # the results may lie next to the weights
         if suits and os.path.isfile(path) and not os.path.realpath(path).startswith(results):

@@ -122,7 +122,7 @@ def _end_with(receiver: Connection, parent: int) -> None:
     receiver.poll(None)
     # repeated, as a task could begin just after a signal
     while os.getppid() == parent:
-        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), ENDING[-1])
         time.sleep(SECONDS_BETWEEN_SIGNALS)
     os._exit(1)
 

@@ -46,8 +46,9 @@ class Engine(NamedTuple):
     def tangent_of(self, block: DiagonalBlock, vectors: int) -> Tangent:
         """Return the deviation vectors of a block, checked by the determinant where it is known."""
         if block.decoupled:
-            kind = SingleTangent if block.single else DecoupledTangent
-            return kind(block.program, vectors)
+            if block.single:
+                return SingleTangent(block.program, vectors, block.possible)
+            return DecoupledTangent(block.program, vectors)
         leading = self.tangent(block.program, vectors)
         partial = vectors < block.program.state_size
         if partial or block.weak or not block.has_log_abs_det or not self.checked:

@@ -49,6 +49,8 @@ FADING = 0.95
 SLACK = 4.0
 # exp of more overflows
 LARGEST_EXPONENT = 709.0
+# log R_ii of images whose squares underflow lie below
+VANISHED = -360.0
 
 
 class Control(NamedTuple):
@@ -67,7 +69,7 @@ class Control(NamedTuple):
     slack : float
         By how much more an interval of one step may spread before the step is a graded one.
     underflow : bool
-        R_ii of zero has underflowed; otherwise the direction is dead.
+        Numbers of zero in the Jacobian of a decoupled unit have underflowed; otherwise it is dead.
     """
 
     limit: float
@@ -194,6 +196,9 @@ def repeated_steps(steps: int, spread: float, limit: float, fixed: int) -> int:
 
 def image_noise(log_r: float, largest: float, dual: float) -> float:
     """Return the rounding of a vector's image, relative to the image, over the roundoff."""
+    if largest < -LOG_RANGE:
+        # squares lose their digits
+        return math.inf
     return max(exponential(largest - log_r), exponential(largest) * abs(dual))
 
 
@@ -209,6 +214,8 @@ def counted_growth(log_r: float, scale: float, limit: float, floor: float) -> fl
 
     It is hidden where scale − log R_ii exceeds ``limit``; ``floor`` is log(D u).
     """
+    if log_r == -math.inf and scale < VANISHED:
+        return VANISHED
     if not scale - log_r > limit:
         return log_r
     bottom = floor + scale

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..arrays import UNIT_ROUNDOFF, Array
-from ..networks.apply import absolute, log_diagonal, tangent_step
-from ..networks.program import Coefficient, Program, by_products
+from ..networks.apply import log_diagonal, tangent_step
+from ..networks.program import Program, by_products
+from ..networks.structure import reading
 from .interval import Control, accept_interval, dual_sign, interval_spread
 from .qr import orthonormalize_with
 from .state import HIDDEN, UNDERFLOW, UNKNOWN_RATE, Carry
@@ -194,13 +194,17 @@ class DecoupledTangent(Tangent):
         for tile, end in enumerate(ends):
             for step in coefficients[start:end]:
                 image = tangent_step(self.program, step, frame)
-                norms = np.linalg.norm(image, axis=1)
-                with np.errstate(divide="ignore"):
-                    growth[tile] += np.log(norms)
+                largest = np.abs(image).max(axis=1)
+                dead = largest == 0.0
                 # the direction of a vector that vanishes does not matter any more
-                dead = norms == 0.0
-                image[dead] = frame[dead]
-                frame = image / np.where(dead, 1.0, norms)[:, None]
+                image[dead], largest[dead] = frame[dead], 1.0
+                image /= largest[:, None]
+                norms = np.linalg.norm(image, axis=1)
+                logs = np.log(largest) + np.log(norms)
+                if control.underflow:
+                    carry.statistics.error[dead] = np.inf
+                growth[tile] += np.where(dead, UNDERFLOW if control.underflow else -np.inf, logs)
+                frame = image / norms[:, None]
             carry.statistics.error += UNIT_ROUNDOFF * (end - start)
             carry.statistics.count(intervals=1)
             start = end
@@ -217,11 +221,10 @@ class DecoupledTangent(Tangent):
 class SingleTangent(DecoupledTangent):
     """Columns that each read themselves alone: J is diagonal, and its growth exact at any size."""
 
-    def __init__(self, program: Program, vectors: int) -> None:
+    def __init__(self, program: Program, vectors: int, possible: Array) -> None:
         super().__init__(program, vectors)
-        entries = 1 + max((c.entries.stop for c in _coefficients(program)), default=0)
         # columns that read nothing are dead, whatever the coefficients
-        self.reading = np.isfinite(log_diagonal(absolute(program), np.ones(entries)))
+        (self.reading,) = reading(program, possible[None])
 
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
@@ -240,11 +243,3 @@ class SingleTangent(DecoupledTangent):
         carry.statistics.count(intervals=len(ends))
         self.factor += growth.sum(axis=0)
         return growth
-
-
-def _coefficients(program: Program) -> Iterator[Coefficient]:
-    for assignment in program.assignments:
-        for term in assignment.terms:
-            yield from (
-                c for c in (term.left, term.right, term.matrix) if isinstance(c, Coefficient)
-            )

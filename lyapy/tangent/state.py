@@ -15,7 +15,16 @@ from .graded.step import graded_step
 from .graded.tilt import SAMPLES, exchanged, settled_tilt, tilt_limit
 from .interval import Control, counted_growth, image_noise, next_rate
 
-__all__ = ["HIDDEN", "RESOLVED", "UNDERFLOW", "UNKNOWN_RATE", "Carry", "FrameState", "Statistics"]
+__all__ = [
+    "HIDDEN",
+    "RESOLVED",
+    "UNDERFLOW",
+    "UNKNOWN_RATE",
+    "Carry",
+    "FrameState",
+    "Statistics",
+    "hides",
+]
 
 # so large that the first interval has one step
 UNKNOWN_RATE = 40.0
@@ -23,8 +32,21 @@ UNKNOWN_RATE = 40.0
 UNDERFLOW = -700.0
 # rounding error of log R_ii in a single step from which on only its bound is known
 HIDDEN = 0.1
+# in a mean fixed interval, from which on R_ii may be rounding only: its spread saturates at about
+# log(1 / u), however small R_ii is
+SATURATED = 1e-4
 # tolerances of rounding error per step up to which growth counts as resolved
 RESOLVED = 10.0
+
+
+def hides(error: Array, interval: int | str, tolerance: float) -> Array:
+    """Return whether rounding errors, in nats per step, leave only a bound of the growth.
+
+    ``interval`` is the number of steps of each interval, or ``"auto"``.
+    """
+    if not isinstance(interval, str) and interval > 1:
+        return np.asarray(~(error * interval <= max(SATURATED, tolerance)))
+    return np.asarray(~np.isfinite(error))
 
 
 @dataclass
@@ -212,10 +234,10 @@ class Carry:
         step = graded_step(program, coefficients, frame, control.limit, tilt, number)
         if not step.log_r.max() < np.inf:
             return np.full(rows, np.nan)
-        if control.underflow:
-            vanished = np.isneginf(step.log_r)
-            statistics.error[:rows][vanished] = np.inf
-            step = step._replace(log_r=np.where(vanished, UNDERFLOW, step.log_r))
+        # dead directions are not among the rows
+        vanished = np.isneginf(step.log_r)
+        statistics.error[:rows][vanished] = np.inf
+        step = step._replace(log_r=np.where(vanished, UNDERFLOW, step.log_r))
         state.frame[:rows], state.tilt = step.frame, step.tilt
         state.since[:], state.noise[:] = 0.0, 0.0
         state.graded_steps += 1

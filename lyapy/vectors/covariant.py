@@ -2,56 +2,31 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from os import PathLike
+from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dtrtrs
 from threadpoolctl import threadpool_limits
 
-from ..arrays import Array, check_size
+from ..arrays import Array, array_digest
 from ..networks.apply import log_diagonal
-from ..networks.forward import LayerForward, forward_chunk, layer_forward
-from ..networks.inputs import check_inputs
+from ..networks.forward import forward_chunk
 from ..networks.network import Network
 from ..runs.progress import Progress
 from ..runs.provenance import describe_origin
-from ..runs.start import check_start
-from ..tangent.compiled import layer_forward as compiled_layer_forward
 from ..tangent.interval import make_control
-from .passes import (
-    PIECE,
-    Interval,
-    Passes,
-    Position,
-    decayed,
-    living_directions,
-    span_sines,
-)
+from .along import Along, check_along, check_k
+from .checkpoint import Resumable, Resume, resumable
+from .passes import PIECE, Interval, Passes, Position, decayed, span_sines
 from .result import CovariantVectors
 
 # random starts of the way back: of two, errors can agree by chance
 STARTS = 3
 
-__all__ = ["Along", "check_along", "covariant_vectors", "random_frame"]
-
-
-class Along(NamedTuple):
-    """A trajectory, checked: where vectors are asked for, and where it begins and ends."""
-
-    network: Network
-    inputs: Array
-    state: Array
-    at: Array
-    transient: int
-    run_layer: LayerForward
-
-    @property
-    def stop(self) -> int:
-        """The step before which the trajectory ends."""
-        return len(self.inputs)
+__all__ = ["covariant_vectors", "random_frame"]
 
 
 def covariant_vectors(
@@ -67,6 +42,9 @@ def covariant_vectors(
     seed: int = 0,
     tolerance: float = 1e-8,
     progress: bool = False,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_every: float = 300.0,
+    overwrite: bool = False,
 ) -> CovariantVectors:
     """Compute covariant Lyapunov vectors along one trajectory.
 
@@ -103,6 +81,14 @@ def covariant_vectors(
         rounding error admitted in an interval.
     progress : bool
         Show a bar on a terminal, or a line now and then in a log.
+    checkpoint : str or path, optional
+        File (HDF5) for the result, and for checkpoints next to it. The same call, made again after
+        it was killed or interrupted, continues to the same result, bit for bit; a finished file
+        is read.
+    checkpoint_every : float
+        Seconds between two checkpoints.
+    overwrite : bool
+        Replace another result at ``checkpoint``.
 
     Returns
     -------
@@ -111,9 +97,13 @@ def covariant_vectors(
     Raises
     ------
     ValueError, TypeError
-        If an argument does not fit.
+        If an argument does not fit, or ``checkpoint`` holds another result.
     FloatingPointError
         If the network diverges.
+    OSError
+        If another process computes ``checkpoint``, or it cannot be written.
+    KeyboardInterrupt
+        After an interruption, once a last checkpoint is written.
 
     Examples
     --------
@@ -128,40 +118,85 @@ def covariant_vectors(
         network, inputs, steps, at, transient, backward_transient, initial_state, seed
     )
     control = make_control("auto", tolerance, PIECE)
-    k, rows = _check_k(along, k)
+    k, rows = check_k(along, k)
     cuts = np.unique(np.concatenate([along.at, along.at + 1]))
     passes = Passes(network, along.inputs, rows, cuts, control, along.run_layer)
-    rng = np.random.default_rng([seed, 3])
-    if passes.diagonal:
-        frames = [_leading_units(along, rows)] * 2
-        starts = np.tile(np.eye(rows), STARTS)
-    else:
-        frames = [random_frame(rng, rows, network.state_size) for _ in range(2)]
-        starts = _random_starts(rng, rows)
-    display = Progress(along.stop - transient, progress)
-    with threadpool_limits(1, user_api="blas"):
-        try:
-            begin, other = passes.begin(along.state, frames, transient)
-            way = _back(passes, begin, along.stop, starts, rng, display)
-            found = _gather(way, along.at, passes)
-        finally:
-            display.close()
     settings = {
         "k": k,
         "transient": transient,
         "steps": along.stop - transient,
+        "at_sha256": array_digest(along.at),
         "backward_transient": backward_transient,
         "tolerance": tolerance,
         "seed": seed,
+        "inputs_sha256": array_digest(along.inputs),
+        "initial_state_sha256": array_digest(along.state),
         "memory_bytes": passes.memory(along.stop - transient),
-        "seconds": time.perf_counter() - began,
         **describe_origin(network),
     }
-    found["exponents"] = found.pop("total") / (along.stop - transient)
-    grown = found.pop("grown")
-    found["frame_convergence"] = decayed(span_sines(begin.frame, other.frame), grown)
-    leading = {name: _leading(name, values, k) for name, values in found.items()}
-    return CovariantVectors(**_judged(leading, tolerance), steps=along.at, settings=settings)
+
+    def compute(resumable: Resumable) -> CovariantVectors:
+        display = Progress(2 * (along.stop - transient), progress)
+        with threadpool_limits(1, user_api="blas"):
+            try:
+                found = _compute(passes, along, seed, resumable, display)
+            finally:
+                display.close()
+        found["exponents"] = found.pop("total") / (along.stop - transient)
+        found["frame_convergence"] = decayed(found.pop("sines"), found.pop("grown"))
+        leading = {name: _leading(name, values, k) for name, values in found.items()}
+        took = settings | {"seconds": time.perf_counter() - began}
+        return CovariantVectors(**_judged(leading, tolerance), steps=along.at, settings=took)
+
+    if checkpoint is None:
+        return compute(Resumable())
+    return resumable(compute, checkpoint, settings, checkpoint_every, overwrite=overwrite)
+
+
+def _compute(
+    passes: Passes, along: Along, seed: int, resumable: Resumable, display: Progress
+) -> dict[str, Array]:
+    """Go forward and back, piece by piece, from where an earlier call was interrupted."""
+    state = resumable.saved or _begin(passes, along, seed)
+    ends = passes.ends(along.transient, along.stop)
+    kept = state.kept
+    if state.left is None:
+        display.skip(kept[-1].step - along.transient)
+        while len(kept) < len(ends):
+            position = passes.run(kept[-1], ends[len(kept) - 1])
+            display.update(position.step - kept[-1].step)
+            kept = [*kept, position]
+            state = state._replace(kept=kept)
+            resumable.reached(state)
+        display.update(along.stop - kept[-1].step)
+        state = state._replace(left=along.stop)
+    else:
+        display.skip(2 * along.stop - along.transient - state.left)
+    while kept:
+        way = _back(passes, kept[-1], ends[len(kept) - 1], state.before, seed, display)
+        before, total = _gather(way, along.at, passes, state)
+        kept, left = kept[:-1], kept[-1].step
+        state = state._replace(kept=kept, left=left, before=before, total=total)
+        resumable.reached(state)
+    grown = state.total - state.found["grown"]
+    return state.found | {"total": state.total, "sines": state.sines, "grown": grown}
+
+
+def _begin(passes: Passes, along: Along, seed: int) -> Resume:
+    """Return the state after the transient, in which two frames find their directions."""
+    rng = np.random.default_rng([seed, 3])
+    rows, D = passes.vectors, passes.program.state_size
+    if passes.diagonal:
+        frames, starts = [_leading_units(along, rows)] * 2, np.tile(np.eye(rows), STARTS)
+    else:
+        frames = [random_frame(rng, rows, D) for _ in range(2)]
+        starts = _random_starts(rng, rows)
+    begin, other = passes.begin(along.state, frames, along.transient)
+    shapes = {"vectors": (rows, D), "growth": (rows,), "covariance_error": (rows,)}
+    shapes |= {"convergence": (rows,), "planes": (max(rows - 1, 0),), "grown": (rows,)}
+    found = {name: np.zeros((len(along.at), *shape)) for name, shape in shapes.items()}
+    sines = span_sines(begin.frame, other.frame)
+    return Resume([begin], None, starts, found, np.zeros(rows), sines)
 
 
 def _leading(name: str, values: Array, k: int) -> Array:
@@ -169,76 +204,6 @@ def _leading(name: str, values: Array, k: int) -> Array:
     if name == "vectors":
         return values[:, :k]
     return values[..., : max(k - 1, 0) if name == "planes" else k]
-
-
-def check_along(
-    network: Network,
-    inputs: Any,
-    steps: int | None,
-    at: Any,
-    transient: int,
-    backward_transient: int | str,
-    initial_state: Any,
-    seed: int,
-) -> Along:
-    """Return the trajectory that the arguments of `covariant_vectors` describe."""
-    if not isinstance(network, Network):
-        raise TypeError(f"network is a {type(network).__name__}; give a lyapy.Network (lyapy.load)")
-    check_size("seed", seed, 0)
-    if backward_transient != "auto":
-        check_size("backward_transient", backward_transient, 0)
-    ahead = 0 if isinstance(backward_transient, str) else backward_transient
-    all_inputs = check_inputs(network, inputs, transient, steps, stacklevel=4)
-    begin = check_start(network, all_inputs, initial_state, None, seed)
-    if len(begin.states) > 1:
-        finding = f"there are {len(begin.states)} trajectories, and vectors follow one"
-        raise ValueError(f"{finding}; give inputs (T, m) and initial_state (D,) of one")
-    last = all_inputs.shape[1] - ahead
-    if last <= transient:
-        raise ValueError(
-            f"inputs have {all_inputs.shape[1]} steps, too few for transient={transient} and "
-            f"backward_transient={ahead}; give more steps"
-        )
-    chosen = np.arange(transient, last) if at is None else np.unique(at)
-    if not len(chosen) or chosen.dtype.kind not in "iu":
-        raise TypeError(f"at is {at!r}; it must be a step, or a sequence of steps")
-    if chosen[0] < transient or chosen[-1] >= last:
-        raise ValueError(
-            f"at holds step {chosen[0] if chosen[0] < transient else chosen[-1]}; between the "
-            f"transients lie steps {transient} to {last - 1}"
-        )
-    plain = any(cell.plain for cell in network.cells)
-    run_layer = layer_forward if plain else compiled_layer_forward
-    stack = Along(network, all_inputs[0], begin.states[0], chosen, transient, run_layer)
-    _check_layers(network)
-    return stack
-
-
-def _check_layers(network: Network) -> None:
-    """Refuse layers above others whose programs do not follow their inputs."""
-    for layer, cell in enumerate(network.cells[1:], 1):
-        if not re.search(r"\bdx\b", cell.program):
-            raise ValueError(
-                f"the program of layer {layer}, {cell.name}, has no term of the deviation of its "
-                "input, which the vectors of a stack need; write a cell that has one"
-            )
-
-
-def _check_k(along: Along, k: int | None) -> tuple[int, int]:
-    """Return the number of vectors, without directions that a Jacobian annihilates, and of rows.
-
-    One more row, where there is one, shows how fast the span of all k finds its direction.
-    """
-    D = along.network.state_size
-    if k is not None:
-        check_size("k", k, 1, D, f"the state has {D} dimensions")
-    alive = living_directions(
-        along.network, along.inputs, along.state, along.transient, along.run_layer
-    )
-    if not alive:
-        raise ValueError("all exponents are −∞: every direction dies, and none has a vector")
-    k = min(alive, D if k is None else k)
-    return k, min(k + 1, alive)
 
 
 def random_frame(rng: np.random.Generator, k: int, state_size: int) -> Array:
@@ -266,14 +231,13 @@ def _leading_units(along: Along, k: int) -> Array:
 
 
 def _back(
-    passes: Passes, begin: Position, stop: int, starts: Array, rng: np.random.Generator,
-    display: Progress,
-) -> Iterator[tuple[Interval, Array, Array]]:  # fmt: skip
+    passes: Passes, begin: Position, stop: int, before: Array, seed: int, display: Progress
+) -> Iterator[tuple[Interval, Array, Array]]:
     """Yield the intervals from the last to the first, with the coefficients before and after.
 
     Coefficients (k, 3k) are those of the vectors of all starts in the frame, as unit columns.
     """
-    before, k = starts, len(starts)
+    k = len(before)
     for interval in passes.back(begin, stop):
         after = before
         for R in reversed(interval.factors):
@@ -283,6 +247,7 @@ def _back(
         if lost.any():
             # a direction dies in this step: vectors after it begin again
             lost = np.tile(lost.reshape(STARTS, k).any(axis=0), STARTS)
+            rng = np.random.default_rng([seed, 4, interval.start])
             before[:, lost] = _random_starts(rng, k)[:, lost]
         yield interval, before, after
         display.update(interval.stop - interval.start)
@@ -293,18 +258,14 @@ def _unit(columns: Array) -> Array:
 
 
 def _gather(
-    way: Iterator[tuple[Interval, Array, Array]], at: Array, passes: Passes
-) -> dict[str, Array]:
-    """Return vectors, growth and errors at the steps asked for, and the sums of log R_ii.
+    way: Iterator[tuple[Interval, Array, Array]], at: Array, passes: Passes, state: Resume
+) -> tuple[Array, Array]:
+    """Write vectors, growth and errors at the steps asked for into the results found.
 
-    Errors are the sines between the vectors of the first start and those of the others; ``grown``
-    is the sum up to each of the steps, ``total`` that of all.
+    Errors are the sines between the vectors of the first start and those of the others. Returns
+    the coefficients before the first step, and the sums of log R_ii from it to the end.
     """
-    k, D = len(passes.signs), passes.program.state_size
-    shapes = {"vectors": (k, D), "growth": (k,), "covariance_error": (k,), "convergence": (k,)}
-    shapes |= {"planes": (max(k - 1, 0),), "grown": (k,)}
-    found = {name: np.empty((len(at), *shape)) for name, shape in shapes.items()}
-    total = np.zeros(k)
+    found, total, before, k = state.found, state.total, state.before, passes.vectors
     for interval, before, after in way:
         total = total + interval.growth
         row = int(np.searchsorted(at, interval.start))
@@ -322,7 +283,7 @@ def _gather(
         found["convergence"][row] = np.max([_sines(first, each) for each in others], axis=0)
         found["planes"][row] = np.max([_plane_sines(first, each) for each in others], axis=0)
         found["grown"][row] = total
-    return found | {"total": total, "grown": total - found["grown"]}
+    return before, total
 
 
 def _sines(one: Array, other: Array) -> Array:

@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from ..arrays import Array
 from ..cells import Cell
@@ -24,15 +23,9 @@ from ..networks.program import by_products
 from ..networks.structure import component_labels
 from ..tangent.graded.householder import sorted_qr
 from ..tangent.graded.step import SHARE
-from ..tangent.interval import (
-    Control,
-    accept_interval,
-    dual_sign,
-    interval_spread,
-    next_rate,
-)
+from ..tangent.interval import Control, accept_interval, next_rate
 from ..tangent.state import UNKNOWN_RATE
-from .images import images_of
+from .images import Factored, images_of
 
 __all__ = [
     "PIECE",
@@ -41,7 +34,6 @@ __all__ = [
     "Position",
     "decayed",
     "living_directions",
-    "positive_qr",
     "span_sines",
 ]
 
@@ -119,9 +111,8 @@ class Passes:
         self.cuts = cuts
         self.control = control
         self.run_layer = run_layer
-        self.images = images_of(self.program, vectors)
-        self.orthonormalize = _scaled if self.diagonal else positive_qr
-        self.signs = np.array([dual_sign(i) for i in range(vectors)])
+        self.vectors = vectors
+        self.images = images_of(self.program, vectors, _scaled if self.diagonal else None)
 
     @cached_property
     def diagonal(self) -> bool:
@@ -162,24 +153,27 @@ class Passes:
 
     def back(self, position: Position, stop: int) -> Iterator[Interval]:
         """Yield the intervals between a position and step ``stop``, from the last to the first."""
-        length = stop - position.step
-        if length <= PIECE:
+        if stop - position.step <= PIECE:
             yield from reversed([interval for interval, _ in self.forward(position, stop)])
             return
-        size = PIECE
-        while size * KEPT < length:
-            size *= KEPT
         kept = [position]
-        for end in range((position.step // size + 1) * size, stop, size):
+        for end in self.ends(position.step, stop)[:-1]:
             kept.append(self.run(kept[-1], end))
         while kept:
             position = kept.pop()
             yield from self.back(position, stop)
             stop = position.step
 
+    def ends(self, start: int, stop: int) -> list[int]:
+        """Return the steps before which the pieces of some steps end."""
+        size = PIECE
+        while size * KEPT < stop - start:
+            size *= KEPT
+        return [*range((start // size + 1) * size, stop, size), stop]
+
     def memory(self, steps: int) -> int:
         """Return the bytes of frames, factors and coefficients that ``steps`` need at most."""
-        k, D = len(self.signs), self.program.state_size
+        k, D = self.vectors, self.program.state_size
         entries = sum(c.size for layer in self.network.program.coefficients for c in layer.values())
         levels = 1
         while PIECE * KEPT**levels < steps:
@@ -190,22 +184,12 @@ class Passes:
         self, frame: Array, coefficients: Array, rate: float
     ) -> tuple[Array, Sequence[Array], float, int]:
         """Return the frame after an interval, its factors, the spread per step, its steps."""
-        limit = self.control.limit
 
-        def attempt(steps: int) -> tuple[tuple[Array, Array], float]:
-            image = self.images(coefficients[:steps], frame)
-            if not np.isfinite(image).all():
-                return (image, image), np.inf
-            after, R = self.orthonormalize(image)
-            with np.errstate(divide="ignore"):
-                log_r = np.log(np.diagonal(R))
-            dual = 0.0
-            if log_r.min() > -np.inf:
-                duals = solve_triangular(R, self.signs, trans=1, check_finite=False)
-                dual = np.abs(duals).max()
-            return (after, R), interval_spread(log_r.max(), log_r.min(), dual, limit)
+        def attempt(steps: int) -> tuple[Factored, float]:
+            factored = self.images.factored(coefficients[:steps], frame, self.control.limit)
+            return factored, factored.spread
 
-        (after, R), spread, steps, _ = accept_interval(
+        (after, R, _), spread, steps, _ = accept_interval(
             attempt, rate, len(coefficients), self.control
         )
         if not np.isfinite(after).all():
@@ -229,13 +213,6 @@ class Passes:
             frame = found.frame
             factors.append(found.upper)
         return frame, factors
-
-
-def positive_qr(image: Array) -> tuple[Array, Array]:
-    """Return the orthonormal rows (k, D) of an image and R (k, k), whose diagonal is positive."""
-    columns, R = np.linalg.qr(image.T)
-    signs = np.where(np.diagonal(R) < 0.0, -1.0, 1.0)
-    return np.ascontiguousarray((columns * signs).T), R * signs[:, None]
 
 
 def _scaled(image: Array) -> tuple[Array, Array]:

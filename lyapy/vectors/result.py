@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from typing import Annotated, Any
 
 import numpy as np
 
 from ..arrays import Array, check_size
 from ..spectra import measures
-from ..spectra.quantities import stored, with_attributes
+from ..spectra.quantities import quantities, stored, with_attributes
+from .file import read_vectors, write_vectors
 
 __all__ = ["CovariantVectors"]
 
@@ -157,6 +159,17 @@ class CovariantVectors:
         gap = gaps[gaps > 0.0].min(initial=np.inf)
         steps = -np.log(self.settings["tolerance"]) / gap
         return f"about {steps:.0f} steps" if steps > 0.0 else "many steps"
+
+    def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
+        """Write all to an HDF5 file, whole or not at all; OSError if it exists already."""
+        described = quantities(CovariantVectors)
+        values = {name: getattr(self, name) for name in described}
+        write_vectors(values, described, self.settings, path, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> CovariantVectors:
+        """Read a file that `save` wrote; ValueError if it is another one, or damaged."""
+        return cls(**read_vectors(path, quantities(cls)))
 
     def __repr__(self) -> str:
         count, k, D = self.vectors.shape

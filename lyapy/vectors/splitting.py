@@ -13,11 +13,12 @@ from ..arrays import Array, check_size
 from ..networks.network import Network
 from ..networks.transposed import transposed
 from ..runs.progress import Progress
-from ..tangent.interval import Control, accept_interval, interval_spread, make_control
+from ..tangent.interval import Control, accept_interval, make_control
 from ..tangent.state import UNKNOWN_RATE
-from .covariant import check_along, random_frame
+from .along import check_along
+from .covariant import random_frame
 from .images import Images, images_of
-from .passes import PIECE, Passes, decayed, living_directions, positive_qr, span_sines
+from .passes import PIECE, Passes, decayed, living_directions, span_sines
 
 __all__ = ["splitting_angles"]
 
@@ -135,10 +136,8 @@ class _Backward:
         while len(left):
 
             def attempt(steps: int, left: Array = left, frame: Array = frame) -> Any:
-                before, R = positive_qr(self.images(left[:steps], frame))
-                with np.errstate(divide="ignore"):
-                    log_r = np.log(np.diagonal(R))
-                return before, interval_spread(log_r.max(), log_r.min(), 0.0, self.control.limit)
+                factored = self.images.factored(left[:steps], frame, self.control.limit)
+                return factored.frame, factored.spread
 
             frame, spread, steps, _ = accept_interval(attempt, self.rate, len(left), self.control)
             self.rate = min(max(spread / steps, 0.95 * self.rate), UNKNOWN_RATE)

@@ -12,7 +12,7 @@ from lyapy.errors import Interrupted
 from lyapy.networks.apply import tangent_step
 from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
-from lyapy.networks.structure import generic_rank
+from lyapy.networks.structure import generic_rank, vanishing
 from lyapy.runs import schedule
 from lyapy.spectra.text import spectrum_table
 from tests.support.made_checkpoints import interrupt_after
@@ -192,6 +192,41 @@ def test_a_frame_that_is_given_follows_all_blocks_as_one_with_a_warning():
     with pytest.warns(RuntimeWarning, match=f"the {count} diagonal blocks .* are followed as one"):
         found = lyapy.lyapunov_spectrum(network, x, frame=np.eye(12)[:3])
     assert found.settings["blocks"] == 1
+
+
+def test_weak_couplings_are_weak_in_their_row():
+    """A small row is none, as rounding in it is small, too; next to a unit's own 1 it is one."""
+    U = np.random.default_rng(1).normal(size=(4, 4))
+    rows = np.logspace(-12, 12, 4)[:, None] * U
+    for weights in (rows, csr_array(rows)):
+        network = lyapy.Network([lyapy.cells.Reservoir(None, weights, leak=1.0)])
+        (block,) = diagonal_blocks(network, whole=False)
+        assert not block.weak
+        leaky = lyapy.Network([lyapy.cells.Reservoir(None, weights, leak=0.5)])
+        (block,) = diagonal_blocks(leaky, whole=False)
+        assert block.weak
+    U[0, 1:] *= 1e-8
+    (block,) = diagonal_blocks(lyapy.Network([lyapy.Vanilla(None, U)]), whole=False)
+    assert block.weak
+
+
+def test_zero_rows_and_columns_of_a_program():
+    """As those of the Jacobian, through auxiliary variables and given matrices."""
+    rng = np.random.default_rng(4)
+    kinds = {"gate": "hard-sigmoid", "nonlinearity": "relu"}
+    for kind in ("gru-variant", "gru-reset-before-variant", "lstm-variant", "shallow-plrnn"):
+        options = kinds if "variant" in kind else {}
+        network = lyapy.random_network(kind, 5, 0, gain=6.0, bias=4.0, seed=3, **options)
+        states = rng.normal(size=(40, network.state_size))
+        values = [forward_chunk(network, np.zeros((1, 0)), h).coefficients[0] for h in states]
+        J = np.stack([lyapy.jacobian(network, h) for h in states])
+        empty = [np.sum(~J.any(axis=axis), axis=-1) for axis in (1, 2)]
+        found = vanishing(network.program, np.stack(values))
+        np.testing.assert_array_equal(found, np.maximum(*empty))
+        assert found.any() or kind == "shallow-plrnn"
+    given = lyapy.Map(lambda h, x: h, lambda h, x: np.diag([0.0, 1.0, 0.0]), 3)
+    values = forward_chunk(lyapy.Network([given]), np.zeros((1, 0)), np.ones(3)).coefficients
+    assert vanishing(lyapy.Network([given]).program, values).tolist() == [2]
 
 
 def test_an_irreducible_layer_is_one_block_of_all_coefficients():

@@ -7,7 +7,7 @@ import pytest
 
 import lyapy
 from lyapy.cli import main
-from lyapy.spectra.rounding import warn_of_rounding
+from lyapy.spectra.rounding import bounding_growth, warn_of_rounding
 from lyapy.tangent.interval import make_control
 from lyapy.weights.frameworks.canonical import canonical_bytes
 from tests.support.made_spectra import made
@@ -37,6 +37,31 @@ def test_the_warning_counts_bounds_and_errors(errors, interval, found):
         warn_of_rounding(spectrum_with(errors), control, coupled=1)
 
 
+def test_hidden_growth_is_bounded_by_the_mean_of_what_hides_it():
+    """A vector that is known leaves its error in doubt, but only behind one that is hidden."""
+    growth = np.array([-1.0, -2.0, -8.0, -9.0, -20.0])
+    error, hidden = np.array([5.0, 0.0, 0.2, 0.0, 0.0]), np.array([0, 1, 0, 1, 1], bool)
+    error[hidden] = np.inf
+    found = bounding_growth(growth, error, hidden)
+    np.testing.assert_allclose(found, [-1.0, -2.0, -8.0, (-11.0 + 0.6) / 2, (-31.0 + 0.6) / 3])
+    rows = bounding_growth(np.stack([growth, 2 * growth]), np.stack([error, 2 * error]), hidden)
+    np.testing.assert_allclose(rows, np.stack([found, 2 * found]))
+
+
+def test_bounds_of_units_that_stand_alone_are_their_own():
+    """One input hides the slopes of two units, each of which has its own frame."""
+    x = 0.1 * np.random.default_rng(0).normal(size=(300, 2))
+    x[100] = 800.0
+    both = lyapy.Network([lyapy.Vanilla(np.eye(2), np.diag([0.9, 0.3]))])
+    with pytest.warns(RuntimeWarning, match="2 are upper bounds"):
+        found = lyapy.lyapunov_spectrum(both, x, initial_state=np.zeros(2))
+    for i, u in enumerate((0.9, 0.3)):
+        alone = lyapy.Network([lyapy.Vanilla(np.ones((1, 1)), [[u]])])
+        with pytest.warns(RuntimeWarning, match="1 is an upper bound"):
+            one = lyapy.lyapunov_spectrum(alone, x[:, i : i + 1], initial_state=np.zeros(1))
+        np.testing.assert_allclose(found.exponents[i], one.exponents[0], rtol=1e-12)
+
+
 def test_a_spread_that_is_allowed_is_no_part_of_the_warning():
     control = make_control("auto", 1e-8, 64)
     with pytest.warns(RuntimeWarning, match="too graded for float64; of 3 exponents 1 is an upper"):
@@ -61,6 +86,18 @@ def test_a_fixed_interval_in_which_everything_underflows(tmp_path, capsys, monke
     assert "nan" not in shown.err
     assert "report it" not in shown.out
     assert "Do not use it. Give interval='auto'." in " ".join(shown.out.split())
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+def test_nothing_is_dead_because_an_interval_is_too_long(backend):
+    network = lyapy.random_network("lstm", 8, 3, bias=0.3, seed=1)
+    inputs = np.random.default_rng(0).normal(size=(3000, 3))
+    exact = lyapy.lyapunov_spectrum(network, inputs, backend=backend).exponents
+    with pytest.warns(RuntimeWarning, match="is too long"):
+        found = lyapy.lyapunov_spectrum(network, inputs, interval=1000, backend=backend)
+    assert found.bounded.all()
+    assert np.all(found.exponents >= exact - 1e-6)
+    assert "hide the growth of all exponents" in found.status.advice
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])

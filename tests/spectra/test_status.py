@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 import lyapy
-from lyapy import Network
+from lyapy import Network, cells
 from lyapy.cells.vanilla import Vanilla
 from lyapy.spectra.status import target_reached
 from lyapy.spectra.text import spectrum_table
@@ -353,6 +353,11 @@ def test_networks_without_one_attractor(backend):
     assert found.exponents[0] == pytest.approx(np.log(1.01), abs=1e-4)
     assert "grows without bound" in found.status.advice
     assert found.measures()["entropy_rate"].status == "escapes"
+    shifted = Network([cells.PLRNN(None, [1.01, 0.5], [[0.0, 0.1], [0.0, 0.0]], [1.0, 1.0])])
+    found = lyapy.lyapunov_spectrum(shifted, initial_state=np.ones((6, 2)), **options)
+    np.testing.assert_allclose(found.exponents, np.log([1.01, 0.5]), atol=1e-12)
+    assert "grows without bound" in found.status.advice
+    assert np.isnan(found.kaplan_yorke_dimension)
     bistable = Network([Vanilla(np.zeros((1, 0)), [[2.0]], b=[0.2])])
     found = lyapy.lyapunov_spectrum(bistable, **options)
     assert "different attractors" in found.status.advice

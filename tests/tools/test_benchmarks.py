@@ -4,7 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.benchmarks import growth
+import numpy as np
+import pytest
+
+from tools.benchmarks import exchange, growth
 
 
 def test_tiny_benchmark_runs():
@@ -32,3 +35,12 @@ def test_sparse_benchmark_runs():
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("| 60 |")]
     assert [int(row.split("|")[4]) for row in rows] == [360, 3600]
+
+
+@pytest.mark.filterwarnings("ignore:the Jacobians are too graded:RuntimeWarning")
+def test_bounds_hold_where_growth_is_exchanged():
+    """Against the benchmark's reference, which is computed again where sums end in other bits."""
+    references = dict(np.load(exchange.REFERENCES))
+    counts = exchange.Counts(*exchange.saturated("lstm", 6, 200.0, 2, 1e-8, references))
+    assert (counts.exponents, counts.missed, counts.failing) == (12, 0, 0)
+    assert counts.bounds >= 2

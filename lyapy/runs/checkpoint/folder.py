@@ -23,7 +23,7 @@ from ...storage.trees import read_tree, write_tree
 from ..result import Layout
 
 FORMAT = "lyapy checkpoint"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 STATES_KEPT = 2
 NAME = re.compile(r"(state|segment)-(\d{6,})\.h5")
 
@@ -151,7 +151,7 @@ def newest_state(folder: Path) -> Checkpoint | None:
 def open_segments(folder: Path, saved: Checkpoint) -> Iterator[Group]:
     """Yield each segment of a checkpoint, open for reading, or raise DamagedError."""
     for name, digest in saved.segments.items():
-        if check_seal(folder / name) != digest:
+        if not NAME.fullmatch(name) or check_seal(folder / name) != digest:
             raise DamagedError(f"{folder / name}: is not the segment that the state names")
         with open_sealed(folder / name, check=False) as segment:
             yield segment

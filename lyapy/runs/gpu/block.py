@@ -118,11 +118,10 @@ class BatchBlock:
             logs = None if logs is None else to_host(logs).astype(np.float64)
         expected = None if logs is None else np.add.reduceat(logs, starts, axis=0)
         alive = np.broadcast_to(self.alive, (len(ends), len(self.alive)))
+        lost = False
         if not self.block.decoupled:
-            dead, D = (
-                to_host(self.block.dead_directions(coefficients)),
-                self.block.program.state_size,
-            )
+            dead, D = self._dead(coefficients), self.block.program.state_size
+            lost = start == 0 and bool(dead[: ends[0]].any())
             if start == self.schedule.transient:
                 self._revive(np.full_like(self.alive, self.growth.shape[2]))
             if start < self.schedule.transient:
@@ -137,11 +136,12 @@ class BatchBlock:
             self.alive = alive[tile].copy()
             wanted = None if expected is None else expected[tile]
             growth[tile] = self._advance_tile(values, alive[tile], wanted)
-            if start == tile == 0 and not self.block.decoupled:
+            if lost and tile == 0:
                 self._turn(growth[tile], values, alive[tile], before)
             number = counted // self.schedule.control.tile + tile
             if counted >= 0 and number % SAMPLED == 0:
-                np.maximum(excess, self._excess(values, growth[tile]), out=excess)
+                known = np.where(np.isinf(self.vectors["error"]), -np.inf, growth[tile])
+                np.maximum(excess, self._excess(values, known), out=excess)
         overflowed = np.isnan(growth).any(axis=(0, 2))
         if overflowed.any():
             b = int(overflowed.argmax())
@@ -162,6 +162,14 @@ class BatchBlock:
             self.tangent.set_frames(b, frame)
             self.alive[b] = rows[b]
 
+    def _dead(self, coefficients: Array) -> Array:
+        """Return for each J among coefficients (T, B, C) a lower bound (T, B) on its nullity."""
+        dead = self.device.to_host(self.block.dead_directions(coefficients))
+        if not self.block.exact:
+            return dead
+        vanishing = self.block.vanishing(self.device.to_host(coefficients))
+        return np.maximum(dead, vanishing)
+
     def _excess(self, coefficients: Array, growth: Array) -> Array:
         """Return by how much the growth (B, k) over a tile passes its bounds (B,)."""
         largest = self.device.to_host(np.max(np.abs(coefficients), axis=0)).astype(np.float64)
@@ -177,7 +185,8 @@ class BatchBlock:
             skip[b] = carry.state.tilted(self.schedule.control)
         found = self.tangent.advance(coefficients, alive, skip)
         failed = found.failed | self._disagrees(found, expected, len(coefficients))
-        if self.block.smooth:
+        # −∞ of a living direction has underflowed
+        if not (self.block.exact and self.block.decoupled):
             rows = np.arange(found.growth.shape[1]) < alive[:, None]
             failed |= (np.isneginf(found.growth) & rows).any(axis=1)
         self._take(found, ~failed, np.arange(found.growth.shape[1]) < alive[:, None])
@@ -188,7 +197,7 @@ class BatchBlock:
 
     def _turn(self, growth: Array, coefficients: Array, alive: Array, before: Any) -> None:
         """Repeat the first tile of trajectories where one of the first rows of a frame is dead."""
-        lost = np.isneginf(growth) & (np.arange(growth.shape[1]) < alive[:, None])
+        lost = np.isinf(self.vectors["error"]) & (np.arange(growth.shape[1]) < alive[:, None])
         for b in np.flatnonzero(lost.any(axis=1)).tolist():
             follower = self.followers[b]
             follower.turn(self.tangent.host_frames(b, before))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import pickle
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.caching import IndexDataCacheFile
 from numba.extending import register_jitable
 
 logger = logging.getLogger("lyapy")
@@ -58,6 +61,7 @@ def compiled(function: Callable[..., Any], *sources: str) -> Callable[..., Any]:
     plain = cached = jit(function)
     try:
         cached = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
+        cached._cache._cache_file.__class__ = _CheckedFiles
     except RuntimeError as error:
         _warn(error)
 
@@ -81,6 +85,35 @@ def compiled(function: Callable[..., Any], *sources: str) -> Callable[..., Any]:
             return cached(*args)
 
     return call
+
+
+class _CheckedFiles(IndexDataCacheFile):  # type: ignore[misc]
+    """Numba's index and code files, each after its SHA-256: damaged code would kill the process."""
+
+    def _load_index(self) -> Any:
+        with suppress(OSError):
+            version, stamp, overloads = self._load(self._index_path)
+            if (version, stamp) == (self._version, self._source_stamp):
+                return overloads
+        return {}
+
+    def _save_index(self, overloads: Any) -> None:
+        with self._open_for_write(self._index_path) as file:
+            file.write(self._dump((self._version, self._source_stamp, overloads)))
+
+    def _load_data(self, name: str) -> Any:
+        return self._load(self._data_path(name))
+
+    def _load(self, path: str) -> Any:
+        content = Path(path).read_bytes()
+        if hashlib.sha256(content[32:]).digest() != content[:32]:
+            # Numba compiles again, and writes the file
+            raise OSError(f"{path}: is damaged")
+        return pickle.loads(content[32:])
+
+    def _dump(self, data: Any) -> bytes:
+        content: bytes = super()._dump(data)
+        return hashlib.sha256(content).digest() + content
 
 
 def _announce(dispatcher: Any, name: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+from numba import types
 from numba.extending import overload, register_jitable
 
 from ...arrays import Array
@@ -40,6 +41,17 @@ def layer_forward(
 
 @overload(write, strict=False)
 def _write(target: Any, vectors: Any) -> Any:
+    # iteration over vectors of one type compiles once, where recursion compiles for each rest
+    if isinstance(vectors, types.UniTuple):
+
+        def write_all(target: Array, vectors: Any) -> None:
+            start = 0
+            for vector in vectors:
+                for i in range(len(vector)):
+                    target[start + i] = vector[i]
+                start += len(vector)
+
+        return write_all
     if not len(vectors):
         return lambda target, vectors: None
 

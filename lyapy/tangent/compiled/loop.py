@@ -13,7 +13,7 @@ from .. import interval
 from ..interval import Control
 from .jit import compiled, inlined
 from .plan import Plan
-from .qr import orthonormalize
+from .qr import extremes, orthonormalize
 from .step import Memory, step
 
 __all__ = ["Reached", "Sums", "advance_frame"]
@@ -58,7 +58,7 @@ def _count(
     log_r: Array, dual: Array, control: Control, columns: int, sums: Sums, growth: Array
 ) -> None:
     """Count an accepted interval as `lyapy.tangent.state.Carry.absorb` does."""
-    top, floor = log_r.max(), math.log(columns * UNIT_ROUNDOFF)
+    top, floor = extremes(log_r)[1], math.log(columns * UNIT_ROUNDOFF)
     for i in range(len(log_r)):
         sums.since[i] += log_r[i]
         sums.noise[i] = interval.image_noise(log_r[i], top, dual[i])
@@ -103,16 +103,17 @@ def advance_frame(
                 orthonormalize(
                     frame, vectors, columns, memory.projections, log_r, dual, caution, plan.blas
                 )
-                spread = interval.interval_spread(
-                    log_r.max(), log_r.min(), np.abs(dual).max(), limit
-                )
+                low, high = extremes(log_r)
+                lowest_dual, highest_dual = extremes(dual)
+                largest_dual = max(-lowest_dual, highest_dual)
+                spread = interval.interval_spread(high, low, largest_dual, limit)
                 shorter = interval.repeated_steps(steps, spread, limit, fixed)
                 if shorter == 0:
                     break
                 rejections += 1
                 steps = shorter
             alone = steps == 1 and spread > limit + control.slack
-            if not log_r.max() < math.inf or alone:
+            if not high < math.inf or alone:
                 return Reached(at, start, rate, intervals, rejections, largest)
             _count(log_r, dual, control, columns, sums, growth[tile])
             rate = interval.next_rate(rate, spread, steps)

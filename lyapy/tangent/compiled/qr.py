@@ -66,13 +66,23 @@ def orthonormalize(
         block = (done & -done) * BASE
         end = min(stop + block, rows)
         if end > stop:
-            before = log_r[stop - block : stop]
-            careful = not before.max() - before.min() <= spread_limit
+            low, high = extremes(log_r[stop - block : stop])
+            careful = not high - low <= spread_limit
             if by_blas and block >= LARGE and not careful:
                 _project_by_blas(frame, stop - block, stop, end, columns, products, duals)
             else:
                 _project_block(frame, stop - block, stop, end, columns, products, careful, duals)
         start = stop
+
+
+@inlined
+def extremes(values: Array) -> tuple[float, float]:
+    """Return the least and the largest number, or NaN for both where one is NaN."""
+    low = high = values[0]
+    for value in values:
+        low = value if value < low or value != value else low
+        high = value if value > high or value != value else high
+    return low, high
 
 
 @inlined
@@ -101,8 +111,11 @@ def _project_block(
         own, corrected = address(products, b * b), address(products, 2 * b * b)
         cross(first, stride, b, first, stride, b, columns, own, b)
         for i in range(b):
-            products[b * b + i * b : b * b + i * b + i + 1] = 0.0
-        products[2 * b * b : 2 * b * b + n * b] = products[: n * b]
+            for j in range(i + 1):
+                products[b * b + i * b + j] = 0.0
+        # an assignment between slices would compile Numba's checks, and their messages
+        for i in range(n * b):
+            products[2 * b * b + i] = products[i]
         subtract(factors, b, n, b, own, b, b, corrected, b)
         factors = corrected
     _follow(products[2 * b * b :] if careful else products, duals, start, stop, end)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ...storage.hdf5 import unpacked_limit
 from .contents import Contents
-from .refusal import AGAIN, CONVERT, RefusedError, weights_errors
+from .refusal import AGAIN, CONVERT, NAME_LIMIT, RefusedError, weights_errors
 
 __all__ = ["Contents", "read_contents"]
 
@@ -62,8 +66,6 @@ _VARIABLES = (
 )
 
 _SIZE_LIMIT = 16 << 30
-# framework layouts look for patterns in names
-_NAME_LIMIT = 1000
 
 
 def read_contents(path: str | os.PathLike[str]) -> Contents:
@@ -80,11 +82,20 @@ def read_contents(path: str | os.PathLike[str]) -> Contents:
             raise RefusedError("holds no arrays", _GIVE)
         if not all(isinstance(name, str) for name in contents.arrays):
             raise RefusedError("holds a name that is not text", CONVERT)
-        if max(map(len, contents.arrays)) > _NAME_LIMIT:
+        if max(map(len, contents.arrays)) > NAME_LIMIT:
             raise RefusedError("holds names that are too long", "shorten the names of its arrays")
+        _check_numbers(contents.arrays, os.path.getsize(path))
     for array in contents.arrays.values():
         array.flags.writeable = False
     return contents
+
+
+def _check_numbers(arrays: Mapping[str, NDArray[Any]], size: int) -> None:
+    """Refuse packed arrays that would be too large in float64, in which weights are computed."""
+    shared = {id(array): array.size for array in arrays.values()}
+    needed = sum(shared.values()) * np.dtype(np.float64).itemsize
+    if needed > max(unpacked_limit(size), size * np.dtype(np.float64).itemsize):
+        raise RefusedError(f"has {size} bytes and holds numbers that need {needed}", CONVERT)
 
 
 def _open(path: str | os.PathLike[str]) -> Contents:

@@ -16,7 +16,8 @@ from .zip_archive import read_member
 
 __all__ = ["read", "read_keras"]
 
-_TEXT_LIMIT = 16 << 20
+# parsed JSON takes a hundred times as much
+_TEXT_LIMIT = 4 << 20
 # the attributes that framework layouts read: Keras's configuration, and names given by its users
 _ATTRIBUTES = ("model_config", "keras_version", "name", "lyapy")
 _KERAS_TEXTS = {"config.json": "model_config", "metadata.json": "archive_metadata"}
@@ -45,7 +46,7 @@ def read_keras(archive: zipfile.ZipFile) -> Contents:
         if member not in archive.namelist():
             continue
         if archive.getinfo(member).file_size > _TEXT_LIMIT:
-            raise RefusedError(f"holds {member!r} of more than 16 MiB")
+            raise RefusedError(f"holds {member!r} of more than {_TEXT_LIMIT >> 20} MiB")
         metadata[name] = read_member(archive, member).decode("utf-8")
     return Contents(arrays, metadata)
 
@@ -82,4 +83,7 @@ class _Gathered:
     def _texts(self, attrs: Attributes, path: str) -> None:
         for name in attrs.keys() & {*_ATTRIBUTES}:
             if isinstance(text := attrs[name], str):
+                if len(text) > _TEXT_LIMIT:
+                    finding = f"holds {name!r} of more than {_TEXT_LIMIT >> 20} MiB"
+                    raise RefusedError(finding, CONVERT)
                 self.metadata[f"{path}@{name}" if path else name] = text

@@ -40,7 +40,9 @@ def read(file: BinaryIO) -> Contents:
                 raise RefusedError("unpacks to more than a file of its size may", CONVERT)
             kind, content = next(_elements(memoryview(unpacked), order), (0, content))
         if kind == _MATRIX:
-            arrays |= _matrix(_elements(content, order), order)
+            found = _matrix(_elements(content, order), order, limit)
+            limit -= sum(array.nbytes for array in found.values())
+            arrays |= found
     return Contents(arrays, {})
 
 
@@ -59,14 +61,19 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
             place += -place % 8
 
 
-def _matrix(elements: Iterator[tuple[int, memoryview]], order: str) -> dict[str, NDArray[Any]]:
+def _matrix(
+    elements: Iterator[tuple[int, memoryview]], order: str, limit: int
+) -> dict[str, NDArray[Any]]:
     """Return a variable by its name, a sparse one in the parts of a csr_array."""
 
     def numbers() -> NDArray[Any]:
         kind, content = next(elements, (0, memoryview(b"")))
         if kind not in _STORED:
             raise RefusedError("holds an array without numbers")
-        return np.frombuffer(content, f"{order}{_STORED[kind]}")
+        stored = np.frombuffer(content, f"{order}{_STORED[kind]}")
+        if stored.size * np.dtype(np.float64).itemsize > limit:
+            raise RefusedError("unpacks to more than a file of its size may", CONVERT)
+        return stored
 
     flags = numbers().tolist()
     found = flags[0] & 0xFF if flags else 0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .contents import DTYPES, Contents, decode, itemsize
-from .refusal import CONVERT, RefusedError
+from .refusal import CONVERT, NAME_LIMIT, RefusedError
 
 __all__ = ["read"]
 
@@ -27,9 +27,10 @@ def read(file: BinaryIO) -> Contents:
     except ImportError:
         finding = "is a msgpack file and needs the package msgpack"
         raise RefusedError(finding, "pip install 'lyapy[flax]'") from None
-    # a list is allocated before its items are read, and lists nest
+    # a list is allocated before its items are read, and lists nest; a file can choose numbers as
+    # keys that have one hash, and strict keys are texts
     tree = msgpack.unpackb(
-        file.read(), ext_hook=_extension, strict_map_key=False, max_array_len=_LIST_LIMIT
+        file.read(), ext_hook=_extension, strict_map_key=True, max_array_len=_LIST_LIMIT
     )
     arrays: dict[str, NDArray[Any]] = {}
     _gather(tree, "", arrays, 0)
@@ -58,4 +59,6 @@ def _gather(tree: Any, name: str, arrays: dict[str, NDArray[Any]], depth: int) -
         if "__msgpack_chunked_array__" in tree:
             raise RefusedError(f"holds {name!r} in chunks, which are not read", CONVERT)
         for key, value in tree.items():
+            if len(name) + len(key) > NAME_LIMIT:
+                raise RefusedError("holds names that are too long", CONVERT)
             _gather(value, f"{name}.{key}" if name else str(key), arrays, depth + 1)

@@ -8,10 +8,12 @@ from os import PathLike
 
 from ...errors import WeightsError
 
-__all__ = ["AGAIN", "CONVERT", "RefusedError", "weights_errors"]
+__all__ = ["AGAIN", "CONVERT", "NAME_LIMIT", "RefusedError", "weights_errors"]
 
 AGAIN = "save it or download it again"
 CONVERT = "convert it to safetensors or npz where it was written"
+# of an array's name, in which framework layouts look for patterns
+NAME_LIMIT = 1000
 _LENGTH = 300
 
 

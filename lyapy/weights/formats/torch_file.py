@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .contents import Contents, Order, decode, itemsize
-from .refusal import RefusedError
+from .refusal import NAME_LIMIT, RefusedError
 from .torch_pickle import STATE_DICT, Encoded, NumpyArray, Object, Storage, Tensor, load_pickle
 from .zip_archive import read_member
 
@@ -24,7 +24,6 @@ _PROTOCOL = 1001
 _ORDERS: dict[bytes, Order] = {b"little": "<", b"big": ">"}
 _RANK_LIMIT = 32
 _DEPTH_LIMIT = 32
-_NAME_LIMIT = 1000
 _CELL_LIMIT = 10_000
 # values visited again where lists and dicts are shared; a tensor counts as several
 _AGAIN_LIMIT, _TENSOR_SHARE = 300_000, 30
@@ -207,7 +206,7 @@ class _Walk:
             if not depth:
                 raise RefusedError("nests its values too deeply", "save a flat dict of tensors")
             label = str(key)
-            if len(name) + len(label) > _NAME_LIMIT:
+            if len(name) + len(label) > NAME_LIMIT:
                 raise RefusedError("holds names that are too long", "save a flat dict of tensors")
             for leaf in self.leaves(f"{name}.{label}" if name else label, child, depth - 1):
                 fruitful = True

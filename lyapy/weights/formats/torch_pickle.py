@@ -49,6 +49,7 @@ _NO_TENSORS = (
     "torch.cuda.amp.", "torch.utils.data.", "torch.distributed.fsdp.", "torch.distributions.",
 )  # fmt: skip
 _TENSORS = ("torch.nn.parameter.", "torch.nn.quantized.")
+_OPCODE_LIMIT = 3_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,9 @@ def load_pickle(stream: IO[bytes], storages: dict[str, Storage] | None = None) -
     the pickle's end. ``storages`` is filled with those that the pickle names, by key.
     """
     machine = _Machine({} if storages is None else storages)
-    for opcode, argument, _ in pickletools.genops(stream):
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+        if count > _OPCODE_LIMIT:
+            raise RefusedError("holds too many values", "save a dict of tensors")
         if opcode.name not in _ACTIONS:
             raise RefusedError(f"uses the opcode {opcode.name} in its pickle", STATE_DICT)
         _ACTIONS[opcode.name](machine, argument)
@@ -210,7 +213,11 @@ def _set_items(target: object, pairs: Iterable[Any]) -> None:
         # the hash of a nested tuple recurses without bound; that of a stand-in is its identity
         if not isinstance(key, str | int | float | Global | Object | None):
             raise RefusedError(f"has a dict with a key of type {type(key).__name__}", STATE_DICT)
-        target[key] = value
+        # a file can choose numbers of one hash, and not texts
+        label = str(key) if isinstance(key, int | float) else key
+        if label is not key and label in target:
+            raise RefusedError(f"has a dict with two keys {label}", STATE_DICT)
+        target[label] = value
 
 
 _WRAPPERS = ["torch.Size", "builtins.set", "torch._utils._rebuild_parameter"]
@@ -258,11 +265,15 @@ class _Machine:
     def __init__(self, storages: dict[str, Storage]) -> None:
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
-        self.memo: dict[int, Any] = {}
+        # by texts, see `_set_items`
+        self.memo: dict[str, Any] = {}
         self.storages = storages
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
+
+    def memoize(self, place: int) -> None:
+        self.memo[str(place)] = self.stack[-1]
 
     def mark(self) -> None:
         self.marks.append(self.stack)
@@ -347,9 +358,9 @@ _LITERALS = [
 _ACTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
     **dict.fromkeys(["PROTO", "FRAME", "STOP"], lambda m, a: None),
     **dict.fromkeys(_LITERALS, _Machine.push),
-    **dict.fromkeys(["PUT", "BINPUT", "LONG_BINPUT"], lambda m, a: m.memo.update({a: m.stack[-1]})),
-    **dict.fromkeys(["GET", "BINGET", "LONG_BINGET"], lambda m, a: m.push(m.memo[a])),
-    "MEMOIZE": lambda m, a: m.memo.update({len(m.memo): m.stack[-1]}),
+    **dict.fromkeys(["PUT", "BINPUT", "LONG_BINPUT"], _Machine.memoize),
+    **dict.fromkeys(["GET", "BINGET", "LONG_BINGET"], lambda m, a: m.push(m.memo[str(a)])),
+    "MEMOIZE": lambda m, a: m.memoize(len(m.memo)),
     "NONE": lambda m, a: m.push(None),
     "NEWTRUE": lambda m, a: m.push(True),
     "NEWFALSE": lambda m, a: m.push(False),

@@ -22,7 +22,7 @@ from .layer import DIRECTIONS, Hints, Layer, Stacks, gate_count, reordered, requ
 from .readout import Readout, dense_layers
 
 NAMED = re.compile(r"(?P<group>.+)/recurrent_kernel(?P<tail>:0)?")
-NUMBERED = re.compile(r"(?P<group>(?:.*/)?(?:cell|cells|[a-z_]*_cell(?:_\d+)?)(?:/[^/]+)*?)/vars/1")
+CELL = re.compile(r"cells?|[a-z_]*_cell(?:_\d+)?")
 KERNEL = re.compile(r"(?P<group>.+)/kernel(?P<tail>:0)?|(?P<numbered>.+)/vars/0")
 ACTIVATIONS = {
     "tanh": "tanh", "sigmoid": "sigmoid", "relu": "relu", "linear": "identity", "elu": "elu",
@@ -94,15 +94,16 @@ def find_readouts(contents: Contents, chosen: Stacks) -> Iterator[Readout]:
 def _groups(arrays: Mapping[str, Array]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the path of each recurrent layer and the names of its arrays, by their roles."""
     for name in arrays:
+        group = name.removesuffix("/vars/1")
         if match := NAMED.fullmatch(name):
-            ends = [f"/{role}{match['tail'] or ''}" for role in ROLES]
-        elif match := NUMBERED.fullmatch(name):
+            group, ends = match["group"], [f"/{role}{match['tail'] or ''}" for role in ROLES]
+        elif group != name and any(map(CELL.fullmatch, group.split("/"))):
             ends = [f"/vars/{i}" for i in range(3)]
         else:
             continue
-        names = {role: match["group"] + end for role, end in zip(ROLES, ends, strict=True)}
+        names = {role: group + end for role, end in zip(ROLES, ends, strict=True)}
         if names["kernel"] in arrays:
-            yield match["group"], {role: n for role, n in names.items() if n in arrays}
+            yield group, {role: n for role, n in names.items() if n in arrays}
 
 
 def _layer(contents: Contents, names: Mapping[str, str]) -> Layer:

@@ -123,13 +123,25 @@ def test_an_edited_cell_is_compiled_again(filled_cache, copied, tmp_path):
     assert after.stdout != before.stdout
 
 
-def test_a_truncated_cache_is_repaired_or_passed_over(tmp_path):
-    assert run(COMPARE, "vanilla", cache=tmp_path).returncode == 0
-    for index in tmp_path.rglob("*.nbi"):
-        index.write_bytes(index.read_bytes()[:10])
-    done = run(COMPARE, "vanilla", cache=tmp_path, warnings="default")
-    assert done.returncode == 0, done.stderr
-    assert "cannot be kept on disk" in done.stderr
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_a_damaged_cache_is_compiled_again(filled_cache, tmp_path, kind):
+    cache = shutil.copytree(filled_cache, tmp_path / "cache")
+    whole = run(COMPARE, "vanilla", cache=cache).stdout
+    before = sizes(cache)
+    for number, file in enumerate(sorted(cache.rglob(f"*.{kind}"))):
+        content = bytearray(file.read_bytes())
+        place = len(content) * (number % 7 + 1) // 9
+        content[place : place + 64] = bytes(255 - byte for byte in content[place : place + 64])
+        file.write_bytes(content if number % 2 else content[:place])
+    done = run(COMPARE, "vanilla", cache=cache)
+    assert (done.returncode, done.stdout) == (0, whole), done.stderr
+    # the others are those of another kind of cell
+    repaired = sizes(cache)
+    assert sum(repaired[name] == before[name] for name in before) > len(before) / 3
+
+
+def sizes(cache):
+    return {path.name: path.stat().st_size for path in cache.rglob("*.nb?")}
 
 
 def test_an_unwritable_cache_only_warns(tmp_path):

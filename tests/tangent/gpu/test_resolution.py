@@ -71,3 +71,16 @@ def test_units_that_do_not_read_one_another(caplog):
     np.testing.assert_allclose(gpu.exponents, cpu.exponents, atol=1e-12)
     np.testing.assert_allclose(gpu.numerical_error, cpu.numerical_error)
     assert np.array_equal(gpu.intervals, cpu.intervals)
+
+
+@pytest.mark.repeats
+def test_units_that_underflow_are_bounded_and_those_that_read_nothing_are_dead():
+    x = 0.1 * np.random.default_rng(1).normal(size=(2, 500, 1))
+    x[1, 300] = 800.0
+    cell = Independent(np.ones((3, 1)), [0.5, 0.7, 0.0], nonlinearity="tanh")
+    found, wanted = (
+        lyapunov_spectrum(lyapy.Network([cell]), x, backend=b) for b in ("cupy", "numpy")
+    )
+    np.testing.assert_allclose(found.exponents, wanted.exponents, atol=1e-12)
+    assert np.isneginf(found.exponents).tolist() == [False, False, True]
+    np.testing.assert_array_equal(found.bounded, [True, True, False])

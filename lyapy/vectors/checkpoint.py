@@ -1,0 +1,183 @@
+"""Checkpoints of covariant vectors: the frames kept, and what the way back has found so far.
+
+``FILE.checkpoints/state.h5`` is replaced whole, with a lock next to it, and goes with the result.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..arrays import Array
+from ..errors import Interrupted
+from ..runs.checkpoint.identity import differing, is_place
+from ..storage import lock
+from ..storage.atomic import check_output
+from ..storage.sealed import open_sealed, write_sealed
+from ..storage.trees import read_tree, write_tree
+from .file import is_vectors
+from .passes import Position
+from .result import CovariantVectors
+
+__all__ = ["Resumable", "Resume", "resumable"]
+
+FORMAT = "lyapy checkpoint of covariant vectors"
+
+
+class Resume(NamedTuple):
+    """All that is needed to go on.
+
+    Attributes
+    ----------
+    kept : list of Position
+        At the beginnings of the pieces that are still to be gone back through.
+    left : int or None
+        Step that the way back has reached; None on the way forward.
+    before : array (k, 3k)
+        Coefficients at that step.
+    found : dict
+        Results, written row by row.
+    total : array (k,)
+        Sums of log R_ii from that step to the end.
+    sines : array (k,)
+        Between the spans of two frames after the transient.
+    """
+
+    kept: list[Position]
+    left: int | None
+    before: Array
+    found: dict[str, Array]
+    total: Array
+    sines: Array
+
+
+class Resumable:
+    """Takes the states that a computation reaches; ``saved`` is the one to go on from."""
+
+    saved: Resume | None = None
+
+    def reached(self, state: Resume) -> None:
+        """Take a state."""
+
+
+class Checkpoints(Resumable):
+    """Writes the states to a file, at regular times.
+
+    Parameters
+    ----------
+    path : Path
+    settings : dict
+        That identify the computation.
+    every : float
+        Seconds between two writes.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any], every: float) -> None:
+        self.path = path
+        self.settings = settings
+        self.every = every
+        self.last: Resume | None = None
+        self.due = time.monotonic() + every
+
+    def reached(self, state: Resume) -> None:
+        """Take a state, and write it if it is time to."""
+        self.last = state
+        if time.monotonic() >= self.due:
+            self.write()
+
+    def write(self) -> None:
+        """Write the last state."""
+        if self.last is None:
+            return
+        kept, left, *rest = self.last
+        tree = dict(zip(self.last._fields[2:], rest, strict=True))
+        for name in Position._fields if kept else ():
+            tree[f"kept_{name}"] = np.stack([np.asarray(getattr(each, name)) for each in kept])
+        tree |= {"left": -1 if left is None else left, "settings": self.settings}
+
+        def fill(file: Any, check: Any) -> None:
+            file.attrs["format"] = FORMAT
+            write_tree(file.create_group("state"), tree)
+
+        write_sealed(self.path, fill, overwrite=True)
+        self.last, self.due = None, time.monotonic() + self.every
+
+    def read(self) -> dict[str, Any] | None:
+        """Take the state of the file, if there is one, and return its settings."""
+        if not self.path.exists():
+            return None
+        with open_sealed(self.path) as file:
+            tree = read_tree(file["state"])
+        columns = [tree.get(f"kept_{name}", np.zeros(0)) for name in Position._fields]
+        kept = [
+            Position(int(step), state.copy(), frame.copy(), float(rate))
+            for step, state, frame, rate in zip(*columns, strict=True)
+        ]
+        left = None if tree["left"] < 0 else int(tree["left"])
+        found = {name: np.array(array) for name, array in tree["found"].items()}
+        arrays = (np.array(tree[name]) for name in ("before", "total", "sines"))
+        before, total, sines = arrays
+        self.saved = Resume(kept, left, before, found, total, sines)
+        return dict(tree["settings"])
+
+
+def resumable(
+    compute: Callable[[Resumable], CovariantVectors],
+    output: str | PathLike[str],
+    settings: dict[str, Any],
+    every: float,
+    *,
+    overwrite: bool,
+) -> CovariantVectors:
+    """Compute into a file, or continue, or read it if it is finished.
+
+    Raises ValueError for another computation's file, LockedError if another process is at work,
+    and Interrupted.
+    """
+    if not 0.0 < every < float("inf"):
+        raise ValueError(f"checkpoint_every is {every!r}; it must be a positive number of seconds")
+    path, shown = Path(os.path.realpath(output)), os.fspath(output)
+    check_output(output, overwrite=overwrite or is_vectors(path))
+    if path.exists() and not overwrite:
+        found = CovariantVectors.load(path)
+        _refuse_others(shown, found.settings, settings)
+        return found
+    folder = Path(f"{path}.checkpoints")
+    with lock.held(folder, shown):
+        checkpoints = Checkpoints(folder / "state.h5", settings, every)
+        known = checkpoints.read()
+        if known is not None and not overwrite:
+            _refuse_others(shown, known, settings)
+        elif known is not None and _different(known, settings):
+            checkpoints.saved = None
+        try:
+            result = compute(checkpoints)
+        except KeyboardInterrupt:
+            checkpoints.write()
+            raise Interrupted(
+                f"{shown}: interrupted, and kept up to the last piece; run the same command again "
+                "to continue"
+            ) from None
+        result.save(path, overwrite=True)
+        checkpoints.path.unlink(missing_ok=True)
+    return result
+
+
+def _different(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    return [
+        f"{key} is {both}" for key, both in differing(found, wanted).items() if not is_place(key)
+    ]
+
+
+def _refuse_others(shown: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    if different := _different(found, wanted):
+        raise ValueError(
+            f"{shown}: holds other vectors, {'; '.join(different)}; give another output, or "
+            "replace it with overwrite=True (--overwrite)"
+        )
