@@ -228,10 +228,10 @@ def _stored(run: Group, settings: dict[str, Any]) -> dict[str, Any]:
             array = dataset.read()
             found[name] = array if axes else array.item()
     columns = settings.get("multiplicity", 1)
-    declared = {"state": found["state_size"] / columns, "exponent": settings["k"]}
+    declared = {"state": found["state_size"] // columns, "exponent": settings["k"]}
     for axis in declared.keys() & sizes.keys():
         if declared[axis] != sizes[axis][0]:
-            finding = f"axis {axis} has {sizes[axis][0]} entries instead of {declared[axis]:g}"
+            finding = f"axis {axis} has {sizes[axis][0]} entries instead of {declared[axis]}"
             raise Hdf5Error(f"is damaged: {finding}", AGAIN)
     increasing = np.all(np.diff(found["growth_steps"], prepend=0) > 0)
     if not increasing or not 0 <= found["transient"] < LONGEST:
