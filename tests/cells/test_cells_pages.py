@@ -94,3 +94,10 @@ def test_every_cell_is_on_the_page_of_all_cells(name):
     if name == "lstm-projected":
         assert cost.endswith(r"and one $p \times n$")
     assert stated == count, cost
+
+
+def test_every_cell_has_a_line_on_the_page_of_networks():
+    table = (DOCS / "networks.md").read_text().partition("## Models")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| `")]
+    listed = [name for line in lines for name in re.findall(r"`([\w-]+)`", line.split("|")[1])]
+    assert sorted(listed) == sorted(CELLS)
