@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from .networks.random import random_network
     from .orbits.fixed_points import fixed_points
     from .orbits.result import FixedPoints
+    from .runs.example import load_example
     from .runs.gates import spectrum_of_gates
     from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians, spectrum_of_products
     from .runs.options import Compute, Keep, Method
     from .runs.two_trajectories import largest_exponent
     from .spectra.spectrum import Spectrum
+    from .sweeps.critical_gain import critical_gain
     from .sweeps.result import Sweep
     from .sweeps.sweep import sweep
     from .sweeps.watch import watch
@@ -47,11 +49,13 @@ _HOMES = {
     "Vanilla": "cells",
     "WeightsError": "errors",
     "covariant_vectors": "vectors.covariant",
+    "critical_gain": "sweeps.critical_gain",
     "exponent_bound": "tangent.exponent_bound",
     "fixed_points": "orbits.fixed_points",
     "jacobian": "networks.jacobian",
     "largest_exponent": "runs.two_trajectories",
     "load": "weights.load",
+    "load_example": "runs.example",
     "lyapunov_spectrum": "runs.lyapunov",
     "spectrum_of_gates": "runs.gates",
     "spectrum_of_jacobians": "runs.lyapunov",
@@ -83,11 +87,13 @@ __all__ = [
     "Vanilla",
     "WeightsError",
     "covariant_vectors",
+    "critical_gain",
     "exponent_bound",
     "fixed_points",
     "jacobian",
     "largest_exponent",
     "load",
+    "load_example",
     "lyapunov_spectrum",
     "random_network",
     "spectrum_of_gates",

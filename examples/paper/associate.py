@@ -36,7 +36,7 @@ def groups(results: Path) -> dict[str, Sweep]:
 
 
 def selections(sweep: Sweep) -> Iterator[tuple[str, int, Sweep]]:
-    """Yield rows of which each is another training, with what they have in common.
+    """Yield rows of different trainings, with the settings that they share.
 
     At the beginning, after the first epoch and after the last one, of the networks drawn within
     the paper's range of p and of all.

@@ -26,8 +26,8 @@ class Rate(Cell):
 
     h′ = (1 − δ) h + δ (U φ(h) + W x + b) (Sompolinsky, Crisanti and Sommers 1988; Engelken, Wolf
     and Abbott 2023, arXiv:2006.02427). W, U, b and ``nonlinearity`` as in `Vanilla`; ``dt`` is
-    δ > 0, the time of a step in units of τ, one number or (n,) where the units' τ differ. Give
-    `lyapunov_spectrum` the same ``dt`` for exponents per τ.
+    δ > 0, the time of a step in units of τ, one number or (n,) where the units' τ differ.
+    `lyapunov_spectrum` takes one number over: exponents come per τ, unless its ``dt="step"``.
     """
 
     name = "rate"

@@ -121,3 +121,14 @@ def _join_frames(layout: Layout, carries: list[Carry]) -> Array:
         rows.append(placed)
         start += D
     return np.concatenate(rows)
+
+
+def merge_rows(result: TrajectoryResult, schedule: Schedule) -> TrajectoryResult:
+    """Return a trajectory's result with the rows of ``schedule`` instead of tiles."""
+    blocks = []
+    for block in result.blocks:
+        growth = np.zeros((schedule.rows, block.growth.shape[1]))
+        np.add.at(growth, np.arange(len(block.growth)) // schedule.tiles_per_row, block.growth)
+        blocks.append(block._replace(growth=growth))
+    last = np.minimum(np.arange(1, schedule.rows + 1) * schedule.tiles_per_row, len(result.sizes))
+    return result._replace(sizes=result.sizes[last - 1], blocks=blocks)

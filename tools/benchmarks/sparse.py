@@ -68,7 +68,7 @@ def measure(case: Case) -> str:
     lyapy.lyapunov_spectrum(network, inputs[:2], **options)
     times = []
     for _ in range(ROUNDS):
-        # what comes before the first step is no part of a step
+        # the time before the first step is no part of a step
         one, all_steps = (_seconds(network, inputs[:T], options) for T in (1, case.steps + 1))
         times.append((all_steps - one) / case.steps)
     seconds = float(np.median(times))

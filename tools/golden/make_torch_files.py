@@ -49,7 +49,7 @@ def views() -> dict[str, torch.Tensor]:
 
 
 def lightning() -> dict[str, Any]:
-    """Return what a Lightning checkpoint holds, and most that a state may."""
+    """Return the contents of a Lightning checkpoint, and most kinds of entries of a state."""
     torch.manual_seed(2)
     model = torch.nn.Sequential(OrderedDict(rnn=torch.nn.GRU(2, 3), out=torch.nn.Linear(3, 2)))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)

@@ -1,6 +1,7 @@
 """PyTorch's pickles, read by a machine that has nothing to run: names and objects stay data.
 
-Python's own would allocate what a lying memo index asks for, and lets a pickle set attributes.
+Python's own reader trusts memo indices, and allocates as much as a false one asks for; it also lets
+a pickle set attributes.
 """
 
 from __future__ import annotations
