@@ -117,6 +117,7 @@ def build_named(layer: Layer, hints: Hints) -> tuple[Cell, list[str]]:
         remedy = f"add them under these names; a cell {name!r} is made of {listed}"
         raise RefusedError(f"layer {layer.number} has no {', '.join(missing)}", remedy)
     assumed = [f"layer {layer.number}: {n} {v}" for n, v in open_.items() if v is not None]
+    assumed += layer.assumed
     arguments = {n: _argument(name, n, parameters[n], value) for n, value in given.items()}
     return CELLS[name](**arguments), assumed
 
