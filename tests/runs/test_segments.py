@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import lyapy
+from lyapy.errors import Interrupted
 from lyapy.runs import segments
+from lyapy.runs.trajectory import Trajectory
 
 TANH = lyapy.random_network("vanilla", 64, gain=3.0, seed=1)
 RUN = {"steps": 4500, "transient": 500, "threads": 2}
@@ -76,6 +78,40 @@ def test_other_networks(kind, options, k):
     error = np.abs(found.exponents[living] - whole.exponents[living]).max(initial=0.0)
     assert error <= found.settings["seam_error"] + 1e-8
     assert (found.settings["passes"] == 1) == (kind == "independent")
+
+
+def test_layers_of_different_sizes():
+    cells = [
+        *lyapy.random_network("vanilla", 7, 2, gain=1.5, seed=1).cells,
+        *lyapy.random_network("gru", 4, 7, seed=2).cells,
+    ]
+    inputs = np.random.default_rng(1).normal(size=(3000, 2))
+    whole, found = (
+        lyapy.lyapunov_spectrum(lyapy.Network(cells), inputs, transient=100, segments=count)
+        for count in (1, 2)
+    )
+    assert largest_error(found, whole) <= found.settings["seam_error"] + 1e-8
+
+
+def test_a_run_begun_in_one_piece_goes_on_so(tmp_path, monkeypatch):
+    network = lyapy.random_network("vanilla", 8, gain=1.5, seed=1)
+    options = {"steps": 20_000, "checkpoint": tmp_path / "run.h5"}
+    whole = lyapy.lyapunov_spectrum(network, steps=20_000)
+    advance = Trajectory.advance
+
+    def stopping(self):
+        if self.position > 6000:
+            raise KeyboardInterrupt
+        return advance(self)
+
+    monkeypatch.setattr(Trajectory, "advance", stopping)
+    with pytest.raises(Interrupted, match="checkpoint 1 is kept"):
+        lyapy.lyapunov_spectrum(network, **options)
+    monkeypatch.undo()
+    with pytest.warns(RuntimeWarning, match="segments is 1 there, 2 here"):
+        found = lyapy.lyapunov_spectrum(network, segments=2, **options)
+    np.testing.assert_array_equal(found.growth, whole.growth)
+    assert found.settings["segments"] == 1 and "seam_error" not in found.settings
 
 
 def test_frames_that_never_meet_leave_an_error(monkeypatch):

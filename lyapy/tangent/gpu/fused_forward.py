@@ -12,7 +12,7 @@ from ...cells.base import Step, Vectors
 from ...networks.forward import layer_forward
 from .device import Device, Kernel
 from .kernel_text import trajectory_kernel
-from .trace import NotTraceableError, Products, Traced, traced_weights
+from .trace import Lines, NotTraceableError, Products, Traced, traced_weights
 
 __all__ = ["FusedForward"]
 
@@ -137,10 +137,10 @@ def _placed(array: str, vectors: Vectors) -> Iterator[tuple[Traced, str]]:
 def _loops(results: list[tuple[Traced, str]]) -> Iterator[str]:
     """Yield a loop for the results of each size."""
     for size in sorted({vector.size for vector, _ in results}):
-        lines, names = list[str](), dict[tuple[int, str], str]()
+        lines = Lines()
         for vector, target in results:
             if vector.size == size:
-                lines.append(f"    {target}[j] = {vector.entry('j', names, lines)};")
+                lines.append(f"    {target}[j] = {vector.entry('j', lines)};")
         yield f"for (long long j = thread; j < {size}; j += threads) {{"
         yield from lines
         yield "}"

@@ -7,6 +7,7 @@ NumPy is asked to do with them (NEP 13 and 18).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ...arrays import Array
 
-__all__ = ["NotTraceableError", "Products", "Traced", "traced_weights"]
+__all__ = ["Lines", "NotTraceableError", "Products", "Traced", "traced_weights"]
 
 INFIX = {
     **{"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "true_divide": "/"},
@@ -38,7 +39,6 @@ FUNCTIONS = {
     "square": "({0} * {0})",
     "where": "({0} ? (real){1} : (real){2})",
 }
-CONDITIONS = {name for name, sign in INFIX.items() if sign[0] in "=!<>&|"} | {"logical_not"}
 
 
 class NotTraceableError(TypeError):
@@ -49,43 +49,34 @@ class NotTraceableError(TypeError):
 Products = list[tuple["Traced", Array]]
 
 
+class Lines(list[str]):
+    """The lines of a loop in C, and the names of the values that they compute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: dict[tuple[int, str], str] = {}
+
+
 class Traced(NDArrayOperatorsMixin):
     """A vector of a trajectory, or a scalar, of size 0.
 
-    Its entries lie at ``pointer``, or are ``text``, C with places for those of the arguments, or,
-    without either, are those of its only argument from ``start`` on. ``level`` is the number of
-    products one after the other that lead to it; constant ones belong to the weights.
+    ``entry`` returns the C of entry j, after adding the lines that compute and name it; without
+    it, the entries lie at ``pointer``. ``level`` is the number of products one after the other
+    that lead to it; constant ones belong to the weights.
     """
-
-    kind = "real"
 
     def __init__(
         self,
         products: Products,
         size: int,
         pointer: str = "",
-        text: str = "",
-        arguments: tuple[Traced, ...] = (),
-        start: int = 0,
+        entry: Callable[[str, Lines], str] | None = None,
         level: int = 0,
         constant: bool = False,
     ) -> None:
-        self.products, self.size, self.pointer, self.constant = products, size, pointer, constant
-        self.text, self.arguments, self.start = text, arguments, start
-        self.level: int = max((one.level for one in arguments), default=level)
-
-    def entry(self, j: str, names: dict[tuple[int, str], str], lines: list[str]) -> str:
-        """Return the C of entry ``j``, after adding the lines that compute and name it."""
-        if self.pointer:
-            return f"{self.pointer}[{j}]"
-        if not self.text:
-            return self.arguments[0].entry(f"{j} + {self.start}", names, lines)
-        key = id(self), j
-        if key not in names:
-            inside = [one.entry(j, names, lines) for one in self.arguments]
-            names[key] = f"v{len(names)}"
-            lines.append(f"    const {self.kind} {names[key]} = {self.text.format(*inside)};")
-        return names[key]
+        self.products, self.size, self.pointer = products, size, pointer
+        self.entry = entry or (lambda j, lines: f"{pointer}[{j}]")
+        self.level, self.constant = level, constant
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -98,13 +89,11 @@ class Traced(NDArrayOperatorsMixin):
         if isinstance(key, int):
             if not (self.pointer and self.constant):
                 raise NotTraceableError("an entry of what differs among trajectories")
-            return Traced(self.products, 0, text=f"{self.pointer}[{key}]")
+            return Traced(self.products, 0, entry=lambda j, lines: f"{self.pointer}[{key}]")
         start, size = _span(key, self.size)
-        if self.pointer:
-            pointer = f"({self.pointer} + {start})"
-            same = self.level, self.constant
-            return Traced(self.products, size, pointer, "", (), 0, *same)
-        return Traced(self.products, size, arguments=(self,), start=start)
+        pointer = f"({self.pointer} + {start})" if self.pointer else ""
+        entry = None if pointer else lambda j, lines: self.entry(f"{j} + {start}", lines)
+        return Traced(self.products, size, pointer, entry, self.level, self.constant)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise NotTraceableError("an assignment to entries of a vector")
@@ -128,7 +117,7 @@ class Traced(NDArrayOperatorsMixin):
             return self._call("where", args)
         if function in (np.zeros_like, np.ones_like) and not options:
             value = "0.0" if function is np.zeros_like else "1.0"
-            return Traced(self.products, len(args[0]), text=f"(real){value}")
+            return Traced(self.products, len(args[0]), entry=lambda j, lines: f"(real){value}")
         raise NotTraceableError(function.__name__)
 
     def _call(self, name: str, values: tuple[Any, ...]) -> Traced:
@@ -139,9 +128,17 @@ class Traced(NDArrayOperatorsMixin):
         sizes = {one.size for one in arguments} - {0}
         if len(sizes) > 1:
             raise NotTraceableError(f"{name} of vectors of {sorted(sizes)}")
-        size = max(sizes, default=0)
-        found = Traced(self.products, size, text=FUNCTIONS[name], arguments=arguments)
-        found.kind = "bool" if name in CONDITIONS else "real"
+
+        def entry(j: str, lines: Lines) -> str:
+            key = id(found), j
+            if key not in lines.names:
+                text = FUNCTIONS[name].format(*(one.entry(j, lines) for one in arguments))
+                lines.names[key] = f"v{len(lines.names)}"
+                lines.append(f"    const auto {lines.names[key]} = {text};")
+            return lines.names[key]
+
+        level = max(one.level for one in arguments)
+        found = Traced(self.products, max(sizes, default=0), "", entry, level)
         return found
 
     def _operand(self, value: Any) -> Traced:
@@ -150,7 +147,7 @@ class Traced(NDArrayOperatorsMixin):
         if not isinstance(value, (int, float, np.number, np.bool_)) or math.isnan(value):
             raise NotTraceableError(f"{value!r}, a {type(value).__name__}, in an expression")
         number = repr(float(value)) if math.isfinite(value) else f"{math.copysign(1, value)} / 0.0"
-        return Traced(self.products, 0, text=f"(real)({number})")
+        return Traced(self.products, 0, entry=lambda j, lines: f"(real)({number})")
 
 
 class Matrix:
