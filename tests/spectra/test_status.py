@@ -49,6 +49,18 @@ def test_a_tail_that_is_not_resolved():
     assert status.advice.startswith("2 of 3 exponents are upper bounds: float64")
 
 
+@pytest.mark.parametrize(
+    ("interval", "remedy"),
+    [("auto", "Compute it with backend='numpy'"), (2, "Do not use it. Give interval='auto'.")],
+)
+def test_the_remedy_of_a_failed_check_depends_on_the_interval(interval, remedy):
+    broken = replace(made([0.5, -1.0]), frame_error=np.ones((3, 1)))
+    status = replace(broken, settings=broken.settings | {"interval": interval}).status
+    assert status.code == "failed check"
+    assert "rows of the last frame are not orthonormal by 1" in status.advice
+    assert remedy in status.advice
+
+
 def test_an_interrupted_run_reports_all_faults():
     spectrum = with_settings(made([0.5, -1.0], unresolved=[1]), interrupted=True)
     assert spectrum.status.code == "interrupted"

@@ -38,6 +38,9 @@ def test_autocorrelation_time_of_ar1(phi):
     found = autocorrelation_time(autoregressive(phi, 20_000, 20))
     np.testing.assert_allclose(found.mean(), exact, rtol=0.05)
     assert autocorrelation_time(np.ones((10, 1))).tolist() == [0.5]
+    one = autoregressive(phi, 500, 3)
+    several = np.stack([one, one])
+    np.testing.assert_allclose(autocorrelation_time(several), autocorrelation_time(one))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Tests(NamedTuple):
-    """Arguments of pytest, the fastest that kill first; the wider are for what survives."""
+    """Arguments of pytest, the fastest that kill first; the wider are for survivors."""
 
     first: str
     wider: str = ""
