@@ -10,6 +10,7 @@ import json
 import pickletools
 import re
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -129,7 +130,7 @@ def archive(content: bytes, chosen: Random) -> bytes:
     else:
         members.append((name + "2", packing, inside))
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as made:
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(packed, "w") as made:
         for member, packing, inside in members:
             safe = member.encode("utf-8", "replace").decode().replace("\0", "_")
             made.writestr(safe or "a", inside, packing)
