@@ -1,7 +1,7 @@
 """Train a GRU in PyTorch to predict Lorenz's equations; its closed loop then has their exponents.
 
-The network learns by teacher forcing: it reads the series and predicts the next value. What it
-has learned is written as PyTorch names it, and lyapy needs no PyTorch to follow the closed loop:
+The network learns by teacher forcing: it reads the series and predicts the next value. Its
+weights are written with PyTorch's names, and lyapy needs no PyTorch to follow the closed loop:
 
     python examples/train_lorenz_gru.py lorenz_gru.safetensors
     lyapy spectrum lorenz_gru.safetensors --closed-loop --steps 50000 --transient 1000 -k 4 \

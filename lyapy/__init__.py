@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from .networks.random import random_network
     from .orbits.fixed_points import fixed_points
     from .orbits.result import FixedPoints
+    from .runs.example import load_example
+    from .runs.gates import spectrum_of_gates
     from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians, spectrum_of_products
     from .runs.options import Compute, Keep, Method
     from .runs.two_trajectories import largest_exponent
     from .spectra.spectrum import Spectrum
+    from .sweeps.critical_gain import critical_gain
     from .sweeps.result import Sweep
     from .sweeps.sweep import sweep
     from .sweeps.watch import watch
+    from .tangent.exponent_bound import exponent_bound
     from .vectors.covariant import covariant_vectors
     from .vectors.result import CovariantVectors
     from .vectors.splitting import splitting_angles
@@ -45,11 +49,15 @@ _HOMES = {
     "Vanilla": "cells",
     "WeightsError": "errors",
     "covariant_vectors": "vectors.covariant",
+    "critical_gain": "sweeps.critical_gain",
+    "exponent_bound": "tangent.exponent_bound",
     "fixed_points": "orbits.fixed_points",
     "jacobian": "networks.jacobian",
     "largest_exponent": "runs.two_trajectories",
     "load": "weights.load",
+    "load_example": "runs.example",
     "lyapunov_spectrum": "runs.lyapunov",
+    "spectrum_of_gates": "runs.gates",
     "spectrum_of_jacobians": "runs.lyapunov",
     "spectrum_of_products": "runs.lyapunov",
     "Network": "networks.network",
@@ -79,12 +87,16 @@ __all__ = [
     "Vanilla",
     "WeightsError",
     "covariant_vectors",
+    "critical_gain",
+    "exponent_bound",
     "fixed_points",
     "jacobian",
     "largest_exponent",
     "load",
+    "load_example",
     "lyapunov_spectrum",
     "random_network",
+    "spectrum_of_gates",
     "spectrum_of_jacobians",
     "spectrum_of_products",
     "splitting_angles",
@@ -111,7 +123,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f".{_MODULES[name]}", __name__)
     if name not in _HOMES:
         message = f"module 'lyapy' has no attribute {name!r}"
-        # Python adds what comes near to the name
+        # Python adds names that are near
         raise AttributeError(message, name=name, obj=sys.modules[__name__])
     value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value

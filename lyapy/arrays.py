@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["UNIT_ROUNDOFF", "Array", "array_digest", "as_real", "check_size"]
+__all__ = ["UNIT_ROUNDOFF", "Array", "array_digest", "as_real", "as_seed", "check_size"]
 
 # NumPy's array or CuPy's, whichever the engine runs on
 Array: TypeAlias = Any
@@ -30,6 +30,25 @@ def check_size(name: str, value: Any, least: int, most: int | None = None, why: 
         limit = f"at least {least}" if most is None else f"from {least} to {most}"
         reason = f"; {why}" if why else ""
         raise ValueError(f"{name} is {value!r}; it must be a whole number {limit}{reason}")
+
+
+def as_seed(seed: Any, rng: Any = None) -> int:
+    """Return a seed as a whole number: given, drawn by a Generator, or by the system for None.
+
+    ``rng``, unless it is None, is given instead. Raises ValueError if it is something else, or
+    both are given.
+    """
+    name = "seed"
+    if rng is not None:
+        if seed != 0:
+            raise ValueError(f"seed is {seed!r} and rng is {rng!r}; give one of them")
+        name, seed = "rng", rng
+    if seed is None or isinstance(seed, (np.random.SeedSequence, np.random.BitGenerator)):
+        seed = np.random.default_rng(seed)
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(2**32))
+    check_size(name, seed, 0)
+    return int(seed)
 
 
 def as_real(name: str, value: Any) -> Array:

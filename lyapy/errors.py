@@ -33,14 +33,14 @@ REMEDIES = {
 
 
 class WeightsError(ValueError):
-    """A weights file that cannot be used, and what to do about it.
+    """A weights file that cannot be used, with the remedy.
 
     Parameters
     ----------
     path
-        The file, or the name of what was given in its place.
+        The file, or the name of the object that was given instead.
     what
-        What was found.
+        The finding.
     remedy
         How to fix it.
     """

@@ -1,4 +1,4 @@
-"""What the numerics tests share: every cell, both engines, and routes that bypass the library."""
+"""Fixtures of the numerics tests: every cell, both engines, routes that bypass the library."""
 
 from typing import Any, NamedTuple
 
@@ -18,8 +18,12 @@ from tests.support import stand_in, stand_in_kernels
 # the cells whose Jacobian is the derivative of their step, not a surrogate for it
 DERIVED = [name for name, cell in CELLS.items() if not cell.surrogate]
 
+# the cells whose random networks are one block, or units that keep their directions; those of a
+# ParaLSTM are a block each, see test_other_cells.py
+ONE_BLOCK = [name for name in CELLS if name != "para-lstm"]
 
-@pytest.fixture(params=CELLS)
+
+@pytest.fixture(params=ONE_BLOCK)
 def kind(request):
     return request.param
 
@@ -35,10 +39,10 @@ DEVICES = [pytest.param(name, marks=COMPILED) for name in ("stand-in", "stand-in
 
 @pytest.fixture(params=[*DEVICES, pytest.param("cupy", marks=pytest.mark.gpu)])
 def device(request, monkeypatch):
-    """What backend="cupy" computes on: a stand-in array module, and a GPU where there is one.
+    """Device of backend="cupy": a stand-in array module, and a GPU where there is one.
 
     The stand-in has room in shared memory for whole frames, or for a few rows. Nothing may be
-    repeated on the CPU, which would hide what is wrong, unless a test is marked ``repeats``.
+    repeated on the CPU, which would hide errors, unless a test is marked ``repeats``.
     """
     if request.param == "cupy":
         try:
@@ -50,14 +54,16 @@ def device(request, monkeypatch):
         if "panels" in request.param:
             found = found._replace(shared_bytes=9400)
     if request.node.get_closest_marker("repeats") is None:
-        monkeypatch.setattr(BatchBlock, "_repeat", refuse_to_repeat)
+        monkeypatch.setattr(BatchBlock, "_hand_over", refuse_to_hand_over)
     # one, whatever the machine has
     monkeypatch.setattr(engines, "find_devices", lambda: (found,))
     return found
 
 
-def refuse_to_repeat(self, b, coefficients, frame, alive):
-    raise AssertionError(f"a tile of trajectory {b} is repeated on the CPU")
+def refuse_to_hand_over(self, chosen, *chunk, hand_over=BatchBlock._hand_over):
+    """Refuse it but for blocks that no device follows."""
+    assert self.on_host or not chosen.size, f"trajectories {chosen} are left to the CPU"
+    hand_over(self, chosen, *chunk)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Tests and measures the GPU engine on a card: ``python -m tools.gpu_first_run FOLDER``.
 
-Stages run in separate process groups with limits, 520 s in all: what fails or hangs leaves the
+Stages run in separate process groups with limits, 520 s in all: one that fails or hangs leaves the
 rest. Each result is a line of JSON in FOLDER/first_run.jsonl; a stage that has ended there is not
 run again, so that a second call goes on. At the end, and with ``--table``, the times are printed
 as a table for docs/benchmarks.md. ``--tiny`` is for the CUDA emulator, ``--stages`` for some.
@@ -86,8 +86,7 @@ def engine(report: Report, tiny: bool) -> None:
     from lyapy.runs.gpu import batch
 
     chunks: list[tuple[float, int]] = []
-    repeated: list[int] = []
-    advance, results = batch.Batch.advance, batch.Batch.results
+    advance = batch.Batch.advance
 
     def timed(self: Any) -> int:
         start = time.perf_counter()
@@ -95,11 +94,7 @@ def engine(report: Report, tiny: bool) -> None:
         chunks.append((time.perf_counter() - start, done // len(self.trajectories)))
         return done
 
-    def noted(self: Any) -> Any:
-        repeated.append(sum(block.repeated for block in self.blocks))
-        return results(self)
-
-    batch.Batch.advance, batch.Batch.results = timed, noted  # type: ignore[method-assign]
+    batch.Batch.advance = timed  # type: ignore[method-assign]
     for case in TINY if tiny else CASES:
         chunks.clear()
         try:
@@ -108,7 +103,7 @@ def engine(report: Report, tiny: bool) -> None:
             traceback.print_exc()
             report(case=str(case), error=repr(error)[:300])
         else:
-            report(case=str(case), repeated=sum(repeated[-1:]), **found)
+            report(case=str(case), **found)
 
 
 def measured(case: Case, steps: int, chunks: list[tuple[float, int]]) -> dict[str, Any]:
@@ -132,6 +127,7 @@ def measured(case: Case, steps: int, chunks: list[tuple[float, int]]) -> dict[st
         "floors": step / (products * (1 + 2 / interval)),
         "interval": interval,
         "rejected": float(found.rejections.mean() / tried),
+        "repeated": found.settings["repeated_tiles"],
         "first_seconds": first,
         "target": TARGETS.get(case.n) if case.kind == "vanilla" else None,
     }
@@ -245,7 +241,7 @@ def run_stage(command: list[str], limit: float, log: Path) -> dict[str, Any]:
         except subprocess.TimeoutExpired:
             ended = {"limit": limit}
         finally:
-            # what a stage has started itself ends with it
+            # processes that a stage has started end with it
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -1,5 +1,6 @@
 """Tables of figures: printed as they are measured, and put between their marks in the docs."""
 
+import argparse
 import platform
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -38,6 +39,14 @@ def report(lines, note, mark, write):
         raise ValueError(f"{page}: has no marks {begin} and {end}")
     table = "\n".join([*shown, "", note])
     path.write_text(f"{before}{begin}\n{table}\n{end}{after}")
+
+
+def print_runs(doc, table, runs):
+    """Print ``table(runs)`` as it is measured; the command line may give another number of runs."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--runs", type=int, default=runs, help=f"of each row ({runs})")
+    for line in table(parser.parse_args().runs):
+        print(line, flush=True)
 
 
 def versions(*names):

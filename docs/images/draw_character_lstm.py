@@ -1,4 +1,4 @@
-"""Draw ``character_lstm.png``: the spectrum of the shipped network, and what its text erases.
+"""Draw ``character_lstm.png``: the spectrum of the shipped network, and its text by contraction.
 
 Run from anywhere: ``python docs/images/draw_character_lstm.py``; it takes about three minutes.
 """
@@ -105,7 +105,7 @@ def draw_exponents(axes: Axes, spectrum: lyapy.Spectrum) -> None:
 
 
 def draw_text(figure: Figure, axes: Axes, text: str, contraction: list[float]) -> None:
-    """Write the text, each character on the colour of what it does to the leading directions."""
+    """Write the text, each character coloured by its contraction of the leading directions."""
     # a character may also stretch these directions, a little
     least = 0.3
     norm = LogNorm(least, 20.0)

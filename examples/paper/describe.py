@@ -38,8 +38,8 @@ def one_training(sweep: Sweep) -> str:
     slow = np.count_nonzero(spectra > SLOW, axis=1)
     middle = spectra.shape[1] // 2
     gaps = (spectra[:, middle - 1] - spectra[:, middle])[[0, 1, 2, -1]]
-    told = ", ".join(f"{gap:.2f}" for gap in gaps)
-    return f"{first:.2f} | {later:.2f} | {slow[0]} | {slow[1]} | {slow[-1]} | {told}"
+    text = ", ".join(f"{gap:.2f}" for gap in gaps)
+    return f"{first:.2f} | {later:.2f} | {slow[0]} | {slow[1]} | {slow[-1]} | {text}"
 
 
 def within_rates(sweep: Sweep) -> str:
@@ -74,8 +74,8 @@ def main() -> None:
         # of large networks not all epochs are there
         if len(sweep.where(**SHOWN)) > 2:
             print(f"| {name} | {one_training(sweep)} |")
-    told = within_rates(sweeps["text_lstm_64"])
-    print("\nLSTM, text, within learning rates:", told.replace("-", "−"))
+    text = within_rates(sweeps["text_lstm_64"])
+    print("\nLSTM, text, within learning rates:", text.replace("-", "−"))
 
 
 if __name__ == "__main__":

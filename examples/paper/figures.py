@@ -90,7 +90,7 @@ def loss_figure(sweeps: dict[str, Sweep], feature: str) -> Figure:
 
 
 def wrong_figure(results: Path) -> Figure:
-    """Draw what the wrong Jacobians make of the text's LSTMs."""
+    """Draw the spectra of the text's LSTMs under the wrong Jacobians."""
     these = {"task": "text", "cell": "lstm"}
     rows = [x for x in read_table(results / "wrong_jacobians.csv") if these.items() <= x.items()]
     last = max(int(row["epoch"]) for row in rows)

@@ -6,7 +6,7 @@ From the repository root, while `train.py` is running or afterwards::
         --output examples/paper/results
 
 For each task, cell and size there is one sweep, whose run files go to the folder of the networks,
-and whose rows go to the results. The same command again adds what was trained since.
+and whose rows go to the results. The same command again adds networks trained since.
 """
 
 import argparse
@@ -30,7 +30,7 @@ COLUMNS = (*Run._fields, "epoch", "train_loss", "loss", "wrong", "final_loss", "
 
 
 def write_inputs(text: Path, digits: Path, folder: Path) -> None:
-    """Write what drives the networks, from data that they were not trained on."""
+    """Write the inputs of the networks, from data that they were not trained on."""
     steps = TEXT_TRANSIENT + TEXT_STEPS
     np.save(folder / "text.npy", drive_of_text(read_text(text), TRAJECTORIES, steps))
     steps = DIGITS_TRANSIENT + DIGITS_STEPS
@@ -38,7 +38,7 @@ def write_inputs(text: Path, digits: Path, folder: Path) -> None:
 
 
 def collect_losses(runs: list[Run], folder: Path, table: Path) -> None:
-    """Write the losses of all epochs of all networks to one table, with what each is."""
+    """Write the losses of all epochs of all networks to one table, with their settings."""
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -78,7 +78,7 @@ def sweep_group(runs: list[Run], folder: Path, metadata: Path, output: Path) -> 
 
 
 def main() -> None:
-    """Compute what is new."""
+    """Compute the spectra that are missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("runs", type=Path, help="folder that train.py writes to")

@@ -1,4 +1,4 @@
-"""The two tasks as arrays: what networks read, and what they are to say."""
+"""The two tasks as arrays: inputs and targets."""
 
 import gzip
 from pathlib import Path

@@ -6,7 +6,7 @@ both together, from the same states under the same inputs as the right spectrum:
 
     python examples/paper/wrong_jacobians.py runs --output examples/paper/results
 
-after `spectra.py`, whose inputs it reads. The same command again adds what is missing.
+after `spectra.py`, whose inputs it reads. The same command again adds missing ones.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def lines_of(run: Run, epoch: int, folder: Path) -> Iterator[dict[str, object]]:
 
 
 def main() -> None:
-    """Compute what is missing, for the first and the last epoch of each network."""
+    """Compute the missing spectra, for the first and the last epoch of each network."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("runs", type=Path, help="folder that train.py writes to")

@@ -9,6 +9,8 @@ import numpy as np
 from ..arrays import Array
 from .activations import activation, bend, kind_of
 from .base import Cell, Vectors, as_each, as_input, as_vector
+from .boxes import Box, Enclosure, activated, mixed
+from .images import image
 from .sparse import Sparse, as_scipy, as_weight, product
 
 __all__ = ["Reservoir"]
@@ -23,9 +25,10 @@ class Weights(NamedTuple):
 class Reservoir(Cell):
     """Leaky echo state network h′ = (1 − a) h + a φ(W x + U h + b) (Jaeger et al. 2007).
 
-    W, b and ``nonlinearity`` as in `Vanilla`. U (n, n) is an array or a scipy.sparse matrix, with
-    which a step takes one multiplication per deviation vector and nonzero number of U. ``leak`` is
-    the leaking rate a in (0, 1], one number or (n,).
+    W, b and ``nonlinearity`` as in `Vanilla`, W also sparse, and b also one number or (n, 1), so
+    that the matrices of a reservoirpy node fit as they are. U (n, n) is an array or a scipy.sparse
+    matrix, with which a step takes one multiplication per deviation vector and nonzero number of U.
+    ``leak`` is the leaking rate a in (0, 1], one number or (n,).
     """
 
     name = "reservoir"
@@ -36,8 +39,10 @@ class Reservoir(Cell):
     def __init__(
         self, W: Any, U: Any, b: Any = None, *, leak: Any = 1.0, nonlinearity: str = "tanh"
     ) -> None:
-        self.arguments = {"W": W, "U": U, "b": b, "leak": leak, "nonlinearity": nonlinearity}
         n = np.shape(U)[0]
+        W, b = _dense(W), _dense(b)
+        b = None if b is None else as_each(b.ravel() if b.shape == (n, 1) else b, "b", n)
+        self.arguments = {"W": W, "U": U, "b": b, "leak": leak, "nonlinearity": nonlinearity}
         a = as_each(leak, "leak", n)
         if not np.all((a > 0.0) & (a <= 1.0)):
             raise ValueError(f"leak is {leak}; it must lie above 0 and be at most 1")
@@ -59,3 +64,15 @@ class Reservoir(Cell):
         # Frobenius's norm, which sparse weights have too
         size = float(np.sqrt(squares.sum()) * leak.max())
         return size * bend(a, kind, np.sqrt(squares), radius)
+
+    def enclose(self, state: Box, drive: Box) -> Enclosure:
+        U, leak, kind = self.weights
+        value, slope = activated(drive + image(U, state), kind)
+        return Enclosure(mixed(Box.of(leak), state, value), {"s": slope * leak})
+
+
+def _dense(value: Any) -> Any:
+    """Return an array for a scipy.sparse one, which reservoirpy keeps input weights and bias in."""
+    if hasattr(value, "toarray"):
+        value = value.toarray()
+    return None if value is None else np.asarray(value)

@@ -57,7 +57,10 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     picked = "of several WEIGHTS compute the I-th of N shards, I from 1; auto asks Slurm's array"
     add("--shard", type=_shard, metavar="I/N|auto", help=picked)
-    shapes = ".npy, .npz or .h5 (FILE:NAME names an array) of shape (T, m) or (B, T, m), or .txt"
+    shapes = (
+        ".npy, .npz or .h5 (FILE:NAME names an array) of shape (T, m) or (B, T, m), or of token "
+        "ids (T,) or (B, T); or .txt"
+    )
     add("--inputs", metavar="FILE", help=shapes)
     characters = "for .txt: all characters in the order of their indices (those in WEIGHTS)"
     add("--vocabulary", metavar="FILE", help=characters)
@@ -67,8 +70,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--trajectories", type=int, metavar="B", help="trajectories from random initial states")
     add("--transient", type=int, default=0, metavar="N", help="steps not counted at first (0)")
     add("--seed", type=int, default=0, metavar="N", help="of frames and states (0)")
-    per_time = "time of a step: exponents per unit of time instead of per step"
-    add("--dt", type=float, metavar="X", help=per_time)
+    per_time = "time of a step, for exponents per unit of time (a rate cell's); step: per step"
+    add("--dt", type=_time_step, metavar="X|step", help=per_time)
     fed_back = "feed the read-out in WEIGHTS back as the input; --inputs then only warms up"
     add("--closed-loop", action="store_true", help=fed_back)
     begins = "matrix of the read-out, or how its name begins (the only one that fits)"
@@ -78,6 +81,10 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, Keep, "checkpoints", "the same command run again continues")
     add_overwrite(parser)
     add("--quiet", action="store_true", help="errors only")
+
+
+def _time_step(word: str) -> float | str:
+    return word if word == "step" else float(word)
 
 
 def _shard(text: str) -> Shard:

@@ -1,7 +1,6 @@
 """``lyapy demo``: the main job on the network that ships with lyapy."""
 
 import argparse
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from ..runs.options import Compute
@@ -11,7 +10,7 @@ from .messages import write_lines
 SUMMARY = "compute the spectrum of a character-level LSTM that ships with lyapy"
 EXAMPLE = "lyapy demo -o results"
 
-TRAJECTORIES, STEPS, TRANSIENT, LEADING = 8, 2048, 1024, 16
+STEPS, TRANSIENT, LEADING = 2048, 1024, 16
 TEXT = (
     "A character-level LSTM reads {b} passages of War and Peace, {t} characters each; its\n"
     "Lyapunov spectrum says how fast perturbations of its state grow or die out. These are the\n"
@@ -39,37 +38,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compute, print, write and draw."""
-    from ..runs.inputs import read_encoding, read_inputs
+    from ..runs.example import load_example
     from ..storage.atomic import check_output
-    from ..weights.load import load
 
     folder = Path(arguments.output)
     if not folder.exists():
         folder.mkdir(parents=True)
     run_file, picture = folder / "spectrum.h5", folder / "spectrum.png"
-    data = files("lyapy") / "data"
-    with (
-        as_file(data / "character_lstm.safetensors") as weights,
-        as_file(data / "excerpt.txt") as text,
-    ):
-        network = load(weights)
-        network.origin = "character_lstm.safetensors, shipped with lyapy"
-        overwrite = arguments.overwrite or _is_own(run_file, network.digest())
-        for output in (run_file, picture):
-            check_output(output, overwrite=overwrite)
-        inputs = read_inputs(text, network, *read_encoding(weights))
-    passages = inputs[: len(inputs) // TRAJECTORIES * TRAJECTORIES]
-    passages = passages.reshape(TRAJECTORIES, -1, network.input_size)
-    length = min(passages.shape[1], TRANSIENT + STEPS)
+    network, inputs, _ = load_example()
+    overwrite = arguments.overwrite or _is_own(run_file, network.digest())
+    for output in (run_file, picture):
+        check_output(output, overwrite=overwrite)
+    passages = inputs[:, : TRANSIENT + STEPS]
+    B, length, _ = passages.shape
     k, D = arguments.k, network.state_size
-    write_lines(TEXT.format(b=TRAJECTORIES, t=length, k=k, D=D), flush=True)
+    write_lines(TEXT.format(b=B, t=length, k=k, D=D), flush=True)
 
     from ..runs.lyapunov import lyapunov_spectrum
     from ..spectra.plots import plot_summary
     from ..spectra.text import spectrum_table
 
     options = {"k": k, "progress": not arguments.quiet, **given_options(arguments, Compute)}
-    spectrum = lyapunov_spectrum(network, passages[:, :length], transient=TRANSIENT, **options)
+    spectrum = lyapunov_spectrum(network, passages, transient=TRANSIENT, **options)
     spectrum.save(run_file, overwrite=overwrite)
     write_lines(spectrum_table(spectrum))
     plot_summary(spectrum, picture, overwrite=overwrite)

@@ -11,7 +11,9 @@ EXAMPLE = "lyapy plot run.h5 -o figure.pdf"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="run file, or merged file of lyapy sweep")
+    parser.add_argument(
+        "run", metavar="RUN", help="run file, merged file of lyapy sweep, or file of lyapy vectors"
+    )
     parser.add_argument(
         "-o", "--output", metavar="FILE", help=".png, .pdf or .svg to write (RUN with .png)"
     )
@@ -29,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Draw a spectrum, or many."""
     from ..storage.atomic import check_apart
     from ..sweeps.merged_file import is_merged
+    from ..vectors.file import is_vectors
 
     output = arguments.output or str(Path(arguments.run).with_suffix(".png"))
     check_apart(output, [arguments.run])
@@ -40,6 +43,12 @@ def run(arguments: argparse.Namespace) -> int:
         options = {"over": arguments.over, "metric": arguments.metric, "between": pair}
         sweep = Sweep.load(arguments.run, check=arguments.check)
         plot_sweep(sweep, output, **options, overwrite=arguments.overwrite)
+    elif is_vectors(arguments.run):
+        from ..vectors.plots import plot_vectors_summary
+        from ..vectors.result import CovariantVectors
+
+        found = CovariantVectors.load(arguments.run)
+        plot_vectors_summary(found, output, overwrite=arguments.overwrite)
     else:
         from ..spectra.plots import plot_summary
         from ..spectra.spectrum import Spectrum

@@ -20,7 +20,7 @@ EXAMPLE = "lyapy show run.h5 --json"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, lyapy sweep or lyapy merge")
+    parser.add_argument("run", metavar="RUN", help="of lyapy spectrum, sweep, merge or vectors")
     parser.add_argument("--network", metavar="NAME", help="one network of a merged file")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="all numbers and settings, as JSON")
@@ -30,14 +30,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--metric", metavar="COLUMN", help=metric)
     groups = "with --metric: column of groups to leave out together in regressions"
     parser.add_argument("--groups", metavar="COLUMN", help=groups)
+    baseline = "with --metric: columns known without spectra, such as lr,dropout, to improve on"
+    parser.add_argument("--baseline", metavar="COLUMN,COLUMN", help=baseline)
     add_no_check(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a spectrum, or many."""
+    from ..vectors.file import is_vectors
+
+    if is_vectors(arguments.run):
+        return _show_vectors(arguments)
     if not os.path.exists(arguments.run):
         from ..runs.checkpoint.unfinished import read_unfinished
+        from ..vectors.checkpoint import unfinished_vectors
 
+        if vectors := unfinished_vectors(arguments.run):
+            write_lines(vectors)
+            return 0
         unfinished = read_unfinished(arguments.run)
         if unfinished is not None:
             return _show_unfinished(unfinished, arguments)
@@ -116,6 +126,18 @@ def _show_unfinished(found: Unfinished, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _show_vectors(arguments: argparse.Namespace) -> int:
+    from ..vectors.result import CovariantVectors
+
+    for name in ("network", "json", "csv", "metric"):
+        if getattr(arguments, name):
+            finding = f"holds covariant vectors, for which there is no --{name}"
+            remedy = "read them with lyapy.CovariantVectors.load"
+            raise ValueError(f"{arguments.run}: {finding}; {remedy}")
+    write_lines(str(CovariantVectors.load(arguments.run)))
+    return 0
+
+
 def _show_rows(arguments: argparse.Namespace) -> int:
     from ..spectra.tables import csv_text
     from ..sweeps.result import Sweep
@@ -123,7 +145,8 @@ def _show_rows(arguments: argparse.Namespace) -> int:
 
     sweep = Sweep.load(arguments.run, check=arguments.check)
     if arguments.metric is not None:
-        write_lines(metric_table(sweep, arguments.metric, arguments.groups))
+        baseline = arguments.baseline.split(",") if arguments.baseline else ()
+        write_lines(metric_table(sweep, arguments.metric, arguments.groups, baseline))
     elif arguments.csv:
         write_lines(csv_text(sweep.columns(spectra=True)).rstrip("\n"))
     elif arguments.json:

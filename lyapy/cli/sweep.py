@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     output = "merged file to write (HDF5); run files go to the folder FILE.runs"
     add("-o", "--output", default="sweep.h5", metavar="FILE", help=f"{output} (sweep.h5)")
-    fields = "end of the paths with {fields}, which become columns: 'lr{lr}/epoch{epoch}'"
+    fields = "end of the paths with {fields}, for columns and --inputs: 'lr{lr}/epoch{epoch}'"
     add("--pattern", help=fields)
     table = "CSV of more columns; lines agree by name, weights or the fields of --pattern"
     add("--metadata", metavar="FILE", help=table)

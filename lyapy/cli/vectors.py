@@ -11,13 +11,11 @@ from .signals import interruptions
 
 if TYPE_CHECKING:
     from ..networks.network import Network
-    from ..vectors.result import CovariantVectors
 
 __all__ = ["add_arguments", "run"]
 
 SUMMARY = "compute covariant vectors, the directions that grow at each exponent's rate"
 EXAMPLE = "lyapy vectors model.pt --inputs drive.npy --transient 500 -k 8 -o vectors.h5"
-SHOWN = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             **{name: getattr(arguments, name) for name in names},
         )
     if not arguments.quiet:
-        write_lines(_table(found))
+        write_lines(str(found))
     if arguments.plot:
         from ..vectors.plots import plot_vectors_summary
 
@@ -84,23 +82,6 @@ def _inputs(network: Network, arguments: argparse.Namespace) -> Any:
     from ..runs.inputs import read_inputs_for
 
     return read_inputs_for(network, arguments.inputs, arguments.weights, arguments.vocabulary)
-
-
-def _table(found: CovariantVectors) -> str:
-    """Return exponents, participation ratios and convergence of the leading vectors."""
-    import numpy as np
-
-    lines = [f"{found}", "", "vector   exponent   participation   converged"]
-    ratios, known = found.participation_ratio, found.converged
-    for i in range(min(len(found.exponents), SHOWN)):
-        here = ratios[known[:, i], i]
-        mean = f"{np.mean(here):13.1f}" if len(here) else f"{'–':>13}"
-        share = f"{100 * np.mean(known[:, i]):9.3g} %"
-        pair = f"   plane of {i - 1} and {i}" if 0 <= found.paired[i] == i - 1 else ""
-        lines.append(f"{i:6d} {found.exponents[i]:10.5f} {mean:>15} {share}{pair}")
-    if len(found.exponents) > SHOWN:
-        lines.append("     …")
-    return "\n".join([*lines, *(["", found.advice] if found.advice else [])])
 
 
 def _steps(text: str) -> range:

@@ -18,7 +18,7 @@ from .structure import component_labels, generic_rank, restrict, vanishing
 
 __all__ = ["DiagonalBlock", "diagonal_blocks"]
 
-# of the largest weight: rounding is not much smaller than what such couplings do
+# of the largest weight: rounding is not much smaller than the effect of such couplings
 WEAK = 1e-6
 
 
@@ -114,14 +114,19 @@ class DiagonalBlock:
             most = np.maximum(most, cell.dead_directions(named))
         return most
 
+    @property
+    def counts_zeros(self) -> bool:
+        """Whether `vanishing` looks at the coefficients."""
+        known = [type(cell).dead_directions is not Cell.dead_directions for cell in self.cells]
+        return self.exact and not any(known)
+
     def vanishing(self, coefficients: Array) -> Array:
         """Return how many rows or columns of J (...) are exactly zero, where no cell knows better.
 
         Given are coefficients (..., C) on the host.
         """
         found = np.zeros(coefficients.shape[:-1], dtype=np.int64)
-        known = [type(cell).dead_directions is not Cell.dead_directions for cell in self.cells]
-        if self.exact and not any(known):
+        if self.counts_zeros:
             some = np.any(coefficients == 0.0, axis=-1)
             if some.any():
                 found[some] = vanishing(self.program, coefficients[some])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import check_size
+from ..arrays import as_seed, check_size
 from ..cells import CELLS, Cell
 from ..cells.random_weights import DISTRIBUTIONS, Draw
 from .network import Network
@@ -25,7 +25,8 @@ def random_network(
     bias: float = 0.0,
     distribution: str = "gaussian",
     alpha: float = 2.0,
-    seed: int = 0,
+    seed: int | np.random.Generator | None = 0,
+    rng: int | np.random.Generator | None = None,
     **options: Any,
 ) -> Network:
     """Return a network with independent random weights.
@@ -37,9 +38,9 @@ def random_network(
     Parameters
     ----------
     kind : str
-        A cell's name: ``"vanilla"``, ``"gru"``, ``"gru-reset-before"``, ``"lstm"``,
-        ``"lstm-projected"`` (which projects to half of its units), ``"lstm-variant"`` (with
-        random peepholes), ``"rate"`` and so on.
+        A cell's name or class, in capitals or not: ``"vanilla"``, ``"gru"``,
+        ``"gru-reset-before"``, ``"LSTM"``, ``"lstm-projected"`` (which projects to half of its
+        units), ``"lstm-variant"`` (with random peepholes), ``"rate"`` and so on.
     n : int
         Units of each layer.
     m : int
@@ -56,7 +57,10 @@ def random_network(
         Qu, Wardak and Gong 2022, arXiv:2203.12967).
     alpha : float
         α of Lévy's weights, above 0 and at most 2.
-    seed : int
+    seed : int, Generator or None
+        Of the weights; None draws other ones each time.
+    rng : int or Generator, optional
+        Given instead of ``seed``.
     **options
         Further arguments of the cell, such as ``nonlinearity`` of vanilla cells or ``dt`` of
         rate networks.
@@ -66,10 +70,12 @@ def random_network(
     ValueError
         If an argument is out of range.
     """
-    if kind not in CELLS:
+    if _plain(kind) not in CELLS:
         raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(CELLS)}")
-    for name, value, least in (("n", n, 1), ("m", m, 0), ("layers", layers, 1), ("seed", seed, 0)):
+    kind = _plain(kind)
+    for name, value, least in (("n", n, 1), ("m", m, 0), ("layers", layers, 1)):
         check_size(name, value, least)
+    seed = as_seed(seed, rng)
     if distribution not in DISTRIBUTIONS:
         raise ValueError(
             f"distribution is {distribution!r}; it must be one of {', '.join(DISTRIBUTIONS)}"
@@ -88,3 +94,10 @@ def random_network(
     law = "" if distribution == "gaussian" else f", {distribution}"
     law += f" with alpha {alpha:g}" if distribution == "levy" else ""
     return Network(cells, origin=f"random {kind}, gain {gain:g}, seed {seed}{law}")
+
+
+def _plain(kind: Any) -> str:
+    """Return the name in `CELLS` for a cell's name or class, however it is written."""
+    plain = str(kind).lower().replace("_", "-")
+    classes = {cell.__name__.lower(): name for name, cell in CELLS.items()}
+    return plain if plain in CELLS else classes.get(plain, plain)

@@ -3,7 +3,7 @@
 Column j of the frame moves column i where a term leads from j to i through a weight that is not
 exactly zero. Sorted by the strongly connected components of this graph, J is block triangular at
 every step, and its spectrum is the union of those of its diagonal blocks. In J followed as a whole,
-rounding couples what the zeros keep apart, and small exponents drift towards larger ones.
+rounding couples components that the zeros separate, and small exponents drift towards larger ones.
 
 A path between two columns of a component stays inside the component. So the program restricted to
 it computes exactly its diagonal block. A state variable before and after the step is the same node
@@ -101,7 +101,7 @@ def vanishing(program: Program, coefficients: Array) -> Array:
     """Return how many rows or columns of J are zero (T,) for coefficients (T, C)."""
     present = coefficients != 0.0
     state = np.arange(program.width) < program.state_size
-    # backwards from the new state: what it reads
+    # backwards from the new state to the columns that it reads
     old = np.zeros((len(present), program.width), bool)
     new = old | state
     for target, terms in reversed(program.assignments):

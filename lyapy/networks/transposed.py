@@ -15,7 +15,7 @@ def transposed(program: Program) -> Program:
     """Return the program of Jᵀ, with the coefficients of J.
 
     Each term ``target += l M r source`` becomes ``source += r Mᵀ l target``, in the reverse
-    order. What a variable of the step has collected stands in an auxiliary one.
+    order. The sums of each variable of the step are kept in an auxiliary one.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_real, check_size
+from ..arrays import Array, as_real, as_seed, check_size
 from ..cells.plrnn import PLRNN
 from ..networks.forward import forward_chunk
 from ..networks.network import Network
@@ -32,7 +32,8 @@ def fixed_points(
     starts: Any = 100,
     period: int = 1,
     slow: float = 10.0,
-    seed: int = 0,
+    seed: int | np.random.Generator | None = 0,
+    rng: int | np.random.Generator | None = None,
 ) -> FixedPoints:
     """Find fixed points, cycles and slow points of a network under a constant input.
 
@@ -55,8 +56,10 @@ def fixed_points(
     slow : float
         A minimum of the speed is a slow point if a state at this speed needs at least so many steps
         to move as far as the starts lie from their mean.
-    seed : int
-        Of the starts.
+    seed : int, Generator or None
+        Of the starts; None draws other ones each time.
+    rng : int or Generator, optional
+        Given instead of ``seed``.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def fixed_points(
     [-0.9575, 0.9575, 0.0]
     """
     residual = Residual(network, _check(network, x, period, slow))
-    states = _starts(residual, starts, seed)
+    states = _starts(residual, starts, as_seed(seed, rng))
     spread = float(np.sqrt(np.mean(np.sum((states - states.mean(axis=0)) ** 2, axis=1))))
     found: list[Array] = []
     zeros: list[bool] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from os import PathLike
+from typing import Any
 
 import numpy as np
 
@@ -89,8 +90,8 @@ class FixedPoints:
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write all arrays to an .npz file, under the names of the attributes."""
         memory = io.BytesIO()
-        arrays = {name: np.asarray(value) for name, value in vars(self).items()}
-        np.savez(memory, **arrays, allow_pickle=False)
+        arrays: dict[str, Any] = {n: np.asarray(value) for n, value in vars(self).items()}
+        np.savez(memory, **arrays)
         write_whole(path, memory.getvalue(), overwrite=overwrite)
 
     def __len__(self) -> int:

@@ -1,5 +1,6 @@
 """The deviation vectors of one diagonal block, followed along one trajectory."""
 
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..tangent.interval import Control
 from ..tangent.norm_bounds import NormBounds, frame_error
 from ..tangent.overflow import describe_overflow
 from ..tangent.qr import orthonormalize
+from ..tangent.reference import Tangent
 from ..tangent.state import Carry
 from .schedule import Schedule
 
@@ -57,11 +59,15 @@ class Follower:
         self.by_lu = by_lu
         self.engine = engine
         self.schedule = schedule
-        self.tangent = engine.tangent_of(self.block, len(frame))
         self.carry = Carry.begin(frame.copy())
         self.alive = len(frame)
         self.growth = np.zeros((schedule.rows, len(frame)))
         self.determinants = np.zeros(3)
+
+    @cached_property
+    def tangent(self) -> Tangent:
+        """The engine's, made when it is needed: those of a GPU's trajectories may never be."""
+        return self.engine.tangent_of(self.block, self.growth.shape[1])
 
     @property
     def full(self) -> bool:
@@ -115,7 +121,7 @@ class Follower:
     def _advance_apart(
         self, coefficients: Array, ends: Array, alive: Array, start: int, dead: Array
     ) -> Array:
-        """Advance tile by tile: what dies in one of the transient lives again in the next."""
+        """Advance tile by tile: directions that die in one of the transient live in the next."""
         tiles, first = [], 0
         for end, rows in zip(ends.tolist(), alive, strict=True):
             self._revive(int(rows))
@@ -128,15 +134,16 @@ class Follower:
     def _revive(self, rows: int) -> None:
         """Complete the frame where fewer than ``rows`` of it were alive."""
         if self.alive < rows:
-            frame = completed(self.carry.state.frame, self.alive)
-            self.tangent = self.engine.tangent_of(self.block, len(frame))
-            self.carry = Carry.begin(frame)
+            self._begin(completed(self.carry.state.frame, self.alive))
             self.alive = rows
 
     def turn(self, frame: Array) -> None:
         """Begin again with a frame (k, D), turned within its span."""
-        self.tangent = self.engine.tangent_of(self.block, len(frame))
-        self.carry = Carry.begin(turned(frame))
+        self._begin(turned(frame))
+
+    def _begin(self, frame: Array) -> None:
+        vars(self).pop("tangent", None)
+        self.carry = Carry.begin(frame)
 
     def _dead(self, coefficients: Array) -> Array:
         if self.block.decoupled:
@@ -193,11 +200,11 @@ class Follower:
             "alive": self.alive,
             "determinants": self.determinants.copy(),
             "growth": self.growth[row : row + 1].copy(),
-            "tangent": self.tangent.save(),
+            "tangent": self.tangent.save() if "tangent" in vars(self) else {},
         }
 
     def restore(self, saved: dict[str, Any], complete: Array) -> None:
-        """Go on from what `save` returned, after the ``complete`` rows of the history (rows, k)."""
+        """Go on from the result of `save`, after the ``complete`` rows of the history (rows, k)."""
         self.carry = Carry.from_dict(saved["carry"])
         self.alive = saved["alive"]
         self.determinants = saved["determinants"].copy()
@@ -206,7 +213,8 @@ class Follower:
         # none where the run ended there, as one with a target may have for a time
         begun = saved["growth"]
         self.growth[row : row + len(begun)] = begun
-        self.tangent.restore(saved["tangent"])
+        if saved["tangent"]:
+            self.tangent.restore(saved["tangent"])
 
     def extend(self, schedule: Schedule) -> None:
         """Go on to the end of a longer schedule with rows of the same length."""

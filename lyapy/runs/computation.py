@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..spectra.spectrum import Spectrum
 from ..spectra.status import target_reached
 from .plan import Plan
-from .schedule import Schedule
-from .trajectory import Trajectory, TrajectoryResult
+from .result import merge_rows
+from .segments import run_segments
+from .trajectory import Trajectory
 from .until import Until
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ def compute_spectrum(plan: Plan, checkpointer: Checkpointer | None = None) -> Sp
     with threadpool_limits(plan.compute.blas_threads, user_api="blas"):
         if plan.goal is not None:
             return run_until(plan, plan.goal, checkpointer)
-        return plan.finish(plan.run(plan.begin, checkpointer), checkpointer)
+        if plan.compute.segments != 1:
+            if checkpointer is None or not checkpointer.saved.number:
+                return plan.finish(*run_segments(plan), checkpointer)
+            # begun without segments, which goes on
+            plan = replace(plan, settings=plan.settings | {"segments": 1})
+        return plan.finish(plan.run(plan.begin, checkpointer), {}, checkpointer)
 
 
 def run_until(plan: Plan, goal: Until, checkpointer: Checkpointer | None) -> Spectrum:
@@ -43,8 +49,8 @@ def run_until(plan: Plan, goal: Until, checkpointer: Checkpointer | None) -> Spe
             continue
         results = fine.run(partial(_extended, fine, begun), checkpointer)
         coarse = plan.lasting(plan.schedule.shortened(steps))
-        merged = [_merge_rows(result, coarse.schedule) for result in results]
-        spectrum = coarse.finish(merged, checkpointer)
+        merged = [merge_rows(result, coarse.schedule) for result in results]
+        spectrum = coarse.finish(merged, {}, checkpointer)
         if target_reached(spectrum, goal.target):
             break
     return spectrum
@@ -57,14 +63,3 @@ def _extended(plan: Plan, begun: dict[int, Trajectory], b: int) -> Trajectory:
     else:
         begun[b] = plan.begin(b)
     return begun[b]
-
-
-def _merge_rows(result: TrajectoryResult, schedule: Schedule) -> TrajectoryResult:
-    """Return the result with the rows of ``schedule`` instead of tiles."""
-    blocks = []
-    for block in result.blocks:
-        growth = np.zeros((schedule.rows, block.growth.shape[1]))
-        np.add.at(growth, np.arange(len(block.growth)) // schedule.tiles_per_row, block.growth)
-        blocks.append(block._replace(growth=growth))
-    last = np.minimum(np.arange(1, schedule.rows + 1) * schedule.tiles_per_row, len(result.sizes))
-    return result._replace(sizes=result.sizes[last - 1], blocks=blocks)

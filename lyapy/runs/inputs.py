@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +13,12 @@ from ..arrays import Array
 from ..networks.inputs import check_array
 from ..networks.network import Network
 from ..storage.hdf5 import Dataset, Group, open_hdf5
-from ..weights.formats import read_contents
 from ..weights.formats.npy import read_array
 from ..weights.formats.zip_archive import open_archive
+from ..weights.frameworks.layer import Hints
+from ..weights.in_front import Front, front_of
 
 ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
-EMBEDDING = "embedding.weight"
 NAMES_SHOWN = 8
 # bytes that a file of arrays may unpack to, at least and for each of its bytes: one-hot rows
 # compress by as much
@@ -56,38 +57,76 @@ def read_inputs(
     OSError
         If the file cannot be opened.
     """
-    if network.input_size == 0:
-        raise ValueError(f"{path}: the network reads no inputs; leave them out and give steps")
-    file, name = _split_name(os.fspath(path))
-    suffix = Path(file).suffix.lower()
-    if suffix == ".txt":
-        found = _read_text(file, network.input_size, vocabulary, embedding)
-    elif suffix in ARRAYS:
-        found = check_array(f"{path}:", _read_array(file, suffix, name), network.input_size)
-    else:
-        kinds = ", ".join((*ARRAYS, ".txt"))
-        raise ValueError(f"{path}: unsupported type of input file; give one of {kinds}")
-    return found
+    return read_inputs_for(network, path, None, vocabulary, embedding)
 
 
 def read_inputs_for(
     network: Network,
     path: str | PathLike[str],
     weights: str | PathLike[str] | None,
-    vocabulary: str | PathLike[str] | None = None,
+    vocabulary: str | None = None,
+    embedding: Array | None = None,
+    hints: Hints | None = None,
 ) -> Array:
-    """Read inputs as `read_inputs`, with text encoded by the network's weights file.
+    """Read inputs as `read_inputs`; text and token ids are encoded by the network's weights file.
 
-    ``weights`` may hold an embedding and a vocabulary, for which the file ``vocabulary`` may stand.
+    Whole numbers (T,) or (B, T) are token ids if ``weights`` holds a matrix (V, m) that is named as
+    an embedding, `lyapy.weights.in_front.EMBEDDING`. Its ``vocabulary`` is that of a text.
     """
-    if not os.fspath(path).lower().endswith(".txt"):
-        if vocabulary is not None:
-            raise ValueError("--vocabulary: is for text; add --inputs FILE.txt")
-        return read_inputs(path, network)
-    characters, embedding = read_encoding(weights) if weights is not None else (None, None)
-    if vocabulary is not None:
-        characters = read_vocabulary(vocabulary)
-    return read_inputs(path, network, characters, embedding)
+    m = network.input_size
+    if m == 0:
+        raise ValueError(f"{path}: the network reads no inputs; leave them out and give steps")
+    file, name = _split_name(os.fspath(path))
+    suffix = Path(file).suffix.lower()
+    front = Front(None, {}) if weights is None else front_of(weights, hints)
+    if suffix == ".txt":
+        found = None if embedding is not None else front.embedding(m)
+        rows = embedding if found is None else found[1]
+        return _read_text(file, m, vocabulary or front.vocabulary, rows)
+    if suffix in ARRAYS:
+        return _fitted(f"{path}:", _read_array(file, suffix, name), network, front)
+    kinds = ", ".join((*ARRAYS, ".txt"))
+    raise ValueError(f"{path}: unsupported type of input file; give one of {kinds}")
+
+
+def fitted(
+    name: str, inputs: Any, network: Network, weights: str | PathLike[str] | None, hints: Hints
+) -> Array:
+    """Return inputs in memory as `read_inputs_for` reads a file's; ``name`` is for errors."""
+    front = Front(None, {}) if weights is None else front_of(weights, hints)
+    return _fitted(name, np.asarray(inputs), network, front)
+
+
+def _fitted(name: str, array: Array, network: Network, front: Front) -> Array:
+    """Return inputs of the network's width, or refuse them and name the layer in front of it."""
+    m = network.input_size
+    found = front.embedding(m)
+    if found is not None and array.dtype.kind in "iu" and array.ndim in (1, 2):
+        return _embedded(name, array, found, network)
+    try:
+        return check_array(name, array, m)
+    except ValueError as error:
+        between = front.between(array.shape[-1], m) if array.ndim > 1 else []
+        if not between or array.shape[-1] == m:
+            raise
+        stands = f"{' or '.join(between)} in the weights may stand in front of the network"
+        raise ValueError(f"{error}: {stands}, which then reads its output") from None
+
+
+def _embedded(name: str, ids: Array, found: tuple[str, Array], network: Network) -> Array:
+    """Return the rows of an embedding for token ids (T,) or (B, T)."""
+    label, rows = found
+    V, m = rows.shape
+    if ids.ndim == 2 and ids.shape[1] == m:
+        raise ValueError(
+            f"{name} has whole numbers of shape {ids.shape}, which are token ids of {label} or "
+            f"inputs of width {m}; give ids as (T,), or inputs as floating-point numbers"
+        )
+    if not ids.size or ids.min() < 0 or ids.max() >= V:
+        span = f"from {ids.min()} to {ids.max()}" if ids.size else "none"
+        raise ValueError(f"{name} has token ids {span}, but {label} has the rows 0 to {V - 1}")
+    network.assumptions += (f"inputs are token ids, rows of {label} ({V}, {m})",)
+    return np.asarray(rows, dtype=np.float64)[ids]
 
 
 def read_vocabulary(path: str | PathLike[str]) -> str:
@@ -105,18 +144,6 @@ def read_vocabulary(path: str | PathLike[str]) -> str:
     if not vocabulary:
         raise ValueError(f"{path}: is empty; give the characters in the order of their indices")
     return vocabulary
-
-
-def read_encoding(weights: str | PathLike[str]) -> tuple[str | None, Array | None]:
-    """Return the vocabulary and the embedding in a weights file, None for each that is missing.
-
-    The vocabulary is the entry "vocabulary" in the metadata of a safetensors file, the
-    embedding the tensor ``embedding.weight`` (V, m), with or without a prefix.
-    """
-    contents = read_contents(weights)
-    found = [a for n, a in contents.arrays.items() if f".{n}".endswith(f".{EMBEDDING}")]
-    embedding = found[0] if len(found) == 1 and found[0].ndim == 2 else None
-    return contents.metadata.get("vocabulary"), embedding
 
 
 def input_file(path: str | None) -> str | None:
@@ -221,8 +248,8 @@ def _character_inputs(file: str, m: int, vocabulary: str, embedding: Array | Non
     found = "no embedding" if embedding is None else f"an embedding {np.shape(embedding)}"
     raise ValueError(
         f"{file}: the vocabulary has {V} characters, but the network reads {m} inputs, and the "
-        f"weights hold {found}; give a vocabulary of {m} for one-hot inputs, an {EMBEDDING} "
-        f"({V}, {m}) in the weights, or the inputs as an array"
+        f"weights hold {found}; give a vocabulary of {m} for one-hot inputs, an embedding "
+        f"({V}, {m}) in the weights, as embedding.weight, or the inputs as an array"
     )
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, as_seed
 from ..cells.own_map import GivenJacobian, GivenProducts
 from ..networks.blocks import diagonal_blocks
 from ..networks.network import Network
@@ -17,6 +17,7 @@ from .computation import compute_spectrum
 from .options import Compute, Keep, Method, take_options, with_options
 from .plan import Plan, make_plan
 from .reaching import check_k, spectrum_reaching
+from .start import check_kept
 
 
 @with_options
@@ -31,8 +32,9 @@ def lyapunov_spectrum(
     trajectories: int | None = None,
     transient: int = 0,
     initial_state: Any = None,
-    seed: int = 0,
-    dt: float | None = None,
+    seed: int | np.random.Generator | None = 0,
+    rng: int | np.random.Generator | None = None,
+    dt: float | Literal["step"] | None = None,
     progress: bool = False,
     method: Method | None = None,
     compute: Compute | None = None,
@@ -73,10 +75,14 @@ def lyapunov_spectrum(
     initial_state : array (D,) or (B, D), optional
         By default zeros if each trajectory has separate inputs, otherwise drawn from a normal
         distribution.
-    seed : int
-        Of the random frames and states.
-    dt : float, optional
-        Time of a step, of a discretised flow; the spectrum is then in nats per unit of time.
+    seed : int, Generator or None
+        Of the random frames and states; None draws another each time. The result's settings have
+        the number, and a run with a checkpoint needs one that stays the same.
+    rng : int or Generator, optional
+        Given instead of ``seed``.
+    dt : float or "step", optional
+        Time of a step, of a discretised flow; the spectrum is then in nats per unit of time. By
+        default the ``dt`` of rate networks, if all cells have the same; "step" for nats per step.
     progress : bool
         Show a bar on a terminal, or a line now and then in a log.
     method, compute, keep : Method, Compute, Keep, optional
@@ -110,10 +116,13 @@ def lyapunov_spectrum(
     method, compute, keep = take_options(
         lyapunov_spectrum, options, method=method, compute=compute, keep=keep
     )
+    if keep.checkpoint is not None:
+        check_kept(seed)
+    number = as_seed(seed, rng)
     plan_of = partial(
         make_plan, network, inputs, method, compute, keep, steps=steps, until=until,
         max_steps=max_steps, trajectories=trajectories, transient=transient,
-        initial_state=initial_state, seed=seed, dt=dt, progress=progress,
+        initial_state=initial_state, seed=number, dt=dt, progress=progress,
     )  # fmt: skip
     if isinstance(k, str):
         check_k(k, method.frame, 1)
@@ -121,8 +130,9 @@ def lyapunov_spectrum(
     else:
         plan = plan_of(k=k)
         spectrum = _run(plan, keep)
-    blocks = 1 if isinstance(plan.frame, str) else len(diagonal_blocks(network, whole=False))
-    warn_of_rounding(spectrum, plan.schedule.control, coupled=blocks)
+    blocks = [] if isinstance(plan.frame, str) else diagonal_blocks(network, whole=False)
+    coupled = sum(block.program.state_size if block.decoupled else 1 for block in blocks)
+    warn_of_rounding(spectrum, plan.schedule.control, coupled=coupled)
     return spectrum
 
 

@@ -130,6 +130,16 @@ class Compute:
         "as many as CPUs, or on each GPU an equal share if memory suffices",
         stored="place",
     )
+    segments: int | str = _option(
+        1,
+        "pieces of time into which one trajectory is cut, to be computed side by side; auto makes "
+        "one for each CPU of a long trajectory. The result depends on them within the tolerance, "
+        "reports the error that they leave, and has no checkpoints in between",
+        kind='int or "auto"',
+        parse=whole_or_name,
+        metavar="N|auto",
+        stored="place",
+    )
     blas_threads: int = _option(
         1,
         "threads in each matrix product, for one trajectory of a large network; with more than "
@@ -150,12 +160,14 @@ class Compute:
                 "compute; use 'float64', or backend='cupy'"
             )
         check_size("threads", 1 if self.threads is None else self.threads, 1)
+        if self.segments != "auto":
+            check_size("segments", self.segments, 1)
         check_size("blas_threads", self.blas_threads, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Keep:
-    """What `lyapunov_spectrum` keeps of a run in a file, and when it may continue one."""
+    """Records and checkpoints of `lyapunov_spectrum` in a file, and when it may continue one."""
 
     checkpoint: str | PathLike[str] | None = _option(
         None,
@@ -177,7 +189,10 @@ class Keep:
         metavar="KIND,KIND",
     )
     record_every: int | None = _option(
-        None, "counted steps from one recorded row to the next", "64"
+        None,
+        "counted steps from one recorded row to the next. Without a checkpoint, rows of the "
+        "history, for finite-time exponents; numbers with a divisor near 64 cost least",
+        "64",
     )
     overwrite: bool = _option(
         False, "replace another run, or another file, at ``checkpoint``", stored="", by_output=True

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..arrays import Array, array_digest, check_size
+from ..arrays import Array, array_digest
 from ..cells.base import TILE, Cell
 from ..networks.blocks import diagonal_blocks
 from ..networks.inputs import check_inputs
 from ..networks.network import Network
 from ..spectra.spectrum import Spectrum
 from ..tangent.engine import Engine, fitted_engine
-from ..tangent.gpu.precision import PRECISIONS
+from ..tangent.gpu.device import PRECISIONS
 from ..tangent.initial_frames import initial_frames
 from ..tangent.interval import make_control
 from ..tangent.norm_bounds import NormBounds
@@ -23,8 +23,8 @@ from .gpu.devices import run_batches
 from .options import Compute, Keep, Method, settings_of
 from .provenance import describe_origin
 from .result import Layout, collect, make_layout
-from .schedule import Schedule, make_recording, make_schedule
-from .start import Start, check_frame, check_start, check_time_step
+from .schedule import Recording, Schedule, check_segments, make_recording, make_schedule
+from .start import Start, check_frame, check_start, time_step
 from .threads import run_trajectories, side_by_side
 from .trajectory import Trajectory, TrajectoryResult
 from .until import Until, check_until
@@ -105,11 +105,14 @@ class Plan:
         )
 
     def finish(
-        self, results: list[TrajectoryResult], checkpointer: Checkpointer | None
+        self,
+        results: list[TrajectoryResult],
+        found: dict[str, Any],
+        checkpointer: Checkpointer | None,
     ) -> Spectrum:
-        """Return the spectrum that the results make."""
+        """Return the spectrum that the results make, with settings that were ``found``."""
         seconds = checkpointer.seconds if checkpointer else time.perf_counter() - self.began
-        found: dict[str, Any] = {"seconds": seconds}
+        found = {"seconds": seconds} | found
         if self.engine.devices:
             each = (block.carry.statistics for result in results for block in result.blocks)
             found["repeated_tiles"] = sum(statistics.repeated for statistics in each)
@@ -119,7 +122,7 @@ class Plan:
 def make_plan(
     network: Network, inputs: Any, method: Method, compute: Compute, keep: Keep, *,
     steps: int | None, until: float | None, max_steps: int, k: int | None,
-    trajectories: int | None, transient: int, initial_state: Any, seed: int, dt: float | None,
+    trajectories: int | None, transient: int, initial_state: Any, seed: int, dt: Any,
     progress: bool,
 ) -> Plan:  # fmt: skip
     """Return the run that the arguments of `lyapunov_spectrum` ask for, or refuse one of them."""
@@ -128,8 +131,7 @@ def make_plan(
         cell = isinstance(network, Cell)
         remedy = "lyapy.Network([it])" if cell else "a lyapy.Network (lyapy.load)"
         raise TypeError(f"network is a {type(network).__name__}; give {remedy}")
-    check_size("seed", seed, 0)
-    check_time_step(dt)
+    dt = time_step(dt, network)
     k, frame = check_frame(method.frame, k, network.state_size)
     precision = PRECISIONS[compute.precision]
     tolerance = precision.tolerance if method.tolerance is None else method.tolerance
@@ -142,7 +144,10 @@ def make_plan(
     schedule = make_schedule(network, transient, inputs.shape[1] - transient, control, recording)
     with_factors = "factors" in recording.kinds
     engine = fitted_engine(compute.backend, compute.blas_threads, network, with_factors)
-    compute = replace(compute, threads=compute.threads or side_by_side(engine, len(start.states)))
+    obstacle = _obstacle(len(start.states), engine, goal, recording, keep)
+    threads = compute.threads or side_by_side(engine, len(start.states))
+    segments = check_segments(compute.segments, schedule, obstacle, threads)
+    compute = replace(compute, segments=segments, threads=threads)
     complete = k >= min(cell.state_size for cell in network.cells)
     invertible = method.two_ended and not engine.devices and complete
     whole = not isinstance(frame, str)
@@ -172,3 +177,20 @@ def make_plan(
         schedule=schedule._replace(tiles_per_row=1) if goal else schedule,
         engine=engine, compute=compute, progress=progress, goal=goal, settings=settings,
     )  # fmt: skip
+
+
+def _obstacle(
+    trajectories: int, engine: Engine, goal: Until | None, recording: Recording, keep: Keep
+) -> str:
+    """Return why a run cannot be cut into segments; empty if it can."""
+    if trajectories > 1:
+        return f"there are {trajectories} trajectories, which run side by side as they are"
+    if engine.devices:
+        return "backend='cupy' follows whole trajectories"
+    if goal is not None:
+        return "until= decides on the number of steps"
+    if recording.kinds:
+        return f"record is {', '.join(recording.kinds)}, which comes in sequence"
+    if keep.require_identical:
+        return "require_identical asks for the same bits, which depend on it"
+    return ""

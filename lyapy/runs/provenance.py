@@ -1,4 +1,4 @@
-"""Where a result comes from: network, versions, machine; and what a machine offers."""
+"""The origin of a result: network, versions, machine."""
 
 import datetime
 import platform

@@ -88,7 +88,8 @@ def _estimate(measure: str, plan_of: Callable[[int], Plan], state_size: int) -> 
         schedule = plan.schedule
         schedule = schedule._replace(recording=schedule.recording._replace(kinds=()))
         start = Start(plan.start.inputs[:1], plan.start.states[:1])
-        plan = replace(plan, start=start, goal=None)
+        whole = replace(plan.compute, segments=1)
+        plan = replace(plan, start=start, goal=None, compute=whole)
         short = plan.lasting(schedule.shortened(min(SHORT, schedule.steps)))
         needed = _needed(measure, compute_spectrum(short).exponents, state_size)
         if needed:

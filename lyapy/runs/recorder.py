@@ -67,10 +67,10 @@ class Recorder:
         return {n: (self.rows - len(rows), rows) for n, rows in joined.items() if len(rows)}
 
     def save(self) -> dict[str, Any]:
-        """Return what is needed to go on, once the rows are taken."""
+        """Return the state of the recorder, once the rows are taken."""
         return {"counted": self.counted, "rows": self.rows, "growth": self.growth.copy()}
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Go on from what `save` returned."""
+        """Go on from the result of `save`."""
         self.counted, self.rows = saved["counted"], saved["rows"]
         self.growth = saved["growth"].copy()

@@ -108,6 +108,9 @@ def _growth(
     hidden = hides(error.max(axis=0), settings["interval"], settings["tolerance"])
     if not coupled or not hidden.any():
         return growth
+    # as far as it bounds the rounding of a fixed interval, of which more is in the growth
+    most = 0.0 if settings["interval"] == "auto" else 1.0 / settings["interval"]
+    error = np.where(hidden, np.minimum(error, most), error)
     steps = np.diff(ends, prepend=0)[:, None]
     return bounding_growth(growth, steps * error[:, None], hidden)
 
@@ -121,3 +124,14 @@ def _join_frames(layout: Layout, carries: list[Carry]) -> Array:
         rows.append(placed)
         start += D
     return np.concatenate(rows)
+
+
+def merge_rows(result: TrajectoryResult, schedule: Schedule) -> TrajectoryResult:
+    """Return a trajectory's result with the rows of ``schedule`` instead of tiles."""
+    blocks = []
+    for block in result.blocks:
+        growth = np.zeros((schedule.rows, block.growth.shape[1]))
+        np.add.at(growth, np.arange(len(block.growth)) // schedule.tiles_per_row, block.growth)
+        blocks.append(block._replace(growth=growth))
+    last = np.minimum(np.arange(1, schedule.rows + 1) * schedule.tiles_per_row, len(result.sizes))
+    return result._replace(sizes=result.sizes[last - 1], blocks=blocks)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, check_size
 from ..networks.network import Network
 from ..tangent.interval import Control
 from .options import Keep
@@ -16,10 +16,13 @@ HISTORY_ROWS = 1024
 # so many that calls into compiled code are few, so few that they stay in a cache
 CHUNK_BYTES = 1024 * 1024
 CHUNK_TILES = 64
+# counted steps, and chunks, of a segment of a trajectory below which "auto" makes no more of them
+LEAST_STEPS = 4096
+LEAST_CHUNKS = 4
 
 
 class Recording(NamedTuple):
-    """What is recorded, and how often."""
+    """Kinds and spacing of the recorded rows."""
 
     # as Keep.kinds; empty if the history suffices
     kinds: tuple[str, ...]
@@ -27,6 +30,8 @@ class Recording(NamedTuple):
     every: int
     # steps after which a reorthonormalization takes place in any case; divides every
     tile: int
+    # whether the history has these rows, as there is no file
+    in_history: bool = False
 
     @property
     def needs_frames(self) -> bool:
@@ -50,21 +55,22 @@ def make_recording(keep: Keep, control: Control) -> Recording:
     """Return the recording that the options ask for; refuse rows that do not fit the interval."""
     kinds, every = keep.kinds, keep.record_every
     unit, tile = control.fixed or 1, control.tile
-    if every is None:
-        kinds, every = () if kinds == ("growth",) else kinds, tile
+    growth_only, in_history = kinds == ("growth",), False
+    if growth_only and (every is None or keep.checkpoint is None):
+        kinds, in_history = (), every is not None
+    every = tile if every is None else every
     whole = isinstance(every, (int, np.integer)) and not isinstance(every, bool)
-    step = unit if whole and every <= tile else tile
-    if not whole or every < 1 or every % step:
+    if not whole or every < 1 or every % unit:
         raise ValueError(
-            f"record_every is {every!r}; it must be a whole number of steps"
-            + (f", up to {tile} a multiple of interval={unit}" if unit > 1 else f" up to {tile}")
-            + f", or a multiple of {tile}"
+            f"record_every is {every!r}; it must be a whole number of steps, at least 1"
+            + (f", and a multiple of interval={unit}" if unit > 1 else "")
         )
     if kinds and keep.checkpoint is None:
         raise ValueError(
             f"record is {', '.join(kinds)}, which needs a file to go to; give checkpoint=FILE"
         )
-    return Recording(kinds, int(every), min(int(every), tile))
+    divisors = (size for size in range(unit, min(tile, every) + 1, unit) if every % size == 0)
+    return Recording(kinds, int(every), max(divisors), in_history)
 
 
 class Schedule(NamedTuple):
@@ -109,7 +115,10 @@ class Schedule(NamedTuple):
     def shortened(self, steps: int) -> Schedule:
         """Return the schedule of the same run with so many counted steps."""
         tiles = -(-steps // self.control.tile)
-        return self._replace(steps=steps, tiles_per_row=-(-tiles // HISTORY_ROWS))
+        per_row = -(-tiles // HISTORY_ROWS)
+        if self.recording.in_history:
+            per_row = self.recording.every // self.recording.tile
+        return self._replace(steps=steps, tiles_per_row=per_row)
 
     def tile_ends(self, steps: int) -> Array:
         """Return the steps at which the tiles of a chunk of ``steps`` end."""
@@ -126,8 +135,24 @@ class Schedule(NamedTuple):
 def make_schedule(
     network: Network, transient: int, steps: int, control: Control, recording: Recording
 ) -> Schedule:
-    """Return the schedule whose history has `HISTORY_ROWS` rows at most."""
+    """Return the schedule whose history has the rows asked for, or `HISTORY_ROWS` at most."""
     entries = sum(c.size for layer in network.program.coefficients for c in layer.values())
     most = CHUNK_BYTES // (8 * max(entries, 1) * control.tile)
     chunk = recording.chunk(control.tile * min(max(most, 1), CHUNK_TILES))
     return Schedule(transient, steps, 1, control, chunk, recording).shortened(steps)
+
+
+def check_segments(segments: int | str, schedule: Schedule, obstacle: str, cores: int) -> int:
+    """Return the number of segments, one for each core where they are "auto" and long enough.
+
+    More than one are refused where there is an ``obstacle``.
+    """
+    if segments == "auto":
+        least = max(LEAST_CHUNKS * schedule.chunk, LEAST_STEPS)
+        most = min(cores, schedule.steps // least)
+        return 1 if obstacle else max(most, 1)
+    most = max(schedule.steps // (2 * schedule.control.tile), 1)
+    check_size("segments", segments, 1, most, f"there are {schedule.steps} counted steps")
+    if segments != 1 and obstacle:
+        raise ValueError(f"segments is {segments}, but {obstacle}; leave it out")
+    return int(segments)

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array, as_real, check_size
+from ..cells import Cell
+from ..cells.rate import Rate
 from ..networks.network import Network
 
 # of the smallest to the largest |R_ii| of the frame's QR
@@ -73,8 +75,33 @@ def check_frame(frame: Any, k: int | None, state_size: int) -> tuple[int, str | 
     return len(rows), np.ascontiguousarray(columns.T)
 
 
-def check_time_step(dt: Any) -> None:
-    """Raise ValueError unless ``dt`` is None or a positive number."""
+def check_kept(seed: Any) -> None:
+    """Raise ValueError if a run that may be continued would draw another seed."""
+    if seed is None:
+        raise ValueError(
+            "seed is None, which draws another at each call, so that the run at checkpoint could "
+            "not be continued; give a number"
+        )
+
+
+def time_step(dt: Any, network: Network) -> float | None:
+    """Return the time of a step, by default that of the network's cells; None for steps.
+
+    Raises ValueError unless ``dt`` is None, "step" or a positive number.
+    """
+    if dt is None:
+        steps = {_time_step_of(cell) for cell in network.cells}
+        return steps.pop() if len(steps) == 1 else None
+    if isinstance(dt, str) and dt == "step":
+        return None
     number = isinstance(dt, (int, float, np.floating)) and not isinstance(dt, bool)
-    if dt is not None and not (number and 0.0 < dt < np.inf):
-        raise ValueError(f"dt is {dt!r}; it must be the time of a step, a positive number")
+    if not (number and 0.0 < dt < np.inf):
+        raise ValueError(
+            f'dt is {dt!r}; it must be the time of a step, a positive number, or "step"'
+        )
+    return float(dt)
+
+
+def _time_step_of(cell: Cell) -> float | None:
+    dt = cell.arguments["dt"] if isinstance(cell, Rate) else None
+    return None if dt is None or np.ndim(dt) else float(dt)

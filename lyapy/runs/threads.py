@@ -23,8 +23,12 @@ def run_trajectories(
     threads: int,
     progress: bool,
     checkpointer: Checkpointer | None = None,
+    name: Callable[[int], str] = "trajectory {}".format,
 ) -> list[TrajectoryResult]:
-    """Run ``count`` trajectories of so many steps, which ``begin`` returns, each in one thread."""
+    """Run ``count`` trajectories of so many steps, which ``begin`` returns, each in one thread.
+
+    Errors give the ``name`` of a trajectory.
+    """
     display = Progress(count * steps, progress)
 
     def run(b: int) -> TrajectoryResult:
@@ -43,7 +47,7 @@ def run_trajectories(
                 checkpointer.publish(b, trajectory, last=True)
             raise
         except FloatingPointError as error:
-            raise FloatingPointError(f"trajectory {b}: {error}") from None
+            raise FloatingPointError(f"{name(b)}: {error}") from None
         return trajectory.result()
 
     with ThreadPoolExecutor(threads) as pool:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from ..networks.forward import Chunk, forward_chunk
+from ..networks.forward import forward_chunk
 from ..networks.network import Network
 from ..tangent.engine import Engine
 from ..tangent.norm_bounds import NormBounds
@@ -79,7 +79,7 @@ class Trajectory:
         chunk = forward_chunk(
             self.network, self.inputs[start:stop], self.state, self.engine.run_layer
         )
-        _check_states(chunk, start)
+        check_states(chunk.states, start)
         tiles = [follower.advance(chunk.coefficients, start) for follower in self.followers]
         rows, ends = self.schedule.rows_ending(start, stop)
         self.measure(rows, chunk.states[ends])
@@ -146,8 +146,9 @@ def split_history(history: Array, vectors: Sequence[int]) -> list[Array]:
     return np.split(history, np.cumsum(vectors), axis=1)[:-1]
 
 
-def _check_states(chunk: Chunk, start: int) -> None:
-    finite = np.isfinite(chunk.states).all(axis=-1)
+def check_states(states: Array, start: int) -> None:
+    """Raise FloatingPointError if a state (T, D) after step ``start`` or a later one diverges."""
+    finite = np.isfinite(states).all(axis=-1)
     if not finite.all():
         step = start + int(finite.argmin())
         raise FloatingPointError(f"the state is not finite after step {step}: it diverges")

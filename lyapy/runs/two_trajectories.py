@@ -1,16 +1,16 @@
 """The largest exponent from two nearby trajectories: no Jacobian, no QR, only forward passes."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..arrays import Array, check_size
+from ..arrays import Array, as_seed
 from ..cells.base import TILE
 from ..networks.forward import forward_chunk
 from ..networks.inputs import check_inputs
 from ..networks.network import Network
 from ..spectra.uncertainty import half_width, uncertainty
-from .start import check_start, check_time_step
+from .start import check_start, time_step
 
 
 class LargestExponent(NamedTuple):
@@ -38,8 +38,9 @@ def largest_exponent(
     trajectories: int | None = None,
     initial_state: Any = None,
     distance: float = 1e-7,
-    seed: int = 0,
-    dt: float | None = None,
+    seed: int | np.random.Generator | None = 0,
+    rng: int | np.random.Generator | None = None,
+    dt: float | Literal["step"] | None = None,
 ) -> LargestExponent:
     """Estimate the largest exponent from pairs of nearby trajectories.
 
@@ -50,7 +51,7 @@ def largest_exponent(
     Parameters
     ----------
     network : Network
-    inputs, steps, transient, trajectories, initial_state, seed, dt
+    inputs, steps, transient, trajectories, initial_state, seed, rng, dt
         As for `lyapunov_spectrum`.
     distance : float
         Between the two trajectories, in units of the largest entry of the state where that exceeds
@@ -76,8 +77,7 @@ def largest_exponent(
     >>> bool(found.value > 0)
     True
     """
-    check_size("seed", seed, 0)
-    check_time_step(dt)
+    seed, dt = as_seed(seed, rng), time_step(dt, network)
     if not 0.0 < distance < 1.0:
         raise ValueError(f"distance is {distance!r}; it must be a small positive number, as 1e-7")
     all_inputs = check_inputs(network, inputs, transient, steps)

@@ -13,10 +13,11 @@ import numpy as np
 from ..arrays import Array
 from ..tangent.state import RESOLVED, hides
 from . import measures
-from .measures import Measure
+from .measures import Measure, warn_unreached
 from .quantities import RATE, quantities, reported, stored
 from .stationarity import apart, escaping
 from .uncertainty import Uncertainty, half_width, slowly_correlated, uncertainty
+from .windows import window_sums
 
 # of the intervals of measures
 LEVEL = 0.95
@@ -121,6 +122,11 @@ class Exponents:
         return RATE.format(time=self.time)
 
     @property
+    def multiplicity(self) -> int:
+        """How often each exponent is there: columns of a state with the same Jacobian."""
+        return int(self.settings.get("multiplicity", 1))
+
+    @property
     def shared_inputs(self) -> bool:
         """Whether all trajectories read the same inputs, and are not independent."""
         return bool(self.settings.get("input_sequences") == 1)
@@ -146,11 +152,12 @@ class Exponents:
 
     @cached_property
     def order(self) -> Array:
-        """The k rows of the frame with the largest exponents: descending, bounds, dead ones."""
+        """The rows of the frame with the k largest exponents: descending, bounds, dead ones."""
         means = self.growth.sum(axis=1).mean(axis=0)
         # a bound says nothing about the place, and leaves the numbers of the others alone
         last = np.where(np.isneginf(means), 2, self._hidden)
-        return np.lexsort((-means, last))[: self.settings["k"]]
+        leading = np.lexsort((-means, last))[: self.settings["k"] // self.multiplicity]
+        return np.repeat(leading, self.multiplicity)
 
     @cached_property
     def _hidden(self) -> Array:
@@ -256,7 +263,7 @@ class Exponents:
 
         Where the largest exponent may be 0 it is 0 or at least 1: `measures` has its range.
         """
-        return self._measures["kaplan_yorke_dimension"].value
+        return self._reached("kaplan_yorke_dimension", "kaplan-yorke")
 
     @property
     @reported(
@@ -267,7 +274,12 @@ class Exponents:
     )
     def entropy_rate(self) -> float:
         """Sum of the positive exponents; NaN where more may follow, or all of them may be 0."""
-        return self._measures["entropy_rate"].value
+        return self._reached("entropy_rate", "entropy")
+
+    def _reached(self, name: str, k: str) -> float:
+        if self._measures[name].status == QUANTITIES[name].otherwise:
+            warn_unreached(name, k, len(self.exponents), self.state_size)
+        return self._measures[name].value
 
     @property
     @reported("", "nats per step", label="sum-rule residual", otherwise="does not apply")
@@ -282,7 +294,8 @@ class Exponents:
         log_det, growth, steps = np.moveaxis(compared, -1, 0)
         if not (len(compared) and np.all(np.isfinite(log_det)) and not self.bounded.any()):
             return math.nan
-        return float(np.max(np.sum(np.abs(log_det - growth) / steps, axis=1)) / self.state_size)
+        size = self.state_size / self.multiplicity
+        return float(np.max(np.sum(np.abs(log_det - growth) / steps, axis=1)) / size)
 
     def measures(self) -> dict[str, Measure]:
         """Return mean, Kaplan–Yorke dimension, entropy rate and sum-rule residual, with errors.
@@ -303,13 +316,13 @@ class Exponents:
             "entropy_rate": self._decided(
                 "entropy_rate",
                 measures.entropy_rate,
-                bool(self._near_zero.any() and not (self.exponents > self._margin).any()),
+                bool(self._near_zero.any() and not (self.exponents > self.margin).any()),
             ),
             "sum_rule_residual": self._measure("sum_rule_residual", self.sum_rule_residual),
         }
 
     @cached_property
-    def _margin(self) -> Array:
+    def margin(self) -> Array:
         """How far each exponent (k,) may be from the truth: 95 %, rounding, and finite time.
 
         The last is the largest excursion of the growth from its mean rate: that of an exponent
@@ -326,7 +339,7 @@ class Exponents:
 
     @cached_property
     def _near_zero(self) -> Array:
-        return np.abs(self.exponents) <= self._margin
+        return np.abs(self.exponents) <= self.margin
 
     def _decided(
         self, name: str, measure: Callable[[Array, int], float], near_zero: bool
@@ -336,7 +349,7 @@ class Exponents:
             return Measure(math.nan, math.nan, "escapes")
         if near_zero or self.apart.any():
             samples = self.per_trajectory
-            ends = measures.measure_range(measure, samples, self._margin, self.state_size)
+            ends = measures.measure_range(measure, samples, self.margin, self.state_size)
             # where all ends agree, as in stable networks, nothing is left open
             if ends[0] < ends[1]:
                 return Measure(math.nan, math.nan, "undetermined", *ends)
@@ -364,7 +377,8 @@ class Exponents:
         """Return all quantities by name, the standard errors of the measures among them."""
         errors = {f"{n}_error": found.standard_error for n, found in self.measures().items()}
         errors["largest_error"] = float(self.standard_error[0])
-        return {n: errors[n] if n in errors else getattr(self, n) for n in QUANTITIES}
+        known = errors | {n: found.value for n, found in self.measures().items()}
+        return {n: known[n] if n in known else getattr(self, n) for n in QUANTITIES}
 
     def confidence_interval(self, level: float = 0.95) -> Array:
         """Return the lower and upper ends (k, 2) of confidence intervals, by Student's t.
@@ -405,7 +419,8 @@ class Exponents:
         exponents = np.where(np.isfinite(self.exponents), self.exponents, np.nan)
         distance = np.abs(exponents[:, None] - exponents)
         near = distance <= width[:, None] + width
-        return np.count_nonzero(near & (support @ support.T == 0.0), axis=1)
+        apart = support @ support.T == 0.0
+        return np.count_nonzero(near & apart, axis=1) // self.multiplicity
 
     def uncertainty_of(self, growth: Array) -> Uncertainty:
         """Return the statistical errors, in `units`, of other growth (B, rows, k) in this run."""
@@ -422,22 +437,11 @@ class Exponents:
 
         They fluctuate about `exponents`, less over longer windows. Steps after the last full
         window are left out. ``window`` is a multiple of the steps in a row of the history,
-        ``growth_steps[0]``: 64 at first, and more in runs of over 65 536 steps, whose history has
-        1024 rows. Raises ValueError if it is not, or longer than the run.
+        ``growth_steps[0]``: those of ``record_every`` in a run without a checkpoint, otherwise 64,
+        and more in runs of over 65 536 steps, whose history has 1024 rows. Raises ValueError if it
+        is not, or longer than the run.
         """
-        row = int(self.growth_steps[0])
-        whole = isinstance(window, (int, np.integer)) and not isinstance(window, bool)
-        if not whole or window < 1 or window % row:
-            raise ValueError(
-                f"window is {window!r}; the history of this run is kept in rows of {row} steps: "
-                f"give a multiple of {row}, or compute fewer steps at a time for shorter rows"
-            )
-        count = self.steps // window
-        if not count:
-            raise ValueError(f"window is {window}, longer than the {self.steps} counted steps")
-        rows = window // row
-        full = self.growth[:, : count * rows, self.order]
-        sums = full.reshape(len(full), count, rows, -1).sum(axis=2)
+        sums = window_sums(self.growth[:, :, self.order], self.growth_steps, window)
         return np.asarray(sums / (window * self.dt))
 
 

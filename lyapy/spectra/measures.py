@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ __all__ = [
     "kaplan_yorke_slopes",
     "measure_range",
     "participation_ratio",
+    "warn_unreached",
 ]
 
 
@@ -124,3 +126,13 @@ def participation_ratio(frame: Array) -> Array:
     """
     squares = np.square(frame)
     return np.asarray(np.sum(squares, axis=-1) ** 2 / np.sum(squares**2, axis=-1))
+
+
+def warn_unreached(name: str, k: str, found: int, state_size: int) -> None:
+    """Warn the reader of a property that more exponents decide the measure."""
+    warnings.warn(
+        f"{name} is NaN: the {found} of {state_size} exponents that were computed do not reach "
+        f"it; compute more, or k={k!r}",
+        RuntimeWarning,
+        stacklevel=4,
+    )

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from .exponents import Exponents
 from .file import check_suffix, read_fields, write_spectrum
+from .measures import Measure
 from .plots import KINDS
 from .quantities import with_attributes
+from .slow import slow_directions
 from .status import Status, status_of
 from .tables import data_frame, dataset_of, exponent_columns, spectrum_html
 from .text import spectrum_table
@@ -69,6 +71,24 @@ class Spectrum(Exponents):
         if kind not in KINDS:
             raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
         return KINDS[kind](self, *arguments, **options)
+
+    def slow_directions(self, T: float) -> Measure:
+        """Return how many exponents lie above −1/T: directions that keep a perturbation for T.
+
+        Parameters
+        ----------
+        T : float
+            In steps, or units of time where `dt` was given.
+
+        Returns
+        -------
+        Measure
+            Its standard error is half of how much the number changes when all exponents move up
+            and down by theirs. The interval counts exponents that lie above −1/T for sure, and
+            those that may, as `margin` says. ``not reached`` where all k < D exponents lie above
+            it, and more may follow.
+        """
+        return slow_directions(self, T)
 
     def to_dataframe(self) -> DataFrame:
         """Return a pandas DataFrame with a row for each exponent; ``attrs`` has units and status.

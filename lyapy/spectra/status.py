@@ -52,10 +52,11 @@ def status_of(spectrum: Exponents) -> Status:
     ``failed check``: the run contradicts itself, as growth exceeds the norms of the Jacobians, a
     frame is not orthonormal, or the sum of the exponents is not the mean log|det J|.
     ``interrupted``: fewer steps were counted than asked for. ``not converged``: the state grows
-    without bound, standard errors are unknown or miss the target, the run is too short to tell
+    without bound, standard errors are unknown or miss the target, the run is too short to show
     whether exponents drift (8 rows of the history), shorter than 64 steps or 50 autocorrelation
-    times (8 in each of several trajectories), trajectories differ by more than their errors, or
-    exponents drift. ``unresolved tail``: float64 does not resolve all exponents.
+    times (8 in each of several trajectories), seams of segments are open, trajectories differ by
+    more than their errors, or exponents drift. ``unresolved tail``: float64 does not resolve all
+    exponents.
     """
     checks = {
         FAILED: _failed(spectrum),
@@ -166,11 +167,18 @@ def _not_converged(spectrum: Exponents) -> str:
     if rows < LEAST_ROWS or seen < LEAST_STEPS:
         enough = max(LEAST_ROWS * int(spectrum.growth_steps[0]), LEAST_STEPS)
         return (
-            f"The run is too short to tell whether the exponents drift: each trajectory has "
+            f"The run is too short to show whether the exponents drift: each trajectory has "
             f"{spectrum.steps} counted steps, {enough} would do."
         )
     if short := _short(spectrum, living):
         return short
+    settings = spectrum.settings
+    if settings.get("seam_error", 0.0) > RESOLVED * settings["tolerance"]:
+        return (
+            f"The seams of {settings['segments']} segments leave up to "
+            f"{settings['seam_error']:.1g} nats per step open: vectors of exponents that agree "
+            "take long to settle. Give fewer segments, or none."
+        )
     if spectrum.apart.any():
         return (
             f"{_counted(spectrum.apart, 'differ')} between trajectories by more "
@@ -219,6 +227,6 @@ def _unsettled(spectrum: Exponents, living: Array) -> str:
     return (
         f"Growth is correlated over {longest:.0f} of {spectrum.steps} steps of each trajectory: "
         "the trajectories are on different attractors, leave a transient at different times, or "
-        "are too short to tell. Give more steps, or a longer transient, and see "
+        "are too short to decide. Give more steps, or a longer transient, and see "
         "Spectrum.per_trajectory."
     )

@@ -177,6 +177,9 @@ def facts_of(spectrum: Exponents) -> dict[str, str]:
     if rounded.any():
         error = f"up to {spectrum.rounding_error[rounded].max():.0e} nats per step"
         facts["rounding error"] = f"{error} in {counted(rounded.sum(), 'exponent', 'exponents')}"
+    if "seam_error" in settings:
+        error = f"up to {settings['seam_error']:.0e} nats per step at their seams"
+        facts["segments"] = f"{settings['segments']}, {error}"
     if settings.get("repeated_tiles"):
         facts["left to the CPU"] = f"{settings['repeated_tiles']} tiles of trajectories"
     wider = spectrum.widening > 1.0

@@ -43,7 +43,7 @@ _KNOWN = {0, _SPACE, _TYPE, 4, 5, _LAYOUT, 10, _FILTERS, _ATTRIBUTE, 13, 14, _CO
           18, 22}  # fmt: skip
 _COMPACT, _CONTIGUOUS, _CHUNKED = 0, 1, 2
 _LINK, _NOWHERE = -1, (1 << 64) - 1
-# of a text, besides its bytes
+# of a text, on top of its bytes
 _TEXT_COST = 128
 
 

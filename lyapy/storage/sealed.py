@@ -1,8 +1,8 @@
 """Sealed files: plain HDF5 after a line with its length and SHA-256.
 
-The line stands in HDF5's user block, which HDF5 readers skip. After the HDF5 file stand the SHA-256
-of each MiB of it, so that a large file need not be read whole to find flipped bits in what is
-read; the line has the digest of these too. HDF5 itself reports no flipped bits, and crashes on a
+The line stands in HDF5's user block, which HDF5 readers skip. After the HDF5 file comes the SHA-256
+of each MiB of it, so that flipped bits in a part are found without reading the whole file; the line
+has the digest of these too. HDF5 itself reports no flipped bits, and crashes on a
 full disk; so it writes through `_Shield`, which keeps errors from it.
 """
 

@@ -25,10 +25,15 @@ MISSING = {"": math.nan, "nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 def metadata_of(
     networks: Mapping[str, str | Network], pattern: str | None,
     metadata: str | PathLike[str] | Mapping[str, Mapping[str, Any]] | None,
+    known: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, Any]]:  # fmt: skip
-    """Return the columns from a pattern and a table, for each network by name."""
+    """Return the columns from a pattern and a table, and those known, for each network by name."""
     paths = {name: n if isinstance(n, str) else name for name, n in networks.items()}
     columns = {name: {} for name in networks} if pattern is None else match_paths(pattern, paths)
+    for name, own in known.items():
+        if taken := columns[name].keys() & own.keys():
+            raise ValueError(f"pattern: {min(taken)!r} is the column of tasks; rename the field")
+        columns[name] |= own
     if isinstance(metadata, Mapping):
         for name, added in metadata.items():
             if name not in columns:
@@ -43,7 +48,13 @@ def metadata_of(
 
 
 def match_paths(pattern: str, paths: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Return the values of a pattern's fields in the path of each network.
+    """Return the values of a pattern's fields in the path of each network; see `fields_of`."""
+    found = fields_of(pattern, paths)
+    return {name: {f: _as_value(text) for f, text in of.items()} for name, of in found.items()}
+
+
+def fields_of(pattern: str, paths: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the text of a pattern's fields in the path of each network.
 
     The pattern is the end of the paths, with or without their suffix; fields in braces stand for
     text without a slash. Raises ValueError if it has no field or an invalid one, or a path differs.
@@ -56,7 +67,7 @@ def match_paths(pattern: str, paths: Mapping[str, str]) -> dict[str, dict[str, A
         if match is None:
             remedy = "change the pattern, or leave the file out"
             raise ValueError(f"{path}: does not match the pattern {pattern!r}; {remedy}")
-        found[name] = {field: _as_value(text) for field, text in match.groupdict().items()}
+        found[name] = match.groupdict()
     return found
 
 

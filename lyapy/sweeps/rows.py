@@ -13,7 +13,7 @@ from .columns import COLUMNS, Row, as_table, column_of
 
 
 class Rows:
-    """Rows of networks, and what follows from them."""
+    """Rows of networks, with their columns and statistics."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.rows = list(rows)

@@ -2,34 +2,35 @@
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import numpy as np
-
-from ..arrays import array_digest, check_size
+from ..arrays import as_seed, check_size
 from ..errors import Interrupted, WeightsError, describe
 from ..networks.closed_loop import ClosedLoop
 from ..networks.inputs import check_inputs
 from ..networks.network import Network
-from ..runs.inputs import input_file
+from ..runs.inputs import fitted, input_file
 from ..runs.lyapunov import lyapunov_spectrum
 from ..runs.options import ALL, KINDS, refuse_unknown, take_options
 from ..runs.reaching import check_k
+from ..runs.start import check_kept
 from ..runs.threads import default_threads
 from ..spectra.file import check_suffix
 from ..storage.atomic import check_apart, check_output
+from ..weights.frameworks.layer import Hints
+from .inputs import as_file, computed, filled, inputs_by_name, open_loop
 from .merge import merge_networks, refuse_loss, results_in, runs_folder
 from .merged_file import is_merged
 from .metadata import metadata_of
 from .names import Chosen, as_shard, named_networks, run_file
 from .result import Sweep
 from .task import Outcome, Task, check_readout, inputs_of, network_of
+from .task import give_up as failed
 from .workers import compute_in, compute_in_processes
 
 # set by the sweep for each network
@@ -58,8 +59,13 @@ def sweep(
     networks : str, sequence of str, or mapping of str to str or Network
         Weights files and shell patterns of them, named by their paths below their common
         folder; or names and weights files or networks.
-    inputs : str, path or array (T, m) or (B, T, m), optional
-        The same for all. A file is read by each worker; an array is first written to a file.
+    inputs : str, path, array, callable or mapping, optional
+        An array (T, m) or (B, T, m), or a file, for all; a path with fields of ``pattern``,
+        ``"inputs/{task}.npy"``; a function of a weights file's path (or name) and its network,
+        called here, that returns one or the other; or a mapping of them by the names of the
+        networks. A mapping by any other names has tasks: every network reads each, in a row
+        ``network/task`` with the task in the column ``inputs``. Files are read by the workers.
+        Token ids, whole numbers (T,) or (B, T), go through the embedding in the weights file.
     checkpoint : str or path
         The merged file (HDF5).
     executor : concurrent.futures.Executor, optional
@@ -105,13 +111,20 @@ def sweep(
     refuse_unknown("sweep", spectrum_options, known)
     settled = {name: value for name, value in spectrum_options.items() if name in ALL}
     take_options(lyapunov_spectrum, settled, **dict.fromkeys(KINDS))
+    # before a Generator would be copied into each task
+    rng = spectrum_options.pop("rng", None)
+    seed = spectrum_options.get("seed", 0)
+    check_kept(seed)
+    spectrum_options["seed"] = as_seed(seed, rng)
     found = named_networks(networks)
     check_readout(readout, closed_loop)
     made = [name for name, network in found.items() if isinstance(network, Network)]
     if closed_loop and made:
         finding = f"closed_loop is for weights files, but {made[0]!r} is a network"
         raise ValueError(f"{finding}; give a lyapy.ClosedLoop of it")
-    columns = metadata_of(found, pattern, metadata)
+    found, given, of_task = inputs_by_name(found, inputs)
+    columns = metadata_of(found, pattern, metadata, of_task)
+    each = {n: filled(given[n], n, found[n], pattern, columns[n]) for n in found}
     check_output(checkpoint, overwrite=overwrite or is_merged(checkpoint))
     refuse_loss(checkpoint, found, overwrite=overwrite)
     if workers is not None:
@@ -123,29 +136,30 @@ def sweep(
         spectrum_options = {**spectrum_options, "threads": share}
     folder = runs_folder(checkpoint)
     task = Task(
-        name="", network="", folder=os.getcwd(),
-        inputs=os.path.abspath(inputs) if isinstance(inputs, (str, PathLike)) else None,
+        name="", network="", folder=os.getcwd(), inputs=None,
         vocabulary=None if vocabulary is None else os.path.abspath(vocabulary), run=folder,
         load_options=load_options or {}, options={**spectrum_options, "overwrite": overwrite},
         closed_loop=closed_loop, readout=readout,
     )  # fmt: skip
     table = metadata if isinstance(metadata, (str, PathLike)) else None
     weights = [network for network in found.values() if isinstance(network, str)]
-    check_apart(checkpoint, [*weights, input_file(task.inputs), task.vocabulary, table])
+    files = [input_file(path) for path in each.values() if isinstance(path, str)]
+    check_apart(checkpoint, [*weights, *files, task.vocabulary, table])
     check_suffix(checkpoint)
     if not overwrite:
         _check_runs(checkpoint, folder)
-    _check_one(task, found, None if task.inputs else inputs)
+    _check_one(task, found, each)
     folder.mkdir(exist_ok=True)
-    task = task._replace(inputs=_as_file(inputs, folder))
     # finished runs first: if one is another run, nothing else was computed
     runs = {name: run_file(folder, name) for name in mine}
     tasks = [
         task._replace(name=name, network=found[name], run=runs[name])
         for name in sorted(mine, key=lambda name: not runs[name].exists())
     ]
+    lost: list[Outcome] = []
+    tasks = list(_with_files(tasks, each, folder, lost.append))
     try:
-        _compute_all(tasks, executor, workers, report)
+        _compute_all(tasks, lost, executor, workers, report)
     except BrokenExecutor:
         with suppress(FileExistsError):
             merge_networks(checkpoint, found, columns, overwrite=overwrite)
@@ -165,9 +179,9 @@ def _check_runs(checkpoint: str | PathLike[str], folder: Path) -> None:
         )
 
 
-def _check_one(task: Task, networks: Mapping[str, str | Network], inputs: Any) -> None:
+def _check_one(task: Task, networks: Mapping[str, str | Network], each: Mapping[str, Any]) -> None:
     """Raise the first error if inputs and options suit none of the networks that can be loaded."""
-    errors = []
+    errors: list[Exception] = []
     for name, weights in networks.items():
         one = task._replace(name=name, network=weights)
         try:
@@ -175,15 +189,50 @@ def _check_one(task: Task, networks: Mapping[str, str | Network], inputs: Any) -
         except (WeightsError, OSError):
             continue
         try:
-            _check_network(
-                one, network, inputs_of(one, network, file) if inputs is None else inputs
-            )
+            inputs = computed(each[name], network, file or name)
+            if inputs is None or isinstance(inputs, (str, PathLike)):
+                inputs = inputs_of(_reading(one, inputs), network, file)
+            else:
+                reads = open_loop(network)
+                inputs = fitted("inputs", inputs, reads, file, Hints(**task.load_options))
+            _check_network(one, network, inputs)
             return
-        except (ValueError, TypeError, OSError) as error:
+        except Exception as error:  # a function may raise anything
             errors.append(error)
     if errors:
         shared = f"none of {len(errors)} networks can be computed: " if len(errors) > 1 else ""
         raise ValueError(f"{shared}{describe(errors[0])}") from errors[0]
+
+
+def _reading(task: Task, inputs: Any) -> Task:
+    return task._replace(inputs=None if inputs is None else os.path.abspath(inputs))
+
+
+def _with_files(
+    tasks: Iterable[Task], each: Mapping[str, Any], folder: Path, give_up: Callable[[Outcome], None]
+) -> Iterator[Task]:
+    """Yield the tasks with their inputs in files; give up those whose function raises."""
+    files: dict[int, str | None] = {}
+    for task in tasks:
+        inputs = each[task.name]
+        if callable(inputs):
+            try:
+                network, weights = network_of(task)
+            except (WeightsError, OSError):
+                # the worker finds and reports it
+                yield task
+                continue
+            try:
+                made = computed(inputs, network, weights or task.name)
+            except Exception as error:
+                reason = f"inputs: {describe(error)}"
+                give_up(failed(task.name, task.run, reason, task.overwrite))
+                continue
+            yield _reading(task, as_file(made, folder))
+        else:
+            if id(inputs) not in files:
+                files[id(inputs)] = as_file(inputs, folder)
+            yield _reading(task, files[id(inputs)])
 
 
 def _check_network(task: Task, network: Network, inputs: Any) -> None:
@@ -193,25 +242,11 @@ def _check_network(task: Task, network: Network, inputs: Any) -> None:
     check_k(options.get("k"), options.get("frame", "random"), network.state_size)
 
 
-def _as_file(inputs: Any, folder: Path) -> str | None:
-    """Return a file of the inputs, so that they are not sent with every task."""
-    if inputs is None or isinstance(inputs, (str, PathLike)):
-        return None if inputs is None else os.path.abspath(inputs)
-    array = np.asarray(inputs)
-    path = folder / f"inputs-{array_digest(array)[:16]}.npy"
-    if not path.exists():
-        # shards may write it at once, on hosts whose processes have the same numbers
-        temporary = path.with_name(f".{uuid4().hex}-{path.name}")
-        np.save(temporary, array, allow_pickle=False)
-        os.replace(temporary, path)
-    return str(path)
-
-
 def _compute_all(
-    tasks: Sequence[Task], executor: Executor | None, workers: int,
+    tasks: Sequence[Task], lost: Sequence[Outcome], executor: Executor | None, workers: int,
     report: Callable[[Outcome], None] | None,
 ) -> None:  # fmt: skip
-    """Compute the tasks and report each; raise Interrupted after a signal to end."""
+    """Compute the tasks, report each and those lost; raise Interrupted after a signal to end."""
     done: list[Outcome] = []
 
     def take(outcome: Outcome) -> None:
@@ -223,6 +258,8 @@ def _compute_all(
         if report is not None:
             report(outcome)
 
+    for outcome in lost:
+        take(outcome)
     try:
         if executor is None:
             compute_in_processes(tasks, workers, take)

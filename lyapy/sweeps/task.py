@@ -83,7 +83,9 @@ def attempt(
     except Exception as error:  # no error of one network may stop the others
         return give_up(name, run, describe(error), overwrite)
     failure_file(run).unlink(missing_ok=True)
-    message = f"largest exponent {spectrum.largest:.6g} {spectrum.units}, {spectrum.status.code}"
+    status = spectrum.status
+    why = f": {status.advice.partition('. ')[0].rstrip('.')}" if status.advice else ""
+    message = f"largest exponent {spectrum.largest:.6g} {spectrum.units}, {status.code}{why}"
     return Outcome(name, "computed", message)
 
 
@@ -139,11 +141,16 @@ def network_of(task: Task) -> tuple[Network, str | None]:
 
 def inputs_of(task: Task, network: Network, weights: str | None) -> Any:
     """Return the inputs of a task, None if it has none; raises as `spectrum_of`."""
-    from ..runs.inputs import read_inputs_for
+    from ..runs.inputs import read_inputs_for, read_vocabulary
 
     if task.inputs is not None:
         reads = network.open_loop if isinstance(network, ClosedLoop) else network
-        return read_inputs_for(reads, task.inputs, weights, task.vocabulary)
+        text = task.inputs.lower().endswith(".txt")
+        if task.vocabulary is not None and not text:
+            raise ValueError("--vocabulary: is for text; add --inputs FILE.txt")
+        characters = None if task.vocabulary is None else read_vocabulary(task.vocabulary)
+        hints = Hints(**task.load_options)
+        return read_inputs_for(reads, task.inputs, weights, characters, hints=hints)
     if network.input_size:
         raise ValueError(
             f"inputs are missing, but {weights or 'the network'} reads {network.input_size} at "

@@ -3,7 +3,7 @@
 import glob
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from os import PathLike, fspath
 from pathlib import Path
@@ -46,6 +46,9 @@ def watch(
     """
     given = [networks] if isinstance(networks, (str, PathLike)) else list(networks)
     sources = [os.path.abspath(fspath(source)) for source in given]
+    if isinstance(inputs, Mapping):
+        finding = "inputs is a mapping, but the names of networks are not known yet"
+        raise TypeError(f"{finding}; give a path with fields, or a function")
     if not every > 0.0:
         raise ValueError(f"every is {every!r}; it must be a positive number of seconds")
     base = os.path.commonpath([_fixed_folder(source) for source in sources])

@@ -67,8 +67,10 @@ def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
     if backend == "numpy":
         return Engine("numpy", layer_forward, ArrayTangent)
     if backend == "cupy":
-        # the readable engine does what the device cannot
-        return Engine("cupy", layer_forward, ArrayTangent, devices=find_devices())
+        devices = find_devices()
+        # the compiled engine takes over where a device cannot go on
+        compiled_engine = choose_engine("numba", blas_threads)
+        return compiled_engine._replace(name="cupy", run_layer=layer_forward, devices=devices)
     raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}")
 
 

@@ -18,22 +18,28 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from ..arrays import UNIT_ROUNDOFF
+from ..arrays import UNIT_ROUNDOFF, Array
 
 T = TypeVar("T")
 
 __all__ = [
+    "UNDERFLOW",
     "Control",
+    "Counted",
     "accept_interval",
+    "admitted_ratio",
     "block_spread_limit",
     "counted_growth",
     "disturbed_spread",
     "dual_sign",
     "effective_spread",
+    "eliminated_growth",
+    "eliminated_spread",
     "exponential",
     "first_steps",
     "image_noise",
     "interval_spread",
+    "leaves_run",
     "make_control",
     "next_interval",
     "next_rate",
@@ -45,10 +51,18 @@ __all__ = [
 LOG_RANGE = 300.0
 SAFETY = 0.95
 FADING = 0.95
-# by how many nats the rounding may exceed what the spread of log R_ii shows
+# nats by which the rounding may exceed the spread of log R_ii
 SLACK = 4.0
 # exp of more overflows
 LARGEST_EXPONENT = 709.0
+# log R_ii that counts where R_ii has underflowed: an upper bound, for weights up to 1e19
+UNDERFLOW = -700.0
+# rounding error of log R_ii, at most, in a single step from which on only its bound is known
+HIDDEN = 0.1
+# share of the tolerance that the sizes of an image's rows may use up without a factorization
+SHARE = 0.01
+# and what those of a product of two stages leave of the digits
+LARGEST_RATIO = 1e6
 # log R_ii of images whose squares underflow lie below
 VANISHED = -360.0
 
@@ -220,6 +234,45 @@ def counted_growth(log_r: float, scale: float, limit: float, floor: float) -> fl
         return log_r
     bottom = floor + scale
     return max(log_r, bottom) + math.log1p(math.exp(-abs(log_r - bottom)))
+
+
+class Counted(NamedTuple):
+    """Growth of a vector at one factorization of a graded step, its rounding, and its spread."""
+
+    growth: float
+    error: float
+    spread: float
+
+
+def eliminated_growth(log_u: float, log_size: float, floor: float) -> Counted:
+    """Return how log|U_ii| counts, which rounding of the size exp(log_size) may hide."""
+    # dead directions are not among the rows
+    if log_u < UNDERFLOW:
+        return Counted(counted_growth(UNDERFLOW, log_size, 0.0, floor), math.inf, 0.0)
+    spread = log_size - log_u
+    if not exponential(floor + spread) > HIDDEN:
+        return Counted(log_u, UNIT_ROUNDOFF * exponential(spread), spread)
+    # R_ii may be rounding only, however small it is
+    return Counted(counted_growth(log_u, log_size, 0.0, floor), math.inf, spread)
+
+
+def eliminated_spread(logs: Array) -> float:
+    """Return the spread of log R_ii in a graded step, but for vectors that vanished."""
+    largest, smallest = -math.inf, math.inf
+    for log in logs:
+        if log > -math.inf:
+            largest, smallest = max(largest, log), min(smallest, log)
+    return max(largest - smallest, 0.0)
+
+
+def admitted_ratio(limit: float) -> float:
+    """Return by which factor rows of an image may differ in size without a factorization."""
+    return min(SHARE * exponential(limit), LARGEST_RATIO)
+
+
+def leaves_run(rate: float, control: Control) -> bool:
+    """Whether a step after a graded one may be ordinary, for the expected spread per step."""
+    return not control.graded and rate <= SAFETY * control.limit
 
 
 def accept_interval(

@@ -7,13 +7,23 @@ from scipy.linalg import solve_triangular
 
 from ..arrays import Array
 
-__all__ = ["orthonormalize", "orthonormalize_with"]
+__all__ = ["orthonormalize", "orthonormalize_ends", "orthonormalize_with"]
 
 
 def orthonormalize(frame: Array) -> tuple[Array, Array]:
     """Return the orthonormal rows of ``frame`` (k, D) and log R_ii, by Householder's QR."""
     rows, log_r, _ = orthonormalize_with(np.zeros(len(frame)), frame)
     return rows, log_r
+
+
+def orthonormalize_ends(frame: Array, split: int) -> Array:
+    """Return the frame with its first ``split`` rows orthonormal, and the others from the last on.
+
+    Gram–Schmidt leaves rows that are not quite orthogonal to those before them in its order. That
+    is harmless while the order stays; where it changes, it has to be done first.
+    """
+    trailing = orthonormalize(frame[split:][::-1])[0][::-1] if split < len(frame) else frame[:0]
+    return np.concatenate([orthonormalize(frame[:split])[0], trailing])
 
 
 def orthonormalize_with(vector: Array, frame: Array) -> tuple[Array, Array, Array]:

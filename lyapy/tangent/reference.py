@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from ..arrays import UNIT_ROUNDOFF, Array
 from ..networks.apply import log_diagonal, tangent_step
 from ..networks.program import Program, by_products
 from ..networks.structure import reading
-from .interval import Control, accept_interval, dual_sign, interval_spread
+from .graded.run import GradedRun, graded_run, repeat_by_qr, well_conditioned
+from .interval import HIDDEN, UNDERFLOW, Control, accept_interval, dual_sign, interval_spread
 from .qr import orthonormalize_with
-from .state import HIDDEN, UNDERFLOW, UNKNOWN_RATE, Carry
+from .state import UNKNOWN_RATE, Carry
 
 __all__ = ["ArrayTangent", "DecoupledTangent", "FactorTangent", "SingleTangent", "Tangent"]
 
@@ -84,6 +86,9 @@ class Tangent:
 class ArrayTangent(Tangent):
     """The deviation vectors in plain array code."""
 
+    # graded steps that are taken at a time
+    longest_run = sys.maxsize
+
     def __init__(self, program: Program, vectors: int) -> None:
         super().__init__(program, vectors)
         # a graded step needs the rows of J, which products do not show
@@ -113,8 +118,8 @@ class ArrayTangent(Tangent):
     ) -> tuple[Array, int]:
         """Advance the first ``rows`` of the frame by an interval; return growth and steps."""
         rate, frame = carry.state.rate, carry.state.frame[:rows]
-        if control.graded or carry.state.tilted(control):
-            return carry.take_graded_step(self.program, coefficients[0], rows, rate, control), 1
+        if control.graded or carry.state.follows_tilt(control):
+            return self._graded(coefficients, rows, carry, 0.0, control)
         signs = np.array([dual_sign(i) for i in range(rows)])
 
         def attempt(steps: int) -> tuple[tuple[Array, Array, Array], float]:
@@ -132,7 +137,7 @@ class ArrayTangent(Tangent):
         resolvable = finite and (spread < np.inf or control.fixed <= 1)
         if steps == 1 and spread > control.alone and resolvable and self.graded:
             carry.statistics.count(rejections=rejections)
-            return carry.take_graded_step(self.program, coefficients[0], rows, spread, control), 1
+            return self._graded(coefficients, rows, carry, spread, control)
         if not finite:
             return np.full(rows, np.nan), steps
         if self.graded:
@@ -144,12 +149,26 @@ class ArrayTangent(Tangent):
         carry.statistics.error[:rows][hidden] = np.inf
         return growth, steps
 
+    def _graded(
+        self, coefficients: Array, rows: int, carry: Carry, spread: float, control: Control
+    ) -> tuple[Array, int]:
+        """Take graded steps of ``coefficients``; return growth and steps."""
+
+        def advance(*arguments: Any) -> GradedRun:
+            run = graded_run(self.program, *arguments)
+            return run if well_conditioned(run) else repeat_by_qr(self.program, *arguments)
+
+        some = coefficients[: self.longest_run]
+        return carry.take_graded_steps(advance, some, rows, spread, control)
+
 
 class FactorTangent(ArrayTangent):
     """An `ArrayTangent` that multiplies up the R factors of its intervals.
 
     Rows and columns of dead directions are zero.
     """
+
+    longest_run = 1
 
     def __init__(self, program: Program, vectors: int) -> None:
         super().__init__(program, vectors)

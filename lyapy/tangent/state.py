@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..arrays import UNIT_ROUNDOFF, Array
-from ..networks.program import Program
-from .graded.step import graded_step
-from .graded.tilt import SAMPLES, exchanged, settled_tilt, tilt_limit
-from .interval import Control, counted_growth, image_noise, next_rate
+from .graded import replicas as sampling
+from .graded.replicas import SAMPLES, exchanged, settled_tilt, tilt_limit
+from .graded.run import GradedRun
+from .interval import Control, counted_growth, image_noise, leaves_run, next_rate
 
 __all__ = [
-    "HIDDEN",
     "RESOLVED",
-    "UNDERFLOW",
     "UNKNOWN_RATE",
     "Carry",
     "FrameState",
+    "GradedAdvance",
     "Statistics",
     "hides",
 ]
 
 # so large that the first interval has one step
 UNKNOWN_RATE = 40.0
-# log R_ii that counts where R_ii has underflowed: an upper bound, for weights up to 1e19
-UNDERFLOW = -700.0
-# rounding error of log R_ii in a single step from which on only its bound is known
-HIDDEN = 0.1
 # in a mean fixed interval, from which on R_ii may be rounding only: its spread saturates at about
 # log(1 / u), however small R_ii is
 SATURATED = 1e-4
 # tolerances of rounding error per step up to which growth counts as resolved
 RESOLVED = 10.0
+
+# coefficients and scales of the steps at most, frame, control and rate, to a run of graded steps
+GradedAdvance = Callable[[Array, Array, Array, Control, float], GradedRun]
 
 
 def hides(error: Array, interval: int | str, tolerance: float) -> Array:
@@ -61,8 +59,10 @@ class FrameState:
         Expected spread per step.
     split : int
         Rows of the leading frame in a two-ended computation; k where there is one frame.
-    tilt : array (k, samples, k)
-        Sample of the frame's tilt after the last graded step; without entries before the first.
+    replicas : array (samples, k, D)
+        Frames of the same steps with other rounding, after the last graded step.
+    tilt : array (samples, k, k)
+        By which they differed from the frame; without entries before the first graded step.
     since, noise : array (k,)
         Growth in the ordinary intervals since then; the rounding of each vector's image in the
         last one, relative to the image, over the roundoff.
@@ -73,6 +73,7 @@ class FrameState:
     frame: Array
     rate: float
     split: int
+    replicas: Array
     tilt: Array
     since: Array
     noise: Array
@@ -81,13 +82,22 @@ class FrameState:
     @classmethod
     def begin(cls, frame: Array, rate: float = UNKNOWN_RATE) -> FrameState:
         """Return the state of a frame that no graded step has tilted."""
-        k = len(frame)
-        return cls(frame, rate, k, np.zeros((0, SAMPLES, 0)), np.zeros(k), np.zeros(k), 0)
+        k, D = frame.shape
+        none = np.zeros((SAMPLES, 0, D)), np.zeros((SAMPLES, 0, 0))
+        return cls(frame, rate, k, *none, np.zeros(k), np.zeros(k), 0)
+
+    def follows_tilt(self, control: Control) -> bool:
+        """Whether the next step is a graded one, because of the last ones or of their tilt."""
+        return self.tilted(control) or (self.fresh(control) and not leaves_run(self.rate, control))
+
+    def fresh(self, control: Control) -> bool:
+        """Whether the last step was a graded one."""
+        return self.tilt.size > 0 and not self.since.any() and control.fixed <= 1
 
     def tilted(self, control: Control) -> bool:
         """Whether the frame is tilted so far that the next step has to be a graded one."""
-        fresh = self.tilt.size > 0 and not self.since.any() and control.fixed <= 1
-        return fresh and float(np.abs(self.tilt).max()) > tilt_limit(control.limit)
+        largest = float(np.abs(self.tilt).max(initial=0.0))
+        return self.fresh(control) and largest > tilt_limit(control.limit)
 
 
 @dataclass
@@ -217,46 +227,51 @@ class Carry:
         self.statistics.error[:rows] += UNIT_ROUNDOFF * state.noise[:rows]
         state.rate = next_rate(state.rate, spread, steps)
         self.statistics.count(1, rejections, top - float(log_r.min()))
-        return self._counted(log_r, np.full(rows, top), control)
+        floor, limit = math.log(state.frame.shape[-1] * UNIT_ROUNDOFF), control.alone
+        return np.array([counted_growth(log, top, limit, floor) for log in log_r.tolist()])
 
-    def take_graded_step(
-        self, program: Program, coefficients: Array, rows: int, spread: float, control: Control
-    ) -> Array:
-        """Take a graded step with the first ``rows`` of the frame, and return its growth (rows,).
+    def take_graded_steps(
+        self,
+        advance: GradedAdvance,
+        coefficients: Array,
+        rows: int,
+        spread: float,
+        control: Control,
+    ) -> tuple[Array, int]:
+        """Take graded steps of ``coefficients`` with the first ``rows`` of the frame.
 
-        It is all NaN if a norm overflowed. The next interval follows from ``spread``.
+        Returns their growth (rows,) and their number. The growth is all NaN if a norm overflowed.
+        The expected spread of the first one is ``spread`` at least.
         """
         state, statistics = self.state, self.statistics
-        tilt = state.tilt[:rows, :, :rows]
+        frame, first, rate = (
+            state.frame[:rows],
+            state.graded_steps,
+            max(state.rate, min(spread, 2.0 * control.limit)),
+        )
+        replicas, tilt = state.replicas[:, :rows], state.tilt[:, :rows, :rows]
         if not tilt.size or state.since.any():
-            tilt = settled_tilt(tilt, state.since[:rows], state.noise[:rows], state.graded_steps)
-        frame, number = state.frame[:rows], state.graded_steps
-        step = graded_step(program, coefficients, frame, control.limit, tilt, number)
-        if not step.log_r.max() < np.inf:
-            return np.full(rows, np.nan)
-        # dead directions are not among the rows
-        vanished = np.isneginf(step.log_r)
-        statistics.error[:rows][vanished] = np.inf
-        step = step._replace(log_r=np.where(vanished, UNDERFLOW, step.log_r))
-        state.frame[:rows], state.tilt = step.frame, step.tilt
+            tilt = settled_tilt(tilt, state.since[:rows], state.noise[:rows], first)
+            replicas = sampling.made_replicas(frame, tilt)
+        run = advance(coefficients, np.ones(len(coefficients)), frame, control, rate)
+        if not run.log_r.max() < np.inf:
+            return np.full(rows, np.nan), run.steps
+        all_steps = control._replace(graded=True)
+        others = [
+            advance(*sampling.disturbed(coefficients[: run.steps], first, s), each, all_steps, rate)
+            for s, each in enumerate(replicas)
+        ]
+        state.frame[:rows], state.replicas = run.frame, np.stack([one.frame for one in others])
+        state.tilt = sampling.tilts_of(run.frame, state.replicas)
         state.since[:], state.noise[:] = 0.0, 0.0
-        state.graded_steps += 1
-        state.rate = next_rate(state.rate, spread, 1)
-        statistics.exchange[:rows] += step.errors
-        statistics.turnover[:rows] += step.errors**2
-        # −∞ that is exact is no rounding
-        noise = step.scale - np.where(np.isneginf(step.scale), 0.0, step.log_r)
-        with np.errstate(over="ignore"):
-            rounding = UNIT_ROUNDOFF * np.exp(noise)
-        # R_ii may be rounding only, however small it is
-        statistics.error[:rows] += np.where(rounding > HIDDEN, np.inf, rounding)
-        statistics.count(intervals=1, spread=float(noise.max()))
-        return self._counted(step.log_r, step.scale, control)
-
-    def _counted(self, log_r: Array, scale: Array, control: Control) -> Array:
-        floor = math.log(self.state.frame.shape[-1] * UNIT_ROUNDOFF)
-        pairs = zip(log_r.tolist(), scale.tolist(), strict=True)
-        return np.array([counted_growth(log, top, control.alone, floor) for log, top in pairs])
+        state.graded_steps += run.steps
+        state.rate = run.rate
+        errors = np.stack([sampling.difference(run.log_r, one.log_r) for one in others], axis=1)
+        statistics.exchange[:rows] += errors
+        statistics.turnover[:rows] += sampling.squares(errors)
+        statistics.error[:rows] += run.error
+        statistics.count(intervals=run.steps, spread=run.spread)
+        return run.growth, run.steps
 
     def absorb_ends(self, front: Carry, back: Carry | None) -> None:
         """Take over tiles of one frame, or of two ends; ``back`` begins with the last row."""

@@ -21,7 +21,7 @@ import numpy as np
 from ..arrays import UNIT_ROUNDOFF, Array
 from ..networks.blocks import DiagonalBlock
 from .interval import SAFETY, Control
-from .qr import orthonormalize
+from .qr import orthonormalize_ends
 from .reference import Tangent
 from .state import UNKNOWN_RATE, Carry
 
@@ -237,16 +237,10 @@ class FullTangent(Tangent):
         return front, back, growth
 
     def _cut(self, split: int, carry: Carry) -> None:
-        """Cut the frame elsewhere from now on.
-
-        Gram–Schmidt leaves rows that are not quite orthogonal to those before them. That is
-        harmless while the order stays; before it changes, each end is orthonormalized in its order.
-        """
+        """Cut the frame elsewhere from now on."""
         if split == self.way.split:
             return
-        p, frame = self.way.split, carry.state.frame
-        frame[:p] = orthonormalize(frame[:p])[0]
-        frame[p:] = orthonormalize(frame[: p - 1 : -1])[0][::-1]
+        carry.state.frame[...] = orthonormalize_ends(carry.state.frame, self.way.split)
         self.way.split = split
         self.way.rates = [UNKNOWN_RATE, UNKNOWN_RATE]
 

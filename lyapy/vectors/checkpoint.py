@@ -1,4 +1,4 @@
-"""Checkpoints of covariant vectors: the frames kept, and what the way back has found so far.
+"""Checkpoints of covariant vectors: the frames kept, and the results of the way back so far.
 
 ``FILE.checkpoints/state.h5`` is replaced whole, with a lock next to it, and goes with the result.
 """
@@ -17,6 +17,7 @@ import numpy as np
 from ..arrays import Array
 from ..errors import Interrupted
 from ..runs.checkpoint.identity import differing, is_place
+from ..spectra.file import format_of
 from ..storage import lock
 from ..storage.atomic import check_output
 from ..storage.sealed import open_sealed, write_sealed
@@ -25,7 +26,7 @@ from .file import is_vectors
 from .passes import Position
 from .result import CovariantVectors
 
-__all__ = ["Resumable", "Resume", "resumable"]
+__all__ = ["Resumable", "Resume", "is_state", "resumable", "state_file", "unfinished_vectors"]
 
 FORMAT = "lyapy checkpoint of covariant vectors"
 
@@ -127,6 +128,32 @@ class Checkpoints(Resumable):
         return dict(tree["settings"])
 
 
+def state_file(path: str | PathLike[str]) -> Path:
+    """Return the file of the checkpoint next to the file of a result."""
+    return Path(f"{os.path.realpath(path)}.checkpoints") / "state.h5"
+
+
+def is_state(path: str | PathLike[str]) -> bool:
+    """Return whether a file is a checkpoint of covariant vectors."""
+    return bool(format_of(path) == FORMAT)
+
+
+def unfinished_vectors(path: str | PathLike[str]) -> str | None:
+    """Return how far the vectors are that are to go to ``path``; None if there are none."""
+    state = state_file(path)
+    if not state.exists():
+        return None
+    checkpoints = Checkpoints(state, {}, 1.0)
+    checkpoints.read()
+    saved, holder = checkpoints.saved, lock.holder(state.parent)
+    assert saved is not None
+    way = f"back at step {saved.left}"
+    if saved.left is None:
+        way = f"forward at step {saved.kept[-1].step}"
+    by = f"computed by {holder}" if holder else "computed by nobody; run its command again"
+    return f"{path}: unfinished covariant vectors, on the way {way}; {by}"
+
+
 def resumable(
     compute: Callable[[Resumable], CovariantVectors],
     output: str | PathLike[str],
@@ -148,9 +175,9 @@ def resumable(
         found = CovariantVectors.load(path)
         _refuse_others(shown, found.settings, settings)
         return found
-    folder = Path(f"{path}.checkpoints")
-    with lock.held(folder, shown):
-        checkpoints = Checkpoints(folder / "state.h5", settings, every)
+    state = state_file(path)
+    with lock.held(state.parent, shown):
+        checkpoints = Checkpoints(state, settings, every)
         known = checkpoints.read()
         if known is not None and not overwrite:
             _refuse_others(shown, known, settings)

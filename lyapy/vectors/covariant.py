@@ -18,9 +18,10 @@ from ..networks.network import Network
 from ..runs.progress import Progress
 from ..runs.provenance import describe_origin
 from ..tangent.interval import make_control
+from ..tangent.spans import span_sines
 from .along import Along, check_along, check_k
 from .checkpoint import Resumable, Resume, resumable
-from .passes import PIECE, Interval, Passes, Position, decayed, span_sines
+from .passes import PIECE, Interval, Passes, Position, decayed
 from .result import CovariantVectors
 
 # random starts of the way back: of two, errors can agree by chance

@@ -7,7 +7,7 @@ from typing import Any
 
 import h5py
 
-from ..spectra.file import check_suffix
+from ..spectra.file import check_suffix, format_of
 from ..spectra.quantities import Quantity
 from ..storage.datasets import write_dataset
 from ..storage.sealed import DamagedError, open_sealed, write_sealed
@@ -56,8 +56,4 @@ def read_vectors(path: str | PathLike[str], described: dict[str, Quantity]) -> d
 
 def is_vectors(path: str | PathLike[str]) -> bool:
     """Return whether a file holds covariant vectors."""
-    try:
-        with open_sealed(path) as file:
-            return bool(file.attrs.get("format") == FORMAT)
-    except (OSError, ValueError):
-        return False
+    return bool(format_of(path) == FORMAT)

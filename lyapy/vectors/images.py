@@ -78,7 +78,7 @@ class _Compiled(Images):
     def __init__(self, program: Program, vectors: int) -> None:
         D, self.stride = program.state_size, row_stride(program.width)
         self.columns = D
-        self.plan = make_plan(program, D >= LARGE_STATE and vectors >= LARGE_FRAME)
+        self.plan = make_plan(D >= LARGE_STATE and vectors >= LARGE_FRAME, program)
         self.frames = aligned(3 * vectors * self.stride)
         merged, projections = aligned(self.plan.merged_size), workspace(vectors)
         self.memory = Memory(self.frames, merged, aligned(SCRATCH), projections)
@@ -107,7 +107,8 @@ def apply_steps(plan: Plan, coefficients: Array, vectors: int, memory: Memory) -
     """Apply all steps to the first of ``memory.frames``; return which holds the last image."""
     at = 0
     for t in range(len(coefficients)):
-        step(plan, coefficients[t], memory.frames[at], memory.frames[1 - at], vectors, memory)
+        source, target = memory.frames[at], memory.frames[1 - at]
+        step(plan, plan.instructions, coefficients[t], source, target, vectors, memory)
         at = 1 - at
     return at
 

@@ -21,9 +21,8 @@ from ..networks.forward import LayerForward, forward_chunk
 from ..networks.network import Network
 from ..networks.program import by_products
 from ..networks.structure import component_labels
-from ..tangent.graded.householder import sorted_qr
-from ..tangent.graded.step import SHARE
-from ..tangent.interval import Control, accept_interval, next_rate
+from ..tangent.graded.elimination import sorted_qr
+from ..tangent.interval import SHARE, Control, accept_interval, next_rate
 from ..tangent.state import UNKNOWN_RATE
 from .images import Factored, images_of
 
@@ -34,7 +33,6 @@ __all__ = [
     "Position",
     "decayed",
     "living_directions",
-    "span_sines",
 ]
 
 # steps of a forward pass of the states, and of a piece of which every interval is kept
@@ -200,7 +198,7 @@ class Passes:
         return after, [R], rate, steps
 
     def _graded(self, frame: Array, coefficients: Array) -> tuple[Array, Sequence[Array]]:
-        """Take one step stage by stage, by QR with sorted rows, as `graded_step` does."""
+        """Take one step stage by stage, by QR with sorted rows."""
         admitted = SHARE * np.exp(self.control.limit)
         stages = self.program.stages or (self.program,)
         factors = []
@@ -209,9 +207,8 @@ class Passes:
             sizes = np.linalg.norm(frame, axis=0)
             if stage is not stages[-1] and sizes.max() <= admitted * sizes.min():
                 continue
-            found = sorted_qr(frame, sizes)
-            frame = found.frame
-            factors.append(found.upper)
+            frame, upper = sorted_qr(frame, sizes)
+            factors.append(upper)
         return frame, factors
 
 
@@ -219,20 +216,6 @@ def _scaled(image: Array) -> tuple[Array, Array]:
     """Return them for multiples of unit vectors, exactly."""
     factors = image.sum(axis=1)
     return np.abs(np.sign(image)) * np.sign(factors)[:, None], np.diag(np.abs(factors))
-
-
-def span_sines(one: Array, other: Array) -> Array:
-    """Return the sines (k,) between the spans of the first i rows of two orthonormal frames.
-
-    They are bounded by Frobenius norms of the parts of one span outside the other, which keep
-    the digits of small angles.
-    """
-    overlaps = other @ one.T
-    outside = np.sum((other - overlaps @ one) ** 2, axis=1)
-    # rows up to i on columns after i
-    inside = np.cumsum(np.cumsum(overlaps[:, ::-1] ** 2, axis=1)[:, ::-1], axis=0)
-    inside = np.append(np.diagonal(inside, 1), 0.0)
-    return np.asarray(np.minimum(np.sqrt(np.cumsum(outside) + inside), 1.0))
 
 
 def decayed(sines: Array, grown: Array) -> Array:

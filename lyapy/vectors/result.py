@@ -16,6 +16,9 @@ from .file import read_vectors, write_vectors
 
 __all__ = ["CovariantVectors"]
 
+# vectors in the table
+SHOWN = 16
+
 
 @with_attributes
 @dataclass(frozen=True, eq=False)
@@ -175,3 +178,17 @@ class CovariantVectors:
         count, k, D = self.vectors.shape
         share = np.mean(self.converged) if self.convergence.size else 1.0
         return f"CovariantVectors({k} of {D} at {count} steps, {100 * share:.3g} % converged)"
+
+    def __str__(self) -> str:
+        """Return exponents, participation ratios and convergence of the leading vectors, advice."""
+        lines = [repr(self), "", "vector   exponent   participation   converged"]
+        ratios, known = self.participation_ratio, self.converged
+        for i in range(min(len(self.exponents), SHOWN)):
+            here = ratios[known[:, i], i]
+            mean = f"{np.mean(here):13.1f}" if len(here) else f"{'–':>13}"
+            share = f"{100 * np.mean(known[:, i]):9.3g} %"
+            pair = f"   plane of {i - 1} and {i}" if 0 <= self.paired[i] == i - 1 else ""
+            lines.append(f"{i:6d} {self.exponents[i]:10.5f} {mean:>15} {share}{pair}")
+        if len(self.exponents) > SHOWN:
+            lines.append("     …")
+        return "\n".join([*lines, *(["", self.advice] if self.advice else [])])

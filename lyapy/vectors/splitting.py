@@ -14,11 +14,12 @@ from ..networks.network import Network
 from ..networks.transposed import transposed
 from ..runs.progress import Progress
 from ..tangent.interval import Control, accept_interval, make_control
+from ..tangent.spans import span_sines
 from ..tangent.state import UNKNOWN_RATE
 from .along import check_along
 from .covariant import random_frame
 from .images import Images, images_of
-from .passes import PIECE, Passes, decayed, living_directions, span_sines
+from .passes import PIECE, Passes, decayed, living_directions
 
 __all__ = ["splitting_angles"]
 

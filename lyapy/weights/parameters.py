@@ -13,7 +13,7 @@ from ..arrays import Array
 from .formats import Contents
 from .formats.refusal import RefusedError
 
-# key of the metadata that counts what was left out
+# key of the metadata that counts the arrays left out
 OPTIMIZER = "tensors of an optimizer"
 OWNERS = {"optimizer", "_optimizer", "optimizers", "optimizer_state", "optimizer_states",
           "optimizer_state_dict", "optimizer_weights", "opt_state"}  # fmt: skip
@@ -93,7 +93,7 @@ def _without_suffix(arrays: dict[str, Array]) -> Iterator[tuple[str, Array]]:
 
 
 def _roles(shapes: list[tuple[int, ...]]) -> tuple[str, ...]:
-    """Return what the first of some variables are, by their shapes: Keras keeps them in order."""
+    """Return the roles of the first variables, by their shapes: Keras keeps them in order."""
     rank = [len(shape) for shape in shapes]
     if rank[:2] == [2, 2] and shapes[0][1] == shapes[1][1]:
         n, rows = shapes[1]

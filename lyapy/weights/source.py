@@ -122,7 +122,7 @@ def _holds_arrays(value: Any) -> bool:
 
 
 def _as_array(value: Any) -> Array | None:
-    """Return an array of another library as NumPy's, on the CPU; None for what is no array."""
+    """Return an array of another library as NumPy's, on the CPU; None for other objects."""
     for step in ("detach", "cpu"):
         value = getattr(value, step)() if callable(getattr(value, step, None)) else value
     if type(value).__module__.partition(".")[0] == "cupy":

@@ -43,7 +43,7 @@ def test_a_run_as_a_user_types_it():
     assert shown.stderr == ""
 
 
-def test_a_run_gives_what_the_library_gives():
+def test_a_run_gives_the_same_as_the_library():
     words = ["--steps", "60", "-k", "2", "--transient", "10", "--interval", "3", "--seed", "5"]
     words += ["--tolerance", "1e-7", "--frame", "identity", "--threads", "1"]
     assert main(["spectrum", "gru.npz", "--inputs", "drive.npy", *words, *RUN]) == 0
@@ -144,7 +144,7 @@ def test_demo(folder, capsys):
     assert (folder / "made/here/spectrum.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_demo_replaces_only_what_a_demo_wrote(folder, capsys, run_file, monkeypatch):
+def test_demo_replaces_only_files_of_a_demo(folder, capsys, run_file, monkeypatch):
     monkeypatch.setattr("lyapy.cli.demo.STEPS", 64)
     monkeypatch.setattr("lyapy.cli.demo.TRANSIENT", 4)
     run_file.rename("spectrum.h5")

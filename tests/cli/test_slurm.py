@@ -126,12 +126,12 @@ def check_requeued(cluster, work, job, run, expected):
     assert not (work / f"{run}.checkpoints").exists()
 
 
-def test_a_preempted_job_gives_what_an_uninterrupted_run_gives(cluster, work, jobs):
+def test_a_preempted_job_gives_the_same_as_an_uninterrupted_run(cluster, work, jobs):
     check_requeued(cluster, work, jobs["preempted"], "preempted.h5", "expected/long/epoch1.h5")
 
 
 @pytest.mark.parametrize("task", [1, 2])
-def test_a_time_limit_gives_what_an_uninterrupted_run_gives(cluster, work, jobs, task):
+def test_a_time_limit_gives_the_same_as_an_uninterrupted_run(cluster, work, jobs, task):
     run = f"epoch{task}.h5"
     job = f"{jobs['limited']}_{task}"
     check_requeued(cluster, work, job, f"limited/{run}", f"expected/long/{run}")
@@ -174,7 +174,7 @@ def test_a_sweep_as_a_job_array_is_complete_when_its_last_task_ends(cluster, wor
             np.testing.assert_array_equal(row.spectra["exponents"], expected.exponents)
 
 
-def test_the_merge_waits_for_the_array_and_names_what_is_missing(cluster, work, jobs):
+def test_the_merge_waits_for_the_array_and_names_missing_runs(cluster, work, jobs):
     cluster.wait_for(jobs["merge"], "FAILED", seconds=WAIT)
     log = (work / f"merge-{jobs['merge']}.log").read_text()
     assert "4 of 5 networks merged, written to all.h5" in log

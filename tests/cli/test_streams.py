@@ -9,17 +9,11 @@ from pathlib import Path
 import pytest
 
 from lyapy.cli import main
-from tests.support.made_weights import write_files
 
 WORDS = ["spectrum", "gru.npz", "--inputs", "drive.npy", "--backend", "numpy", "-o", "run.h5"]
 COMMAND = f"{sys.executable} -m lyapy {' '.join(WORDS)}"
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_files()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")

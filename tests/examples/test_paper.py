@@ -1,4 +1,4 @@
-"""The scripts of examples/paper: training at tiny size, what follows from its results as well."""
+"""The scripts of examples/paper: training at tiny size, and the analyses of its results."""
 
 import csv
 import gzip
@@ -50,7 +50,7 @@ def test_training_and_spectra_at_tiny_size_and_again(data):
     assert len(printed) == NETWORKS
     weights = sorted(Path("runs").glob("*/*/epoch*.safetensors"))
     assert len(weights) == 2 * NETWORKS
-    # what is trained stays, what is missing is trained again to the same weights
+    # trained networks stay, missing ones are trained again to the same weights
     before = [path.read_bytes() for path in weights]
     (weights[0].parent / "losses.csv").unlink()
     assert len(run("train.py", *data, *TINY)) == 1
@@ -76,7 +76,7 @@ def test_training_and_spectra_at_tiny_size_and_again(data):
     assert float(right["largest"]) == pytest.approx(found.column("largest")[0], abs=0.01)
 
 
-def test_what_the_page_says_follows_from_the_results_in_the_repository(tmp_path):
+def test_the_numbers_of_the_page_follow_from_the_results_in_the_repository(tmp_path):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     copies = tmp_path / "results"
     shutil.copytree(RESULTS, copies)

@@ -1,14 +1,15 @@
-"""Diagonal blocks: where they lie, what cells they are, and which hang together weakly."""
+"""Diagonal blocks: their places and cells, and which are joined weakly."""
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import lyapy
 from lyapy import cells
 from lyapy.networks.apply import tangent_step
 from lyapy.networks.blocks import WEAK, diagonal_blocks
 from lyapy.networks.forward import forward_chunk
-from lyapy.networks.structure import component_labels
+from lyapy.networks.structure import component_labels, restrict
 from tests.support.made_networks import masked, modular_mask
 
 SIZES = (4, 3, 1, 2, 1)
@@ -50,6 +51,25 @@ def test_a_module_is_the_cell_of_its_units(kind):
         np.testing.assert_array_equal(cell.weights.U, layer.weights.U[np.ix_(rows, units)])
         np.testing.assert_array_equal(cell.W, layer.W[rows])
         assert cell.program == layer.program and not block.weak
+
+
+def test_a_single_weight_joins_no_units():
+    U = np.zeros((3, 3))
+    U[2, 0] = 1.0
+    assert len(set(component_labels(vanilla(U).program, {})[:3])) == 3
+
+
+def test_signs_of_sparse_weights_stay_in_their_block():
+    U = np.zeros((6, 6))
+    U[[0, 2, 4], [2, 4, 0]], U[[1, 3, 5], [3, 5, 1]] = [-1.0, -1.0, 1.0], [1.0, 1.0, -1.0]
+    network = lyapy.Network([cells.Reservoir(None, csr_array(U), leak=0.5)])
+    coefficients, J = random_steps(network, 4)
+    labels = component_labels(network.program, {})
+    for first in (0, 1):
+        nodes = np.flatnonzero(labels == labels[first])
+        program, entries = restrict(network.program, nodes, labels)
+        moved = tangent_step(program, coefficients[:, entries], np.eye(3))
+        np.testing.assert_array_equal(np.swapaxes(moved, 1, 2), J[:, first::2, first::2])
 
 
 def test_blocks_of_a_stack_share_out_its_columns():
@@ -103,7 +123,7 @@ def test_a_block_whose_zeros_leave_it_singular():
 
 @pytest.mark.parametrize(("back", "weak"), [(1.01 * WEAK, False), (0.99 * WEAK, True)])
 @pytest.mark.parametrize("apart", [False, True])
-def test_what_hangs_together_by_small_weights_is_weak(back, weak, apart):
+def test_blocks_joined_by_small_weights_are_weak(back, weak, apart):
     """A chain that leads back, alone or after a module that is joined well."""
     U = np.eye(3) + np.eye(3, k=-1)
     U[0, -1] = back
@@ -111,7 +131,7 @@ def test_what_hangs_together_by_small_weights_is_weak(back, weak, apart):
         U = np.block([[np.full((2, 2), 0.3), np.zeros((2, 3))], [np.ones((3, 2)), U]])
     blocks = diagonal_blocks(vanilla(U), whole=False)
     assert [block.weak for block in blocks] == [False] * apart + [weak]
-    # what weights of less than their share join is one component, or as many as units
+    # units joined by weights below their share are one component, or as many as units
     (whole,) = diagonal_blocks(vanilla(U), whole=True)
     counts = [len(np.unique(component_labels(whole.program, {}, least))) for least in (0.0, WEAK)]
     assert counts == [1 + apart, (3 if weak else 1) + apart]

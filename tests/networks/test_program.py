@@ -7,7 +7,7 @@ import lyapy
 from lyapy import lyapunov_spectrum, spectrum_of_jacobians
 from lyapy.cells import Cell
 from lyapy.cells.own_map import GivenJacobian
-from lyapy.networks.apply import tangent_step
+from lyapy.networks.apply import log_diagonal, tangent_step
 from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
 from lyapy.networks.program import parse_program, stack_programs
@@ -18,6 +18,25 @@ STACKS = [
     for i in range(len(DERIVED))
     for step in (1, 4)
 ]
+
+
+def test_logarithms_of_a_diagonal_jacobian():
+    network = lyapy.Network([lyapy.cells.Independent(np.ones((3, 1)), [0.5, -2.0, 0.0])])
+    states = np.random.default_rng(0).normal(size=(4, 3))
+    coefficients = forward_chunk(network, np.zeros((1, 4, 1)), states).coefficients[0]
+    J = np.stack([lyapy.jacobian(network, state, np.zeros(1)) for state in states])
+    with np.errstate(divide="ignore"):
+        wanted = np.log(np.abs(np.diagonal(J, axis1=1, axis2=2)))
+    np.testing.assert_allclose(log_diagonal(network.program, coefficients), wanted, rtol=1e-14)
+
+
+@pytest.mark.parametrize(("steps", "frames"), [((), ()), ((4,), ()), ((2, 4), ()), ((4,), (2, 1))])
+def test_products_of_several_steps_and_frames(steps, frames):
+    cell = lyapy.Map(lambda h, x: h**2, products=lambda h, x, Q: Q * (2.0 * h), state_size=3)
+    rng = np.random.default_rng(0)
+    states, frame = rng.normal(size=(*steps, 3)), rng.normal(size=(*frames, 5, 3))
+    moved = tangent_step(lyapy.Network([cell]).program, states, frame)
+    np.testing.assert_array_equal(moved, frame * (2.0 * states[..., None, :]))
 
 
 def test_text_is_read_term_by_term():
@@ -115,12 +134,13 @@ def test_blocks_are_the_diagonal_of_the_jacobian(kinds):
     J = lyapy.jacobian(network, state, x)
     coefficients = forward_chunk(network, x[None], state).coefficients[0]
     diagonal = np.zeros_like(J)
+    above = np.ones(network.state_size, bool)
     for block in diagonal_blocks(network, whole=False):
-        size = block.program.state_size
-        rows = slice(block.columns[0], block.columns[0] + size)
-        diagonal[rows, rows] = tangent_step(block.program, coefficients, np.eye(size)).T
-        assert not J[rows, rows.stop :].any()
-        np.testing.assert_array_equal(diagonal[rows, rows], J[rows, rows])
+        here, own = np.ix_(block.columns, block.columns), np.eye(block.program.state_size)
+        diagonal[here] = tangent_step(block.program, block.select(coefficients), own).T
+        above[block.columns] = False
+        assert not J[np.ix_(block.columns, np.flatnonzero(above))].any()
+        np.testing.assert_array_equal(diagonal[here], J[here])
     assert np.abs(J - diagonal).max() > 0.01
 
 

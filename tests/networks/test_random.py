@@ -190,3 +190,15 @@ def test_numbers_of_random_cells_and_defaults(kind):
 def test_arguments_that_do_not_fit(options, message):
     with pytest.raises(ValueError, match=message):
         lyapy.random_network("vanilla", 3, **options)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRUResetBefore", "gru_reset_before", "RateRK4"])
+def test_a_cell_may_be_named_as_its_class(kind):
+    (cell,) = lyapy.random_network(kind, 3).cells
+    assert type(cell).__name__.lower() == kind.lower().replace("_", "")
+
+
+def test_unknown_kinds_are_refused():
+    for kind in ("ltsm", 3):
+        with pytest.raises(ValueError, match=r"kind is .*; it must be one of vanilla, "):
+            lyapy.random_network(kind, 3)

@@ -1,5 +1,6 @@
 """Fixed points and cycles against exact values, certificates, slow points, errors."""
 
+import mpmath
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -8,6 +9,7 @@ import lyapy
 from lyapy import cells, fixed_points
 from lyapy.cells import PLRNN, Rate, Reservoir
 from lyapy.cli import main
+from lyapy.orbits.certificate import _rounding
 from lyapy.orbits.newton import Residual
 from lyapy.orbits.plots import plot_fixed_points
 
@@ -123,6 +125,26 @@ def test_a_fixed_point_on_a_kink_is_not_certified():
     assert fixed_points(network, starts=5).labels == ("numerical",)
 
 
+def test_the_rounding_of_a_certificate_bounds_that_of_its_numbers():
+    rng = np.random.default_rng(0)
+    U, h, b = rng.normal(size=(12, 12)), rng.normal(size=12), rng.normal(size=12)
+    residual = Residual(lyapy.Network([lyapy.Vanilla(None, U, b)]), np.zeros(0))
+    F, jacobians = residual.jacobians(h[None])
+    of_F, of_DF = _rounding(residual, h[None], jacobians)
+    with mpmath.workdps(40):
+        sums = mpmath.matrix(U.tolist()) * mpmath.matrix(h.tolist()) + mpmath.matrix(b.tolist())
+        value = [mpmath.tanh(each) for each in sums]
+        exact = [v - mpmath.mpf(x) for v, x in zip(value, h, strict=True)]
+        error = mpmath.norm([f - mpmath.mpf(x) for f, x in zip(exact, F[0], strict=True)])
+        slopes = [1 - v**2 for v in value]
+        of_J = mpmath.norm([
+            slopes[i] * mpmath.mpf(U[i, j]) - mpmath.mpf(jacobians[0, i, j])
+            for i, j in np.ndindex(12, 12)
+        ])  # fmt: skip
+    assert of_F / 500 < error < of_F
+    assert of_DF / 500 < of_J < of_DF
+
+
 def test_the_certified_radius_holds_the_exact_point():
     """Of h = tanh 2h, whose positive solution is known to 16 digits."""
     found = fixed_points(lyapy.Network([lyapy.Vanilla(None, [[2.0]])]))
@@ -198,6 +220,8 @@ def test_command_line(tmp_path, capsys):
         wanted = fixed_points(network, [0.5, 0.5])
         np.testing.assert_array_equal(arrays["cycles"], wanted.cycles)
         assert arrays["labels"].tolist() == list(wanted.labels)
+        # no option of a newer NumPy among them
+        assert arrays.keys() == vars(wanted).keys()
     assert (tmp_path / "points.npz.png").stat().st_size > 10_000
     assert main(command) == 2
     assert "--input is missing; give the 2 numbers" in capsys.readouterr().err

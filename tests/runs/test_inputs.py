@@ -6,7 +6,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import lyapy
-from lyapy.runs.inputs import read_encoding, read_inputs, read_vocabulary
+from lyapy.runs.inputs import read_inputs, read_inputs_for, read_vocabulary
 
 M = 3
 NETWORK = lyapy.random_network("vanilla", 4, M)
@@ -184,12 +184,81 @@ def test_every_character_of_a_vocabulary_counts(tmp_path):
         read_vocabulary(write_text(tmp_path / "v.txt", ""))
 
 
-def test_the_encoding_in_a_weights_file(tmp_path):
-    path = tmp_path / "w.safetensors"
-    save_file({"net.embedding.weight": EMBEDDING}, path, metadata={"vocabulary": "\nabc"})
-    vocabulary, embedding = read_encoding(path)
-    assert vocabulary == "\nabc"
-    np.testing.assert_array_equal(embedding, EMBEDDING)
-    save_file({"other.weight": EMBEDDING}, path)
-    np.savez(tmp_path / "w.npz", w=EMBEDDING)
-    assert read_encoding(path) == read_encoding(tmp_path / "w.npz") == (None, None)
+RECURRENT = {"weight_ih_l0": np.ones((4, M)), "weight_hh_l0": np.ones((4, 4))}
+
+
+def write_weights(path, vocabulary=None, **others):
+    metadata = None if vocabulary is None else {"vocabulary": vocabulary}
+    save_file(RECURRENT | others, path, metadata=metadata)
+    return path
+
+
+def test_text_is_encoded_by_the_weights_file(tmp_path):
+    path = write_text(tmp_path / "x.txt", "cab\n")
+    weights = tmp_path / "w.safetensors"
+    write_weights(weights, "\nabc", **{"net.embedding.weight": EMBEDDING})
+    found = read_inputs_for(NETWORK, path, weights)
+    np.testing.assert_array_equal(found, EMBEDDING[[3, 1, 2, 0]])
+    found = read_inputs_for(NETWORK, path, weights, "bca\n")
+    np.testing.assert_array_equal(found, EMBEDDING[[1, 2, 0, 3]])
+    write_weights(weights)
+    with pytest.raises(ValueError, match=r"x\.txt: is text, and no vocabulary is known"):
+        read_inputs_for(NETWORK, path, weights)
+
+
+@pytest.mark.parametrize("name", ["encoder.weight", "wte.weight", "tok_embeddings", "emb/E"])
+@pytest.mark.parametrize("shape", [(5,), (2, 4)])
+def test_token_ids_go_through_the_embedding(tmp_path, name, shape):
+    others = {name: EMBEDDING, "decoder.weight": np.ones((7, M))}
+    weights = write_weights(tmp_path / "w.safetensors", **others)
+    ids = np.arange(np.prod(shape)).reshape(shape) % 4
+    network = lyapy.load(weights, nonlinearity="tanh")
+    found = read_inputs_for(network, write_npy(tmp_path / "x.npy", ids), weights)
+    np.testing.assert_array_equal(found, EMBEDDING[ids])
+    assert network.assumptions[-1] == f"inputs are token ids, rows of {name} (4, 3)"
+
+
+def test_a_tied_embedding_is_one(tmp_path):
+    others = {"encoder.weight": EMBEDDING, "token_decoder.weight": EMBEDDING.copy()}
+    weights = write_weights(tmp_path / "w.safetensors", **others)
+    ids = write_npy(tmp_path / "x.npy", np.array([3, 0]))
+    np.testing.assert_array_equal(read_inputs_for(NETWORK, ids, weights), EMBEDDING[[3, 0]])
+
+
+@pytest.mark.parametrize(
+    ("array", "others", "words"),
+    [
+        (np.array([0, 4]), {}, r"has token ids from 0 to 4, but emb.weight has the rows 0 to 3"),
+        (np.array([-1, 1]), {}, "has token ids from -1 to 1"),
+        (np.zeros((5, M), int), {}, r"token ids of emb.weight or inputs of width 3; give ids as"),
+        # two embeddings: neither is taken
+        (np.array([0]), {"emb2.weight": EMBEDDING + 1}, r"has 1 dimensions, .*if these are ind"),
+        (
+            np.zeros((5, 8)),
+            {"proj.weight": np.ones((M, 8))},
+            r"proj.weight \(3, 8\) in the weights",
+        ),
+        (
+            np.zeros((5, 8)),
+            {"kernel": np.ones((8, M))},
+            r"kernel \(8, 3\) .* then reads its output",
+        ),
+        (
+            np.zeros((5, 4)),
+            {"enc": np.ones((M, 4))},
+            r"emb.weight \(4, 3\) or enc \(3, 4\) in the w",
+        ),
+        (np.zeros((5, 9)), {}, r"reads 3 inputs; give an array \(T, 3\) or \(B, T, 3\)$"),
+    ],
+)
+def test_what_stands_in_front_of_the_network_is_named(tmp_path, array, others, words):
+    others = {"emb.weight": EMBEDDING, **others}
+    weights = write_weights(tmp_path / "w.safetensors", **others)
+    with pytest.raises(ValueError, match=rf"x\.npy: .*{words}"):
+        read_inputs_for(NETWORK, write_npy(tmp_path / "x.npy", array), weights)
+
+
+def test_whole_numbers_without_an_embedding_are_inputs(tmp_path):
+    weights = write_weights(tmp_path / "w.safetensors")
+    path = write_npy(tmp_path / "x.npy", np.eye(M, dtype=int))
+    np.testing.assert_array_equal(read_inputs_for(NETWORK, path, weights), np.eye(M))

@@ -179,18 +179,18 @@ def test_two_layers_of_which_one_is_known_by_products():
         ),
     ],
 )
-def test_what_is_refused(build, error, message):
+def test_refused_arguments(build, error, message):
     with pytest.raises(error, match=message):
         build()
 
 
-def test_the_readable_engine_computes_whatever_the_backend():
+def test_every_backend_leaves_the_products_to_the_readable_engine():
     network, options = by_products("henon")
     found = lyapy.lyapunov_spectrum(network, steps=64, backend="numba", **options)
     assert found.settings["backend"] == "numpy"
 
 
-def test_functions_may_change_what_they_get():
+def test_functions_may_change_their_arguments():
     def products(h, x, Q):
         image = Q @ henon_jacobian(h, x).T
         Q[:], h[:] = np.nan, np.nan

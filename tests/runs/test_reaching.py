@@ -100,7 +100,7 @@ def test_another_run_is_not_replaced(network, tmp_path):
         ({"k": "entropy", "frame": np.eye(40)[:3]}, "k is 'entropy', but frame is an array"),
     ],
 )
-def test_what_does_not_fit_is_refused(network, options, message):
+def test_arguments_that_do_not_fit_are_refused(network, options, message):
     with pytest.raises(ValueError, match=message):
         lyapy.lyapunov_spectrum(network, steps=64, **options)
 

@@ -41,11 +41,16 @@ def test_hidden_growth_is_bounded_by_the_mean_of_what_hides_it():
     """A vector that is known leaves its error in doubt, but only behind one that is hidden."""
     growth = np.array([-1.0, -2.0, -8.0, -9.0, -20.0])
     error, hidden = np.array([5.0, 0.0, 0.2, 0.0, 0.0]), np.array([0, 1, 0, 1, 1], bool)
-    error[hidden] = np.inf
     found = bounding_growth(growth, error, hidden)
     np.testing.assert_allclose(found, [-1.0, -2.0, -8.0, (-11.0 + 0.6) / 2, (-31.0 + 0.6) / 3])
     rows = bounding_growth(np.stack([growth, 2 * growth]), np.stack([error, 2 * error]), hidden)
     np.testing.assert_allclose(rows, np.stack([found, 2 * found]))
+    # a vector that outgrows those before it, as long as it has not exchanged with them
+    found = bounding_growth(np.array([-3.0, 1.0, -5.0]), np.zeros(3), np.ones(3, bool))
+    np.testing.assert_allclose(found, [-3.0, 1.0, -7.0 / 3.0])
+    # errors of fixed intervals are known, as far as growth is not hidden altogether
+    found = bounding_growth(np.array([-3.0, -5.0]), np.array([0.1, 0.0]), np.ones(2, bool))
+    np.testing.assert_allclose(found, [-2.7, -7.7 / 2.0])
 
 
 def test_bounds_of_units_that_stand_alone_are_their_own():
@@ -71,6 +76,34 @@ def test_a_spread_that_is_allowed_is_no_part_of_the_warning():
 def test_errors_reported_next_to_the_exponents_need_no_warning():
     control = make_control("auto", 1e-8, 64)
     warn_of_rounding(spectrum_with([0.0, 0.0, 1e-4]), control, coupled=1)
+
+
+@pytest.mark.parametrize(
+    ("interval", "spread", "remedy"),
+    # 18.3 nats are allowed
+    [
+        (2, 18.4, "; use interval='auto', or at most 1"),
+        (6, 24.0, "; use interval='auto', or at most 4"),
+        (2, 27.4, "; use interval='auto', or at most 1"),
+        (6, 27.6, "; use interval='auto'"),
+    ],
+)
+def test_the_warning_names_an_interval_that_fits(interval, spread, remedy):
+    control = make_control(interval, 1e-8, 64)
+    with pytest.warns(RuntimeWarning) as found:
+        warn_of_rounding(spectrum_with([0.0] * 3, spread), control, coupled=1)
+    assert f"interval={interval} is too long" in str(found[0].message)
+    assert str(found[0].message).endswith(f"beyond the tolerance{remedy}")
+
+
+def test_warnings_point_to_the_call():
+    network = lyapy.Network([lyapy.Vanilla(None, np.diag([0.9, 1e-5]))])
+    options = {"frame": np.eye(2), "interval": 2, "backend": "numpy"}
+    with pytest.warns(RuntimeWarning) as found:
+        lyapy.lyapunov_spectrum(network, steps=64, **options)
+    assert "the 2 diagonal blocks of the Jacobian are followed as one" in str(found[0].message)
+    assert "interval=2 is too long" in str(found[1].message)
+    assert {each.filename for each in found} == {__file__}
 
 
 def test_a_fixed_interval_in_which_everything_underflows(tmp_path, capsys, monkeypatch):
@@ -102,7 +135,7 @@ def test_nothing_is_dead_because_an_interval_is_too_long(backend):
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize("interval", [6, 1000])
-def test_a_long_fixed_interval_bounds_what_it_cannot_resolve(interval, backend):
+def test_a_long_fixed_interval_bounds_unresolved_exponents(interval, backend):
     """It was called converged where it was off by 1.2, and pushed resolved exponents down."""
     network = lyapy.random_network("vanilla", 16, 3, gain=2.5, bias=0.3, seed=1)
     inputs = np.random.default_rng(0).normal(size=(2256, 3))

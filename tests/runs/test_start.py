@@ -92,7 +92,11 @@ OPTIONS = [
     ({"backend": None}, "backend is None; it must be one of"),
     ({"seed": -1}, "seed is -1; it must be a whole number at least 0"),
     ({"seed": 0.5}, "seed is 0.5; it must be a whole number"),
-    ({"seed": None}, "seed is None; it must be a whole number"),
+    ({"seed": "1"}, "seed is '1'; it must be a whole number"),
+    ({"rng": 1.5}, "rng is 1.5; it must be a whole number"),
+    ({"seed": 1, "rng": 2}, "seed is 1 and rng is 2; give one of them"),
+    ({"seed": None, "checkpoint": "run.h5"}, "seed is None.*at checkpoint .*; give a number"),
+    ({"dt": "unit"}, "dt is 'unit'; it must be the time of a step, a positive number, or "),
     ({"threads": 0}, "threads is 0; it must be a whole number at least 1"),
     ({"threads": "all"}, "threads is 'all'; it must be a whole number"),
 ]
@@ -237,3 +241,69 @@ def test_threads_follow_the_machine(monkeypatch):
     for value in ("0", "many", "100000"):
         monkeypatch.setenv("SLURM_CPUS_PER_TASK", value)
         assert default_threads() == available
+
+
+def test_a_seed_is_a_number_or_drawn():
+    """A Generator is drawn from once, as in SciPy, also where short runs come first."""
+    options = {"steps": 100, "backend": "numpy"}
+    by = {
+        "number": lyapunov_spectrum(AUTONOMOUS, rng=7, **options),
+        "generator": lyapunov_spectrum(AUTONOMOUS, rng=np.random.default_rng(3), **options),
+        "sequence": lyapunov_spectrum(AUTONOMOUS, seed=np.random.SeedSequence(3), **options),
+    }
+    drawn = int(np.random.default_rng(3).integers(2**32))
+    seeds = {name: found.settings["seed"] for name, found in by.items()}
+    assert seeds == {"number": 7, "generator": drawn, "sequence": drawn}
+    again = lyapunov_spectrum(AUTONOMOUS, seed=drawn, **options)
+    np.testing.assert_array_equal(again.growth, by["generator"].growth)
+    rng = np.random.default_rng(3)
+    assert lyapunov_spectrum(AUTONOMOUS, k="entropy", rng=rng, **options).settings["seed"] == drawn
+    assert rng.integers(2**32) == np.random.default_rng(3).integers(2**32, size=2)[1]
+    others = {lyapunov_spectrum(AUTONOMOUS, seed=None, **options).settings["seed"] for _ in "ab"}
+    assert len(others) == 2
+
+
+def test_other_functions_take_generators():
+    drawn = int(np.random.default_rng(3).integers(2**32))
+    for call in (
+        lambda **seed: lyapy.largest_exponent(AUTONOMOUS, steps=50, **seed).value,
+        lambda **seed: random_network("lstm", 3, **seed).cells[0].weights.U,
+        lambda **seed: lyapy.fixed_points(AUTONOMOUS, starts=3, **seed).states,
+    ):
+        np.testing.assert_array_equal(call(rng=np.random.default_rng(3)), call(seed=drawn))
+
+
+@pytest.mark.parametrize("kind", ["rate", "rate-rk4"])
+def test_a_rate_networks_time_step_is_taken_over(kind):
+    network, options = random_network(kind, 4, dt=0.2, seed=1), {"steps": 100, "backend": "numpy"}
+    step = lyapunov_spectrum(network, dt="step", **options)
+    flow = lyapunov_spectrum(network, **options)
+    assert (step.dt, step.units) == (1.0, "nats per step")
+    assert (flow.dt, flow.units) == (0.2, "nats per unit of time")
+    np.testing.assert_allclose(flow.exponents, step.exponents / 0.2)
+    assert lyapunov_spectrum(network, dt=0.1, **options).dt == 0.1
+    largest = [lyapy.largest_exponent(network, steps=50, dt=dt).value for dt in (None, "step")]
+    assert largest[0] == pytest.approx(largest[1] / 0.2)
+
+
+def test_different_time_steps_are_left_alone():
+    cells = [*random_network("rate", 4, dt=0.2).cells, *random_network("rate", 3, 4, dt=0.1).cells]
+    options = {"steps": 100, "backend": "numpy"}
+    assert lyapunov_spectrum(lyapy.Network(cells), **options).units == "nats per step"
+    each = random_network("rate", 4, dt=[0.1, 0.2, 0.1, 0.2])
+    assert lyapunov_spectrum(each, **options).units == "nats per step"
+
+
+@pytest.mark.parametrize("window", [1, 10, 130])
+def test_rows_of_the_history_as_asked(window):
+    """Growth over windows is that of a run of the window's steps alone."""
+    network = random_network("vanilla", 5, gain=2.0, seed=1)
+    options = {"transient": 20, "backend": "numpy", "two_ended": False}
+    found = lyapunov_spectrum(network, steps=2 * window, record_every=window, **options)
+    windows = found.finite_time_exponents(window)
+    assert windows.shape == (1, 2, 5)
+    first = lyapunov_spectrum(network, steps=window, record_every=window, **options)
+    assert found.growth_steps.tolist() == [window, 2 * window]
+    np.testing.assert_allclose(windows[0, 0, 0], first.growth.sum(axis=1)[0, 0] / window)
+    whole = lyapunov_spectrum(network, steps=2 * window, **options)
+    np.testing.assert_allclose(found.exponents, whole.exponents, atol=1e-8)

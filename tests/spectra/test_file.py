@@ -131,7 +131,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(path, monkeypatch):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_full_disk_leaves_what_was_there(path, monkeypatch, overwrite):
+def test_a_full_disk_leaves_the_old_file(path, monkeypatch, overwrite):
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 

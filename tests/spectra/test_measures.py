@@ -31,6 +31,12 @@ def test_errors_of_measures_are_those_of_their_sums():
     assert found["kaplan_yorke_dimension"].standard_error == pytest.approx(error, rel=0.01)
 
 
+@pytest.mark.parametrize("exponents", [[0.5, 1.0, -2.0], [1.0, -0.5, -0.2]])
+def test_exponents_in_another_order_are_refused(exponents):
+    with pytest.raises(ValueError, match="not in descending order"):
+        kaplan_yorke_dimension(np.array(exponents), 3)
+
+
 def test_measures_have_a_status():
     found = made([0.5, 0.2], state_size=10).measures()
     assert found["kaplan_yorke_dimension"].status == found["entropy_rate"].status == "not reached"
@@ -112,3 +118,15 @@ def test_a_neutral_exponent_next_to_a_positive_one():
     for name, truth in (("kaplan_yorke_dimension", 2.25), ("entropy_rate", 0.5)):
         assert found[name].status == "computed"
         assert found[name].low <= truth <= found[name].high
+
+
+def test_reading_an_unreached_measure_warns(recwarn):
+    spectrum = made([0.5, 0.2], state_size=10)
+    # no table, file or status is a reader
+    str(spectrum), spectrum.report(), spectrum.measures(), repr(spectrum)
+    assert not recwarn.list
+    for name, k in (("kaplan_yorke_dimension", "kaplan-yorke"), ("entropy_rate", "entropy")):
+        words = f"{name} is NaN: the 2 of 10 exponents .* do not reach it; .* k='{k}'"
+        with pytest.warns(RuntimeWarning, match=words) as warned:
+            assert math.isnan(getattr(spectrum, name))
+        assert warned[0].filename == __file__

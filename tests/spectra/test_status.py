@@ -49,7 +49,19 @@ def test_a_tail_that_is_not_resolved():
     assert status.advice.startswith("2 of 3 exponents are upper bounds: float64")
 
 
-def test_an_interrupted_run_tells_all():
+@pytest.mark.parametrize(
+    ("interval", "remedy"),
+    [("auto", "Compute it with backend='numpy'"), (2, "Do not use it. Give interval='auto'.")],
+)
+def test_the_remedy_of_a_failed_check_depends_on_the_interval(interval, remedy):
+    broken = replace(made([0.5, -1.0]), frame_error=np.ones((3, 1)))
+    status = replace(broken, settings=broken.settings | {"interval": interval}).status
+    assert status.code == "failed check"
+    assert "rows of the last frame are not orthonormal by 1" in status.advice
+    assert remedy in status.advice
+
+
+def test_an_interrupted_run_reports_all_faults():
     spectrum = with_settings(made([0.5, -1.0], unresolved=[1]), interrupted=True)
     assert spectrum.status.code == "interrupted"
     assert "interrupted after 1280 counted steps: run it again" in spectrum.status.advice
@@ -274,7 +286,7 @@ def test_a_target_is_reached_by_all_living_directions():
 
 
 @pytest.mark.parametrize(("rows", "found"), [(7, False), (8, True)])
-def test_a_few_rows_are_too_short_to_tell(rows, found):
+def test_a_few_rows_are_too_short_to_decide(rows, found):
     spectrum = made([0.5, -1.0], trajectories=5, rows=rows)
     offset = np.zeros((rows, 2))
     offset[:2] = 1e3

@@ -38,6 +38,9 @@ def test_autocorrelation_time_of_ar1(phi):
     found = autocorrelation_time(autoregressive(phi, 20_000, 20))
     np.testing.assert_allclose(found.mean(), exact, rtol=0.05)
     assert autocorrelation_time(np.ones((10, 1))).tolist() == [0.5]
+    one = autoregressive(phi, 500, 3)
+    several = np.stack([one, one])
+    np.testing.assert_allclose(autocorrelation_time(several), autocorrelation_time(one))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,10 @@ def test_finite_time_exponents_are_means_over_windows():
 def test_windows_that_do_not_fit_are_refused():
     spectrum = made([0.5, -1.0], rows=20)
     for window in (100, 0, -64, 64.0, True):
-        with pytest.raises(ValueError, match=r"window is .*; .* rows of 64 steps: give a multiple"):
+        with pytest.raises(
+            ValueError,
+            match=r"window is .*; .* rows of 64 steps: give a multiple.*record_every=WINDOW",
+        ):
             spectrum.finite_time_exponents(window)
     with pytest.raises(ValueError, match="longer than the 1280 counted steps"):
         spectrum.finite_time_exponents(64 * 21)

@@ -1,6 +1,7 @@
 """The strict reader of HDF5 agrees with h5py, and no damage gets past its one error."""
 
 import io
+import struct
 import time
 
 import h5py
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from lyapy.storage.hdf5 import Group, Hdf5Error, open_hdf5
+from lyapy.storage.hdf5_arrays import element_of, shape_of
 
 ARRAYS = {
     "swapped": np.arange(5, dtype=">i2"),
@@ -107,6 +109,32 @@ def test_a_truncated_file_is_refused(content):
     for length in range(0, len(content), 997):
         with pytest.raises(Hdf5Error, match=r"truncated|not an HDF5 file"):
             opened(content[:length])
+
+
+@pytest.mark.parametrize(("dtype", "shortest"), [("?", 20), ("<i2", 12), (">f8", 20), ("S5", 8)])
+def test_a_type_that_is_cut_short_is_refused(dtype, shortest):
+    # after two bytes of h5py's own
+    body = h5py.h5t.py_create(np.dtype(dtype), logical=True).encode()[2:]
+    found = element_of(body, "a")
+    assert found.is_bool == (dtype == "?") and found.is_bool == (found.dtype != np.dtype(dtype))
+    for length in range(shortest):
+        with pytest.raises(Hdf5Error):
+            element_of(body[:length], "a")
+    for length in range(shortest, len(body)):
+        assert not element_of(body[:length], "a").is_text
+
+
+def test_shapes_of_both_versions():
+    assert shape_of(struct.pack("<BBB5x2Q", 1, 2, 0, 3, 4), "a") == (3, 4)
+    assert shape_of(struct.pack("<BBBB2Q", 2, 2, 0, 1, 3, 4), "a") == (3, 4)
+
+
+def test_an_unknown_filter_is_named():
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.create_dataset("a", data=np.zeros(100), compression="lzf")
+    with pytest.raises(Hdf5Error, match="the filter lzf, which is not read; write it with gzip"):
+        opened(buffer.getvalue())["a"].read()
 
 
 @pytest.mark.parametrize("options", [{"libver": "latest"}, {"track_order": True}])

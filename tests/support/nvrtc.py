@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 # A100; H100; B200
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
-# prints what a kernel takes
+# prints the resources of a kernel
 VERBOSE = "--ptxas-options=-v"
 
 
 class Resources(NamedTuple):
-    """What a thread of a kernel takes: registers, and bytes of local memory."""
+    """Resources of a thread of a kernel: registers, and bytes of local memory."""
 
     registers: int
     stack: int
@@ -35,7 +35,7 @@ def library():
 
 
 def compile_text(nvrtc, text, options, architecture="sm_90"):
-    """Compile a kernel and return what it takes; the error shows what the compiler says."""
+    """Compile a kernel and return its resources; the error shows the compiler's message."""
     program, size = ctypes.c_void_p(), ctypes.c_size_t()
     nvrtc.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernel.cu", 0, None, None)
     given = (f"--gpu-architecture={architecture}", VERBOSE, *options)

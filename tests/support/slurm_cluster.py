@@ -133,8 +133,8 @@ class SlurmCluster:
         return int(self.run("sbatch", "--parsable", f"--chdir={folder}", *map(str, words)))
 
     def facts(self, job):
-        told = self.run("scontrol", "show", "job", "--oneliner", str(job)).split()
-        return dict(word.split("=", 1) for word in told if "=" in word)
+        words = self.run("scontrol", "show", "job", "--oneliner", str(job)).split()
+        return dict(word.split("=", 1) for word in words if "=" in word)
 
     def wait_for(self, job, *states, seconds):
         _until(
@@ -174,11 +174,11 @@ def _end(daemon):
         daemon.wait()
 
 
-def _until(true, what, seconds, told=lambda: ""):
+def _until(true, what, seconds, report=lambda: ""):
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds:.0f} s for {what}\n{told()}")
+            raise TimeoutError(f"waited {seconds:.0f} s for {what}\n{report()}")
         time.sleep(0.2)
 
 

@@ -1,9 +1,9 @@
 """An array module that stands for CuPy where there is no GPU.
 
-Its arrays hand NumPy's functions to themselves (NEP 13 and 18), as CuPy's do. They refuse what
-CuPy's refuse: to become NumPy arrays unasked, to be mixed with them, and functions that CuPy does
-not have, and arrays that lie on another device than the calling thread's. They count what costs
-time on a GPU: launches of kernels, and waiting for the device, and what the largest array holds.
+Its arrays hand NumPy's functions to themselves (NEP 13 and 18), as CuPy's do. They refuse the
+same as CuPy's: to become NumPy arrays unasked, to be mixed with them, and functions that CuPy does
+not have, and arrays that lie on another device than the calling thread's. They count the
+costs on a GPU: launches of kernels, waiting for the device, and the size of the largest array.
 """
 
 import threading
@@ -19,7 +19,7 @@ from tests.support import stand_in_kernels
 
 # each of them CuPy has, which `test_gpu_stand_in` looks up where CuPy is installed
 VIEWS = (np.diagonal, np.split, np.swapaxes, np.moveaxis, np.broadcast_to, np.reshape)
-# what takes room only
+# functions that take room only
 UNLAUNCHED = (*VIEWS, np.empty_like)
 FUNCTIONS = (
     *VIEWS,
@@ -29,7 +29,7 @@ FUNCTIONS = (
     np.linalg.slogdet,
 )
 UFUNCS = (
-    *(np.absolute, np.add, np.copysign, np.cos, np.divide, np.equal, np.exp, np.expm1),
+    *(np.absolute, np.add, np.copysign, np.cos, np.cosh, np.divide, np.equal, np.exp, np.expm1),
     *(np.frexp, np.greater),
     *(np.greater_equal, np.isfinite, np.isnan, np.less, np.less_equal, np.log, np.log1p),
     *(np.logaddexp, np.logical_and, np.logical_not, np.logical_or, np.bitwise_and, np.invert),
@@ -209,7 +209,7 @@ def _launch(function):
 
 
 def _data(value):
-    """Return what is inside; refuse arrays of the host, as CuPy does."""
+    """Return the array inside; refuse arrays of the host, as CuPy does."""
     if isinstance(value, DeviceArray):
         _check(value)
         return value._data
@@ -248,10 +248,8 @@ def compile_kernel(text, name, exact=False):
         values = tuple(map(_data, arguments))
         # a kernel reads row after row
         assert all(isinstance(x, int) or x.flags.c_contiguous for x in values), name
-        # many threads do what a few do, and more slowly
-        blocks = grid if "__syncthreads" in text else min(grid, 3)
-        # in another order each time
-        stand_in_kernels.run(text, name, blocks, min(block, 4), values, shared, COUNTS.kernels)
+        # many threads do the same as a few, and more slowly; in another order each time
+        stand_in_kernels.run(text, name, grid, min(block, 4), values, shared, COUNTS.kernels)
 
     return launch
 
@@ -266,7 +264,7 @@ def multiply(a, b, out, alpha=1.0, beta=0.0):
         transposed = array is b and b.shape[-1] > 1 and b.strides[-1] != b.itemsize
         last = array.strides[-2 if transposed else -1]
         assert last == array.itemsize or array.shape[-1] == 1
-    # what was never written is not read where it counts nothing
+    # numbers that were never written are not read where they count nothing
     out[...] = alpha * (a @ b) + (beta * out if beta else 0.0)
 
 
@@ -275,6 +273,8 @@ def stand_in(free_bytes=10**9, number=0):
         name=NAME,
         to_device=to_device,
         to_host=lambda array: array.get(),
+        # numbers read before they are written show
+        empty=lambda shape, kind: DeviceArray(np.full(shape, np.nan, kind)),
         free_bytes=lambda: free_bytes,
         activate=partial(setattr, CURRENT, "number", number),
         to_sparse=DeviceSparse,

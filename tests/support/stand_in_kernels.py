@@ -82,7 +82,7 @@ extern "C" int launch(long long grid, long long block, long long shared, long lo
     blockDim.x = block;
     for (int b = 0; b < grid; b++) {
         blockIdx.x = b;
-        // what no thread has written yet is of no use
+        // numbers that no thread has written yet are of no use
         vector<double> memory(shared / 8 + 1, NAN);
         dynamic_shared = memory.data();
         const size_t size = 64 * 1024;

@@ -45,8 +45,8 @@ def assert_complete(found, **options):
 def mpiexec():
     """Return the command that starts ranks of the MPI which mpi4py uses; skip without."""
     pytest.importorskip("mpi4py", reason="mpi4py is not installed; pip install 'lyapy[mpi]' mpich")
-    beside = Path(sys.executable).with_name("mpiexec")
-    found = str(beside) if beside.exists() else shutil.which("mpiexec")
+    local = Path(sys.executable).with_name("mpiexec")
+    found = str(local) if local.exists() else shutil.which("mpiexec")
     if found is None:
         pytest.skip("there is no mpiexec; pip install mpich")
     return found

@@ -52,7 +52,7 @@ def columns(path="all.h5"):
         return {name: file[name].read().tolist() for name in COLUMNS}
 
 
-def test_a_merged_file_holds_what_the_run_files_hold(capsys):
+def test_a_merged_file_holds_the_contents_of_the_run_files(capsys):
     assert main(["merge", "runs", "-o", "all.h5"]) == 0
     assert capsys.readouterr().out == "4 of 4 networks merged, written to all.h5\n"
     found = columns()

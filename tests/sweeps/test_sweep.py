@@ -14,7 +14,7 @@ from lyapy.errors import CheckpointError
 from lyapy.runs import provenance as origin
 from lyapy.runs.checkpoint import checkpointer
 from lyapy.sweeps import workers
-from lyapy.sweeps.sweep import _as_file
+from lyapy.sweeps.inputs import as_file
 from tests.support.made_sweeps import NAMES, NETWORKS, OPTIONS, PATTERN, WORDS, statuses, swept
 from tests.support.made_weights import DRIVE, GRU
 
@@ -125,7 +125,7 @@ def test_inputs_may_be_written_at_the_same_time(tmp_path, monkeypatch):
 
     monkeypatch.setattr(np, "save", slow_save)
     with ThreadPoolExecutor(2) as executor:
-        paths = list(executor.map(lambda _: _as_file(np.arange(6.0), folder), range(2)))
+        paths = list(executor.map(lambda _: as_file(np.arange(6.0), folder), range(2)))
     assert paths[0] == paths[1] and os.listdir(folder) == [os.path.basename(paths[0])]
 
 

@@ -1,4 +1,4 @@
-"""What an engine is fitted to: plain Python steps, factors, and the cards it has."""
+"""Engines are fitted to plain Python steps, factors, and the cards of the machine."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def fitted(monkeypatch, engine, network, kinds=()):
 
 
 @pytest.mark.parametrize("engine", [CARDS, NUMPY])
-def test_what_needs_nothing_is_left_as_it_is(engine, monkeypatch):
+def test_an_engine_that_fits_is_left_as_it_is(engine, monkeypatch):
     assert fitted(monkeypatch, engine, NETWORK) is engine
 
 
@@ -43,7 +43,7 @@ def test_a_plain_step_is_run_by_the_readable_loop(monkeypatch):
     assert found == NUMPY._replace(run_layer=layer_forward)
 
 
-def test_what_cards_cannot_do_is_refused(monkeypatch):
+def test_runs_that_cards_cannot_do_are_refused(monkeypatch):
     with pytest.raises(ValueError, match=f"the step of {Map.name} is plain Python"):
         fitted(monkeypatch, CARDS, PLAIN)
     with pytest.raises(ValueError, match="record is 'factors'"):

@@ -73,7 +73,7 @@ def test_norms_of_blocks_are_joined():
         assert found == pytest.approx(math.log(math.hypot(*row_h, *row_c)))
 
 
-def test_what_is_not_a_number_bounds_nothing():
+def test_nan_bounds_nothing():
     coefficients = np.array([[np.inf, 0.0], [np.nan, 1.0], [0.0, 0.0], [3.0, -4.0]])
     found = log_norm_bound(SCALING, coefficients)
     np.testing.assert_allclose(found, [np.inf, np.inf, math.log(1e-150), math.log(4.0)])

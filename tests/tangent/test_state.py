@@ -1,4 +1,4 @@
-"""What a trajectory carries from interval to interval, number by number."""
+"""The state that a trajectory carries from interval to interval, number by number."""
 
 import math
 
@@ -7,13 +7,13 @@ import pytest
 
 from lyapy.arrays import UNIT_ROUNDOFF
 from lyapy.tangent import state as module
-from lyapy.tangent.graded.step import GradedStep
-from lyapy.tangent.graded.tilt import SAMPLES, exchanged
-from lyapy.tangent.interval import make_control
+from lyapy.tangent.graded.replicas import SAMPLES, disturbed, exchanged, made_replicas, tilts_of
+from lyapy.tangent.graded.run import GradedRun
+from lyapy.tangent.interval import UNDERFLOW, eliminated_growth, make_control
 from lyapy.tangent.state import Carry
 
 CONTROL = make_control("auto", 1e-8, 64)
-STATE = ("frame", "rate", "split", "tilt", "since", "noise", "graded_steps")
+STATE = ("frame", "rate", "split", "replicas", "tilt", "since", "noise", "graded_steps")
 
 
 def filled(k=3, D=4):
@@ -21,7 +21,8 @@ def filled(k=3, D=4):
     carry.update(
         {
             "split": 2,
-            "tilt": np.triu(np.full((SAMPLES, k, k), 1e-12), 1).swapaxes(0, 1),
+            "replicas": np.tile(np.eye(D)[:k], (SAMPLES, 1, 1)),
+            "tilt": np.tril(np.full((SAMPLES, k, k), 1e-12), -1),
             "since": np.arange(k) / 2.0,
             "noise": np.arange(k) + 3.0,
             "graded_steps": 11,
@@ -51,7 +52,8 @@ def test_a_carry_begins_with_nothing_counted():
         # so much that the first interval has one step
         "rate": 40.0,
         "split": 3,
-        "tilt": np.zeros((0, SAMPLES, 0)),
+        "replicas": np.zeros((SAMPLES, 0, 4)),
+        "tilt": np.zeros((SAMPLES, 0, 0)),
         **dict.fromkeys(("since", "noise", "error"), np.zeros(3)),
         **dict.fromkeys(("exchange", "turnover"), np.zeros((3, SAMPLES))),
         **dict.fromkeys(("graded_steps", "intervals", "trailing_intervals"), 0),
@@ -93,7 +95,7 @@ def test_a_fork_goes_on_with_separate_statistics():
     carry = filled()
     other = carry.fork(3.5)
     assert (other.state.rate, other.state.split) == (3.5, 3)
-    assert_same(other, carry, ("frame", "tilt", "since", "noise", "graded_steps"))
+    assert_same(other, carry, ("frame", "replicas", "tilt", "since", "noise", "graded_steps"))
     assert_same(other, Carry.begin(np.eye(4)[:3]), set(carry.to_dict()) - set(STATE))
     for name in ("frame", "since", "noise"):
         assert not np.shares_memory(getattr(other.state, name), getattr(carry.state, name))
@@ -125,106 +127,113 @@ def test_a_frame_is_tilted_until_the_next_interval(large, sign):
     assert not Carry.begin(np.eye(3)).state.tilted(CONTROL)
 
 
-@pytest.fixture
-def steps(monkeypatch):
-    """Graded steps with scripted growth, and a list of the arguments they get."""
-    calls, growths = [], []
-
-    def step(program, coefficients, frame, limit, tilt, seed):
-        k = len(frame)
-        calls.append((program, coefficients, frame.copy(), limit, tilt, seed))
-        log_r, scale = growths.pop() if growths else (-np.arange(k, dtype=float), np.zeros(k))
-        errors = np.full((k, SAMPLES), 1e-9)
-        return GradedStep(-frame, log_r, scale, errors, np.full((k, SAMPLES, k), 0.5))
-
-    monkeypatch.setattr(module, "graded_step", step)
-    return calls, growths
+def test_graded_steps_go_on_until_the_spread_has_fallen():
+    state = filled().state
+    state.since[:] = 0.0
+    for rate, follows in ((0.94 * CONTROL.limit, False), (0.96 * CONTROL.limit, True)):
+        state.rate = rate
+        assert state.follows_tilt(CONTROL) == follows
+        assert not state.follows_tilt(CONTROL._replace(fixed=2))
+    # after an ordinary interval the loop decides
+    state.since[1] = -1.0
+    assert not state.follows_tilt(CONTROL)
 
 
-def test_a_graded_step_moves_the_living_rows(steps):
-    calls, _ = steps
+class Scripted:
+    """Runs of graded steps with scripted growth, and a list of the arguments they get."""
+
+    def __init__(self, *log_r, steps=3):
+        self.calls, self.log_r, self.steps = [], [*map(np.array, log_r)], steps
+
+    def __call__(self, coefficients, scales, frame, control, rate):
+        self.calls.append((coefficients, scales, frame.copy(), control, rate))
+        log_r, k = self.log_r.pop(0), len(frame)
+        error = np.full(k, 1e-12)
+        return GradedRun(-frame, log_r, log_r + 0.5, error, self.steps, 7.0, 9.0, 1.0)
+
+
+COEFFICIENTS = np.arange(1.0, 11.0)[:, None]
+
+
+def test_graded_steps_move_the_living_rows():
+    run = Scripted([0.0, -1.0], [1e-3, -1.0], [0.0, -1.0], [0.0, -1.0])
     carry = filled()
     state, counted = carry.state, carry.statistics
-    growth = carry.take_graded_step("program", "coefficients", 2, 30.0, CONTROL)
-    ((program, coefficients, frame, limit, tilt, seed),) = calls
-    assert (program, coefficients, limit, seed) == ("program", "coefficients", CONTROL.limit, 11)
-    np.testing.assert_array_equal(frame, np.eye(4)[:2])
-    np.testing.assert_array_equal(growth, [0.0, -1.0])
-    np.testing.assert_array_equal(state.frame, np.diag([-1.0, -1.0, 1.0, 0.0])[:3])
+    growth, steps = carry.take_graded_steps(run, COEFFICIENTS, 2, 30.0, CONTROL)
+    plain, replica = run.calls
+    np.testing.assert_array_equal(plain[0], COEFFICIENTS)
+    np.testing.assert_array_equal(plain[1], 1.0)
+    np.testing.assert_array_equal(plain[2], np.eye(4)[:2])
+    assert plain[3:] == (CONTROL, 30.0)
+    # the replica takes as many steps, whatever it spreads
+    moved, scales = disturbed(COEFFICIENTS[:3], 11, 0)
+    np.testing.assert_array_equal(replica[0], moved)
+    np.testing.assert_array_equal(replica[1], scales)
+    assert replica[3:] == (CONTROL._replace(graded=True), 30.0)
     # intervals came in between, so the tilt is what they left of it
     settled = module.settled_tilt(
-        filled().state.tilt[:2, :, :2], np.arange(2) / 2.0, np.array([3.0, 4.0]), 11
+        filled().state.tilt[:, :2, :2], np.arange(2) / 2.0, np.array([3.0, 4.0]), 11
     )
-    np.testing.assert_array_equal(tilt, settled)
-    np.testing.assert_array_equal(state.tilt, np.full((2, SAMPLES, 2), 0.5))
-    np.testing.assert_allclose(counted.exchange, np.tile([2e-9, 2e-9, 1e-9], (SAMPLES, 1)).T)
-    np.testing.assert_allclose(counted.turnover, np.tile([2e-18, 2e-18, 1e-18], (SAMPLES, 1)).T)
-    assert (state.graded_steps, counted.intervals, counted.rejections) == (12, 6, 7)
+    np.testing.assert_array_equal(replica[2], made_replicas(np.eye(4)[:2], settled)[0])
+    np.testing.assert_array_equal(growth, [0.5, -0.5])
+    assert steps == 3
+    np.testing.assert_array_equal(state.frame, np.diag([-1.0, -1.0, 1.0, 0.0])[:3])
+    np.testing.assert_array_equal(state.replicas[0], -replica[2])
+    np.testing.assert_array_equal(state.tilt, tilts_of(state.frame[:2], state.replicas))
+    np.testing.assert_allclose(counted.exchange[:, 0], [1e-3 + 1e-9, 1e-9, 1e-9])
+    np.testing.assert_allclose(counted.turnover[:, 0], [1e-6 + 1e-18, 1e-18, 1e-18])
+    np.testing.assert_allclose(counted.error, [1.0 + 1e-12, 2.0 + 1e-12, 3.0])
+    assert (state.graded_steps, counted.intervals, counted.rejections) == (14, 8, 7)
     assert not state.since.any() and not state.noise.any()
-    assert state.rate == 30.0
-    # none since, so the tilt goes on as it is
-    carry.take_graded_step("program", "coefficients", 2, 30.0, CONTROL)
-    np.testing.assert_array_equal(calls[1][4], np.full((2, SAMPLES, 2), 0.5))
-    assert calls[1][5] == 12
+    assert (state.rate, counted.largest_spread) == (7.0, 9.0)
+    # none since, so the replica goes on as it is, with another disturbance
+    before = state.replicas.copy()
+    carry.take_graded_steps(run, COEFFICIENTS[:3], 2, 0.0, CONTROL)
+    np.testing.assert_array_equal(run.calls[3][2], before[0])
+    np.testing.assert_array_equal(run.calls[3][1], disturbed(COEFFICIENTS[:3], 14, 0)[1])
+    assert run.calls[2][4] == 7.0
 
 
-def test_the_first_graded_step_begins_with_what_intervals_left(steps):
-    calls, _ = steps
+def test_the_first_graded_step_begins_with_what_intervals_left():
+    run = Scripted([0.0] * 3, [0.0] * 3)
     carry = Carry.begin(np.eye(3))
-    carry.state.noise[:] = 2.0
-    carry.take_graded_step("program", "coefficients", 3, 30.0, CONTROL)
-    settled = module.settled_tilt(np.zeros((0, SAMPLES, 0)), np.zeros(3), np.full(3, 2.0), 0)
-    np.testing.assert_array_equal(calls[0][4], settled)
+    carry.state.noise[:] = 1e6
+    carry.take_graded_steps(run, COEFFICIENTS, 3, math.inf, CONTROL)
+    none = np.zeros((SAMPLES, 0, 0))
+    settled = module.settled_tilt(none, np.zeros(3), np.full(3, 1e6), 0)
+    assert np.abs(settled).max() > 1e-11
+    np.testing.assert_array_equal(run.calls[1][2], made_replicas(np.eye(3), settled)[0])
+    # no spread leaves the rate infinite for good
+    assert run.calls[0][4] == max(40.0, 2.0 * CONTROL.limit)
 
 
 @pytest.mark.parametrize("largest", [math.inf, math.nan])
-def test_a_graded_step_that_overflows_changes_nothing(steps, largest):
-    _, growths = steps
-    growths.append((np.array([largest, 0.0]), np.zeros(2)))
+def test_graded_steps_that_overflow_change_nothing(largest):
     carry = filled()
-    growth = carry.take_graded_step("program", "coefficients", 2, 30.0, CONTROL)
+    run = Scripted([largest, 0.0])
+    growth, _ = carry.take_graded_steps(run, COEFFICIENTS, 2, 30.0, CONTROL)
     assert growth.shape == (2,) and np.isnan(growth).all()
     assert_same(carry, filled())
 
 
-def test_the_growth_of_a_graded_step_is_counted(steps):
-    _, growths = steps
-    # of four directions one is dead, and of one the rounding is a nat above its growth's limit
-    log_r = np.array([0.0, -10.0, -CONTROL.limit - 1.0])
-    growths += [(log_r, np.ones(3))]
-    carry = filled(4, 5)
-    growth = carry.take_graded_step("program", "coefficients", 3, 12.0, CONTROL)
-    noise = UNIT_ROUNDOFF * np.exp(1.0 - log_r)
-    error = carry.statistics.error - filled(4, 5).statistics.error
-    np.testing.assert_allclose(error, [*noise, 0.0], atol=1e-15)
-    hidden = math.log(math.exp(log_r[2]) + 5 * UNIT_ROUNDOFF * math.exp(1.0))
-    np.testing.assert_allclose(growth, [*log_r[:2], hidden], rtol=1e-14)
-    assert carry.statistics.largest_spread == CONTROL.limit + 2.0
-    # the slack of a single step is admitted
-    growths += [(log_r, np.ones(3))]
-    slack = CONTROL._replace(slack=3.0)
-    growth = carry.take_graded_step("program", "coefficients", 3, 12.0, slack)
-    np.testing.assert_array_equal(growth, log_r)
-    # what vanishes has underflowed; infinite noise gives no warning
-    for log_r, scale, bound, spread in (
-        ([0.0, -math.inf], [0.0, -math.inf], -700.0, 0.0),
-        ([0.0, -1e4], [0.0, 0.0], math.log(2 * UNIT_ROUNDOFF), 1e4),
-    ):
-        carry = Carry.begin(np.eye(2))
-        growths += [(np.array(log_r), np.array(scale))]
-        growth = carry.take_graded_step("program", "coefficients", 2, 0.0, CONTROL)
-        np.testing.assert_allclose(growth, [0.0, bound])
-        np.testing.assert_array_equal(carry.statistics.error, [UNIT_ROUNDOFF, math.inf])
-        assert carry.statistics.largest_spread == spread
-
-
-@pytest.mark.parametrize(("rounding", "counted"), [(0.09, 0.09), (0.11, math.inf)])
-def test_growth_that_a_tenth_of_it_hides_has_no_error_but_a_bound(steps, rounding, counted):
-    _, growths = steps
-    growths += [(np.zeros(2), np.array([0.0, math.log(rounding / UNIT_ROUNDOFF)]))]
-    carry = Carry.begin(np.eye(2))
-    carry.take_graded_step("program", "coefficients", 2, 0.0, CONTROL)
-    np.testing.assert_allclose(carry.statistics.error, [UNIT_ROUNDOFF, counted])
+@pytest.mark.parametrize(
+    ("log_u", "size", "growth", "error"),
+    [
+        (-1.0, 1.0, -1.0, UNIT_ROUNDOFF * math.exp(2.0)),
+        (-30.0, 1.0, -30.0, UNIT_ROUNDOFF * math.exp(31.0)),
+        # below a tenth of a nat's rounding there is nothing but a bound
+        (-36.0, 1.0, math.log(math.exp(-36.0) + 4.0 * UNIT_ROUNDOFF * math.e), math.inf),
+        (-math.inf, 0.0, math.log(4.0 * UNIT_ROUNDOFF), math.inf),
+        # numbers that have underflowed, or may have lost digits
+        (-math.inf, -math.inf, UNDERFLOW, math.inf),
+        (-701.0, -701.0, UNDERFLOW, math.inf),
+    ],
+)
+def test_the_growth_of_a_factorization_is_counted(log_u, size, growth, error):
+    floor = math.log(4.0 * UNIT_ROUNDOFF)
+    found = eliminated_growth(log_u, size, floor)
+    assert found.growth == pytest.approx(growth)
+    assert found.error == pytest.approx(error)
 
 
 def test_an_interval_is_absorbed():

@@ -50,7 +50,7 @@ def test_directions_that_die_divide_the_tiles():
     assert not tangent.way.two_ended
 
 
-def test_what_follows_a_tile_that_fails_is_thrown_away():
+def test_tiles_after_one_that_fails_are_thrown_away():
     scripted = Scripted(wrong=[2])
     tangent = one_frame(scripted)
     tangent.way.tiles = 17

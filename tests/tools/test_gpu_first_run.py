@@ -16,8 +16,7 @@ from tools import gpu_first_run as first_run
 def test_measurements_run_on_the_stand_in(stage, monkeypatch):
     device = stand_in.stand_in()
     monkeypatch.setattr("lyapy.tangent.engine.find_devices", lambda: (device,))
-    for name in ("advance", "results"):
-        monkeypatch.setattr(batch.Batch, name, getattr(batch.Batch, name))
+    monkeypatch.setattr(batch.Batch, "advance", batch.Batch.advance)
     found = []
     first_run.MEASURED[stage](lambda **one: found.append(one), True)
     assert not [one for one in found if "error" in one and stage == "engine"]
@@ -34,7 +33,6 @@ def test_measurements_run_on_the_stand_in(stage, monkeypatch):
 def test_a_case_that_fails_leaves_the_others(monkeypatch):
     found = []
     monkeypatch.setattr(batch.Batch, "advance", batch.Batch.advance)
-    monkeypatch.setattr(batch.Batch, "results", batch.Batch.results)
     monkeypatch.setattr(first_run, "measured", fails_first)
     first_run.engine(lambda **one: found.append(one), True)
     assert "ZeroDivisionError" in found[0]["error"]
@@ -51,7 +49,7 @@ CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', {!r}])"
 
 
 def test_stages_that_fail_or_hang_leave_the_rest(monkeypatch, tmp_path):
-    """What they have started ends with them; a second call goes on with what has not ended."""
+    """Their processes end with them; a second call goes on with the stages that have not ended."""
     mark = tmp_path / "alive"
     late = f"import time; time.sleep(4); open({str(mark)!r}, 'w')"
     commands = {

@@ -89,6 +89,33 @@ def test_an_interrupted_computation_continues_to_the_same_bits(
     assert_same(lyapy.CovariantVectors.load(path), other)
 
 
+@pytest.mark.parametrize(("share", "shown"), [(0.3, "forward at step "), (0.8, "back at step ")])
+def test_an_unfinished_computation_is_shown(tmp_path, monkeypatch, capsys, share, shown):
+    count, interval = [], Passes._interval
+
+    def stopping(*words):
+        count.append(0)
+        if len(count) > last:
+            raise KeyboardInterrupt
+        return interval(*words)
+
+    last = np.inf
+    monkeypatch.setattr(Passes, "_interval", stopping)
+    lyapy.covariant_vectors(NETWORK, **OPTIONS)
+    last = len(count) * (1.0 + share)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Interrupted):
+        lyapy.covariant_vectors(NETWORK, **OPTIONS, checkpoint="v.h5", checkpoint_every=1e-9)
+    assert main(["show", "v.h5"]) == 0
+    assert f"v.h5: unfinished covariant vectors, on the way {shown}" in capsys.readouterr().out
+    assert main(["verify", "v.h5"]) == 0
+    assert "state.h5: whole" in capsys.readouterr().out
+    state = tmp_path / "v.h5.checkpoints" / "state.h5"
+    state.write_bytes(state.read_bytes()[:-8] + bytes(8))
+    assert main(["verify", "v.h5"]) == 1
+    assert "DAMAGED" in capsys.readouterr().out
+
+
 def test_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
@@ -102,6 +129,14 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert "CovariantVectors(2 of 5 at 10 steps" in shown
     assert shown.endswith("written to vectors.h5 and vectors.png\n")
     found = lyapy.CovariantVectors.load("vectors.h5")
+    assert str(found) in shown
+    assert main(["show", "vectors.h5"]) == 0
+    assert capsys.readouterr().out == f"{found}\n"
+    assert main(["show", "vectors.h5", "--json"]) == 2
+    assert "holds covariant vectors, for which there is no --json" in capsys.readouterr().err
+    assert main(["verify", "vectors.h5"]) == 0
+    assert "vectors.h5: whole, SHA-256" in capsys.readouterr().out
+    assert main(["plot", "vectors.h5", "-o", "again.png"]) == 0
     network, inputs = lyapy.load("gru.npz"), np.load("drive.npy")
     at = range(400, 600, 20)
     assert_same(found, lyapy.covariant_vectors(network, inputs, transient=300, k=2, at=at))

@@ -132,7 +132,7 @@ def table():
 @pytest.mark.skipif(
     not (find_spec("onnx") and find_spec("msgpack")), reason="needs the extras onnx and flax"
 )
-def test_the_table_in_the_docs_is_what_is_read():
+def test_the_table_in_the_docs_lists_the_files_that_are_read():
     assert table() in (ROOT / "docs" / "file_formats.md").read_text(encoding="utf-8")
 
 

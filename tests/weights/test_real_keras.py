@@ -92,7 +92,7 @@ def test_textgenrnn_read_naively_does_not(textgenrnn, monkeypatch):
     assert losses(*textgenrnn, some).mean() / np.log(2) < 2.0
 
 
-def test_textgenrnn_computes_what_keras_does(textgenrnn):
+def test_textgenrnn_computes_the_same_as_keras(textgenrnn):
     network, arrays, characters = textgenrnn
     start = TEXT.index("I really") + 1
     some = characters[start : start + len("I really like the Star Wars")]
@@ -122,7 +122,7 @@ def chars2vec(package):
 
 
 @pytest.mark.parametrize("word", VECTORS)
-def test_chars2vec_computes_what_keras_does(chars2vec, word):
+def test_chars2vec_computes_the_same_as_keras(chars2vec, word):
     layers = ["lstm_1", "lstm_2"]
     network = lyapy.load(chars2vec, prefix=layers, gate_nonlinearity="hard-sigmoid-keras2")
     state = forward_chunk(network, one_hot(word), np.zeros(200)).states[-1]

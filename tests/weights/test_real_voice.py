@@ -64,7 +64,7 @@ def silero(request, tmp_path_factory):
     return lyapy.load(path), arrays, np.stack(heard)
 
 
-def test_silero_computes_what_torch_does(silero):
+def test_silero_computes_the_same_as_torch(silero):
     """With gates out of place it would not follow the voice."""
     network, arrays, heard = silero
     states = forward_chunk(network, heard, np.zeros(256)).states

@@ -1,4 +1,4 @@
-"""What kernels take of a card, by NVIDIA's compiler: ``python -m tools.benchmarks.gpu_kernels``.
+"""Print the resources of kernels by NVIDIA's compiler: ``python -m tools.benchmarks.gpu_kernels``.
 
 No GPU is needed, but NVRTC (``pip install nvidia-cuda-nvrtc-cu12``). For each precision and card:
 the kernel of each kind with most registers, its local memory, and the share of a multiprocessor's
@@ -10,12 +10,11 @@ from __future__ import annotations
 import sys
 
 import lyapy
-from lyapy.tangent.gpu.device import COMPILER, EXACT
+from lyapy.tangent.gpu.device import COMPILER, EXACT, PRECISIONS
 from lyapy.tangent.gpu.kernel_text import BLOCK
 from lyapy.tangent.gpu.orthonormalize import THREADS
-from lyapy.tangent.gpu.precision import PRECISIONS
 from lyapy.tangent.gpu.whole_tile import shared_bytes
-from tests.support import nvrtc
+from tests.support import nvrtc, stand_in
 from tests.support.kernel_texts import kernel_texts
 
 # of a multiprocessor of all three
@@ -44,7 +43,7 @@ def main() -> int:
                 for text, (name, exact) in texts.items()
             ]
             # the hungriest of each kind
-            for kind in (*OF_BLOCKS, "merge", "add_up", "stage"):
+            for kind in (*OF_BLOCKS, "merge", "add_up"):
                 some = [one for one in found if one[0].startswith(kind)]
                 name, (registers, stack, spilled) = max(some, key=lambda one: one[1])
                 share = occupancy(registers, THREADS if kind in OF_BLOCKS else BLOCK)
@@ -54,12 +53,13 @@ def main() -> int:
             print(f"{len(found)} kernels, with local memory: {', '.join(local) or 'none'}")
     print("\n| card | n | blocks with a frame in shared memory, float64 | float32 |")
     print("|---|---|---|---|")
+    devices = [stand_in.stand_in()._replace(precision=one) for one in PRECISIONS.values()]
     for card, shared in SHARED.items():
         for n in SIZES:
             program = lyapy.random_network("vanilla", n, seed=1).program
             blocks = [
-                min(shared // (shared_bytes(program, n, size) + RESERVED), MOST_THREADS // THREADS)
-                for size in (8, 4)
+                min(shared // (shared_bytes(program, n, one) + RESERVED), MOST_THREADS // THREADS)
+                for one in devices
             ]
             print(f"| {card} | {n} | {blocks[0]} | {blocks[1]} |")
     return 0

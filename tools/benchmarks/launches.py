@@ -42,8 +42,8 @@ def run_counts(kind: str, n: int) -> tuple[int, int]:
 
 
 def qr_operations(n: int, precision: str = "float64") -> int:
+    from lyapy.tangent.gpu.device import PRECISIONS
     from lyapy.tangent.gpu.orthonormalize import Orthonormalizer
-    from lyapy.tangent.gpu.precision import PRECISIONS
     from lyapy.tangent.interval import make_control
     from tests.support import stand_in
 
@@ -56,9 +56,9 @@ def qr_operations(n: int, precision: str = "float64") -> int:
         compile_kernel=compile_kernel,
         multiply=lambda *arguments: done.append("multiply"),
         shared_bytes=SHARED_BYTES,
+        precision=PRECISIONS[precision],
     )
-    control = make_control("auto", 1e-8, 64)
-    qr = Orthonormalizer(n, n, device, PRECISIONS[precision], control)
+    qr = Orthonormalizer(n, n, device, make_control("auto", 1e-8, 64))
     qr(np.empty((1, n, n + 1), precision), np.empty((1, 3, n)))
     return len(done)
 

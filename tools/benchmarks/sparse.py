@@ -1,4 +1,4 @@
-"""What sparse reservoirs cost: ``python -m tools.benchmarks.sparse [--tiny] [--write]``.
+"""Measure the cost of sparse reservoirs: ``python -m tools.benchmarks.sparse [--tiny] [--write]``.
 
 On one core, in one run: reservoirs of several sizes, densities and numbers of deviation vectors,
 and one of them with its zeros.
@@ -68,7 +68,7 @@ def measure(case: Case) -> str:
     lyapy.lyapunov_spectrum(network, inputs[:2], **options)
     times = []
     for _ in range(ROUNDS):
-        # what comes before the first step is no part of a step
+        # the time before the first step is no part of a step
         one, all_steps = (_seconds(network, inputs[:T], options) for T in (1, case.steps + 1))
         times.append((all_steps - one) / case.steps)
     seconds = float(np.median(times))

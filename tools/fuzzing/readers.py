@@ -1,9 +1,9 @@
-"""Fuzz the readers of weights files with atheris, and print what was seen.
+"""Fuzz the readers of weights files with atheris, and print the findings.
 
 Usage: python -m tools.fuzzing.readers --format torch --runs 300000
 
 Needs ``pip install 'lyapy[test,fuzz]'`` and Linux. The first file of each finding stays in the
-folder, with what it raised. Time is processor time; memory is address space beyond the imports.
+folder, with its error. Time is processor time; memory is address space beyond the imports.
 """
 
 import argparse

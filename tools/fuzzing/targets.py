@@ -1,4 +1,4 @@
-"""What is fuzzed: for each reader the files to begin with, and the layouts to try on what it reads.
+"""Targets of fuzzing: for each reader its first files, and the layouts to try on the result.
 
 The files are those that frameworks wrote (tests/golden); lyapy's own canonical form is added.
 """
@@ -16,7 +16,7 @@ SEED_LIMIT = 32 << 10
 
 
 class Target(NamedTuple):
-    """A reader: golden files by patterns, what to leave out, layouts, and how to mutate."""
+    """A reader: patterns of golden files to take and to leave out, layouts, and mutations."""
 
     patterns: tuple[str, ...]
     without: str = ""
@@ -42,7 +42,7 @@ TARGETS = {
 
 
 def hints_for(layout: str | None) -> Hints:
-    """Return what is said of a file, so that layers are built whatever it leaves open."""
+    """Return parameters for a file, so that layers are built whatever it leaves open."""
     return Hints(nonlinearity="tanh", gate_nonlinearity="sigmoid", layout=layout)
 
 

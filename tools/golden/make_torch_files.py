@@ -49,7 +49,7 @@ def views() -> dict[str, torch.Tensor]:
 
 
 def lightning() -> dict[str, Any]:
-    """Return what a Lightning checkpoint holds, and most that a state may."""
+    """Return the contents of a Lightning checkpoint, and most kinds of entries of a state."""
     torch.manual_seed(2)
     model = torch.nn.Sequential(OrderedDict(rnn=torch.nn.GRU(2, 3), out=torch.nn.Linear(3, 2)))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
@@ -102,7 +102,7 @@ class Tagger(torch.nn.Module):
 
 
 def write_modules() -> None:
-    """Write whole modules, and a checkpoint with foreign objects, and what torch makes of them."""
+    """Write whole modules, and a checkpoint with foreign objects, with torch's outputs."""
     # The old format keeps the source of each class and its path, neither of which belongs here.
     torch.serialization.get_source_lines_and_file = lambda _: (["class Source: ...\n"], 1, "a.py")
     torch.manual_seed(4)

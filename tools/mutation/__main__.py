@@ -1,10 +1,10 @@
-"""Try cosmic-ray's mutants of modules against their tests, and print what survives.
+"""Try cosmic-ray's mutants of modules against their tests, and print the survivors.
 
-Usage: python -m tools.mutation tangent/graded/tilt tangent/graded/step
+Usage: python -m tools.mutation tangent/graded/replicas tangent/graded/run
 
 Needs ``pip install --group mutation`` in the root of the repository, next to ``lyapy[test]``, and
-Linux. A mutant is killed when a test fails; a timeout is five times what all tests take without it.
-Those that survive the first tests of their module are tried on the wider ones.
+Linux. A mutant is killed when a test fails; the time limit is five times that of all tests without
+it. Those that survive the first tests of their module are tried on the wider ones.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def chosen(found: list[MutationSpec], options: argparse.Namespace) -> list[Mutat
 
 
 def seconds_of(copy: Path, arguments: str) -> int:
-    """Run the tests without a mutant, and return five times what they take, with compiling."""
+    """Run the tests without a mutant, and return five times their seconds, with compiling."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if run_tests(copy, arguments, 3600) != 0:
         raise SystemExit(f"the tests fail without a mutant: {copy.parent / 'log.txt'}")

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Tests(NamedTuple):
-    """Arguments of pytest, the fastest that kill first; the wider are for what survives."""
+    """Arguments of pytest, the fastest that kill first; the wider are for survivors."""
 
     first: str
     wider: str = ""
@@ -49,25 +49,22 @@ MODULES = {
         f"{KERNELS} -k 'product or neighbours or taken'", AGREE, True
     ),
     "tangent/compiled/qr": Tests(f"{KERNELS} -k 'orthonormalization or block'", AGREE, True),
-    "tangent/compiled/reflections": Tests(
-        f"{GRADED}/test_householder.py", f"{GRADED}/test_graded_qr.py", fresh=True
-    ),
     "tangent/compiled/loop": Tests(AGREE, ROUTES, fresh=True),
-    "tangent/compiled/tilting": Tests(f"{GRADED}/test_tilt.py", fresh=True),
+    "tangent/compiled/graded": Tests(f"{GRADED}/test_run.py", fresh=True),
     "tangent/engine": Tests("tests/tangent/test_engine.py"),
     "tangent/two_ended": Tests(
         "tests/tangent/test_two_ended.py", "tests/tangent/test_checks.py -k sound"
     ),
-    "tangent/graded/step": Tests(f"{GRADED}/test_step.py"),
-    "tangent/graded/householder": Tests(f"{GRADED}/test_householder.py"),
+    "tangent/graded/elimination": Tests(f"{GRADED}/test_elimination.py"),
+    "tangent/graded/replicas": Tests(f"{GRADED}/test_replicas.py"),
+    "tangent/graded/run": Tests(f"{GRADED}/test_run.py"),
     "tangent/lowering": Tests("tests/tangent/test_lowering.py -k 'lstm or gru or share'"),
-    "tangent/interval": readable("tangent/test_interval"),
+    "tangent/interval": readable("tangent/test_interval tangent/test_state"),
     "networks/apply": Tests(
         "tests/tangent/test_reference.py tests/networks/test_program.py"
         " -k 'not union and not numba'",
         "tests/tangent/test_engines.py -k 'numpy and (factors or size)'",
     ),
-    "tangent/graded/tilt": Tests(f"{GRADED}/test_tilt.py"),
     "spectra/measures": Tests(
         "tests/spectra/test_measures.py tests/runs/test_properties.py"
         " -k 'test_measures or kaplan or entropy or measures_of'"
@@ -78,6 +75,7 @@ MODULES = {
     ),
     "tangent/norm_bounds": Tests(BOUNDS, SELF_CHECKS),
     "tangent/overflow": Tests(f"{BOUNDS} -k overflow"),
+    "spectra/rounding": Tests("tests/runs/test_rounding.py"),
     "spectra/stationarity": Tests(
         "tests/spectra/test_stationarity.py", f"tests/spectra/test_status.py -k 'not ({SLOW})'"
     ),
@@ -89,6 +87,10 @@ MODULES = {
         f"tests/runs/test_until.py -k 'not ({WHOLE_RUNS})'",
         "tests/runs/test_until.py -k 'options0-5 or _before'",
     ),
+    "orbits/certificate": Tests("tests/orbits"),
+    "orbits/newton": Tests("tests/orbits"),
+    "storage/hdf5": Tests("tests/storage/test_hdf5.py"),
+    "storage/hdf5_arrays": Tests("tests/storage/test_hdf5.py"),
     "cells/activations": readable(
         "cells/test_cells runs/test_saturated_gates cells/test_variants",
         "kinks or cut_its or saturation or other_nonlinearities or variants_of or test_gru"

@@ -53,7 +53,7 @@ class Passages:
         }
 
     def admit(self, mutation: MutationSpec) -> bool:
-        """Return whether the mutant is of the set, and can change what is computed."""
+        """Return whether the mutant is of the set, and can change a result."""
         name = mutation.operator_name.removeprefix("core/")
         start = mutation.start_pos
         if name not in OPERATORS or any(a <= start < b for a, b in self.annotations):

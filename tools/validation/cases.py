@@ -1,4 +1,4 @@
-"""The exact and published cases: a spectrum of each, and what is known of it."""
+"""The exact and published cases: a spectrum of each, and its known numbers."""
 
 from . import exact, flows, maps, networks
 from .check import Case

@@ -1,4 +1,4 @@
-"""What a case of the table is, and how numbers are compared."""
+"""The cases of the table, and the comparison of numbers."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -56,7 +56,7 @@ def over_realizations(name: str, known: float, values: list[float], allowed: flo
 
 
 def among_realizations(name: str, known: float, values: list[float], allowed: float) -> Check:
-    """Return the check of what is known of a single network by the scatter of such networks."""
+    """Return the check of a known mean over networks by the scatter of such networks."""
     error = np.std(values, ddof=1) * np.sqrt(1 + 1 / len(values))
     return Check(name, known, float(np.mean(values)), float(error), allowed)
 

@@ -5,7 +5,6 @@ Run it: ``python -m tools.validation.false_alarms``; it prints the table of docs
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import numpy as np
 
 import lyapy
 from lyapy import Network, Spectrum
+from tools.tables import print_runs
 
 # of each kind: 500 in all
 RUNS = 100
@@ -80,13 +80,5 @@ def table(runs: int) -> Iterator[str]:
         yield f"{count}: {reason} …"
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=RUNS, help=f"of each kind ({RUNS})")
-    for line in table(parser.parse_args().runs):
-        print(line, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print_runs(__doc__, table, RUNS)

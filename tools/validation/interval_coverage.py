@@ -3,7 +3,6 @@
 Run it: ``python -m tools.validation.interval_coverage``; it prints the table of docs/validation.md.
 """
 
-import argparse
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from scipy.special import psi
 import lyapy
 from lyapy import Spectrum
 from lyapy.cells.independent import Independent
+from tools.tables import print_runs
 
 LEVEL = 0.95
 RUNS = 500
@@ -164,12 +164,5 @@ def table(runs: int) -> Iterator[str]:
         yield f"| {case.name} | {found.runs} | {found.mean:.3f} | {ends} |"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=RUNS, help=f"of each system ({RUNS})")
-    for line in table(parser.parse_args().runs):
-        print(line, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print_runs(__doc__, table, RUNS)

@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 import lyapy
 from lyapy import Network, cells
+from lyapy.cells.activations import EXACT
 from lyapy.cells.sparse import Sparse, as_scipy
 from lyapy.networks.apply import tangent_step
 from lyapy.networks.blocks import diagonal_blocks
@@ -133,7 +134,7 @@ def network(rng: np.random.Generator) -> tuple[str, Network]:
 
 
 def examine(seed: int, engines: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong in a run, and where."""
+    """Yield the faults of a run, and their places."""
     rng = np.random.default_rng([7, seed])
     name, net = network(rng)
     steps, D = int(rng.integers(20, 50)), net.state_size
@@ -178,6 +179,11 @@ def judge(
     blocks = diagonal_blocks(net, whole=False)
     inexact = ~np.isin(np.arange(coefficients.shape[1]), _exact(net))
     lost = (coefficients == 0.0) & inexact
+    gates = [getattr(one.weights, "gate", None) in EXACT and not one.exact for one in net.cells]
+    if lost.any() and any(gates):
+        # products of slopes of which one may be zero and the other may have underflowed
+        yield "not judged", ""
+        return
     with mpmath.workdps(MORE_DIGITS if lost.any() else DIGITS):
         values = precise(coefficients)
         values[lost] = LOST
@@ -263,7 +269,7 @@ def main() -> None:
     for seed in range(arguments.first, arguments.first + arguments.runs):
         for verdict, where in examine(seed, arguments.engines):
             counts[verdict] += 1
-            if verdict not in ("right", "marked", "bounded", "refused"):
+            if verdict not in ("right", "marked", "bounded", "refused", "not judged"):
                 print(f"{verdict}: {where}", flush=True)
     print(f"{arguments.runs} runs: {dict(counts)}")
 

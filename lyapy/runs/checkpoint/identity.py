@@ -8,7 +8,7 @@ from ..options import stored
 PLACE = stored("place") | {"versions", "machine", "processor", "gpu"}
 IGNORED = {
     *("assumptions", "command", "date", "environment_changes", "interrupted", "network"),
-    *("network_origin", "repeated_tiles", "seconds"),
+    *("network_origin", "passes", "repeated_tiles", "seam_error", "seconds"),
 }
 # some backends have none; compared if both runs have them
 OPTIONAL = {"gpu"}

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from ...tangent.gpu.device import Device, is_exhausted
-from ...tangent.gpu.precision import Precision
+from ...tangent.gpu.device import Device, Precision
 from ..progress import Progress
 from ..trajectory import Trajectory, TrajectoryResult
 from .batch import Batch
-from .memory import exhausted, fitting
 
 if TYPE_CHECKING:
     from ..checkpoint.checkpointer import Checkpointer
@@ -28,8 +26,11 @@ CHECKPOINT_SHARE = 0.05
 # seconds after which the main thread looks again: a signal does not end a wait without a limit once
 # NVRTC has compiled a kernel
 POLL = 0.2
-REPEATED = "%d tiles of a trajectory were repeated on the CPU"
+# in the messages of CUDA and of its libraries
+EXHAUSTED = ("ALLOC_FAILED", "OUT_OF_MEMORY", "cudaErrorMemoryAllocation")
+REPEATED = "%d tiles of a trajectory were left to the CPU"
 UNFUSED = "the forward pass of a layer launches a kernel for each operation: %s"
+HALVED = "memory of the GPU ran out: %d trajectories at a time, instead of %d"
 
 
 def run_batches(
@@ -44,19 +45,12 @@ def run_batches(
     orthonormal: bool = True,
     checkpointer: Checkpointer | None = None,
 ) -> list[TrajectoryResult]:
-    """Run the trajectories to their end, as many side by side as the devices have room for.
+    """Run the trajectories to their end, side by side on the devices.
 
-    They are cut into batches, and each device takes the next one when it is ready. So the result
-    of a batch does not depend on how many devices there are.
-
-    Parameters
-    ----------
-    begin, count, steps, progress, checkpointer
-        As for `lyapy.runs.threads.run_trajectories`.
-    threads : int
-        The most trajectories at a time on each device.
-    orthonormal : bool
-        Whether the first frames are orthonormal; otherwise the devices make them so.
+    They are cut into batches of ``threads`` at most, and each device takes the next one when it is
+    ready. So the result of a batch does not depend on how many devices there are. Where memory
+    runs out at its beginning, a batch is halved. The devices make the first frames
+    ``orthonormal`` where they are not; the rest is as for `lyapy.runs.threads.run_trajectories`.
 
     Raises
     ------
@@ -66,29 +60,43 @@ def run_batches(
         If a device's memory does not suffice; names the sizes and what would be smaller.
     """
     display = Progress(count * steps, progress)
-    trajectories = [begin(b) for b in range(count)]
-    for b, trajectory in enumerate(trajectories):
+
+    def begun(b: int) -> Trajectory:
+        trajectory = begin(b)
         if checkpointer is not None:
             checkpointer.restore(b, trajectory)
-            display.skip(trajectory.position)
-    most = min(threads, *(fitting(trajectories[0], device, precision) for device in devices))
-    groups: SimpleQueue[list[int]] = SimpleQueue()
-    for numbers in _groups(trajectories, most):
-        groups.put(numbers)
+        return trajectory
 
+    trajectories = {b: begun(b) for b in range(count)}
+    groups: SimpleQueue[list[int]] = SimpleQueue()
+    positions = {b: trajectory.position for b, trajectory in trajectories.items()}
+    display.skip(sum(positions.values()))
+    # what has gone farthest first, as it was begun first
+    for position in sorted({*positions.values()} - {trajectories[0].schedule.total}, reverse=True):
+        numbers = [b for b in range(count) if positions[b] == position]
+        for i in range(0, len(numbers), threads):
+            groups.put(numbers[i : i + threads])
     found: dict[int, TrajectoryResult] = {}
 
     def finish(numbers: list[int], device: Device) -> None:
-        some = [trajectories[b] for b in numbers]
+        batch, half = None, len(numbers) // 2
         try:
-            batch = Batch(numbers, some, device, precision, orthonormal)
+            some = [trajectories[b] for b in numbers]
+            batch = Batch(numbers, some, device, orthonormal)
             _run(batch, display, checkpointer)
             found.update(zip(numbers, batch.results(), strict=True))
         except Exception as error:
-            if not is_exhausted(error):
+            if not _is_exhausted(error):
                 raise
-            raise MemoryError(exhausted(some[0], device, precision, len(some))) from error
-        _log(batch)
+            begins = batch is None or batch.position == positions[numbers[0]]
+            if not (begins and half):
+                raise MemoryError(_exhausted(some, device)) from error
+            log.info(HALVED, half, len(numbers))
+            trajectories.update((b, begun(b)) for b in numbers)
+            groups.put(numbers[:half])
+            groups.put(numbers[half:])
+        else:
+            _log(batch)
 
     def work(device: Device) -> None:
         device.activate()
@@ -102,7 +110,7 @@ def run_batches(
     # in separate threads, a chunk that is being computed at an interruption is finished and kept
     with ThreadPoolExecutor(len(devices)) as pool:
         try:
-            running = {pool.submit(work, device) for device in devices}
+            running = {pool.submit(work, each._replace(precision=precision)) for each in devices}
             while running:
                 ended, running = wait(running, POLL, FIRST_COMPLETED)
                 for one in ended:
@@ -112,28 +120,37 @@ def run_batches(
             raise
         finally:
             display.close()
-    return [found.get(b) or trajectory.result() for b, trajectory in enumerate(trajectories)]
+    return [found.get(b) or trajectory.result() for b, trajectory in trajectories.items()]
 
 
 def _log(batch: Batch) -> None:
     """Report what the device left to slower ways."""
-    repeated = sum(block.repeated for block in batch.blocks)
+    repeated = sum(int(block.numbers["repeated"].sum()) for block in batch.blocks)
     if repeated:
         log.info(REPEATED, repeated)
     for reason in sorted(batch.run_layer.plain):
         log.info(UNFUSED, reason)
 
 
-def _groups(trajectories: list[Trajectory], most: int) -> Iterator[list[int]]:
-    """Yield the numbers of unfinished trajectories that stand at the same step."""
-    by_position: dict[int, list[int]] = {}
-    for b, trajectory in enumerate(trajectories):
-        if not trajectory.finished:
-            by_position.setdefault(trajectory.position, []).append(b)
-    # what has gone farthest first, as it was begun first
-    for _, numbers in sorted(by_position.items(), reverse=True):
-        for i in range(0, len(numbers), most):
-            yield numbers[i : i + most]
+def _is_exhausted(error: Exception) -> bool:
+    """Return whether memory of a device ran out, CuPy's or a library's."""
+    return isinstance(error, MemoryError) or any(word in str(error) for word in EXHAUSTED)
+
+
+def _exhausted(some: list[Trajectory], device: Device) -> str:
+    """Return the message for memory that ran out: the sizes, and what would be smaller."""
+    one, count = some[0], len(some)
+    remedy = f"give threads={count // 2} (--threads), fewer at a time"
+    remedy = remedy if count > 1 else "give a smaller k"
+    if device.precision.itemsize == 8:
+        remedy += ", or precision='float32', half as large"
+    vectors = sum(len(follower.carry.state.frame) for follower in one.followers)
+    return (
+        f"memory of {device.name} ran out with {count} trajectories at a time, and "
+        f"{device.free_bytes() / 1e9:.3g} GB are free (state of {one.network.state_size}, "
+        f"{vectors} deviation vectors, chunks of {one.schedule.chunk} steps, "
+        f"{device.precision.name}); {remedy}"
+    )
 
 
 def _run(batch: Batch, display: Progress, checkpointer: Checkpointer | None) -> None:

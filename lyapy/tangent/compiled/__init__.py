@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from ...arrays import Array
 from ...networks.program import Program
+from ..graded.run import GradedRun, repeat_by_qr, well_conditioned
 from ..interval import Control
 from ..reference import Tangent
 from ..state import Carry
+from .graded import Sums, advance_graded
 from .layers import layer_forward
-from .loop import Sums, advance_frame
-from .plan import make_plan
+from .loop import IntervalSums, advance_frame
+from .plan import Plan, make_plan
 from .products import SCRATCH, aligned, row_stride
 from .qr import workspace
 from .step import Memory
@@ -38,8 +42,10 @@ class CompiledTangent(Tangent):
     def __init__(self, program: Program, vectors: int, blas: bool = False) -> None:
         super().__init__(program, vectors)
         large = program.state_size >= LARGE_STATE and vectors >= LARGE_FRAME
-        self.plan = make_plan(program, blas or large)
-        self.stride = row_stride(program.width)
+        self.blas = blas or large
+        self.plan = make_plan(self.blas, program)
+        self.stages = program.stages or (program,)
+        self.stride = row_stride(max(each.width for each in (program, *self.stages)))
         self.frames = aligned(3 * vectors * self.stride)
         merged = aligned(self.plan.merged_size)
         self.memory = Memory(self.frames, merged, aligned(SCRATCH), workspace(vectors))
@@ -56,12 +62,15 @@ class CompiledTangent(Tangent):
             if not alive[tile]:
                 start = int(ends[tile])
                 continue
-            if not (control.graded or carry.state.tilted(control)):
+            spread = 0.0
+            if not (control.graded or carry.state.follows_tilt(control)):
                 start = self._run(coefficients, start, ends, alive, carry, control, growth)
+                # the loop stops before a step that spreads too far
+                spread = 2.0 * control.limit
             tile = int(np.searchsorted(ends, start, side="right"))
             if start < len(coefficients) and alive[tile]:
-                self._step_alone(coefficients[start], carry, control, growth[tile, : alive[tile]])
-                start += 1
+                values, found = coefficients[start : ends[tile]], growth[tile, : alive[tile]]
+                start += self._run_graded(values, carry, spread, control, found)
             if np.isnan(growth).any():
                 break
         return growth
@@ -81,7 +90,7 @@ class CompiledTangent(Tangent):
         k = len(state.frame)
         frames = self.frames[: 3 * k * self.stride].reshape(3, k, self.stride)
         frames[0, :, :D] = state.frame
-        sums, memory = Sums(counted.error, state.since, state.noise), self.memory
+        sums, memory = IntervalSums(counted.error, state.since, state.noise), self.memory
         at, start, state.rate, *counts = advance_frame(
             self.plan,
             coefficients,
@@ -99,13 +108,37 @@ class CompiledTangent(Tangent):
         counted.count(*counts)
         return int(start)
 
-    def _step_alone(
-        self, coefficients: Array, carry: Carry, control: Control, growth: Array
-    ) -> None:
-        """Take a step at which the loop stopped: a graded one, or one that overflows."""
+    def _run_graded(
+        self, coefficients: Array, carry: Carry, spread: float, control: Control, growth: Array
+    ) -> int:
+        """Take graded steps, or one that overflows; return their number."""
         rows = len(growth)
         if control.fixed > 1 or not np.isfinite(carry.state.frame[:rows]).all():
             growth[:] = np.nan
-            return
-        spread = 2.0 * control.limit
-        growth += carry.take_graded_step(self.program, coefficients, rows, spread, control)
+            return 1
+        advance = self._advance_graded
+        found, steps = carry.take_graded_steps(advance, coefficients, rows, spread, control)
+        growth += found
+        return steps
+
+    @cached_property
+    def graded(self) -> tuple[Plan, Memory]:
+        """Products of the stages, and their workspaces."""
+        plan = make_plan(self.blas, *self.stages)
+        return plan, self.memory._replace(merged=aligned(plan.merged_size))
+
+    def _advance_graded(
+        self, coefficients: Array, scales: Array, frame: Array, control: Control, rate: float
+    ) -> GradedRun:
+        k, D = frame.shape
+        plan, memory = self.graded
+        frames = self.frames[: 2 * k * self.stride].reshape(2, k, self.stride)
+        frames[0, :, :D] = frame
+        sums = Sums(*np.zeros((3, k)))
+        memory = memory._replace(frames=frames)
+        arguments = plan, coefficients, scales, memory, k, D, control, rate, sums
+        at, *reached = advance_graded(*arguments)
+        run = GradedRun(frames[at, :, :D].copy(), *sums, *reached)
+        if well_conditioned(run):
+            return run
+        return repeat_by_qr(self.program, coefficients, scales, frame, control, rate)

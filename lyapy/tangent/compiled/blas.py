@@ -1,4 +1,4 @@
-"""Matrix products on blocks of row-major frames, through the BLAS that SciPy brings.
+"""Matrix products and elimination on row-major frames, through the BLAS that SciPy brings.
 
 ``np.dot`` inside Numba wants contiguous arrays; a block of a frame's columns is not.
 The function is bound by its symbol's name, so compiled code that calls it can be cached.
@@ -9,23 +9,26 @@ from __future__ import annotations
 from typing import Any
 
 import llvmlite.binding
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic, register_jitable
 
-__all__ = ["multiply", "solve"]
+from ...arrays import Array
+
+__all__ = ["eliminate", "multiply"]
 
 
-def _routine(name: str, arguments: int) -> types.ExternalFunction:
+def _routine(name: str, arguments: int, module: str = "blas") -> types.ExternalFunction:
     symbol = f"lyapy_{name}"
-    address = get_cython_function_address("scipy.linalg.cython_blas", name)
+    address = get_cython_function_address(f"scipy.linalg.cython_{module}", name)
     llvmlite.binding.add_symbol(symbol, address)
     return types.ExternalFunction(symbol, types.void(*([types.uintp] * arguments)))
 
 
 _dgemm = _routine("dgemm", 13)
-_dtrsm = _routine("dtrsm", 11)
+_dgetrf = _routine("dgetrf", 6, "lapack")
 
 
 @intrinsic
@@ -79,24 +82,20 @@ def multiply(
 
 
 @register_jitable
-def solve(
-    upper: int, upper_stride: int, vectors: int, vectors_stride: int, rows: int, columns: int
-) -> None:
-    """Solve ``upper.T @ x = vectors`` in place, row-major, from addresses and strides.
+def eliminate(frame: int, stride: int, rows: int, columns: int, swaps: Array) -> None:
+    """Factorize ``frame.T`` (columns, rows) in place by elimination, from an address and a stride.
 
-    ``upper`` is (rows, rows), ``vectors`` (rows, columns).
+    Written are U, and L without its diagonal, as LAPACK packs them, and ``swaps`` (rows,) of int32:
+    the coordinates, from 1 on, with which each one was exchanged.
     """
-    # Fortran sees the transposes here too: xᵀ upper = vectorsᵀ, with a lower triangle turned round
-    _dtrsm(
-        _address(types.uint8(82)),
-        _address(types.uint8(76)),
-        _address(types.uint8(84)),
-        _address(types.uint8(78)),
+    found = np.zeros(1, np.int32)
+    _dgetrf(
         _address(types.int32(columns)),
         _address(types.int32(rows)),
-        _address(types.float64(1.0)),
-        types.uintp(upper),
-        _address(types.int32(upper_stride)),
-        types.uintp(vectors),
-        _address(types.int32(vectors_stride)),
+        types.uintp(frame),
+        _address(types.int32(stride)),
+        types.uintp(swaps.ctypes.data),
+        types.uintp(found.ctypes.data),
     )
+    # Numba would free arrays that are not used after the call
+    swaps[0] += 0 * found[0]

@@ -16,13 +16,13 @@ from .plan import Plan
 from .qr import extremes, orthonormalize
 from .step import Memory, step
 
-__all__ = ["Reached", "Sums", "advance_frame"]
+__all__ = ["IntervalSums", "Reached", "advance_frame"]
 
 for _function in filter(inspect.isfunction, vars(interval).values()):
     inlined(_function)
 
 
-class Sums(NamedTuple):
+class IntervalSums(NamedTuple):
     """Arrays (k,) of a carry that intervals change, see `lyapy.tangent.state`."""
 
     error: Array
@@ -47,7 +47,8 @@ def _image(plan: Plan, coefficients: Array, at: int, vectors: int, memory: Memor
     source = at
     target = (at + 1) % 3
     for t in range(len(coefficients)):
-        step(plan, coefficients[t], memory.frames[source], memory.frames[target], vectors, memory)
+        frame, new = memory.frames[source], memory.frames[target]
+        step(plan, plan.instructions, coefficients[t], frame, new, vectors, memory)
         source = target
         target = 3 - at - source
     return source
@@ -55,7 +56,7 @@ def _image(plan: Plan, coefficients: Array, at: int, vectors: int, memory: Memor
 
 @inlined
 def _count(
-    log_r: Array, dual: Array, control: Control, columns: int, sums: Sums, growth: Array
+    log_r: Array, dual: Array, control: Control, columns: int, sums: IntervalSums, growth: Array
 ) -> None:
     """Count an accepted interval as `lyapy.tangent.state.Carry.absorb` does."""
     top, floor = extremes(log_r)[1], math.log(columns * UNIT_ROUNDOFF)
@@ -77,7 +78,7 @@ def advance_frame(
     columns: int,
     control: Control,
     rate: float,
-    sums: Sums,
+    sums: IntervalSums,
     growth: Array,
 ) -> Reached:
     """Move a frame through a chunk of time, tile by tile, as `Tangent.advance` says.

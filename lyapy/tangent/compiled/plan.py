@@ -59,6 +59,8 @@ class Plan(NamedTuple):
         Numbers in the largest given matrix, or panel of a merged one or a sparse one's source.
     blas : bool
         Whether the products are BLAS's.
+    ends : array
+        The instructions at which each of the programs that follow one another ends.
     """
 
     instructions: Array
@@ -69,15 +71,17 @@ class Plan(NamedTuple):
     sparse_starts: Array
     merged_size: int
     blas: bool
+    ends: Array
 
 
-def make_plan(program: Program, blas: bool) -> Plan:
-    """Tabulate the products of a program.
+def make_plan(blas: bool, *programs: Program) -> Plan:
+    """Tabulate the products of programs over the same state.
 
     Merged terms are built into one matrix; a term alone is scaled after its product. Diagonal
     terms are added as the products are written, one with each.
     """
-    lowered = lower(program)
+    joined = tuple(each for program in programs for each in program.assignments)
+    lowered = lower(programs[0]._replace(assignments=joined))
     dense, sparse = dict[int, Array](), dict[int, Sparse]()
     for number, matrix in enumerate(lowered.matrices):
         if isinstance(matrix, Sparse):
@@ -87,9 +91,10 @@ def make_plan(program: Program, blas: bool) -> Plan:
     starts = _places({n: len(packed) for n, packed in dense.items()})
     starts |= _places({n: len(matrix.starts) for n, matrix in sparse.items()})
     terms: list[tuple[int, int, int]] = []
-    rows = [
-        row for each in lowered.sums for row in _instructions(each, lowered, starts, terms, blas)
-    ]
+    tables = [[*_instructions(each, lowered, starts, terms, blas)] for each in lowered.sums]
+    rows = [row for table in tables for row in table]
+    sums = np.cumsum([len(program.assignments) for program in programs])
+    ends = np.cumsum([0, *map(len, tables)])[sums]
     table = np.array(
         [tuple(r.get(n, NONE) for n in INSTRUCTION.names or ()) for r in rows], INSTRUCTION
     )
@@ -98,8 +103,9 @@ def make_plan(program: Program, blas: bool) -> Plan:
     sizes += [PANEL * row["columns"] for row in rows if row["op"] in (MERGED, SPARSE)]
     weights = aligned(sum(map(len, dense.values())))
     np.concatenate([np.zeros(0), *dense.values()], out=weights)
-    joined = _concatenate(list(sparse.values()))
-    return Plan(table, np.array(terms, TERM), weights, *joined, max(sizes, default=0), blas)
+    sparse_tables = _concatenate(list(sparse.values()))
+    largest = max(sizes, default=0)
+    return Plan(table, np.array(terms, TERM), weights, *sparse_tables, largest, blas, ends)
 
 
 def _places(sizes: dict[int, int]) -> dict[int, int]:

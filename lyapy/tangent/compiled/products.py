@@ -148,11 +148,11 @@ def cross(
     for i in range(0, rows - 3, 4):
         at = a + 8 * i * a_stride
         for j in range(0, columns - DOT_COLUMNS + 1, DOT_COLUMNS):
-            to, beside = out + 8 * (i * out_stride + j), b + 8 * j * b_stride
-            _DOT_WIDE((at, a_stride, beside, b_stride, inner, to, out_stride))
+            to, other = out + 8 * (i * out_stride + j), b + 8 * j * b_stride
+            _DOT_WIDE((at, a_stride, other, b_stride, inner, to, out_stride))
         for j in range(columns // DOT_COLUMNS * DOT_COLUMNS, columns):
-            to, beside = out + 8 * (i * out_stride + j), b + 8 * j * b_stride
-            _DOT_41((at, a_stride, beside, b_stride, inner, to, out_stride))
+            to, other = out + 8 * (i * out_stride + j), b + 8 * j * b_stride
+            _DOT_41((at, a_stride, other, b_stride, inner, to, out_stride))
     for i in range(rows // 4 * 4, rows):
         at = a + 8 * i * a_stride
         for j in range(0, columns - 1, 2):
@@ -160,8 +160,8 @@ def cross(
             _DOT_12((at, a_stride, b + 8 * j * b_stride, b_stride, inner, to, out_stride))
         if columns % 2:
             to = out + 8 * (i * out_stride + columns - 1)
-            beside = b + 8 * (columns - 1) * b_stride
-            _DOT_11((at, a_stride, beside, b_stride, inner, to, out_stride))
+            other = b + 8 * (columns - 1) * b_stride
+            _DOT_11((at, a_stride, other, b_stride, inner, to, out_stride))
 
 
 @inlined

@@ -153,11 +153,17 @@ def _blas_product(
 
 @inlined
 def step(
-    plan: Plan, coefficients: Array, frame: Array, new: Array, vectors: int, memory: Memory
+    plan: Plan,
+    instructions: Array,
+    coefficients: Array,
+    frame: Array,
+    new: Array,
+    vectors: int,
+    memory: Memory,
 ) -> None:
-    """Write the image of ``frame`` under one step's Jacobian into ``new``."""
-    for i in range(len(plan.instructions)):
-        row = plan.instructions[i]
+    """Write the image of ``frame`` by ``instructions`` of a plan into ``new``."""
+    for i in range(len(instructions)):
+        row = instructions[i]
         if row.op == SPARSE:
             source = new if row.new == 1 else frame
             panel, sums = memory.merged, memory.scratch

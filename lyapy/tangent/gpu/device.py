@@ -1,7 +1,5 @@
 """The devices that arrays lie on; the one file that imports CuPy, and only when it is asked to."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -9,29 +7,41 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import UNIT_ROUNDOFF, Array
 from ...cells.sparse import Sparse
 from ...errors import DeviceError
+from ..interval import LOG_RANGE
 
-__all__ = ["Device", "Kernel", "describe_devices", "find_devices", "is_exhausted"]
+__all__ = ["PRECISIONS", "Device", "Kernel", "Precision", "describe_devices", "find_devices"]
 
 INSTALL = "python -m pip install 'lyapy[cuda12]' (or cuda13, as nvidia-smi shows)"
 LIBRARIES = "python -m pip install 'cupy-cuda12x[ctk]' (or cuda13x)"
 # bytes of shared memory that a block has without asking
 UNASKED = 48 * 1024
-# in the messages of CUDA and of its libraries
-EXHAUSTED = ("ALLOC_FAILED", "OUT_OF_MEMORY", "cudaErrorMemoryAllocation")
 COMPILER = ("-std=c++14",)
 # products and sums are rounded one by one, as on the CPU
 EXACT = (*COMPILER, "--fmad=false")
 
 
-class Kernel(Protocol):
-    """A compiled kernel: launched on so many blocks of threads with arrays and integers."""
+class Precision(NamedTuple):
+    """A floating-point type, and what follows from it."""
 
-    def __call__(
-        self, grid: int, block: int, arguments: tuple[Any, ...], shared: int = 0
-    ) -> None: ...
+    name: str
+    itemsize: int
+    # u, to which the interval's spread is bound
+    roundoff: float
+    # exp(±log_range) keeps norms, and their squares in a sum, inside the type's range
+    log_range: float
+    # by default, about √u: half of the digits for the spread, half for the result
+    tolerance: float
+
+
+PRECISIONS = {
+    "float64": Precision("float64", 8, UNIT_ROUNDOFF, LOG_RANGE, 1e-8),
+    "float32": Precision("float32", 4, 2.0**-24, 40.0, 2.5e-4),
+}
+# grid and block, both in one dimension; arrays and integers; bytes of dynamic shared memory
+Kernel = Callable[..., None]
 
 
 class Compile(Protocol):
@@ -40,56 +50,47 @@ class Compile(Protocol):
     def __call__(self, text: str, name: str, exact: bool = False) -> Kernel: ...
 
 
-class Multiply(Protocol):
-    """Sets ``out`` to alpha a @ b + beta out.
-
-    Matrices (B, m, p), (B, p, n) or (p, n), and (B, m, n), whose rows may lie apart; b may be
-    transposed, with its columns apart.
-    """
-
-    def __call__(
-        self, a: Array, b: Array, out: Array, alpha: float = 1.0, beta: float = 0.0
-    ) -> None: ...
-
-
 class Device(NamedTuple):
-    """An array module's way from the host to one of its devices and back.
+    """An array module's way from the host to one of its devices and back, in one precision.
 
     On the device all is done by NumPy's own functions, which hand arrays of another module to
     that module (NEP 13 and 18), and by kernels.
-
-    Attributes
-    ----------
-    name : str
-    to_device, to_host : callable
-        Copy an array; `to_host` waits for the device.
-    free_bytes : callable
-        Memory that can be had on the device now.
-    activate : callable
-        Makes it the device of the calling thread.
-    to_sparse : callable
-        Copies a sparse matrix, to one of the device's that `lyapy.cells.sparse.product` takes.
-    compile_kernel : Compile
-    multiply : Multiply
-    shared_bytes : int
-        Shared memory that a block of threads can have.
     """
 
     name: str
+    # copy an array; `to_host` waits for the device
     to_device: Callable[[Array], Array]
     to_host: Callable[[Array], Array]
+    # an array of a shape and a type's name, not written yet
+    empty: Callable[[tuple[int, ...], str], Any]
+    # memory that can be had now
     free_bytes: Callable[[], int]
+    # makes it the device of the calling thread
     activate: Callable[[], object]
+    # copies a sparse matrix, to one that `lyapy.cells.sparse.product` takes
     to_sparse: Callable[[Sparse], Any]
     compile_kernel: Compile
-    multiply: Multiply
+    # out = alpha a @ b + beta out, from (a, b, out, alpha = 1, beta = 0): matrices (B, m, p),
+    # (B, p, n) or (p, n), and (B, m, n), whose rows may lie apart; b may be transposed
+    multiply: Callable[..., None]
+    # that a block of threads can have
     shared_bytes: int
+    precision: Precision = PRECISIONS["float64"]
 
-    def moved(self, matrix: Array | Sparse, dtype: str) -> Any:
-        """Return a matrix on the device, its numbers of a floating-point type."""
+    def new(self, *shape: int) -> Any:
+        """Return an array in the device's precision, not written yet."""
+        return self.empty(shape, self.precision.name)
+
+    def moved(self, matrix: Array | Sparse) -> Any:
+        """Return a matrix on the device, in its precision."""
         if isinstance(matrix, Sparse):
-            return self.to_sparse(matrix._replace(values=matrix.values.astype(dtype)))
-        return self.to_device(np.ascontiguousarray(matrix, dtype))
+            return self.to_sparse(matrix._replace(values=matrix.values.astype(self.precision.name)))
+        return self.to_device(np.ascontiguousarray(matrix, self.precision.name))
+
+    def compile(self, text: str, name: str, exact: bool = False) -> Kernel:
+        """Return the kernel of a text in which ``real`` is the precision's type."""
+        real = "double" if self.precision.name == "float64" else "float"
+        return self.compile_kernel(f"typedef {real} real;\n{text}", name, exact)
 
 
 def find_devices() -> tuple[Device, ...]:
@@ -108,17 +109,14 @@ def find_devices() -> tuple[Device, ...]:
         import cupy
 
         count = cupy.cuda.runtime.getDeviceCount()
+        if not count:
+            raise RuntimeError("CUDA_VISIBLE_DEVICES may hide it")
     except Exception as error:
         # libraries that are missing, drivers that are too old, no device at all
         raise DeviceError(
             f"backend='cupy' finds no NVIDIA GPU ({error}); run on a machine where nvidia-smi "
             "shows one, or use backend='numba'"
         ) from error
-    if not count:
-        raise DeviceError(
-            "backend='cupy' finds no NVIDIA GPU; CUDA_VISIBLE_DEVICES may hide it, or use "
-            "backend='numba'"
-        )
     try:
         return tuple(_device(cupy, number) for number in range(count))
     except Exception as error:
@@ -132,11 +130,6 @@ def _unusable(error: Exception) -> str:
         f"backend='cupy' finds an NVIDIA GPU, but cannot use it ({first}); it may be taken, "
         f"or CUDA's libraries may be missing: {LIBRARIES}; or use backend='numba'"
     )
-
-
-def is_exhausted(error: Exception) -> bool:
-    """Return whether an error says that memory of a device ran out, CuPy's or a library's."""
-    return isinstance(error, MemoryError) or any(word in str(error) for word in EXHAUSTED)
 
 
 def describe_devices() -> str:
@@ -159,6 +152,7 @@ def _device(cupy: Any, number: int) -> Device:
         name=f"{properties['name'].decode()}, {cuda}, CuPy {cupy.__version__}",
         to_device=cupy.asarray,
         to_host=cupy.asnumpy,
+        empty=cupy.empty,
         free_bytes=lambda: _free_bytes(cupy, number),
         activate=lambda: _activate(cupy, number, shared),
         to_sparse=lambda matrix: _to_sparse(cupy, matrix),
@@ -201,7 +195,7 @@ def _compile(cupy: Any, most: int, text: str, name: str, exact: bool = False) ->
     return launch
 
 
-def _multiplier(cupy: Any) -> Multiply:
+def _multiplier(cupy: Any) -> Callable[..., None]:
     """Return cuBLAS's product, which takes rows that lie apart, where CuPy would copy them."""
     from cupy_backends.cuda.libs import cublas
 

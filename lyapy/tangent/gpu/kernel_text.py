@@ -1,148 +1,86 @@
-"""Text of kernels: expressions in C++, as CUDA compiles it."""
+"""Text of the kernels that apply a tangent step, from its lowering, as CUDA compiles it.
 
-from __future__ import annotations
+Frames are rows `ROW` apart; `frame` is one trajectory's before a step, `result` the one after it,
+`values` its coefficients. `thread` of `threads` take the entries of a loop in turn.
+"""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-from .trace import NotTraceableError, Tape
+from ...arrays import Array
+from ...cells.sparse import Sparse
+from ...networks.program import Coefficient, Term
+from ..lowering import Lowered, Product, Sum
+from .device import Device
 
-__all__ = ["BLOCK", "Place", "Written", "grid_for", "grid_kernel", "loops", "over_all"]
+__all__ = ["Launcher", "matrix_text", "moved_matrices", "sum_text", "trajectory_kernel"]
 
-BLOCK = 128
-MOST_BLOCKS = 4096
-
-INFIX = {
-    **{"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "true_divide": "/"},
-    **{"equal": "==", "not_equal": "!=", "less": "<", "less_equal": "<=", "greater": ">"},
-    **{"greater_equal": ">=", "logical_and": "&&", "logical_or": "||"},
-}
-SAME = ("cos", "exp", "expm1", "log", "log1p", "sin", "sqrt", "tanh")
-# of arguments 0, 1, 2; `real` is the precision's type
-FUNCTIONS = {
-    **{name: f"({{0}} {sign} {{1}})" for name, sign in INFIX.items()},
-    **{name: f"{name}({{0}})" for name in SAME},
-    "absolute": "fabs({0})",
-    "copysign": "copysign((real){0}, (real){1})",
-    "logaddexp": "(fmax({0}, {1}) + log1p(exp(-fabs({0} - {1}))))",
-    "logical_not": "(!{0})",
-    # NaN goes on, as in NumPy
-    "maximum": "(({0} > {1} || {0} != {0}) ? {0} : {1})",
-    "minimum": "(({0} < {1} || {0} != {0}) ? {0} : {1})",
-    "negative": "(-{0})",
-    "power": "pow((real){0}, (real){1})",
-    "square": "({0} * {0})",
-    "where": "({0} ? (real){1} : (real){2})",
-}
-CONDITIONS = {name for name, sign in INFIX.items() if sign[0] in "=!<>&|"} | {"logical_not"}
+# threads of a block, and most blocks of a launch, where several share a trajectory
+BLOCK, MOST_BLOCKS = 128, 4096
 
 
-class Place(NamedTuple):
-    """Where a vector of each trajectory lies: ``base[b * stride + j]``; 0 where all share one."""
-
-    base: str
-    stride: int
-
-    def at(self, start: int, j: str = "j") -> str:
-        row = f"b * {self.stride} + " if self.stride else ""
-        return f"{self.base}[{row}{start} + {j}]" if start else f"{self.base}[{row}{j}]"
-
-
-class Written(NamedTuple):
-    """A result: where it goes, from which entry on, and the number of its expression."""
-
-    place: Place
-    start: int
-    size: int
-    number: int
-
-
-def grid_for(entries: int) -> int:
-    """Return the blocks for so many entries."""
-    return min(-(-entries // BLOCK), MOST_BLOCKS)
-
-
-def grid_kernel(name: str, parameters: Sequence[str], body: Sequence[str]) -> str:
-    """Return a kernel in which each thread goes from ``first`` on in steps of ``step``.
-
-    ``long long count`` is its last parameter, after those declared.
-    """
-    declared = ",\n    ".join([*parameters, "long long count"])
-    lines = "\n".join(f"    {line}" for line in body)
-    return f"""extern "C" __global__ void {name}(
+def trajectory_kernel(name: str, parameters: Sequence[str], body: str, before: str = "") -> str:
+    """Return a kernel whose blocks take one trajectory b each, or ``pieces`` of them share it."""
+    declared = ",\n    ".join([*parameters, "long long pieces"])
+    return f"""{before}
+extern "C" __global__ void {name}(
     {declared})
 {{
-    const long long first = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    const long long step = (long long)gridDim.x * blockDim.x;
-{lines}
+    const long long b = blockIdx.x / pieces;
+    const int thread = blockIdx.x % pieces * blockDim.x + threadIdx.x;
+    const int threads = pieces * blockDim.x;
+{body}
 }}
 """
 
 
-def over_all(size: int) -> list[str]:
-    """Return the beginning of a loop over entries j of each of ``count`` trajectories b."""
-    return [
-        f"for (long long i = first; i < count * {size}; i += step) {{",
-        f"    const long long b = i / {size}, j = i % {size};",
-    ]
+class Launcher:
+    """A kernel of a text from `trajectory_kernel`, over so many entries of each trajectory."""
+
+    def __init__(self, device: Device, text: str, name: str) -> None:
+        self._kernel = device.compile(text, name)
+
+    def __call__(self, trajectories: int, entries: int, *arguments: Array | int) -> None:
+        pieces = max(1, min(-(-entries // BLOCK), MOST_BLOCKS // trajectories))
+        self._kernel(trajectories * pieces, BLOCK, (*arguments, pieces))
 
 
-def loops(
-    tape: Tape,
-    places: Mapping[str, Place],
-    results: Sequence[Written],
-    head: Callable[[int], list[str]],
-) -> list[str]:
-    """Return a loop for the results of each size; ``head`` begins it, and sets b and j."""
-    by_size: dict[int, list[Written]] = {}
-    for result in results:
-        by_size.setdefault(result.size, []).append(result)
-    lines: list[str] = []
-    for size, some in sorted(by_size.items()):
-        lines += _loop(head(size), some, tape, places)
-    return lines
+def moved_matrices(lowered: Lowered, device: Device) -> list[Array]:
+    """Return a program's constant matrices on the device, dense ones transposed."""
+    return [device.moved(m if isinstance(m, Sparse) else m.T) for m in lowered.matrices]
 
 
-def _loop(
-    head: list[str], results: Sequence[Written], tape: Tape, places: Mapping[str, Place]
-) -> list[str]:
-    needed, waiting = set[int](), [result.number for result in results]
-    while waiting:
-        number = waiting.pop()
-        if number not in needed:
-            needed.add(number)
-            waiting += tape.arguments(number)
-    lines, named = list(head), dict[int, str]()
-    # an expression follows its arguments
-    for number in sorted(needed):
-        lines += _statement(number, tape, places, named)
-    for result in results:
-        lines.append(f"    {result.place.at(result.start)} = {named[result.number]};")
-    return [*lines, "}"]
+def matrix_text(product: Product, rows: int, diagonal: Sequence[Term] = ()) -> str:
+    """Return the loop that writes a product's matrices, added up and transposed, to `matrix`."""
+    columns, entries = product.source.size, []
+    for matrix, left, right in product.summands:
+        entry = f"m{matrix}[j]"
+        if isinstance(matrix, Coefficient):
+            entry = f"values[{matrix.start} + r * {columns} + c]"
+        entries.append(_scaled(left, "r", entry, right))
+    entries += [_scaled(term.left, "c", "(real)(r == c)", term.right) for term in diagonal]
+    return f"""
+    for (int j = thread; j < {columns * rows}; j += threads) {{
+        const int c = j / {rows}, r = j % {rows};
+        matrix[j] = {" + ".join(entries)};
+    }}"""
 
 
-def _literal(value: float) -> str:
-    if math.isnan(value):
-        raise NotTraceableError("NaN")
-    return repr(value) if math.isfinite(value) else f"{math.copysign(1.0, value)} / 0.0"
+def sum_text(one: Sum, products: Sequence[str] = (), diagonal: Sequence[Term] = ()) -> str:
+    """Return the loop that writes a sum's target: given products and diagonal terms."""
+    n, summands = one.target.size, [*products]
+    for term in diagonal:
+        entry = f"{'image' if term.new else 'vector'}[{term.source.start} + c]"
+        summands.append(_scaled(term.left, "c", entry, term.right))
+    return f"""
+    for (int i = thread; i < rows * {n}; i += threads) {{
+        const int c = i % {n};
+        const real* vector = frame + i / {n} * ROW;
+        real* image = result + i / {n} * ROW;
+        image[{one.target.start} + c] = {" + ".join(summands) or "0"};
+    }}"""
 
 
-def _statement(
-    number: int, tape: Tape, places: Mapping[str, Place], named: dict[int, str]
-) -> list[str]:
-    kind, *rest = tape.entries[number]
-    if kind == "scalar":
-        named[number] = f"(real)({_literal(rest[0])})"
-        return []
-    named[number] = f"v{number}"
-    if kind == "read":
-        value = places[rest[0]].at(rest[1])
-    elif kind == "element":
-        value = f"{places[rest[0]].base}[{rest[1]}]"
-    elif kind in FUNCTIONS:
-        value = FUNCTIONS[kind].format(*(named[argument] for argument in rest))
-    else:
-        raise NotTraceableError(kind)
-    type_name = "bool" if kind in CONDITIONS else "real"
-    return [f"    const {type_name} v{number} = {value};"]
+def _scaled(left: Coefficient | None, row: str, entry: str, right: Coefficient | None) -> str:
+    """Return an entry of column c with the factors before and after it."""
+    before = [f"values[{left.start} + {row}]"] if left else []
+    return " * ".join([*before, entry, *([f"values[{right.start} + c]"] if right else [])])

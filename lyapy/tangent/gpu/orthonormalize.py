@@ -5,20 +5,16 @@ a larger frame by halves, the second one projected on the first by two products,
 has one more entry, b, which is treated as the row is: it ends as that of R⁻ᵀ b.
 """
 
-from __future__ import annotations
-
-from typing import NamedTuple
-
 import numpy as np
 
 from ...arrays import Array
 from .. import interval
 from ..interval import Control
 from .device import Device, Kernel
+from .kernel_text import trajectory_kernel
 from .plain_functions import HELPERS, cuda_functions
-from .precision import Precision
 
-__all__ = ["THREADS", "Orthonormal", "Orthonormalizer", "library", "row_length", "scratch"]
+__all__ = ["THREADS", "Orthonormalizer", "library", "row_length", "scratch"]
 
 # of a block: one for each entry of a row of 256
 THREADS = 256
@@ -38,6 +34,7 @@ FUNCTIONS = (
 # `rows` holds m rows of n + 1 entries, the last one b's. `scratch` holds what `scratch` says.
 TEXT = """
 struct Extremes { double largest, smallest, dual; };
+struct Counted { double growth, error, noise; };
 
 // Adds up products of `count` rows from `first` on with rows `from` to `to`, and subtracts the
 // projections. A thread takes Q rows at a time; several share a product where there are few.
@@ -138,40 +135,38 @@ __device__ double spread_of(Extremes found)
     return greater_of(spread, greater_of(fabs(largest), fabs(smallest)) * LIMIT / LOG_RANGE);
 }
 
-// Adds what an interval adds to the growth of a vector and to its rounding error; `sums` holds
-// growth, error and noise of `apart` vectors each.
-__device__ void count_vector(
-    const double* sums, double* results, int apart, real norm, real dual, double largest)
+// What an interval adds to the growth of a vector and to its rounding error, and its noise.
+__device__ Counted counted(real norm, real dual, Extremes found)
 {
-    const double log_r = log((double)norm), noise = image_noise(log_r, largest, dual);
-    results[0] = sums[0] + counted_growth(log_r, largest, LIMIT, FLOOR);
-    results[apart] = sums[apart] + ROUNDOFF * noise;
-    results[2 * apart] = noise;
+    const double log_r = log((double)norm), largest = log(found.largest);
+    const double noise = image_noise(log_r, largest, dual);
+    return {counted_growth(log_r, largest, LIMIT, FLOOR), ROUNDOFF * noise, noise};
 }
 """
+# A panel of `m` rows from `first` on of frames of k rows. `norms` (B, k) and `state` (B, 4), the
+# extremes and the spread, hold what the panels before have left. ROW is 0 where not even one row
+# fits into shared memory: slow, and as right.
 PANEL = """
-// A panel of `m` rows from `first` on of frames of k rows. `norms` (B, k) and `state` (B, 4), the
-// extremes and the spread, hold what the panels before have left.
-extern "C" __global__ void panel(real* frames, real* norms, double* state, const double* sums,
-    double* results, long long first, long long m, long long k, long long width)
-{
     extern __shared__ double memory[];
-    const int thread = threadIdx.x, threads = blockDim.x, rows = (int)m;
-    const long long b = blockIdx.x;
+    const int rows = (int)m;
     real* frame = frames + b * k * width;
     if (first == 0)
         for (int i = thread; i < k; i += threads) frame[i * width + D] = dual_sign(i);
     __syncthreads();
     real* scratch = (real*)memory;
     real* given = frame + first * width;
-    TILE
+    real* tile = ROW ? scratch + SCRATCH : given;
+    const int stride = ROW ? ROW : (int)width, entries = ROW ? rows * (D + 1) : 0;
+    for (int i = thread; i < entries; i += threads)
+        tile[i / (D + 1) * stride + i % (D + 1)] = given[i / (D + 1) * width + i % (D + 1)];
     double* mine = state + 4 * b;
     Extremes found = {0.0, 1.0 / 0.0, 0.0};
     if (first > 0) found = {mine[0], mine[1], mine[2]};
     // all have read it before one writes
     __syncthreads();
     found = orthonormalize(tile, rows, D, stride, norms + b * k + first, scratch, found);
-    STORE
+    for (int i = thread; i < entries; i += threads)
+        given[i / (D + 1) * width + i % (D + 1)] = tile[i / (D + 1) * stride + i % (D + 1)];
     if (thread == 0) {
         mine[0] = found.largest;
         mine[1] = found.smallest;
@@ -180,42 +175,19 @@ extern "C" __global__ void panel(real* frames, real* norms, double* state, const
     }
     __syncthreads();
     if (first + m < k) return;
-    const long long at = b * 3 * k;
-    for (int i = thread; i < k; i += threads)
-        count_vector(sums + at + i, results + at + i, k, norms[b * k + i], frame[i * width + D],
-            log(found.largest));
-}
-"""
-IN_SHARED = (
-    """const int stride = ROW;
-    real* tile = scratch + SCRATCH;
-    for (int i = thread; i < rows * (D + 1); i += threads)
-        tile[i / (D + 1) * stride + i % (D + 1)] = given[i / (D + 1) * width + i % (D + 1)];""",
-    """for (int i = thread; i < rows * (D + 1); i += threads)
-        given[i / (D + 1) * width + i % (D + 1)] = tile[i / (D + 1) * stride + i % (D + 1)];""",
-)
-# where not even a row fits: slow, and as right
-IN_PLACE = "real* tile = given;\n    const int stride = (int)width;", ""
+    for (int i = thread; i < k; i += threads) {
+        const Counted one = counted(norms[b * k + i], frame[i * width + D], found);
+        const long long at = b * 3 * all + i;
+        results[at] = sums[at] + one.growth;
+        results[at + all] = sums[at + all] + one.error;
+        results[at + 2 * all] = one.noise;
+    }"""
 
 
-class Orthonormal(NamedTuple):
-    """Result for B frames, on the device.
-
-    Attributes
-    ----------
-    sums : array (B, 3, k)
-        Growth, its error, and noise, with those of the interval, in float64.
-    state : array (B, 4)
-        Largest and smallest R_ii, largest |R⁻ᵀ b|_i, and the spread; in float64.
-    """
-
-    sums: Array
-    state: Array
-
-
-def library(control: Control, precision: Precision, state_size: int) -> str:
-    """Return the device functions, for frames of so many columns."""
-    values = {
+def library(device: Device, control: Control, state_size: int, **values: object) -> str:
+    """Return the device functions, for frames of so many columns, and further constants."""
+    precision = device.precision
+    values |= {
         "D": state_size,
         "THREADS": THREADS,
         "GROUP": GROUP,
@@ -227,7 +199,7 @@ def library(control: Control, precision: Precision, state_size: int) -> str:
     }
     given = "".join(f"#define {name} {value}\n" for name, value in values.items())
     functions = cuda_functions(*(getattr(interval, name) for name in FUNCTIONS))
-    return precision.prelude + given + HELPERS + functions + TEXT
+    return given + HELPERS + functions + TEXT
 
 
 def row_length(entries: int) -> int:
@@ -241,45 +213,35 @@ def scratch(rows: int) -> int:
 
 
 class Orthonormalizer:
-    """Orthonormalizes the rows of frames (B, k, width), in place; entry D of a row is b's.
+    """Orthonormalizes the rows of frames (B, k, width), in place; entry D of a row is b's."""
 
-    Parameters
-    ----------
-    vectors, state_size : int
-        k at most, and D.
-    """
-
-    def __init__(
-        self,
-        vectors: int,
-        state_size: int,
-        device: Device,
-        precision: Precision,
-        control: Control,
-    ) -> None:
-        self.device = device
-        self.itemsize = np.dtype(precision.name).itemsize
+    def __init__(self, vectors: int, state_size: int, device: Device, control: Control) -> None:
+        self.device, self.itemsize = device, device.precision.itemsize
+        self.state_size = state_size
         row, room = row_length(state_size + 1), device.shared_bytes // self.itemsize
         fitting = (room - 4 * THREADS) // (row + GROUP)
         self.row = row if fitting else 0
         # panels of about the same length
         most = min(fitting or max((room - 4 * THREADS) // GROUP, 1), vectors)
         self.panel = -(-vectors // -(-vectors // most))
-        load, store = IN_SHARED if fitting else IN_PLACE
-        text = PANEL.replace("TILE", load).replace("STORE", store)
-        sizes = f"#define ROW {row}\n#define SCRATCH {scratch(self.panel)}\n"
-        whole = library(control, precision, state_size) + sizes + text
-        self._kernel: Kernel = device.compile_kernel(whole, "panel")
-        self.state_size = state_size
+        values = {"ROW": self.row, "SCRATCH": scratch(self.panel)}
+        before = library(device, control, state_size, **values)
+        given = ["real* frames", "real* norms", "double* state", "const double* sums"]
+        given += ["double* results"]
+        given += [f"long long {name}" for name in ("first", "m", "k", "width", "all")]
+        text = trajectory_kernel("panel", given, PANEL, before)
+        self._kernel: Kernel = device.compile(text, "panel")
 
-    def __call__(self, frames: Array, sums: Array) -> Orthonormal:
-        """Orthonormalize ``frames``, and add their growth and errors to ``sums`` (B, 3, k)."""
+    def __call__(self, frames: Array, sums: Array) -> tuple[Array, Array]:
+        """Orthonormalize ``frames``.
+
+        Returns, in float64, ``sums`` (B, 3, k or more) of growth, its error, and noise, with those
+        of the interval; and (B, 4), largest and smallest R_ii, largest |R⁻ᵀ b|_i, and the spread.
+        """
         B, k, _ = frames.shape
-        norms = np.empty_like(frames, shape=(B, k))
-        state = np.empty_like(sums, shape=(B, 4))
-        results = np.empty_like(sums)
-        self._orthonormalize(frames, 0, k, (norms, state, sums, results))
-        return Orthonormal(results, state)
+        results, state = (self.device.empty(shape, "float64") for shape in (sums.shape, (B, 4)))
+        self._orthonormalize(frames, 0, k, (self.device.new(B, k), state, sums, results))
+        return results, state
 
     def _orthonormalize(
         self, frames: Array, first: int, count: int, arrays: tuple[Array, ...]
@@ -287,14 +249,15 @@ class Orthonormalizer:
         B, k, width = frames.shape
         if count <= self.panel:
             shared = (scratch(self.panel) + count * self.row) * self.itemsize
-            self._kernel(B, THREADS, (frames, *arrays, first, count, k, width), shared)
+            numbers = first, count, k, width, arrays[-1].shape[2], 1
+            self._kernel(B, THREADS, (frames, *arrays, *numbers), shared)
             return
         half = self.panel * -(-count // (2 * self.panel))
         self._orthonormalize(frames, first, half, arrays)
         D, multiply = self.state_size, self.device.multiply
         done = frames[:, first : first + half]
         rest = frames[:, first + half : first + count]
-        products = np.empty_like(frames, shape=(B, count - half, half))
+        products = self.device.new(B, count - half, half)
         for _ in range(2):
             multiply(rest[..., :D], np.swapaxes(done[..., :D], 1, 2), products)
             multiply(products, done[..., : D + 1], rest[..., : D + 1], -1.0, 1.0)

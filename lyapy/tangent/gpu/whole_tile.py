@@ -1,236 +1,213 @@
-"""A tile of time of small frames in one launch: a block of threads follows each trajectory.
+"""Tiles of time of small frames in one launch: a block of threads follows each trajectory.
 
 Tangent steps, reorthonormalizations, the choice of intervals and the count of growth are all done
-on the device, with frames in shared memory; the host waits once for each tile.
+on the device, with frames in shared memory; the host waits once for a chunk of tiles.
 """
 
-from __future__ import annotations
+from typing import Any
 
 import numpy as np
 
 from ...arrays import Array
 from ...cells.sparse import Sparse
 from ...networks.program import Program
-from ..interval import Control
 from ..lowering import Product, Sum, lower
 from .device import Device
+from .kernel_text import matrix_text, moved_matrices, sum_text, trajectory_kernel
 from .orthonormalize import THREADS, library, row_length, scratch
-from .precision import Precision
-from .step import diagonal_entry, matrix_entry, moved_matrices
+from .tangent import BatchTangent, Found
 
-__all__ = ["WholeTile", "fits", "shared_bytes"]
+__all__ = ["WholeTangent", "fits"]
 
-# results of a trajectory after growth, error and noise of its vectors: intervals, rejections, the
-# largest spread, the rate, and whether it failed
+# results of a trajectory after errors and noise of its vectors: intervals, rejections, the largest
+# spread, the rate, and whether it failed
 RESULTS = 5
-# vectors and entries of each that a thread computes together
+# vectors and entries of each that a thread computes together: each entry read serves as many
+# products as there are of the other kind, within the registers that 256 threads leave
 VECTORS, ENTRIES = 4, 2
 
+# what a thread stores it loads again itself; so no barrier is needed between
 TEXT = """
-extern "C" __global__ void whole_tile(const real* coefficients, const real* frames, real* images,
-    const double* alive, double* rates, double* results, {matrices}long long steps,
-    long long k, long long width, long long C)
-{{
     extern __shared__ double memory[];
     real* frame = (real*)memory;
     real* result = frame + k * ROW;
     real* norms = result + k * ROW;
     real* matrix = norms + k;
-    const int thread = threadIdx.x, threads = blockDim.x;
-    const long long b = blockIdx.x, at = b * k * width;
-    const int rows = (int)alive[b];
-    double* sums = results + b * (3 * k + {results});
-    for (int i = thread; i < k; i += threads)
-        sums[i] = sums[k + i] = sums[2 * k + i] = 0.0;
+    const long long count = gridDim.x;
+    real* kept = images + b * k * width;
+    double* sums = totals + b * (2 * k + {results});
     double rate = rates[b], widest = 0.0;
     long long start = 0, intervals = 0, rejections = 0;
     bool failed = false;
-    const real* given = frames + at;
-    // what a thread stores it loads again itself; so no barrier is needed between
-    while (rows > 0 && start < steps && !failed) {{
-        const long long left = steps - start;
-        long long taken = first_steps(rate, left, LIMIT, FIXED);
-        double spread;
-        Extremes found;
-        while (true) {{
-            for (int i = thread; i < rows * D; i += threads)
-                frame[i / D * ROW + i % D] = given[i / D * width + i % D];
-            __syncthreads();
-            for (long long t = start; t < start + taken; t++) {{
-                const real* values = coefficients + (t * gridDim.x + b) * C;
+    for (int i = thread; i < 2 * k; i += threads) sums[i] = 0.0;
+    for (int i = thread; i < k * D; i += threads)
+        kept[i / D * width + i % D] = frames[b * k * width + i / D * width + i % D];
+    for (long long tile = 0; tile * TILE < steps && !failed; tile++) {{
+        const int rows = (int)alive[tile * count + b];
+        const long long end = lesser_of((tile + 1) * TILE, steps);
+        double* grown = growth + (tile * count + b) * k;
+        for (int i = thread; i < k; i += threads) grown[i] = 0.0;
+        while (rows > 0 && start < end) {{
+            long long taken = first_steps(rate, end - start, LIMIT, FIXED);
+            double spread;
+            Extremes found;
+            while (true) {{
+                for (int i = thread; i < rows * D; i += threads)
+                    frame[i / D * ROW + i % D] = kept[i / D * width + i % D];
+                __syncthreads();
+                for (long long t = start; t < start + taken; t++) {{
+                    const real* values = coefficients + (t * count + b) * C;
 {steps}
-                real* before = frame;
-                frame = result;
-                result = before;
+                    real* before = frame;
+                    frame = result;
+                    result = before;
+                }}
+                // the norm of the first row comes first, and a barrier with it
+                for (int i = thread; i < rows; i += threads)
+                    frame[i * ROW + D] = dual_sign(i);
+                found = orthonormalize(frame, rows, D, ROW, norms, matrix, {{0.0, 1.0 / 0.0, 0.0}});
+                spread = spread_of(found);
+                const long long shorter = repeated_steps(taken, spread, LIMIT, FIXED);
+                if (!shorter) break;
+                rejections++;
+                taken = shorter;
             }}
-            // the norm of the first row comes first, and a barrier with it
-            for (int i = thread; i < rows; i += threads)
-                frame[i * ROW + D] = dual_sign(i);
-            found = orthonormalize(frame, rows, D, ROW, norms, matrix, {{0.0, 1.0 / 0.0, 0.0}});
-            spread = spread_of(found);
-            const long long shorter = repeated_steps(taken, spread, LIMIT, FIXED);
-            if (!shorter) break;
-            rejections++;
-            taken = shorter;
+            failed = !(spread < 1.0 / 0.0) || (taken == 1 && FIXED <= 1 && spread > LIMIT);
+            if (failed) break;
+            for (int i = thread; i < rows; i += threads) {{
+                const Counted one = counted(norms[i], frame[i * ROW + D], found);
+                grown[i] += one.growth;
+                sums[i] += one.error;
+                sums[k + i] = one.noise;
+            }}
+            for (int i = thread; i < rows * D; i += threads)
+                kept[i / D * width + i % D] = frame[i / D * ROW + i % D];
+            rate = next_rate(rate, spread, taken);
+            widest = greater_of(widest, spread);
+            start += taken;
+            intervals++;
         }}
-        failed = !(spread < 1.0 / 0.0) || (taken == 1 && FIXED <= 1 && spread > LIMIT);
-        if (failed) break;
-        for (int i = thread; i < rows; i += threads)
-            count_vector(sums + i, sums + i, k, norms[i], frame[i * ROW + D], log(found.largest));
-        for (int i = thread; i < rows * D; i += threads)
-            images[at + i / D * width + i % D] = frame[i / D * ROW + i % D];
-        given = images + at;
-        rate = next_rate(rate, spread, taken);
-        widest = greater_of(widest, spread);
-        start += taken;
-        intervals++;
+        start = end;
     }}
-    for (int i = rows * D + thread; i < k * D; i += threads)
-        images[at + i / D * width + i % D] = frames[at + i / D * width + i % D];
     if (thread == 0) {{
-        double* last = sums + 3 * k;
+        double* last = sums + 2 * k;
         last[0] = intervals;
         last[1] = rejections;
         last[2] = widest;
         last[3] = rates[b] = rate;
         last[4] = failed;
+    }}"""
+# the matrix is written once, and multiplied in tiles
+PRODUCT = """
+    __syncthreads();
+    for (int i = thread; i < (rows + {VECTORS} - 1) / {VECTORS} * {apart}; i += threads) {{
+        const int v = i / {apart} * {VECTORS}, r = i % {apart};
+        const real* x[{VECTORS}];
+        real y[{VECTORS}][{ENTRIES}];
+        #pragma unroll
+        for (int p = 0; p < {VECTORS}; p++) {{
+            x[p] = {source} + (v + p < rows ? v + p : rows - 1) * ROW;
+            #pragma unroll
+            for (int q = 0; q < {ENTRIES}; q++) y[p][q] = 0;
+        }}
+        for (int c = 0; c < {columns}; c++) {{
+            #pragma unroll
+            for (int q = 0; q < {ENTRIES}; q++) {{
+                const int s = r + q * {apart} < {n} ? r + q * {apart} : {n} - 1;
+                const real entry = matrix[c * {n} + s];
+                #pragma unroll
+                for (int p = 0; p < {VECTORS}; p++) y[p][q] += x[p][c] * entry;
+            }}
+        }}
+        #pragma unroll
+        for (int p = 0; p < {VECTORS}; p++)
+            #pragma unroll
+            for (int q = 0; q < {ENTRIES}; q++)
+                if (v + p < rows && r + q * {apart} < {n})
+                    result[(v + p) * ROW + {target} + r + q * {apart}] += y[p][q];
     }}
-}}
-"""
+    __syncthreads();"""
 
 
-class WholeTile:
-    """Tangent steps and reorthonormalizations of frames (B, k, width) over a tile of time.
+class WholeTangent(BatchTangent):
+    """Small frames, each with its own intervals, which the device chooses; no sparse weights."""
 
-    Parameters
-    ----------
-    program : Program
-        Without sparse weights.
-    """
+    def __init__(self, program: Program, *arguments: Any) -> None:
+        super().__init__(program, *arguments)
+        lowered, control = lower(program), self.control
+        self._matrices = moved_matrices(lowered, self.device)
+        self._bytes = shared_bytes(program, self.frames.shape[1], self.device)
+        steps = "".join(map(_step_text, lowered.sums))
+        given = [f"const real* {name}" for name in ("coefficients", "frames")]
+        given += ["real* images", "const double* alive"]
+        given += [f"double* {name}" for name in ("rates", "growth", "totals")]
+        given += [f"const real* m{i}" for i in range(len(self._matrices))]
+        given += [f"long long {name}" for name in ("steps", "k", "width", "C")]
+        values = {"ROW": _row(program), "FIXED": f"{control.fixed}LL", "TILE": f"{control.tile}LL"}
+        before = library(self.device, control, program.state_size, **values)
+        body = TEXT.format(results=RESULTS, steps=steps)
+        text = trajectory_kernel("whole_tile", given, body, before)
+        self._kernel = self.device.compile(text, "whole_tile")
+        self._alive = self._of_last = np.zeros(0)
 
-    def __init__(
-        self, program: Program, device: Device, precision: Precision, control: Control
-    ) -> None:
-        lowered = lower(program)
-        self.program = program
-        self._matrices = moved_matrices(lowered, device, precision)
-        self._itemsize = np.dtype(precision.name).itemsize
-        text = TEXT.format(
-            matrices="".join(f"const real* m{i}, " for i in range(len(self._matrices))),
-            results=RESULTS,
-            steps="".join(_sum_text(one) for one in lowered.sums),
-        )
-        sizes = f"#define ROW {_row(program)}\n#define FIXED {control.fixed}LL\n"
-        functions = library(control, precision, program.state_size)
-        self._kernel = device.compile_kernel(functions + sizes + text, "whole_tile")
+    def replace(self, at: Any, frames: Array, rates: Array) -> None:
+        """Replace the frames (k, D) of some trajectories, and their expected spreads."""
+        super().replace(at, frames, rates)
+        self.rates[list(at)] = rates
+        self._rates = self.device.to_device(self.rates)
 
-    def __call__(
-        self, coefficients: Array, frames: Array, alive: Array, rates: Array
-    ) -> tuple[Array, Array]:
-        """Return frames after a tile, and results (B, 3 k + 5).
-
-        Parameters
-        ----------
-        coefficients : array (T, B, C)
-        alive, rates : array (B,)
-            Living directions, and the spread expected per step, which is changed; in float64.
-
-        Returns
-        -------
-        images : array (B, k, width)
-        results : array (B, 3 k + 5)
-            Growth, error and noise of each vector; intervals, rejections, largest spread, rate,
-            and whether it failed.
-        """
-        (B, k, width), (steps, _, C) = frames.shape, coefficients.shape
-        images = np.empty_like(frames)
-        results = np.empty_like(rates, shape=(B, 3 * k + RESULTS))
-        arrays = (coefficients, frames, images, alive, rates, results, *self._matrices)
-        shared = shared_bytes(self.program, k, self._itemsize)
-        self._kernel(B, THREADS, (*arrays, steps, k, width, C), shared)
-        return images, results
+    def advance(self, coefficients: Array, ends: Array, alive: Array, skip: Array) -> Found:
+        """Move all frames through a chunk, as `BatchTangent.advance` does."""
+        (B, k, width), (steps, _, C) = self.frames.shape, coefficients.shape
+        rows = np.where(skip, 0, alive).astype(np.float64)
+        if not np.array_equal(rows, self._of_last):
+            self._alive, self._of_last = self.device.to_device(rows), rows
+        images, size = self.device.new(B, k, width), rows.size * k
+        results = self.device.empty((size + B * (2 * k + RESULTS),), "float64")
+        arrays = coefficients, self.frames, images, self._alive, self._rates
+        written = results[:size], results[size:]
+        numbers = steps, k, width, C, 1
+        self._kernel(B, THREADS, (*arrays, *written, *self._matrices, *numbers), self._bytes)
+        self.frames = images
+        growth, totals = np.split(self.device.to_host(results), [size])
+        growth, totals = growth.reshape(-1, B, k), totals.reshape(B, -1)
+        if (rows < k).any():
+            growth[np.arange(k) >= rows[..., None]] = -np.inf
+        intervals, rejections, widest, rates, failed = totals[:, 2 * k :].T
+        self.rates, failed = rates.copy(), (failed > 0.0) | skip
+        error, noise = totals[:, :k], totals[:, k : 2 * k]
+        return Found(growth, error, noise, intervals, rejections, widest, failed)
 
 
-def fits(program: Program, vectors: int, device: Device, precision: Precision) -> bool:
+def fits(program: Program, vectors: int, device: Device) -> bool:
     """Return whether frames of a program, before and after a step, fit into shared memory."""
     if any(isinstance(t.matrix, Sparse) for a in program.assignments for t in a.terms):
         return False
-    itemsize = np.dtype(precision.name).itemsize
-    return shared_bytes(program, vectors, itemsize) <= device.shared_bytes
+    return shared_bytes(program, vectors, device) <= device.shared_bytes
 
 
-def shared_bytes(program: Program, k: int, itemsize: int) -> int:
+def shared_bytes(program: Program, k: int, device: Device) -> int:
     """Return the shared memory of a block: two frames, norms, and a matrix or what a QR needs."""
-    largest = max(
-        (
-            one.target.size * product.source.size
-            for one in lower(program).sums
-            for product in one.products
-        ),
-        default=0,
-    )
-    return (2 * k * _row(program) + k + max(largest, scratch(k))) * itemsize
+    sums = lower(program).sums
+    sizes = (one.target.size * each.source.size for one in sums for each in one.products)
+    room = max(max(sizes, default=0), scratch(k))
+    return (2 * k * _row(program) + k + room) * device.precision.itemsize
 
 
 def _row(program: Program) -> int:
     return row_length(max(program.width, program.state_size + 1))
 
 
-def _sum_text(one: Sum) -> str:
+def _step_text(one: Sum) -> str:
     """Return an assignment: diagonal terms, and one product after the other."""
-    target, summands = (
-        one.target,
-        [diagonal_entry(term, "values", "image", "vector") for term in one.diagonal],
-    )
-    text = f"""
-                for (int i = thread; i < rows * {target.size}; i += threads) {{
-                    const int c = i % {target.size};
-                    const real* vector = frame + i / {target.size} * ROW;
-                    real* image = result + i / {target.size} * ROW;
-                    image[{target.start} + c] = {" + ".join(summands) or "0"};
-                }}"""
-    products = [_product_text(product, one) for product in one.products]
-    return text + ("".join(products) or "\n                __syncthreads();")
+    products = "".join(_product_text(product, one) for product in one.products)
+    return sum_text(one, (), one.diagonal) + (products or "\n    __syncthreads();")
 
 
 def _product_text(product: Product, one: Sum) -> str:
-    """Return what adds a product: its matrix is written once, and multiplied in tiles."""
-    rows, columns = one.target.size, product.source.size
-    entries = [matrix_entry(summand, columns, "values") for summand in product.summands]
-    vectors = f"{'result' if product.new else 'frame'} + {product.source.start}"
-    apart = -(-rows // ENTRIES)
-    return f"""
-                for (int j = thread; j < {columns * rows}; j += threads) {{
-                    const int c = j / {rows}, r = j % {rows};
-                    matrix[j] = {" + ".join(entries)};
-                }}
-                __syncthreads();
-                for (int i = thread; i < (rows + {VECTORS - 1}) / {VECTORS} * {apart};
-                     i += threads) {{
-                    const int v = i / {apart} * {VECTORS}, r = i % {apart};
-                    const real* x[{VECTORS}];
-                    real y[{VECTORS}][{ENTRIES}];
-                    #pragma unroll
-                    for (int p = 0; p < {VECTORS}; p++) {{
-                        x[p] = {vectors} + (v + p < rows ? v + p : rows - 1) * ROW;
-                        #pragma unroll
-                        for (int q = 0; q < {ENTRIES}; q++) y[p][q] = 0;
-                    }}
-                    for (int c = 0; c < {columns}; c++) {{
-                        #pragma unroll
-                        for (int q = 0; q < {ENTRIES}; q++) {{
-                            const int s = r + q * {apart} < {rows} ? r + q * {apart} : {rows - 1};
-                            const real entry = matrix[c * {rows} + s];
-                            #pragma unroll
-                            for (int p = 0; p < {VECTORS}; p++) y[p][q] += x[p][c] * entry;
-                        }}
-                    }}
-                    #pragma unroll
-                    for (int p = 0; p < {VECTORS}; p++)
-                        #pragma unroll
-                        for (int q = 0; q < {ENTRIES}; q++)
-                            if (v + p < rows && r + q * {apart} < {rows})
-                                result[(v + p) * ROW + {one.target.start} + r + q * {apart}]
-                                    += y[p][q];
-                }}
-                __syncthreads();"""
+    """Return what adds a product."""
+    n, source = one.target.size, "result" if product.new else "frame"
+    values = {"VECTORS": VECTORS, "ENTRIES": ENTRIES, "apart": -(-n // ENTRIES), "n": n}
+    values |= {"columns": product.source.size, "target": one.target.start}
+    source = f"{source} + {product.source.start}"
+    return matrix_text(product, n) + PRODUCT.format(source=source, **values)

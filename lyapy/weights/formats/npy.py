@@ -1,6 +1,6 @@
 """NumPy's arrays: npz archives, and npy arrays one after the other, as Equinox writes them.
 
-``numpy.load`` would allocate what a header declares before it looks for the data.
+``numpy.load`` would allocate as much as a header declares before it looks for the data.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Keras's names, its transposed matrices, its gates i f c o and z r h, and cuDNN's layout.
 
 Keras 2 names weights (``lstm_1/lstm_1/kernel:0``), Keras 3 numbers them
-(``layers/lstm/cell/vars/0``). What the arrays leave open, such as activations, is in the
-model's configuration where the file has one.
+(``layers/lstm/cell/vars/0``). Activations and other choices that
+the arrays do not show are in the model's configuration, where the file has one.
 """
 
 import json

@@ -139,7 +139,7 @@ class _Graph:
         return Readout(tuple(constants), matrix, bias, label=node["name"])
 
     def _whole(self, readout: Readout, tensor: str, obstacles: tuple[str, ...]) -> Readout:
-        """Return a product with the bias and activation that follow it, and what follows these."""
+        """Return a product with the bias, the activation and the read-outs that follow it."""
         for _ in self.nodes:
             following = [n for n in self.consumers.get(tensor, []) if n["op"] not in ASIDE]
             if not following:

@@ -37,7 +37,7 @@ def interrupt(path, monkeypatch, chunks=5, **options):
             compute(path, checkpoint_every=OFTEN, **options)
 
 
-def test_whatever_ends_the_writing_ends_the_run(tmp_path, monkeypatch):
+def test_every_error_of_the_writer_ends_the_run(tmp_path, monkeypatch):
     write = checkpointer.write_checkpoint
 
     def write_checkpoint(folder, saved, segment):

@@ -1,4 +1,4 @@
-"""What `lyapy show` and `lyapy verify` report of a run that is unfinished or damaged."""
+"""Reports of `lyapy show` and `lyapy verify` on a run that is unfinished or damaged."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def leave_unfinished(path, monkeypatch, chunks):
     unfinished(path, monkeypatch, chunks, together=2, often=False, drive=DRIVE[:2])
 
 
-def test_an_unfinished_run_shows_what_it_has(path, monkeypatch, capsys):
+def test_an_unfinished_run_shows_its_progress(path, monkeypatch, capsys):
     leave_unfinished(path, monkeypatch, 8)
     found = read_unfinished(path)
     assert found.holder is None
@@ -64,7 +64,7 @@ def test_nothing_is_no_unfinished_run(path, capsys):
     assert capsys.readouterr().err.count("run.h5: does not exist; check the path") == 2
 
 
-def test_verify_names_what_is_damaged(path, monkeypatch, capsys):
+def test_verify_names_damaged_files(path, monkeypatch, capsys):
     leave_unfinished(path, monkeypatch, 8)
     assert main(["verify", path]) == 0
     assert "state-000001.h5: whole" in capsys.readouterr().out

@@ -2,8 +2,8 @@
 
 import os
 import signal
+import sys
 import threading
-import weakref
 
 import numpy as np
 import pytest
@@ -13,12 +13,10 @@ from lyapy import lyapunov_spectrum
 from lyapy.cli import main
 from lyapy.errors import Interrupted
 from lyapy.runs import schedule
-from lyapy.runs.gpu import batch, memory
+from lyapy.runs.gpu import batch
 from lyapy.runs.gpu import devices as running
 from lyapy.spectra.file import STORED
-from lyapy.tangent import engine as engines
 from lyapy.weights.frameworks.canonical import canonical_bytes
-from tests.support import stand_in
 
 DRIVE = np.random.default_rng(0).normal(size=(3, 300, 2))
 NETWORK = lyapy.random_network("lstm", 5, 2, layers=2, seed=1)
@@ -60,6 +58,34 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, monkeypatch):
     for name in STORED:
         np.testing.assert_array_equal(getattr(continued, name), getattr(whole, name), strict=True)
     assert continued.settings["versions"]
+
+
+def test_the_host_does_as_much_for_many_trajectories(counts, monkeypatch):
+    """All calls in a chunk are counted, but for one that looks at each trajectory's inputs."""
+    advance, calls = batch.Batch.advance, []
+
+    def counted(self):
+        calls.append(0)
+
+        def count(frame, event, argument):
+            calls[-1] += event.endswith("call")
+
+        sys.setprofile(count)
+        try:
+            return advance(self)
+        finally:
+            sys.setprofile(None)
+
+    monkeypatch.setattr(batch.Batch, "advance", counted)
+    most = {}
+    for B in (2, 20):
+        calls.clear()
+        network = lyapy.random_network("gru", 6, 2, gain=0.8, seed=1)
+        inputs = np.broadcast_to(DRIVE[:1], (B, 300, 2))
+        lyapunov_spectrum(network, inputs, backend="cupy", frame="identity", k=2)
+        # the first one compiles
+        most[B] = max(calls[1:])
+    assert 100 < most[20] <= most[2] + 20
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -118,79 +144,52 @@ def test_another_backend_continues_on_request(first, second, tmp_path, monkeypat
     np.testing.assert_allclose(found.exponents, wanted.exponents, atol=1e-9)
 
 
-def test_trajectories_in_batches_that_fit(monkeypatch):
+def exhaust(monkeypatch, error, most, chunks=0):
+    """Let memory run out under more than so many trajectories, after so many chunks."""
+    sizes, advance = [], batch.Batch.advance
+
+    def advanced(self):
+        if self.position == 64 * chunks:
+            sizes.append(len(self.numbers))
+            if len(self.numbers) > most:
+                raise error
+        return advance(self)
+
+    monkeypatch.setattr(batch.Batch, "advance", advanced)
+    return sizes
+
+
+ERRORS = [
+    MemoryError("out of memory"),
+    RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"),
+    RuntimeError("cudaErrorMemoryAllocation: out of memory"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_batch_is_halved_where_memory_runs_out(error, monkeypatch, caplog):
+    """CuPy's own memory, or that of CUDA and its libraries."""
     whole = lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
-    sizes = []
-    begin = batch.Batch.__init__
-
-    def counted(self, numbers, *arguments):
-        sizes.append(len(numbers))
-        begin(self, numbers, *arguments)
-
-    monkeypatch.setattr(batch.Batch, "__init__", counted)
-    monkeypatch.setattr(running, "fitting", lambda *arguments: 2)
-    split = lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
-    assert sizes == [2, 1]
-    np.testing.assert_allclose(split.growth, whole.growth, atol=1e-7)
-
-
-def test_memory_that_does_not_suffice_for_one(device, monkeypatch):
-    small = device._replace(free_bytes=lambda: 10_000)
-    monkeypatch.setattr(engines, "find_devices", lambda: (small,))
-    message = (
-        r"1 trajectory needs about .* GB on .*, and 1e-05 GB are free \(state of 20, 20 "
-        r"deviation vectors, chunks of 64 steps, float64\); give a smaller k, or precision="
-    )
-    with pytest.raises(MemoryError, match=message):
-        lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
+    sizes = exhaust(monkeypatch, error, 1)
+    with caplog.at_level("INFO"):
+        halved = lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
+    assert sizes == [3, 1, 2, 1, 1]
+    assert "memory of the GPU ran out: 1 trajectories at a time, instead of 3" in caplog.text
+    np.testing.assert_allclose(halved.growth, whole.growth, atol=1e-7)
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("most", "chunks", "message"),
     [
-        MemoryError("out of memory"),
-        RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"),
-        RuntimeError("cudaErrorMemoryAllocation: out of memory"),
+        (0, 0, r"with 1 trajectories at a time, .*\(state of 20, 20 .* give a smaller k, or prec"),
+        (2, 1, r"with 3 trajectories at a time, .* 64 steps, float64\); give threads=1 \(--thr"),
     ],
 )
-def test_memory_that_runs_out(error, monkeypatch):
-    """CuPy's own memory, or that of CUDA and its libraries."""
-
-    def exhausted(self):
-        raise error
-
-    monkeypatch.setattr(batch.Batch, "advance", exhausted)
-    with pytest.raises(MemoryError, match=r"3 trajectories need about .*; give threads=1 \(--th"):
+def test_memory_that_does_not_suffice(most, chunks, message, monkeypatch):
+    """For one trajectory, or in the middle of a run, which is not begun again."""
+    exhaust(monkeypatch, ERRORS[0], most, chunks)
+    with pytest.raises(MemoryError, match=message):
         lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
-
-
-@pytest.mark.parametrize(("kind", "k"), [("gru", 40), ("lstm", 16)])
-def test_the_estimate_of_memory_covers_what_is_used(kind, k, counts, monkeypatch):
-    """Against the arrays that live on the stand-in at the same time, but for products' own."""
-    live, most = [0], [0]
-    begin = stand_in.DeviceArray.__init__
-
-    def count(array, data):
-        begin(array, data)
-        if array._data.base is None:
-            live[0] += array._data.nbytes
-            most[0] = max(most[0], live[0])
-            size = array._data.nbytes
-            weakref.finalize(array._data, lambda: live.__setitem__(0, live[0] - size))
-
-    monkeypatch.setattr(stand_in.DeviceArray, "__init__", count)
-    wanted = []
-    fitting = memory.fitting
-
-    def estimate(trajectory, device, precision):
-        wanted.append(memory.bytes_per_trajectory(trajectory, precision))
-        return fitting(trajectory, device, precision)
-
-    monkeypatch.setattr(running, "fitting", estimate)
-    network = lyapy.random_network(kind, 40, 2, seed=1)
-    lyapunov_spectrum(network, DRIVE[:, :128], k=k, backend="cupy")
-    weights = 4 * 40 * 42 * 8 * 3
-    assert most[0] - weights <= 3 * wanted[0]
 
 
 def test_float32():

@@ -92,7 +92,7 @@ INLINED = (
 )
 
 
-def test_compiled_code_depends_on_what_it_inlines(copied, monkeypatch):
+def test_compiled_code_depends_on_its_inlined_sources(copied, monkeypatch):
     monkeypatch.setattr(jit, "PACKAGE", copied)
     digest = jit.sources_digest.__wrapped__
     seen = {digest()}
@@ -105,7 +105,7 @@ def test_compiled_code_depends_on_what_it_inlines(copied, monkeypatch):
     assert digest() in seen
 
 
-def test_compiled_code_imports_what_is_covered_or_never_inlined():
+def test_compiled_code_imports_covered_or_never_inlined_modules():
     covered = {f for name in jit.INLINED for f in [PACKAGE / name, *(PACKAGE / name).rglob("*")]}
     never = {"state.py", "reference.py", "lowering.py", "program.py", "forward.py"}
     for path in (PACKAGE / "tangent/compiled").rglob("*.py"):

@@ -1,4 +1,4 @@
-"""What only a GPU can show: large sizes, exact cases, memory that runs out."""
+"""Tests for a real GPU only: large sizes, exact cases, memory that runs out."""
 
 import numpy as np
 import pytest
@@ -66,13 +66,12 @@ def test_several_cards(monkeypatch):
     np.testing.assert_array_equal(several.growth, one.growth)
 
 
-def test_memory_that_runs_out(card, monkeypatch):
-    """The estimate is led astray; the message of the device's own error is the same."""
+def test_memory_that_runs_out(card, caplog):
     cupy = pytest.importorskip("cupy")
-    generous = card._replace(free_bytes=lambda: 10**14)
-    monkeypatch.setattr("lyapy.tangent.engine.find_devices", lambda: (generous,))
     network = lyapy.random_network("vanilla", 512, seed=1)
     taken = cupy.empty(card.free_bytes() - 3 * 10**8, dtype=np.uint8)
-    with pytest.raises(MemoryError, match=r"64 trajectories need about .* give threads=32"):
-        lyapy.lyapunov_spectrum(network, steps=64, trajectories=64, backend="cupy")
+    with caplog.at_level("INFO"):
+        found = lyapy.lyapunov_spectrum(network, steps=64, trajectories=64, backend="cupy")
     del taken
+    assert "memory of the GPU ran out: 32 trajectories at a time" in caplog.text
+    assert found.resolved.all()

@@ -19,7 +19,7 @@ from lyapy.tangent.gpu import device
 
 
 def raw_kernels():
-    """RawKernel, with what its objects of the same text share: one function, and its limit."""
+    """RawKernel, whose objects of the same text share one function and its limit."""
     limits = {}
 
     class RawKernel:
@@ -62,6 +62,7 @@ def cupy_of(devices):
         get_default_memory_pool=lambda: SimpleNamespace(free_bytes=lambda: 10**9),
         asarray=None,
         asnumpy=np.asarray,
+        empty=np.empty,
         __version__="14.2.0",
         __spec__=object(),
     )
@@ -89,7 +90,7 @@ def test_sparse_products_are_tried_before_the_run(monkeypatch):
         monkeypatch.setitem(sys.modules, name, SimpleNamespace(csr_matrix=Refusing))
     (found,) = device.find_devices()
     with pytest.raises(DeviceError, match=r"cannot use it \(libcusparse.so.12.*cupy-cuda12x"):
-        found.moved(as_weight(csr_array(np.eye(2)), "U", (2, 2)), "float64")
+        found.moved(as_weight(csr_array(np.eye(2)), "U", (2, 2)))
 
 
 def test_one_file_imports_cupy_and_only_when_asked():

@@ -8,18 +8,19 @@ from lyapy.cells import CELLS
 from lyapy.networks.apply import tangent_step
 from lyapy.networks.forward import forward_chunk
 from lyapy.networks.network import Network
+from lyapy.runs.gpu.batch import moved_network
 from lyapy.tangent import interval
-from lyapy.tangent.gpu.device import COMPILER, EXACT
+from lyapy.tangent.gpu import step
+from lyapy.tangent.gpu.device import COMPILER, EXACT, PRECISIONS
 from lyapy.tangent.gpu.fused_forward import FusedForward
 from lyapy.tangent.gpu.orthonormalize import FUNCTIONS, Orthonormalizer
 from lyapy.tangent.gpu.plain_functions import HELPERS, cuda_functions
-from lyapy.tangent.gpu.precision import PRECISIONS
 from lyapy.tangent.gpu.step import BatchStep
-from lyapy.tangent.gpu.trace import NotTraceableError, Tape, Traced
-from lyapy.tangent.gpu.whole_tile import WholeTile, fits
+from lyapy.tangent.gpu.trace import NotTraceableError, Traced
+from lyapy.tangent.gpu.whole_tile import WholeTangent, fits
 from tests.conftest import Rate
 from tests.support import nvrtc, stand_in, stand_in_kernels
-from tests.support.kernel_texts import kernel_texts, moved
+from tests.support.kernel_texts import kernel_texts
 from tools.benchmarks.launches import qr_operations
 
 pytestmark = pytest.mark.skipif(not stand_in_kernels.COMPILER, reason="no C++ compiler")
@@ -31,23 +32,24 @@ def numbers(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
 
 
-@pytest.mark.parametrize("most_columns", [0, 99])
 @pytest.mark.parametrize("kind", CELLS)
-def test_the_forward_pass_of_every_cell_is_fused(kind, most_columns):
-    """It is the cell's own text, in a kernel for all between two products, or for all steps."""
+def test_the_forward_pass_of_every_cell_is_fused(kind):
+    """It is the cell's own text, in a kernel for all steps."""
     network = lyapy.random_network(kind, 5, 3, layers=2, bias=0.3, seed=1)
     device = stand_in.stand_in()
     inputs, state = numbers(70, 2, 3), 0.5 * numbers(2, network.state_size, seed=1)
     wanted = forward_chunk(network, inputs, state)
-    run = FusedForward(device, DOUBLE, most_columns)
-    found = forward_chunk(moved(network, device), *map(device.to_device, (inputs, state)), run)
+    run = FusedForward(device)
+    found = forward_chunk(
+        moved_network(network, device), *map(device.to_device, (inputs, state)), run
+    )
     assert not run.plain
     np.testing.assert_allclose(device.to_host(found.states), wanted.states, atol=1e-13)
     np.testing.assert_allclose(device.to_host(found.coefficients), wanted.coefficients, atol=1e-13)
 
 
 class Odd(Rate):
-    """What kernels are not written for: a sum over the state."""
+    """A sum over the state, for which no kernel is written."""
 
     @staticmethod
     def step(weights, state, drive):
@@ -68,14 +70,15 @@ def test_a_step_that_is_not_traceable_is_computed_as_it_is(monkeypatch, caplog):
 
 @pytest.mark.parametrize("merged_share", [0.0, 9.0])
 @pytest.mark.parametrize("kind", CELLS)
-def test_the_tangent_step_of_every_cell(kind, merged_share):
+def test_the_tangent_step_of_every_cell(kind, merged_share, monkeypatch):
     """With one matrix for each trajectory, and with products of constant weights."""
+    monkeypatch.setattr(step, "MERGED_SHARE", merged_share)
     network = lyapy.random_network(kind, 6, 3, layers=2, seed=1)
     program, device = network.program, stand_in.stand_in()
     entries = sum(c.size for layer in program.coefficients for c in layer.values())
-    D, step = program.state_size, BatchStep(program, 3, device, DOUBLE, merged_share)
-    values, frame = numbers(2, entries), numbers(2, 3, step.width)
-    found = device.to_host(step(device.to_device(values), device.to_device(frame)))
+    D, take = program.state_size, BatchStep(program, 3, device)
+    values, frame = numbers(2, entries), numbers(2, 3, take.width)
+    found = device.to_host(take(device.to_device(values), device.to_device(frame)))
     wanted = tangent_step(program, values, frame[..., :D])
     np.testing.assert_allclose(found[..., :D], wanted, atol=1e-13)
 
@@ -95,13 +98,13 @@ def test_orthonormalization(k, D, precision, shared):
     """R_ii and R⁻ᵀ b are those of Householder's QR, and growth and errors follow from them."""
     arithmetic, B = PRECISIONS[precision], 3
     half = shared if precision == "float64" else shared // 2
-    device = stand_in.stand_in()._replace(shared_bytes=half)
+    device = stand_in.stand_in()._replace(shared_bytes=half, precision=arithmetic)
     control = interval.make_control("auto", arithmetic.tolerance, 64, arithmetic.roundoff)
     spread = 0.5 * control.limit
     rows = graded_rows(B, k, D, spread).astype(precision)
     frames = np.full((B, k, D + 3), np.nan, precision)
     frames[..., :D] = rows
-    qr = Orthonormalizer(k, D, device, arithmetic, control)
+    qr = Orthonormalizer(k, D, device, control)
     assert qr.panel == k or shared < 96 * 1024
     assert qr.panel < k or shared > 10_000 or k <= 7
     on_device, sums = device.to_device(frames), numbers(B, 3, k)
@@ -136,7 +139,7 @@ def test_how_many_operations_orthonormalize_a_frame(n, most):
 
 def test_growth_that_rounding_hides_is_counted_by_its_bound():
     device, k = stand_in.stand_in(), 3
-    qr = Orthonormalizer(k, k, device, DOUBLE, CONTROL)
+    qr = Orthonormalizer(k, k, device, CONTROL)
     frames = np.zeros((1, k, k + 1))
     frames[0, :, :k] = np.diag([1.0, 1e-6, 1e-12])
     counted, state = qr(device.to_device(frames), device.to_device(np.zeros((1, 3, k))))
@@ -149,7 +152,7 @@ def test_growth_that_rounding_hides_is_counted_by_its_bound():
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 def test_rows_that_vanish_or_overflow_make_the_spread_infinite(value):
     device = stand_in.stand_in()
-    qr = Orthonormalizer(2, 3, device, DOUBLE, CONTROL)
+    qr = Orthonormalizer(2, 3, device, CONTROL)
     frames = np.eye(4)[None, :2].copy()
     frames[0, 1] = value
     _, state = qr(device.to_device(frames), device.to_device(np.zeros((1, 3, 2))))
@@ -178,7 +181,7 @@ def test_the_functions_of_the_interval_are_the_same_on_the_device(name):
         for j, kind in enumerate(kinds)
     )
     functions = cuda_functions(*(getattr(interval, one) for one in FUNCTIONS))
-    text = f"""{DOUBLE.prelude}{HELPERS}{functions}
+    text = f"""typedef double real;{HELPERS}{functions}
     extern "C" __global__ void call(const double* x, double* y, long long count)
     {{ for (long long i = 0; i < count; i++) y[i] = {name}({given}); }}
     """
@@ -210,7 +213,7 @@ BARRIERS = {
 
 
 class Launch:
-    """A kernel and what it is launched with, noted from a call on the stand-in."""
+    """A kernel and the arguments of its launch, noted from a call on the stand-in."""
 
     def __init__(self, text, name, grid, arguments, shared):
         self.text, self.name, self.grid, self.shared = text, name, grid, shared
@@ -236,18 +239,21 @@ def launch_of(name):
     device = stand_in.stand_in()._replace(compile_kernel=compile_kernel)
     if name == "panel":
         # more columns than add up norms, more rows than are projected together
-        qr = Orthonormalizer(19, 40, device, DOUBLE, CONTROL)
+        qr = Orthonormalizer(19, 40, device, CONTROL)
         qr(device.to_device(numbers(2, 19, 48)), device.to_device(numbers(2, 3, 19)))
     elif name.startswith("pass"):
         network = lyapy.random_network(name[5:], 5, 3, bias=0.3, seed=1)
         arrays = numbers(4, 2, 3), 0.5 * numbers(2, network.state_size)
-        run = FusedForward(device, DOUBLE)
-        forward_chunk(moved(network, device), *map(device.to_device, arrays), run)
+        run = FusedForward(device)
+        forward_chunk(moved_network(network, device), *map(device.to_device, arrays), run)
     else:
-        program = lyapy.random_network("lstm", 5, 3, layers=2, seed=1).program
-        entries = sum(c.size for layer in program.coefficients for c in layer.values())
-        arrays = numbers(3, 2, entries), numbers(2, 9, 32), np.array([9.0, 7.0]), np.ones(2)
-        WholeTile(program, device, DOUBLE, CONTROL)(*map(device.to_device, arrays))
+        network = lyapy.random_network("lstm", 5, 3, layers=2, seed=1)
+        entries = sum(c.size for layer in network.program.coefficients for c in layer.values())
+        tangent = WholeTangent(network.program, numbers(2, 9, 20), np.ones(2), device, CONTROL)
+        values, alive = device.to_device(numbers(3, 2, entries)), np.array([[9, 7]])
+        # the kernel, which is noted only, has written no results
+        with np.errstate(invalid="ignore"):
+            tangent.advance(values, np.array([3]), alive, np.zeros(2, bool))
     return noted[0]
 
 
@@ -283,8 +289,7 @@ def test_a_missing_barrier_is_seen(name, which):
 
 def test_an_entry_of_a_state_is_not_traced():
     """It would be that of the first trajectory, for all."""
-    tape = Tape()
-    state, weight = (Traced(tape, tape.add(("read", name, 0), 3)) for name in ("state", "c0"))
+    state, weight = Traced([], 3, "state"), Traced([], 3, "c0", constant=True)
     assert weight[1].shape == ()
     with pytest.raises(NotTraceableError, match="what differs among trajectories"):
         state[1]
@@ -294,8 +299,8 @@ def test_which_frames_go_through_a_tile_in_one_launch():
     hopper = stand_in.stand_in()._replace(shared_bytes=232448)
     for n, precision, small in ((96, "float64", True), (104, "float64", False)):
         program = lyapy.random_network("gru", n, seed=1).program
-        assert fits(program, n, hopper, PRECISIONS[precision]) == small
-        assert fits(program, n, hopper, PRECISIONS["float32"])
+        assert fits(program, n, hopper._replace(precision=PRECISIONS[precision])) == small
+        assert fits(program, n, hopper._replace(precision=PRECISIONS["float32"]))
 
 
 @pytest.fixture(scope="module")

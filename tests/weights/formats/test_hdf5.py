@@ -214,7 +214,7 @@ def test_damaged_structures(tmp_path, signature, change, finding):
     content = damaged(signature, change)
     if finding is not None:
         return refused(tmp_path / "a.h5", content, finding)
-    # what breaks HDF5 is not needed for reading
+    # files that break HDF5 break no reader here
     (tmp_path / "a.h5").write_bytes(content)
     found = read_contents(tmp_path / "a.h5")
     np.testing.assert_array_equal(found.arrays["a"], np.arange(3.0))

@@ -108,7 +108,7 @@ def test_layers_are_stacked_by_their_names():
     assert [cell.state_size for cell in network.cells] == [3, 4]
 
 
-def test_what_was_assumed_is_kept():
+def test_assumed_parameters_are_kept():
     network = lyapy.load(GOLDEN / "keras_lstm.weights.h5", gate_nonlinearity="sigmoid")
     (assumed,) = network.assumptions
     assert "tanh next to the gates" in assumed

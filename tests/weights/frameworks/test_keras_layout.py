@@ -57,7 +57,7 @@ def test_vanilla_layers_have_no_gates():
 
 @pytest.mark.parametrize(("wrapper", "inside"), [("Bidirectional", "layer"), ("RNN", "cell")])
 @pytest.mark.parametrize("kind", ["LSTM", "LSTMCell"])
-def test_a_wrapper_has_the_activations_of_what_it_wraps(wrapper, inside, kind):
+def test_a_wrapper_has_the_activations_of_its_layer(wrapper, inside, kind):
     wrapped = of(kind, "other", activation="relu")
     assert only(LSTM, model(of(wrapper, **{inside: wrapped}))).activations["nonlinearity"] == "relu"
 

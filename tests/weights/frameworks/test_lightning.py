@@ -15,7 +15,7 @@ FILES = ["lightning.ckpt", "accelerate_model.safetensors", "accelerate_pytorch_m
 
 
 @pytest.mark.parametrize("name", [*FILES, "omegaconf.pt"])
-def test_a_checkpoint_computes_what_was_computed(name):
+def test_a_checkpoint_computes_the_outputs_of_its_framework(name):
     network = lyapy.load(GOLDEN / name)
     states = forward_chunk(network, EXPECTED["inputs"].astype(float), np.zeros(6)).states
     wanted = EXPECTED[name.partition("_")[0].partition(".")[0]]

@@ -104,7 +104,7 @@ def test_a_closed_loop_of_an_unusual_cell(tmp_path, monkeypatch):
     np.testing.assert_array_equal(lyapy.Spectrum.load("a.h5").growth, wanted.growth)
 
 
-def test_hints_and_what_is_assumed(tmp_path):
+def test_hints_and_assumed_parameters(tmp_path):
     np.savez(tmp_path / "a.npz", W=np.ones((2, 1)), U=np.eye(2), other=np.ones(3))
     found = lyapy.load(tmp_path / "a.npz", cell="reservoir", nonlinearity="relu")
     wanted = lyapy.Network([cells.Reservoir(np.ones((2, 1)), np.eye(2), nonlinearity="relu")])
@@ -135,7 +135,7 @@ CORNN = {"W": np.ones((2, 1)), "U_y": np.eye(2), "U_z": np.eye(2), "dt": 0.1, "g
         ({"U": np.eye(2), "nonlinearity": "sine"}, "rate", "nonlinearity is 'sine'; it must be"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit(tmp_path, arrays, cell, message):
+def test_shapes_that_do_not_fit(tmp_path, arrays, cell, message):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(WeightsError, match=message):
         lyapy.load(tmp_path / "a.npz", cell=cell)

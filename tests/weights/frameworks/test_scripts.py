@@ -41,7 +41,7 @@ def test_two_names_of_one_weight_are_refused():
         lyapy.load({"W_rec": U, "J": U})
 
 
-def test_what_the_shapes_leave_open_is_assumed():
+def test_choices_that_shapes_leave_open_are_assumed():
     network = lyapy.load({"J": U}, nonlinearity="tanh")
     assert network.digest() == lyapy.Network([cells.Vanilla(None, U)]).digest()
     assert "J multiplies the state from the left" in network.assumptions

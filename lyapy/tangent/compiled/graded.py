@@ -1,0 +1,154 @@
+"""The run of graded steps of `lyapy.tangent.graded.run`, compiled."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ...arrays import UNIT_ROUNDOFF, Array
+from .. import interval
+from ..interval import Control
+from . import blas
+from .jit import compiled, inlined
+from .plan import Plan
+from .products import address
+from .qr import orthonormalize
+from .step import Memory, step
+
+__all__ = ["Sums", "advance_graded"]
+
+
+class Sums(NamedTuple):
+    """Arrays (k,) that the run adds to: see `GradedRun`."""
+
+    log_r: Array
+    growth: Array
+    error: Array
+
+
+class Reached(NamedTuple):
+    """Buffer of the frame, steps taken, rate, largest spread, and |R⁻ᵀ b|, ∞ after an overflow."""
+
+    buffer: int
+    steps: int
+    rate: float
+    spread: float
+    dual: float
+
+
+@inlined
+def _scale(frame: Array, rows: int, columns: int, factor: float) -> None:
+    for i in range(rows):
+        row = frame[i]
+        for d in range(columns):
+            row[d] *= factor
+
+
+@inlined
+def _sizes(frame: Array, rows: int, columns: int, sizes: Array) -> None:
+    """Write the largest |number| of each coordinate, NaN where one is."""
+    sizes[:] = 0.0
+    for i in range(rows):
+        row = frame[i]
+        for d in range(columns):
+            size = abs(row[d])
+            sizes[d] = sizes[d] if size <= sizes[d] else size
+
+
+@inlined
+def _eliminate(frame: Array, rows: int, columns: int, order: Array, diagonal: Array) -> None:
+    """Factorize the frame in place, in the order of coordinates that is written."""
+    swaps = np.empty(rows, np.int32)
+    blas.eliminate(address(frame, 0), frame.shape[1], rows, columns, swaps)
+    for d in range(columns):
+        order[d] = d
+    for i in range(rows):
+        j = swaps[i] - 1
+        order[i], order[j] = order[j], order[i]
+        diagonal[i] = abs(frame[i, i])
+
+
+@inlined
+def _unpack(
+    packed: Array, rows: int, columns: int, order: Array, frame: Array, terms: Array
+) -> None:
+    """Write the vectors of a factorization, and the sizes of the terms of each growth."""
+    for i in range(rows):
+        terms[i] = abs(packed[i, i])
+    for i in range(rows):
+        row = frame[i]
+        row[:] = 0.0
+        row[order[i]] = 1.0
+        for d in range(i + 1, columns):
+            row[order[d]] = packed[i, d]
+        for d in range(i + 1, rows):
+            terms[d] += abs(packed[i, d] * packed[d, i])
+
+
+@compiled
+def advance_graded(
+    plan: Plan,
+    coefficients: Array,
+    scales: Array,
+    memory: Memory,
+    rows: int,
+    columns: int,
+    control: Control,
+    rate: float,
+    sums: Sums,
+) -> Reached:
+    """Advance the first of ``memory.frames`` by graded steps, as `graded_run` does."""
+    floor, admitted = math.log(columns * UNIT_ROUNDOFF), interval.admitted_ratio(control.limit)
+    sizes, order = np.empty(columns), np.empty(columns, np.int64)
+    diagonal, terms, logs = np.empty(rows), np.empty(rows), np.empty(rows)
+    at, scale, widest, steps = 0, 1.0, 0.0, 0
+    for t in range(len(coefficients)):
+        factorized = False
+        logs[:] = 0.0
+        for stage in range(len(plan.ends)):
+            if scales[t] != 1.0:
+                _scale(memory.frames[at], rows, columns, scales[t])
+                scale *= scales[t]
+            first = plan.ends[stage - 1] if stage > 0 else 0
+            instructions = plan.instructions[first : plan.ends[stage]]
+            source, target = memory.frames[at], memory.frames[1 - at]
+            step(plan, instructions, coefficients[t], source, target, rows, memory)
+            at = 1 - at
+            image = memory.frames[at]
+            _sizes(image, rows, columns, sizes)
+            largest = sizes.max()
+            if not largest < math.inf:
+                return Reached(at, t + 1, rate, widest, math.inf)
+            last = stage == len(plan.ends) - 1
+            if largest <= admitted * sizes.min() and (factorized or not last):
+                continue
+            factorized = True
+            _eliminate(image, rows, columns, order, diagonal)
+            _unpack(image, rows, columns, order, memory.frames[1 - at], terms)
+            at = 1 - at
+            for i in range(rows):
+                log = math.log(diagonal[i] / scale) if diagonal[i] != 0.0 else -math.inf
+                top = math.log(terms[i] / scale) if terms[i] > 0.0 else -math.inf
+                counted = interval.eliminated_growth(log, top, floor)
+                logs[i] += log
+                sums.growth[i] += counted.growth
+                sums.error[i] += counted.error
+                widest = max(widest, counted.spread)
+            scale = 1.0
+        for i in range(rows):
+            sums.log_r[i] += logs[i]
+        steps = t + 1
+        rate = interval.next_rate(rate, interval.eliminated_spread(logs), 1)
+        if interval.leaves_run(rate, control):
+            break
+    for i in range(rows):
+        diagonal[i] = interval.dual_sign(i)
+    caution = interval.block_spread_limit(control.limit)
+    frame = memory.frames[at]
+    orthonormalize(frame, rows, columns, memory.projections, logs, diagonal, caution, plan.blas)
+    for i in range(rows):
+        sums.log_r[i] += logs[i] - math.log(scale)
+        sums.growth[i] += logs[i] - math.log(scale)
+    return Reached(at, steps, rate, widest, np.abs(diagonal).max())

@@ -1,0 +1,71 @@
+"""Factorizations of a graded image, whose coordinates differ in size."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg.lapack import dgetrf
+
+from ...arrays import Array
+
+__all__ = ["Factors", "eliminate", "reflect", "sorted_qr"]
+
+
+class Factors(NamedTuple):
+    """The image is upper.T @ frame.
+
+    Attributes
+    ----------
+    frame : array (k, D)
+        The vectors, each without its share of those before it.
+    growth : array (k,)
+        The diagonal of ``upper``, as absolute values.
+    sizes : array (k,)
+        Of the terms of which each growth is the sum, and so of its rounding over the roundoff.
+    """
+
+    frame: Array
+    growth: Array
+    sizes: Array
+
+
+def eliminate(image: Array, sizes: Array) -> Factors:
+    """Eliminate the largest coordinate of each vector of ``image`` (k, D) from those after it.
+
+    This is Gauss's elimination with partial pivoting: a row of the frame has a 1 at its
+    coordinate, where those after it have zeros, and no larger number. A vector that vanished leaves
+    the unit vector of a free coordinate.
+    """
+    k, D = image.shape
+    packed, swaps, _ = dgetrf(image.T)
+    order = np.arange(D)
+    for i, j in enumerate(swaps):
+        order[[i, j]] = order[[j, i]]
+    frame = np.empty_like(image)
+    frame[:, order] = np.triu(packed.T, 1)
+    frame[np.arange(k), order[:k]] = 1.0
+    growth = np.abs(np.diagonal(packed))
+    lower, upper = np.tril(packed[:k], -1), np.triu(packed[:k], 1)
+    return Factors(frame, growth, growth + np.einsum("im,mi->i", abs(lower), abs(upper)))
+
+
+def sorted_qr(image: Array, sizes: Array) -> tuple[Array, Array]:
+    """Return orthonormal rows (k, D) and R (k, k), by QR of an image sorted by ``sizes`` (D,).
+
+    R's diagonal is not negative. No matrix is so bad that Householder's reflections lose digits as
+    elimination can, but they take far longer.
+    """
+    order = np.argsort(-sizes, kind="stable")
+    columns, upper = np.linalg.qr(image[:, order].T)
+    signs = np.where(np.diagonal(upper) < 0.0, -1.0, 1.0)
+    frame = np.empty_like(image)
+    frame[:, order] = (columns * signs).T
+    return frame, upper * signs[:, None]
+
+
+def reflect(image: Array, sizes: Array) -> Factors:
+    """Orthonormalize ``image`` (k, D) instead of eliminating, by `sorted_qr`."""
+    frame, upper = sorted_qr(image, sizes)
+    growth = np.diagonal(upper)
+    return Factors(frame, growth, np.maximum(growth, np.sort(sizes)[::-1][: len(image)]))
