@@ -37,7 +37,7 @@ def export() -> None:
 
 
 def spectrum() -> None:
-    """Load what `export` saved and compute the spectrum."""
+    """Load the file of `export` and compute the spectrum."""
     import lyapy
 
     network = lyapy.load("model.pt")

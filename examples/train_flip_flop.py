@@ -1,7 +1,7 @@
 """Train a GRU in PyTorch to remember the last pulse, and keep checkpoints and losses.
 
-Pulses of ±1 come at random; the network shall always say the sign of the last one. What the
-tutorials read was written by
+Pulses of ±1 come at random; the network shall always say the sign of the last one. The files of
+the tutorials were written by
 
     python examples/train_flip_flop.py examples/flip_flop
 """

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .orbits.fixed_points import fixed_points
     from .orbits.result import FixedPoints
     from .runs.example import load_example
+    from .runs.gates import spectrum_of_gates
     from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians, spectrum_of_products
     from .runs.options import Compute, Keep, Method
     from .runs.two_trajectories import largest_exponent
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .sweeps.result import Sweep
     from .sweeps.sweep import sweep
     from .sweeps.watch import watch
+    from .tangent.exponent_bound import exponent_bound
     from .vectors.covariant import covariant_vectors
     from .vectors.result import CovariantVectors
     from .vectors.splitting import splitting_angles
@@ -48,12 +50,14 @@ _HOMES = {
     "WeightsError": "errors",
     "covariant_vectors": "vectors.covariant",
     "critical_gain": "sweeps.critical_gain",
+    "exponent_bound": "tangent.exponent_bound",
     "fixed_points": "orbits.fixed_points",
     "jacobian": "networks.jacobian",
     "largest_exponent": "runs.two_trajectories",
     "load": "weights.load",
     "load_example": "runs.example",
     "lyapunov_spectrum": "runs.lyapunov",
+    "spectrum_of_gates": "runs.gates",
     "spectrum_of_jacobians": "runs.lyapunov",
     "spectrum_of_products": "runs.lyapunov",
     "Network": "networks.network",
@@ -84,6 +88,7 @@ __all__ = [
     "WeightsError",
     "covariant_vectors",
     "critical_gain",
+    "exponent_bound",
     "fixed_points",
     "jacobian",
     "largest_exponent",
@@ -91,6 +96,7 @@ __all__ = [
     "load_example",
     "lyapunov_spectrum",
     "random_network",
+    "spectrum_of_gates",
     "spectrum_of_jacobians",
     "spectrum_of_products",
     "splitting_angles",
@@ -117,7 +123,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f".{_MODULES[name]}", __name__)
     if name not in _HOMES:
         message = f"module 'lyapy' has no attribute {name!r}"
-        # Python adds what comes near to the name
+        # Python adds names that are near
         raise AttributeError(message, name=name, obj=sys.modules[__name__])
     value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value

@@ -18,8 +18,12 @@ from tests.support import stand_in, stand_in_kernels
 # the cells whose Jacobian is the derivative of their step, not a surrogate for it
 DERIVED = [name for name, cell in CELLS.items() if not cell.surrogate]
 
+# the cells whose random networks are one block, or units that keep their directions; those of a
+# ParaLSTM are a block each, see test_other_cells.py
+ONE_BLOCK = [name for name in CELLS if name != "para-lstm"]
 
-@pytest.fixture(params=CELLS)
+
+@pytest.fixture(params=ONE_BLOCK)
 def kind(request):
     return request.param
 

@@ -42,7 +42,7 @@ def main():
             files, wanted = unfinished_run(folder, patch)
             flipped = count(flips(files, arguments.flips, rng), files, wanted, folder)
             cut = count(truncations(files, 512), files, wanted, folder)
-    lines = [head("what happened", "flipped bits", "truncations")]
+    lines = [head("outcome", "flipped bits", "truncations")]
     lines += [row(name, flipped[name], cut[name]) for name in (SAME, UNREAD, REFUSED, SILENT)]
     lines += [row("in all", flipped.total(), cut.total())]
     note = f"`python -m tools.damage --flips {arguments.flips}`; {storage()}."
@@ -96,7 +96,7 @@ def count(damages, files, wanted, folder):
 
 
 def outcome(path, name, wanted):
-    """Continue a run of which the named file is damaged, and return what happened."""
+    """Continue a run of which the named file is damaged, and return the outcome."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:

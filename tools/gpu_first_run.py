@@ -1,6 +1,6 @@
 """Tests and measures the GPU engine on a card: ``python -m tools.gpu_first_run FOLDER``.
 
-Stages run in separate process groups with limits, 520 s in all: what fails or hangs leaves the
+Stages run in separate process groups with limits, 520 s in all: one that fails or hangs leaves the
 rest. Each result is a line of JSON in FOLDER/first_run.jsonl; a stage that has ended there is not
 run again, so that a second call goes on. At the end, and with ``--table``, the times are printed
 as a table for docs/benchmarks.md. ``--tiny`` is for the CUDA emulator, ``--stages`` for some.

@@ -1,4 +1,4 @@
-"""Check a built site without a network: links, what pages load, names that differ by a capital.
+"""Check a built site without a network: links, loaded files, names that differ by a capital.
 
 Run it: ``python -m tools.site FOLDER``; it prints each fault and exits with 1 if there is one.
 """

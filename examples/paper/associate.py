@@ -25,6 +25,8 @@ METRIC = "final_loss"
 NEAR = 0.24
 FEWEST = 8
 FOLDS = 5
+# known without a spectrum
+BASELINE = ("lr",)
 SHOWN = ("largest", "mean")
 
 
@@ -63,11 +65,13 @@ def correlation_lines(name: str, sweep: Sweep) -> Iterator[dict[str, object]]:
 def prediction_lines(name: str, sweep: Sweep) -> Iterator[dict[str, object]]:
     """Yield a line for each selection and regression."""
     for drawn, epoch, chosen in selections(sweep):
-        for found in predictions(chosen, METRIC, folds=FOLDS):
+        for found in predictions(chosen, METRIC, folds=FOLDS, baseline=BASELINE):
             line = {"group": name, "drawn": drawn, "epoch": epoch, "features": found.features}
             line["networks"] = found.networks
             line |= {"r_squared": f"{found.r_squared:.4f}", "error": f"{found.error:.4f}"}
-            yield line
+            more = found.increment or ("", "", "")
+            named = zip(("increment", "increment_low", "increment_high"), more, strict=True)
+            yield line | {key: x if x == "" else f"{x:.4f}" for key, x in named}
 
 
 def wrong_lines(results: Path) -> Iterator[dict[str, object]]:

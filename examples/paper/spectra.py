@@ -30,7 +30,7 @@ COLUMNS = (*Run._fields, "epoch", "train_loss", "loss", "wrong", "final_loss", "
 
 
 def write_inputs(text: Path, digits: Path, folder: Path) -> None:
-    """Write what drives the networks, from data that they were not trained on."""
+    """Write the inputs of the networks, from data that they were not trained on."""
     steps = TEXT_TRANSIENT + TEXT_STEPS
     np.save(folder / "text.npy", drive_of_text(read_text(text), TRAJECTORIES, steps))
     steps = DIGITS_TRANSIENT + DIGITS_STEPS

@@ -37,7 +37,7 @@ network
 # %%
 # Drive it
 # --------
-# The spectrum belongs to a network *and* its inputs. Give it what it reads in use, here pulses of
+# The spectrum belongs to a network *and* its inputs. Give it the inputs of its task, here pulses of
 # ±1 at random times: eight sequences of 2000 steps, as an array (trajectories, steps, inputs).
 
 rng = np.random.default_rng(0)
@@ -71,7 +71,7 @@ spectrum.plot("convergence", indices=(1, 2, 3))
 # ------------------
 # While no pulse comes the network is a map with the constant input 0. Two of its fixed points are
 # stable, the two signs, with a saddle between them. The sign is remembered by *which* of them the
-# state is at; near each, perturbations die out quickly. That is what the spectrum says.
+# state is at; near each, perturbations die out quickly. The spectrum shows this.
 
 points = lyapy.fixed_points(network, [0.0], starts=rng.uniform(-1, 1, size=(60, 16)), rng=1)
 for state, eigenvalues in zip(points.states, points.eigenvalues, strict=True):

@@ -43,7 +43,7 @@ sweep
 
 # %%
 # A script leaves out ``executor=``: processes are faster, and need ``if __name__ ==
-# "__main__":``. The same call again reads what is finished; on a cluster, it is ``lyapy sweep``
+# "__main__":``. The same call again reads finished runs; on a cluster, it is ``lyapy sweep``
 # in a batch script.
 #
 # The largest exponent and the loss

@@ -9,6 +9,8 @@ import numpy as np
 from ..arrays import Array
 from .activations import activation, kind_of
 from .base import Cell, Vectors, as_layer, as_matrix
+from .boxes import Box, Enclosure, activated
+from .images import image
 
 __all__ = ["Antisymmetric"]
 
@@ -50,3 +52,8 @@ class Antisymmetric(Cell):
 
     def matrices(self) -> dict[str, Array]:
         return {"M": self.weights.M, "W": self.W}
+
+    def enclose(self, state: Box, drive: Box) -> Enclosure:
+        M, epsilon, kind = self.weights
+        value, slope = activated(drive + image(M, state), kind)
+        return Enclosure(state + value * epsilon, {"s": slope * epsilon})

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ..arrays import Array
 from .activations import EXACT
 from .random_weights import Draw
+
+if TYPE_CHECKING:
+    from .boxes import Box, Enclosure
 
 __all__ = [
     "INVERTIBLE", "TILE", "Cell", "Determinant", "Inverse", "Step", "Vectors", "as_each",
@@ -129,6 +132,14 @@ class Cell(ABC):
         """Return a Lipschitz constant of J within ``radius`` of a state (D,), or None if unknown.
 
         In the Euclidean norms of J and of the state; infinite across a kink.
+        """
+        return None
+
+    def enclose(self, state: Box, drive: Box) -> Enclosure | None:
+        """Return boxes of the next states and of coefficients over boxes, or None if unknown.
+
+        The boxes of the state (D,) may be infinite, that of the drive (rows,) is that of W x + b.
+        Coefficients are those of the terms between states.
         """
         return None
 

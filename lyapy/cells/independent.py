@@ -10,6 +10,7 @@ import numpy as np
 from ..arrays import Array
 from .activations import activation, kind_of
 from .base import Cell, Vectors, as_input, as_vector, log_abs_product
+from .boxes import Box, Enclosure, activated
 from .random_weights import Draw
 
 __all__ = ["Independent"]
@@ -60,3 +61,7 @@ class Independent(Cell):
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
         dead: Array = np.sum(coefficients["a"] == 0.0, axis=-1)
         return dead
+
+    def enclose(self, state: Box, drive: Box) -> Enclosure:
+        value, slope = activated(drive + state * self.weights.u, self.weights.kind)
+        return Enclosure(value, {"a": slope * self.weights.u})

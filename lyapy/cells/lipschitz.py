@@ -9,6 +9,8 @@ import numpy as np
 from ..arrays import Array
 from .activations import activation, kind_of
 from .base import Cell, Vectors, as_input, as_matrix, as_vector
+from .boxes import Box, Enclosure, activated
+from .images import image
 from .random_weights import Draw
 
 __all__ = ["Lipschitz"]
@@ -66,3 +68,8 @@ class Lipschitz(Cell):
 
     def matrices(self) -> dict[str, Array]:
         return {**super().matrices(), "K": self.weights.K}
+
+    def enclose(self, state: Box, drive: Box) -> Enclosure:
+        K, U, epsilon, kind = self.weights
+        value, slope = activated(drive + image(U, state), kind)
+        return Enclosure(image(K, state) + value * epsilon, {"s": slope * epsilon})

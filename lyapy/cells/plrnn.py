@@ -9,6 +9,8 @@ import numpy as np
 from ..arrays import Array
 from .activations import bend, kind_of, relu
 from .base import Cell, Vectors, as_input, as_matrix, as_vector
+from .boxes import Box, Enclosure, activated
+from .images import image
 from .random_weights import Draw
 
 __all__ = ["PLRNN", "ShallowPLRNN"]
@@ -86,6 +88,19 @@ class PLRNN(Cell):
         arguments = state + self.weights.thetas
         return bend(arguments, kind_of("relu"), np.ones(len(state)), radius)
 
+    def enclose(self, state: Box, drive: Box) -> Enclosure:
+        A, W, alphas, thetas = self.weights
+        ends = [state.low, state.high, *np.clip(-thetas, state.low, state.high)]
+        # a piecewise linear function is largest and smallest at ends and kinks
+        at = np.array(ends)[:, None] + thetas
+        after = np.minimum(np.nextafter(ends, np.inf), state.high)[:, None] + thetas
+        with np.errstate(invalid="ignore"):
+            totals = np.nan_to_num(alphas @ relu(at)[0], nan=np.inf)
+        slopes = np.concatenate([alphas @ relu(places)[1] for places in (at, after)])
+        least = np.where(np.isinf(totals).any(axis=0), -np.inf, totals.min(axis=0))
+        new = state * A + image(W, Box(least, totals.max(axis=0))) + drive
+        return Enclosure(new, {"s": Box(slopes.min(axis=0), slopes.max(axis=0))})
+
 
 class ShallowPLRNN(Cell):
     """Shallow PLRNN z′ = A z + W₁ relu(W₂ z + h₂) + h₁ + C s, with A diagonal.
@@ -141,3 +156,10 @@ class ShallowPLRNN(Cell):
 
     def matrices(self) -> dict[str, Array]:
         return {"V": self.weights.V, "U": self.weights.U, "C": self.W}
+
+    def enclose(self, state: Box, drive: Box) -> Enclosure:
+        A, V, U, h, clip = self.weights
+        a = image(U, state)
+        (value, slope), (less, less_slope) = (activated(x, kind_of("relu")) for x in (a + h, a))
+        new = state * A + image(V, value - less * clip) + drive
+        return Enclosure(new, {"s": slope - less_slope * clip})

@@ -10,6 +10,8 @@ import numpy as np
 from ..arrays import Array
 from .activations import activation, bend, kind_of
 from .base import Cell, Vectors, as_each, as_layer
+from .boxes import Box, Enclosure, activated
+from .images import image
 
 __all__ = ["Rate", "RateRK4"]
 
@@ -66,6 +68,13 @@ class Rate(Cell):
             return None
         size = float(np.linalg.norm(self.weights.M, 2))
         return size * bend(state, self.weights.kind, np.ones(len(state)), radius)
+
+    def enclose(self, state: Box, drive: Box) -> Enclosure | None:
+        if self.between:
+            return None
+        M, leak, kind = self.weights
+        value, slope = activated(state, kind)
+        return Enclosure(state * (1.0 - leak) + image(M, value) + drive, {"s": slope})
 
 
 def velocity(weights: Any, h: Array, drive: Array) -> tuple[Array, Array]:

@@ -9,6 +9,8 @@ import numpy as np
 from ..arrays import Array
 from .activations import activation, bend, kind_of
 from .base import Cell, Vectors, as_each, as_input, as_vector
+from .boxes import Box, Enclosure, activated, mixed
+from .images import image
 from .sparse import Sparse, as_scipy, as_weight, product
 
 __all__ = ["Reservoir"]
@@ -62,6 +64,11 @@ class Reservoir(Cell):
         # Frobenius's norm, which sparse weights have too
         size = float(np.sqrt(squares.sum()) * leak.max())
         return size * bend(a, kind, np.sqrt(squares), radius)
+
+    def enclose(self, state: Box, drive: Box) -> Enclosure:
+        U, leak, kind = self.weights
+        value, slope = activated(drive + image(U, state), kind)
+        return Enclosure(mixed(Box.of(leak), state, value), {"s": slope * leak})
 
 
 def _dense(value: Any) -> Any:

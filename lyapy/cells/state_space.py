@@ -9,6 +9,8 @@ import numpy as np
 
 from ..arrays import Array
 from .base import Cell, Vectors, as_matrix, as_vector, log_abs_product
+from .boxes import Box, Enclosure
+from .images import image
 from .random_weights import Draw
 
 __all__ = ["DiagonalStateSpace"]
@@ -98,3 +100,14 @@ class DiagonalStateSpace(Cell):
     @staticmethod
     def _squares(coefficients: Mapping[str, Array]) -> Array:
         return coefficients["r"] ** 2 + coefficients["i"] ** 2
+
+    def enclose(self, state: Box, drive: Box) -> Enclosure:
+        real, imaginary, C, F = self.weights
+        n = len(real)
+        a, b = state[:n], state[n:]
+        new_a = a * real - b * imaginary + drive[:n]
+        new_b = a * imaginary + b * real + drive[n : 2 * n]
+        new = Box(
+            *(np.concatenate(ends) for ends in ((new_a.low, new_b.low), (new_a.high, new_b.high)))
+        )
+        return Enclosure(new, {}, image(C, new_a) + image(F, new_b) + drive[2 * n :])

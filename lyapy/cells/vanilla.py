@@ -20,6 +20,8 @@ from .base import (
     determinant,
     log_abs_product,
 )
+from .boxes import Box, Enclosure, activated
+from .images import image
 
 __all__ = ["Vanilla"]
 
@@ -89,3 +91,7 @@ class Vanilla(Cell):
     @cached_property
     def _determinant(self) -> Determinant:
         return determinant(self.weights.U)
+
+    def enclose(self, state: Box, drive: Box) -> Enclosure:
+        value, slope = activated(drive + image(self.weights.U, state), self.weights.kind)
+        return Enclosure(value, {"a": slope})

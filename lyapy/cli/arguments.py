@@ -58,8 +58,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     picked = "of several WEIGHTS compute the I-th of N shards, I from 1; auto asks Slurm's array"
     add("--shard", type=_shard, metavar="I/N|auto", help=picked)
     shapes = (
-        ".npy, .npz or .h5 (FILE:NAME names an array) of shape (T, m) or (B, T, m), or of token ids "
-        "(T,) or (B, T); or .txt"
+        ".npy, .npz or .h5 (FILE:NAME names an array) of shape (T, m) or (B, T, m), or of token "
+        "ids (T,) or (B, T); or .txt"
     )
     add("--inputs", metavar="FILE", help=shapes)
     characters = "for .txt: all characters in the order of their indices (those in WEIGHTS)"

@@ -30,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--metric", metavar="COLUMN", help=metric)
     groups = "with --metric: column of groups to leave out together in regressions"
     parser.add_argument("--groups", metavar="COLUMN", help=groups)
+    baseline = "with --metric: columns known without spectra, such as lr,dropout, to improve on"
+    parser.add_argument("--baseline", metavar="COLUMN,COLUMN", help=baseline)
     add_no_check(parser)
 
 
@@ -143,7 +145,8 @@ def _show_rows(arguments: argparse.Namespace) -> int:
 
     sweep = Sweep.load(arguments.run, check=arguments.check)
     if arguments.metric is not None:
-        write_lines(metric_table(sweep, arguments.metric, arguments.groups))
+        baseline = arguments.baseline.split(",") if arguments.baseline else ()
+        write_lines(metric_table(sweep, arguments.metric, arguments.groups, baseline))
     elif arguments.csv:
         write_lines(csv_text(sweep.columns(spectra=True)).rstrip("\n"))
     elif arguments.json:

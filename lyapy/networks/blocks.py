@@ -18,7 +18,7 @@ from .structure import component_labels, generic_rank, restrict, vanishing
 
 __all__ = ["DiagonalBlock", "diagonal_blocks"]
 
-# of the largest weight: rounding is not much smaller than what such couplings do
+# of the largest weight: rounding is not much smaller than the effect of such couplings
 WEAK = 1e-6
 
 

@@ -101,7 +101,7 @@ def vanishing(program: Program, coefficients: Array) -> Array:
     """Return how many rows or columns of J are zero (T,) for coefficients (T, C)."""
     present = coefficients != 0.0
     state = np.arange(program.width) < program.state_size
-    # backwards from the new state: what it reads
+    # backwards from the new state to the columns that it reads
     old = np.zeros((len(present), program.width), bool)
     new = old | state
     for target, terms in reversed(program.assignments):

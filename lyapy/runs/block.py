@@ -121,7 +121,7 @@ class Follower:
     def _advance_apart(
         self, coefficients: Array, ends: Array, alive: Array, start: int, dead: Array
     ) -> Array:
-        """Advance tile by tile: what dies in one of the transient lives again in the next."""
+        """Advance tile by tile: directions that die in one of the transient live in the next."""
         tiles, first = [], 0
         for end, rows in zip(ends.tolist(), alive, strict=True):
             self._revive(int(rows))
@@ -204,7 +204,7 @@ class Follower:
         }
 
     def restore(self, saved: dict[str, Any], complete: Array) -> None:
-        """Go on from what `save` returned, after the ``complete`` rows of the history (rows, k)."""
+        """Go on from the result of `save`, after the ``complete`` rows of the history (rows, k)."""
         self.carry = Carry.from_dict(saved["carry"])
         self.alive = saved["alive"]
         self.determinants = saved["determinants"].copy()

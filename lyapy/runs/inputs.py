@@ -98,7 +98,7 @@ def fitted(
 
 
 def _fitted(name: str, array: Array, network: Network, front: Front) -> Array:
-    """Return inputs of the network's width, or refuse them and name what stands in front of it."""
+    """Return inputs of the network's width, or refuse them and name the layer in front of it."""
     m = network.input_size
     found = front.embedding(m)
     if found is not None and array.dtype.kind in "iu" and array.ndim in (1, 2):

@@ -167,7 +167,7 @@ class Compute:
 
 @dataclass(frozen=True, kw_only=True)
 class Keep:
-    """What `lyapunov_spectrum` keeps of a run in a file, and when it may continue one."""
+    """Records and checkpoints of `lyapunov_spectrum` in a file, and when it may continue one."""
 
     checkpoint: str | PathLike[str] | None = _option(
         None,

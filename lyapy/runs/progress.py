@@ -27,7 +27,7 @@ class Progress:
         self._bar: Any = None
         self._lines = shown and not self._stream.isatty() and not in_notebook()
         self._start = time.monotonic()
-        # steps and time of the first count: what went before, compiling above all, predicts nothing
+        # steps and time of the first count: the time before, compiling above all, predicts nothing
         self._first: tuple[int, float] | None = None
         if self._lines:
             threading.Thread(target=self._write_lines, daemon=True).start()

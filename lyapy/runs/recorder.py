@@ -71,6 +71,6 @@ class Recorder:
         return {"counted": self.counted, "rows": self.rows, "growth": self.growth.copy()}
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Go on from what `save` returned."""
+        """Go on from the result of `save`."""
         self.counted, self.rows = saved["counted"], saved["rows"]
         self.growth = saved["growth"].copy()

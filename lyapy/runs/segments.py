@@ -2,8 +2,8 @@
 
 The states come first, in sequence. A segment begins a chunk before its first counted step, with a
 random frame. Afterwards it is followed again from the frame with which its predecessor ended,
-until both frames have the same spans: from there on the growth of the first pass holds. What the
-frames still differ by is the seam error.
+until both frames have the same spans: from there on the growth of the first pass holds. The
+remaining difference of the frames is the seam error.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ EACH_CHUNK = 8
 
 
 class _Found(NamedTuple):
-    """What is known of a segment.
+    """The results of a segment so far.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class _Segment(Trajectory):
         return [orthonormalize_ends(state.frame, state.split) for state in states]
 
     def _compare(self, earlier: _Found, counted: int) -> None:
-        """Take what frames and growth differ by for what growth will differ by later."""
+        """Estimate later differences of growth from those of frames and growth so far."""
         tile = self.schedule.control.tile
         piece = slice(self.compared // tile, -(-counted // tile))
         growth = [follower.growth for follower in self.followers]

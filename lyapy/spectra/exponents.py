@@ -122,6 +122,11 @@ class Exponents:
         return RATE.format(time=self.time)
 
     @property
+    def multiplicity(self) -> int:
+        """How often each exponent is there: columns of a state with the same Jacobian."""
+        return int(self.settings.get("multiplicity", 1))
+
+    @property
     def shared_inputs(self) -> bool:
         """Whether all trajectories read the same inputs, and are not independent."""
         return bool(self.settings.get("input_sequences") == 1)
@@ -147,11 +152,12 @@ class Exponents:
 
     @cached_property
     def order(self) -> Array:
-        """The k rows of the frame with the largest exponents: descending, bounds, dead ones."""
+        """The rows of the frame with the k largest exponents: descending, bounds, dead ones."""
         means = self.growth.sum(axis=1).mean(axis=0)
         # a bound says nothing about the place, and leaves the numbers of the others alone
         last = np.where(np.isneginf(means), 2, self._hidden)
-        return np.lexsort((-means, last))[: self.settings["k"]]
+        leading = np.lexsort((-means, last))[: self.settings["k"] // self.multiplicity]
+        return np.repeat(leading, self.multiplicity)
 
     @cached_property
     def _hidden(self) -> Array:
@@ -288,7 +294,8 @@ class Exponents:
         log_det, growth, steps = np.moveaxis(compared, -1, 0)
         if not (len(compared) and np.all(np.isfinite(log_det)) and not self.bounded.any()):
             return math.nan
-        return float(np.max(np.sum(np.abs(log_det - growth) / steps, axis=1)) / self.state_size)
+        size = self.state_size / self.multiplicity
+        return float(np.max(np.sum(np.abs(log_det - growth) / steps, axis=1)) / size)
 
     def measures(self) -> dict[str, Measure]:
         """Return mean, Kaplan–Yorke dimension, entropy rate and sum-rule residual, with errors.
@@ -412,7 +419,8 @@ class Exponents:
         exponents = np.where(np.isfinite(self.exponents), self.exponents, np.nan)
         distance = np.abs(exponents[:, None] - exponents)
         near = distance <= width[:, None] + width
-        return np.count_nonzero(near & (support @ support.T == 0.0), axis=1)
+        apart = support @ support.T == 0.0
+        return np.count_nonzero(near & apart, axis=1) // self.multiplicity
 
     def uncertainty_of(self, growth: Array) -> Uncertainty:
         """Return the statistical errors, in `units`, of other growth (B, rows, k) in this run."""

@@ -44,8 +44,9 @@ SETTINGS: dict[str, Any] = {
     "k": int, "tolerance": float, "interval": int | str, "network": str, "network_sha256": str,
     "input_sequences": int, "dt": float | int | None, "seconds": float, "until": list,
     "network_origin": str | None, "assumptions": list, "repeated_tiles": int,
+    "multiplicity": int,
 }  # fmt: skip
-NEEDED, POSITIVE = list(SETTINGS)[:5], ("k", "tolerance", "dt", "until")
+NEEDED, POSITIVE = list(SETTINGS)[:5], ("k", "tolerance", "dt", "until", "multiplicity")
 LONGEST = 1 << 62
 STORED = {name: q for name, q in QUANTITIES.items() if q.stored}
 
@@ -112,7 +113,7 @@ def read_fields(
     with open_sealed(path, check=check) as file:
         run = _run_in(file, group)
         settings = _settings(run)
-        return _stored(run, settings["k"]) | {"settings": settings}
+        return _stored(run, settings) | {"settings": settings}
 
 
 def check_suffix(path: str | PathLike[str]) -> None:
@@ -200,8 +201,8 @@ def _settings(run: Group) -> dict[str, Any]:
     return settings
 
 
-def _stored(run: Group, k: int) -> dict[str, Any]:
-    """Return the stored quantities, whose axes agree with one another and with ``k``."""
+def _stored(run: Group, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the stored quantities, whose axes agree with one another and with the settings."""
     found: dict[str, Any] = {}
     sizes: dict[str, tuple[int, str]] = {}
     for name, quantity in QUANTITIES.items():
@@ -226,7 +227,8 @@ def _stored(run: Group, k: int) -> dict[str, Any]:
         if quantity.stored:
             array = dataset.read()
             found[name] = array if axes else array.item()
-    declared = {"state": found["state_size"], "exponent": k}
+    columns = settings.get("multiplicity", 1)
+    declared = {"state": found["state_size"] // columns, "exponent": settings["k"]}
     for axis in declared.keys() & sizes.keys():
         if declared[axis] != sizes[axis][0]:
             finding = f"axis {axis} has {sizes[axis][0]} entries instead of {declared[axis]}"

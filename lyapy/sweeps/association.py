@@ -1,19 +1,26 @@
 """Correlations of a metric with spectra, and cross-validated regressions on them."""
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from ..arrays import Array
+from .regressions import Folds, Kind, baseline_features, left_out
 from .rows import Rows
 
-__all__ = ["Association", "Correlation", "Prediction", "associations", "correlate", "predictions"]
+__all__ = [
+    "Association", "Correlation", "Increment", "Prediction", "associations", "correlate",
+    "predictions",
+]  # fmt: skip
 
 # a Fisher interval needs one degree of freedom
 FEWEST = 4
 BATCH = 1000
+# of networks, for the interval of an increment
+DRAWS = 10000
 
 
 class Correlation(NamedTuple):
@@ -38,18 +45,27 @@ class Association(NamedTuple):
     spearman: Correlation
 
 
+class Increment(NamedTuple):
+    """By how much R² grows over that of the baseline, with an interval of 95 %."""
+
+    value: float
+    low: float
+    high: float
+
+
 class Prediction(NamedTuple):
-    """Cross-validated linear regression of a metric on ``largest``, ``mean`` or ``spectrum``.
+    """Cross-validated regression of a metric on some features of the spectra, or the baseline.
 
     ``r_squared`` is 1 − squared errors over squared deviations from the mean of the others, all of
-    networks left out; 0 or less where spectra do not help. ``error`` is the root of the mean
-    squared error, in units of the metric.
+    networks left out; 0 or less where the features do not help. ``error`` is the root of the mean
+    squared error, in units of the metric. ``increment`` is None without a baseline.
     """
 
     features: str
     networks: int
     r_squared: float
     error: float
+    increment: Increment | None = None
 
 
 def associations(
@@ -108,53 +124,88 @@ def correlate(
 
 def predictions(
     sweep: Rows, metric: str, *, length: int = 32, folds: int = 5, groups: str | None = None,
-    seed: int = 0,
+    baseline: Sequence[str] = (), seed: int = 0,
 ) -> list[Prediction]:  # fmt: skip
-    """Return cross-validated linear regressions of a column of numbers on spectra.
+    """Return cross-validated regressions of a column of numbers on spectra.
 
     On the largest exponent, on the mean, and on the whole spectrum at ``length`` positions, as in
-    Vogt et al. 2022 (arXiv:2006.14123). They are ridge regressions of standardized features; the
-    strength of the ridge is chosen within the networks that are not left out. Networks with dead
-    exponents (−∞) are left out of those on mean and spectrum. ``groups`` names a column of
-    networks that belong together, such as the training of which they are epochs: a group is left
-    out as a whole. Raises ValueError as `associations`, or if there are fewer networks or groups
-    than folds, and ModuleNotFoundError without scikit-learn.
+    Vogt et al. 2022 (arXiv:2006.14123), by ridge regressions of standardized features, and on the
+    spectrum by partial least squares (``components``). The strength of the ridge and the number of
+    components are chosen within the networks that are not left out. Networks with dead
+    exponents (−∞) are left out of all but the first. Raises ValueError as `associations`, or if
+    there are fewer networks or groups than folds, and ModuleNotFoundError without scikit-learn.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    metric : str
+    length, folds : int
+    groups : str, optional
+        Column of networks that belong together, such as the training of which they are epochs: a
+        group is left out as a whole.
+    baseline : sequence of str
+        Columns that are known without a spectrum, such as learning rate and dropout. A smooth
+        function of them (kernel ridge regression) predicts the metric; positive numbers that span a
+        factor of 10 enter as logarithms. ``increment`` is the growth of R² where the features also
+        predict what this leaves over. Its interval is from drawing networks, or groups, with
+        replacement: it has the scatter of the networks left out, not that of the fits.
+    seed : int
+        Of the folds and of the drawing.
     """
     y = sweep.numbers(metric)
     of = sweep.column(groups) if groups is not None else None
     features = sweep.features()
-    tables = {name: features[name][:, None] for name in ("largest", "mean")}
-    tables["spectrum"] = sweep.resampled(length)
-    found = []
-    for name, X in tables.items():
+    spectra = sweep.resampled(length)
+    tables: dict[str, tuple[Kind, Array]] = {
+        "largest": ("ridge", features["largest"][:, None]),
+        "mean": ("ridge", features["mean"][:, None]),
+        "spectrum": ("ridge", spectra),
+        "components": ("components", spectra),
+    }
+    base = None
+    if baseline:
+        base = baseline_features({name: sweep.column(name) for name in baseline})
+    found: list[Prediction] = []
+    for name, (kind, X) in tables.items():
         known = np.isfinite(X).all(axis=1) & np.isfinite(y)
+        if base is not None:
+            known &= np.isfinite(base).all(axis=1)
+        known_groups = None if of is None else of[known]
         count = int(known.sum())
-        separate = len(set(of[known])) if of is not None else count
+        separate = count if known_groups is None else len(set(known_groups))
         if separate < max(folds, 2):
-            kind = "networks" if of is None else f"values of {groups}"
-            finding = f"{separate} {kind} are too few for {folds} folds"
+            kinds = "networks" if of is None else f"values of {groups}"
+            finding = f"{separate} {kinds} are too few for {folds} folds"
             raise ValueError(f"{metric}: {finding}; give fewer")
-        guesses = _guesses(X[known], y[known], None if of is None else of[known], folds, seed)
-        squares, total = (np.sum((y[known] - guess) ** 2) for guess in guesses)
-        r_squared = float(1.0 - squares / total)
-        found.append(Prediction(name, count, r_squared, math.sqrt(squares / count)))
+        ways = Folds(folds, seed, known_groups)
+        known_base = None if base is None else base[known]
+        guesses = left_out({name: (kind, X[known])}, y[known], ways, known_base)
+        squares = {key: (y[known] - guess) ** 2 for key, guess in guesses.items()}
+        if base is not None and not found:
+            found.append(_prediction("baseline", "baseline", squares, None))
+        found.append(_prediction(name, name, squares, _increment(squares, name, ways)))
     return found
 
 
-def _guesses(X: Array, y: Array, groups: Array | None, folds: int, seed: int) -> list[Array]:
-    """Return for each network the prediction of a regression on the others, and their mean."""
-    try:
-        from sklearn.dummy import DummyRegressor
-        from sklearn.linear_model import RidgeCV
-        from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-    except ImportError as error:
-        remedy = "install it with pip install 'lyapy[statistics]'"
-        raise ModuleNotFoundError(f"regressions need scikit-learn ({error}); {remedy}") from None
-    cv: Any = GroupKFold(folds)
-    if groups is None:
-        cv = KFold(folds, shuffle=True, random_state=seed)
-    ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-6, 3, 19)))
-    models = (ridge, DummyRegressor())
-    return [cross_val_predict(model, X, y, groups=groups, cv=cv) for model in models]
+def _prediction(
+    features: str, key: str, squares: dict[str, Array], increment: Increment | None
+) -> Prediction:
+    total, left = float(np.sum(squares[""])), float(np.sum(squares[key]))
+    count = len(squares[key])
+    return Prediction(features, count, 1.0 - left / total, math.sqrt(left / count), increment)
+
+
+def _increment(squares: dict[str, Array], name: str, folds: Folds) -> Increment | None:
+    """Return by how much R² grows, with its interval by drawing networks or groups."""
+    if "baseline" not in squares:
+        return None
+    gain, total = squares["baseline"] - squares[f"+ {name}"], squares[""]
+    units = np.arange(len(gain))
+    if folds.groups is not None:
+        units = np.unique(folds.groups, return_inverse=True)[1]
+    gains, totals = np.bincount(units, gain), np.bincount(units, total)
+    rng = np.random.default_rng(folds.seed)
+    drawn = rng.integers(0, len(gains), size=(DRAWS, len(gains)))
+    ratios = gains[drawn].sum(axis=1) / totals[drawn].sum(axis=1)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    return Increment(float(gain.sum() / total.sum()), float(low), float(high))

@@ -53,7 +53,7 @@ def expand(patterns: Iterable[str]) -> list[str]:
 
 
 def matching(pattern: str) -> Iterator[str]:
-    """Yield what a shell pattern matches; ``**`` looks into each folder once, links too."""
+    """Yield the paths of a shell pattern; ``**`` looks into each folder once, links too."""
     parts = Path(pattern).parts
     if "**" not in parts:
         yield from glob.glob(pattern)

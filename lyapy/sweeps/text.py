@@ -1,6 +1,7 @@
 """A sweep as text: a table to read, JSON and CSV for programs, a metric's associations."""
 
 import math
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -59,7 +60,9 @@ def rows_summary(sweep: Rows) -> list[dict[str, Any]]:
     ]
 
 
-def metric_table(sweep: Rows, metric: str, groups: str | None = None) -> str:
+def metric_table(
+    sweep: Rows, metric: str, groups: str | None = None, baseline: Sequence[str] = ()
+) -> str:
     """Return correlations of a column with the features of spectra, and regressions on them."""
     lines = [
         f"{metric} against features of the spectra, with intervals of {LEVEL:.0%} and p-values of",
@@ -74,12 +77,16 @@ def metric_table(sweep: Rows, metric: str, groups: str | None = None) -> str:
         return "\n".join([*lines, "", "regressions: pip install 'lyapy[statistics]'"])
     folds = min(FOLDS, len(set(sweep.column(groups).tolist()))) if groups else FOLDS
     together = f", each {groups} as a whole" if groups else ""
-    lines += ["", f"linear regressions, tested on networks left out ({folds} folds{together}):"]
-    lines.append(f"{'features':<24}{'networks':>8}   {'R squared':<37}error")
-    lines += [
-        f"{guess.features:<24}{guess.networks:>8}   {guess.r_squared:<37.3f}{guess.error:.3g}"
-        for guess in predictions(sweep, metric, groups=groups, folds=folds)
-    ]
+    lines += ["", f"regressions, tested on networks left out ({folds} folds{together}):"]
+    increment = f"increment over {', '.join(baseline)}" if baseline else ""
+    lines.append(
+        f"{'features':<24}{'networks':>8}   {'R squared':<12}{'error':<12}{increment}".rstrip()
+    )
+    for guess in predictions(sweep, metric, groups=groups, folds=folds, baseline=baseline):
+        line = f"{guess.features:<24}{guess.networks:>8}   {guess.r_squared:<12.3f}"
+        more = guess.increment
+        rest = "" if more is None else f"{more.value:+.3f} ({more.low:+.3f} to {more.high:+.3f})"
+        lines.append(f"{line}{guess.error:<12.3g}{rest}".rstrip())
     return "\n".join(lines)
 
 

@@ -51,7 +51,7 @@ __all__ = [
 LOG_RANGE = 300.0
 SAFETY = 0.95
 FADING = 0.95
-# by how many nats the rounding may exceed what the spread of log R_ii shows
+# nats by which the rounding may exceed the spread of log R_ii
 SLACK = 4.0
 # exp of more overflows
 LARGEST_EXPONENT = 709.0

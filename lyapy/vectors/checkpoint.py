@@ -1,4 +1,4 @@
-"""Checkpoints of covariant vectors: the frames kept, and what the way back has found so far.
+"""Checkpoints of covariant vectors: the frames kept, and the results of the way back so far.
 
 ``FILE.checkpoints/state.h5`` is replaced whole, with a lock next to it, and goes with the result.
 """

@@ -43,7 +43,7 @@ class Front(NamedTuple):
 
 
 def front_of(weights: str | PathLike[str], hints: Hints | None = None) -> Front:
-    """Return what may stand in front of the network in a weights file."""
+    """Return the layers that may stand in front of the network in a weights file."""
     path, contents = read_source(weights)
     try:
         recurrent = recurrent_names(find_layers(path, contents, hints or Hints()))

@@ -152,7 +152,7 @@ def test_trajectories_side_by_side_are_as_if_alone(kind):
     (cell,), D = network.cells, network.state_size
     rng = np.random.default_rng(11)
     inputs, start = rng.normal(size=(4, 3, 2)), rng.normal(size=(3, D))
-    (block,) = diagonal_blocks(network, whole=False)
+    (block,) = diagonal_blocks(network, whole=True)
     together = forward_chunk(network, inputs, start)
     read = cell.outputs(together.states, cell.drive(inputs))
     dead, logs = (f(together.coefficients) for f in (block.dead_directions, block.log_abs_det))
@@ -289,7 +289,9 @@ def test_constructors_name_the_argument(cell, arguments, message):
 def test_surrogate_decoupled_and_plain_cells():
     """DERIVED, whose Jacobians are compared with the derivative, are all but one."""
     assert [name for name, cell in CELLS.items() if cell.surrogate] == ["spiking-surrogate"]
-    assert [n for n, cell in CELLS.items() if cell.decoupled] == ["independent", "state-space"]
+    assert [n for n, cell in CELLS.items() if cell.decoupled] == [
+        *("independent", "state-space", "para-gru", "min-gru", "min-lstm")
+    ]
     assert not any(cell.plain for cell in CELLS.values())
 
 

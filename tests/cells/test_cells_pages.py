@@ -84,7 +84,7 @@ def test_every_cell_is_on_the_page_of_all_cells(name):
     network = lyapy.random_network(name, 6, 3)
     constants = text.partition("constant $")[2]
     assert all(re.search(rf"\b{c}\b", constants) for c in network.cells[0].constants)
-    (block,) = diagonal_blocks(network, whole=False)
+    (block,) = diagonal_blocks(network, whole=True)
     plan = make_plan(block.program, blas=False)
     count = int(np.sum(plan.instructions["op"] != DIAGONAL))
     cost = " ".join(re.search(r"Cost: ([^.;]*)", text)[1].split())
@@ -94,3 +94,10 @@ def test_every_cell_is_on_the_page_of_all_cells(name):
     if name == "lstm-projected":
         assert cost.endswith(r"and one $p \times n$")
     assert stated == count, cost
+
+
+def test_every_cell_has_a_line_on_the_page_of_networks():
+    table = (DOCS / "networks.md").read_text().partition("## Models")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| `")]
+    listed = [name for line in lines for name in re.findall(r"`([\w-]+)`", line.split("|")[1])]
+    assert sorted(listed) == sorted(CELLS)

@@ -10,6 +10,7 @@ import lyapy
 from lyapy import cells
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent.engine import choose_engine
+from tests.conftest import orbit_jacobians
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "other_cells.npz"
 
@@ -34,6 +35,13 @@ BUILD = {
     "spiking-surrogate": (cells.SpikingSurrogate, SPIKING),
     "spiking-surrogate-detached": (cells.SpikingSurrogate, {**SPIKING, "detached_reset": True}),
     "peephole-lstm": (cells.LSTMVariant, {}),
+    "slstm": (cells.SLSTM, {"forget_limit": 0.5}),
+    "para-gru": (cells.ParaGRU, {}),
+    "para-lstm": (cells.ParaLSTM, {}),
+    "min-gru": (cells.MinGRU, {}),
+    "min-lstm": (cells.MinLSTM, {}),
+    "ugrnn": (cells.UpdateGate, {}),
+    "janet": (cells.UpdateGate, {"beta": 1.0}),
 }
 RESULTS = ("inputs", "initial_state", "states", "jacobian", "outputs")
 
@@ -248,3 +256,42 @@ def test_spikes_are_handed_on(backend):
     by_input = [after(spikes[-1] + d) - after(spikes[-1] - d) for d in 1e-6 * np.eye(8)]
     wanted = np.transpose(by_input) / 2e-6 @ (slope[:, None] * J[:8, :8])
     np.testing.assert_allclose(J[8:, :8], wanted, atol=1e-8)
+
+
+def test_exponents_of_decoupled_gates_are_means_of_logarithms():
+    """minGRU, minLSTM and ParaGRU by the formulas, along states that numpy computes."""
+    rng = np.random.default_rng(7)
+    W, b, x = rng.normal(size=(9, 2)), rng.normal(size=9), rng.normal(size=(400, 2))
+    first, second, third = np.split(x @ W.T + b, 3, axis=1)
+    z, f, i = (1 / (1 + np.exp(-a)) for a in (first, first, second))
+    for cell, factor in (
+        (cells.MinGRU(W[:6], b[:6]), 1 - z),
+        (cells.MinLSTM(W, b), f / (f + i)),
+    ):
+        found = lyapy.lyapunov_spectrum(lyapy.Network([cell]), x)
+        wanted = np.sort(np.log(factor).mean(axis=0))[::-1]
+        np.testing.assert_allclose(found.exponents, wanted, rtol=1e-12)
+    A, h, logs = rng.normal(size=(3, 3)), np.zeros(3), []
+    for z_0, r_0, c_0 in zip(first, second, third, strict=True):
+        z, r = 1 / (1 + np.exp(-(z_0 + A[0] * h))), 1 / (1 + np.exp(-(r_0 + A[1] * h)))
+        c = np.tanh(c_0 + A[2] * h * r)
+        slope = (1 - z) + (c - h) * A[0] * z * (1 - z)
+        slope += z * A[2] * (1 - c**2) * (r + h * A[1] * r * (1 - r))
+        logs.append(np.log(np.abs(slope)))
+        h = (1 - z) * h + z * c
+    network = lyapy.Network([cells.ParaGRU(W, A, b)])
+    found = lyapy.lyapunov_spectrum(network, x, initial_state=np.zeros(3))
+    np.testing.assert_allclose(found.exponents, np.sort(np.mean(logs, axis=0))[::-1], rtol=1e-10)
+
+
+def test_para_lstm_has_the_spectra_of_its_blocks(backend):
+    network = lyapy.random_network("para-lstm", 5, 2, gain=1.5, bias=0.5, seed=3)
+    x = np.random.default_rng(8).normal(size=(3000, 2))
+    found = lyapy.lyapunov_spectrum(network, x, transient=100, backend=backend)
+    assert found.sum_rule_residual < 1e-10
+    # each unit's 2 × 2 Jacobians, out of the dense one
+    J = orbit_jacobians(network, x, np.zeros(10))
+    blocks = [J[:, [[i], [i + 5]], [i, i + 5]] for i in range(5)]
+    assert np.count_nonzero(J) == sum(np.count_nonzero(block) for block in blocks)
+    parts = [lyapy.spectrum_of_jacobians(block, transient=100).exponents for block in blocks]
+    np.testing.assert_allclose(found.exponents, np.sort(np.ravel(parts))[::-1], atol=2e-3)

@@ -1,4 +1,4 @@
-"""What macOS and Windows lack: without it, import, help and the NumPy engine work."""
+"""Without calls that macOS and Windows lack, import, help and the NumPy engine work."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Diagonal blocks: where they lie, what cells they are, and which hang together weakly."""
+"""Diagonal blocks: their places and cells, and which are joined weakly."""
 
 import numpy as np
 import pytest
@@ -131,7 +131,7 @@ def test_blocks_joined_by_small_weights_are_weak(back, weak, apart):
         U = np.block([[np.full((2, 2), 0.3), np.zeros((2, 3))], [np.ones((3, 2)), U]])
     blocks = diagonal_blocks(vanilla(U), whole=False)
     assert [block.weak for block in blocks] == [False] * apart + [weak]
-    # what weights of less than their share join is one component, or as many as units
+    # units joined by weights below their share are one component, or as many as units
     (whole,) = diagonal_blocks(vanilla(U), whole=True)
     counts = [len(np.unique(component_labels(whole.program, {}, least))) for least in (0.0, WEAK)]
     assert counts == [1 + apart, (3 if weak else 1) + apart]

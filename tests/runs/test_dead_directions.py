@@ -1,4 +1,4 @@
-"""−∞ only where it is proven: exact zeros are dead, what underflows is bounded."""
+"""−∞ only where it is proven: exact zeros are dead, underflows are bounded."""
 
 import warnings
 

@@ -89,7 +89,7 @@ def test_the_tolerance_is_kept_by_default(case, backend):
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_an_exchange_of_growth_is_marked(backend):
-    """Spread and determinant do not show it: what one exponent gains, another loses."""
+    """Spread and determinant do not show it: one exponent gains as much as another loses."""
     exact, found, error, sure = compute("lstm", 6, {"gain": 60.0, "seed": 7}, backend, 1e-8)
     wrong = np.abs(found - exact)
     assert wrong.max() > 1e-6

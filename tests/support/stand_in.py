@@ -1,9 +1,9 @@
 """An array module that stands for CuPy where there is no GPU.
 
-Its arrays hand NumPy's functions to themselves (NEP 13 and 18), as CuPy's do. They refuse what
-CuPy's refuse: to become NumPy arrays unasked, to be mixed with them, and functions that CuPy does
-not have, and arrays that lie on another device than the calling thread's. They count what costs
-time on a GPU: launches of kernels, waiting for the device, and the size of the largest array.
+Its arrays hand NumPy's functions to themselves (NEP 13 and 18), as CuPy's do. They refuse the
+same as CuPy's: to become NumPy arrays unasked, to be mixed with them, and functions that CuPy does
+not have, and arrays that lie on another device than the calling thread's. They count the
+costs on a GPU: launches of kernels, waiting for the device, and the size of the largest array.
 """
 
 import threading
@@ -19,7 +19,7 @@ from tests.support import stand_in_kernels
 
 # each of them CuPy has, which `test_gpu_stand_in` looks up where CuPy is installed
 VIEWS = (np.diagonal, np.split, np.swapaxes, np.moveaxis, np.broadcast_to, np.reshape)
-# what takes room only
+# functions that take room only
 UNLAUNCHED = (*VIEWS, np.empty_like)
 FUNCTIONS = (
     *VIEWS,
@@ -273,7 +273,7 @@ def stand_in(free_bytes=10**9, number=0):
         name=NAME,
         to_device=to_device,
         to_host=lambda array: array.get(),
-        # what is read before it is written shows
+        # numbers read before they are written show
         empty=lambda shape, kind: DeviceArray(np.full(shape, np.nan, kind)),
         free_bytes=lambda: free_bytes,
         activate=partial(setattr, CURRENT, "number", number),

@@ -39,7 +39,7 @@ def _nothing(*_):
 def watched(before=_nothing, after=_nothing):
     """Call ``before(name, *arguments)`` and ``after(name, result, *arguments)`` of each change.
 
-    The names are those of the system calls; what ``before`` raises prevents the change.
+    The names are those of the system calls; an error in ``before`` prevents the change.
     """
     originals = {name: getattr(os, name) for name in CHANGES}
 

@@ -1,4 +1,4 @@
-"""What a trajectory carries from interval to interval, number by number."""
+"""The state that a trajectory carries from interval to interval, number by number."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Covariant vectors against exact ones, and against what makes them covariant."""
+"""Covariant vectors against exact ones, and against their definition."""
 
 import numpy as np
 import pytest

@@ -1,8 +1,8 @@
-"""What checkpoints cost: ``python -m tools.benchmarks.checkpoints [--write]``.
+"""Measure the cost of checkpoints: ``python -m tools.benchmarks.checkpoints [--write]``.
 
 Runs with the default interval of 300 s. Timed in one run, by the processor time of each thread,
-which neighbours on the machine disturb less than the clock: the steps, what the trajectory gives
-to the checkpoints on its way, and the writing of a checkpoint in its own thread, which comes once
+which neighbours on the machine disturb less than the clock: the steps, the handing over
+to the checkpoints on the way, and the writing of a checkpoint in its own thread, which comes once
 in 300 s. Small networks are the worst case, as their chunks of steps are short.
 """
 

@@ -1,4 +1,4 @@
-"""What kernels take of a card, by NVIDIA's compiler: ``python -m tools.benchmarks.gpu_kernels``.
+"""Print the resources of kernels by NVIDIA's compiler: ``python -m tools.benchmarks.gpu_kernels``.
 
 No GPU is needed, but NVRTC (``pip install nvidia-cuda-nvrtc-cu12``). For each precision and card:
 the kernel of each kind with most registers, its local memory, and the share of a multiprocessor's

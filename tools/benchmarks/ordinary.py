@@ -1,4 +1,4 @@
-"""What ordinary intervals and both ends leave out: ``python -m tools.benchmarks.ordinary``.
+"""Measure the errors of ordinary intervals and both ends: ``python -m tools.benchmarks.ordinary``.
 
 Networks of 40 exponents with and without saturation, against pairs of float64.
 """

@@ -1,4 +1,4 @@
-"""What sparse reservoirs cost: ``python -m tools.benchmarks.sparse [--tiny] [--write]``.
+"""Measure the cost of sparse reservoirs: ``python -m tools.benchmarks.sparse [--tiny] [--write]``.
 
 On one core, in one run: reservoirs of several sizes, densities and numbers of deviation vectors,
 and one of them with its zeros.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import atheris
 
-# what readers import late is imported here, so that it is not counted
+# modules that readers import late are imported here, so that they are not counted
 import msgpack  # noqa: F401
 import onnx.helper
 import onnx.numpy_helper  # noqa: F401

@@ -1,4 +1,4 @@
-"""Write the files in onnx_files/, with what onnxruntime 1.32 computes of them; run by hand.
+"""Write the files in onnx_files/, with the outputs of onnxruntime 1.32; run by hand.
 
 Usage: python -m tools.golden.make_onnx_files
 """

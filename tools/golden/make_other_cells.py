@@ -15,7 +15,7 @@ from . import GOLDEN
 
 STEPS, N, M, HIDDEN, OUT = 5, 5, 3, 7, 4
 DT, GAMMA, EPSILON, BETA, ALPHA, LEAK, DECAY = 0.2, 0.7, 0.4, 0.8, 0.9, 0.3, 0.9
-THRESHOLD, SHARPNESS = 1.0, 5.0
+THRESHOLD, SHARPNESS, FORGET_LIMIT = 1.0, 5.0, 0.5
 
 
 def rate(w, h, x):
@@ -159,9 +159,73 @@ def spiking_output(w, v, x):
     return (v >= THRESHOLD).to(v.dtype)
 
 
+def slstm(w, state, x):
+    """Beck et al. 2024, the pointwise equations of the authors' code.
+
+    The state is (y, c/n, m + log n); that with n = 1 is taken for its c, n and m.
+    """
+    y, c, m = state.split(N)
+    n = torch.ones(N)
+    iraw, fraw, zraw, oraw = (w["W"] @ x + w["U"] @ y + w["b"]).split(N)
+    logfplusm = m + torch.nn.functional.logsigmoid(torch.clamp(fraw, max=FORGET_LIMIT))
+    mnew = torch.max(iraw, logfplusm)
+    igate, fgate = torch.exp(iraw - mnew), torch.exp(logfplusm - mnew)
+    cnew = fgate * c + igate * torch.tanh(zraw)
+    nnew = fgate * n + igate
+    ynew = torch.sigmoid(oraw) * cnew / nnew
+    return torch.cat([ynew, cnew / nnew, mnew + torch.log(nnew)])
+
+
+def para_gru(w, h, x):
+    """Danieli et al. 2025; rows z r h."""
+    Bx = w["W"] @ x + w["b"]
+    z = torch.sigmoid(w["A"][0] * h + Bx[:N])
+    r = torch.sigmoid(w["A"][1] * h + Bx[N : 2 * N])
+    new = torch.tanh(w["A"][2] * h * r + Bx[2 * N :])
+    return z * new + (1 - z) * h
+
+
+def para_lstm(w, state, x):
+    """Danieli et al. 2025; rows f o c, the state is (h, c)."""
+    hh, cc = state.split(N)
+    f, o, c = (torch.cat([a * hh for a in w["A"]]) + w["W"] @ x + w["b"]).split(N)
+    f = torch.sigmoid(f + w["C"][0] * cc)
+    cc = f * cc + (1 - f) * torch.tanh(c)
+    o = torch.sigmoid(o + w["C"][1] * cc)
+    return torch.cat([o * torch.tanh(cc), cc])
+
+
+def min_gru(w, h, x):
+    """Feng et al. 2024, section 3.1."""
+    z, new = (w["W"] @ x + w["b"]).split(N)
+    z = torch.sigmoid(z)
+    return (1 - z) * h + z * new
+
+
+def min_lstm(w, h, x):
+    """Feng et al. 2024, section 3.2."""
+    f, i, new = (w["W"] @ x + w["b"]).split(N)
+    f, i = torch.sigmoid(f), torch.sigmoid(i)
+    return f / (f + i) * h + i / (f + i) * new
+
+
+def ugrnn(w, h, x):
+    """Collins et al. 2017, equations 8 to 10."""
+    g, c = (w["W"] @ x + w["U"] @ h + w["b"]).split(N)
+    g = torch.sigmoid(g)
+    return g * h + (1 - g) * torch.tanh(c)
+
+
+def janet(w, h, x):
+    """Van der Westhuizen and Lasenby 2018, equation 3, with β = 1."""
+    s, c = (w["W"] @ x + w["U"] @ h + w["b"]).split(N)
+    return torch.sigmoid(s) * h + (1 - torch.sigmoid(s - 1)) * torch.tanh(c)
+
+
 INPUT = {"W": (N, M), "b": (N,)}
 LATENT = {"C": (N, M), "A": (N,)}
 PLAIN = {**INPUT, "U": (N, N)}
+GATED = {g: {"W": (g * N, M), "U": (g * N, N), "b": (g * N,)} for g in (2, 4)}
 SHALLOW = {**LATENT, "W_1": (N, HIDDEN), "W_2": (HIDDEN, N), "h_1": (N,), "h_2": (HIDDEN,)}
 CASES = {
     "rate": (rate, N, PLAIN),
@@ -176,7 +240,7 @@ CASES = {
     ),
     "shallow-plrnn": (shallow, N, SHALLOW),
     "shallow-plrnn-clipped": (shallow_clipped, N, SHALLOW),
-    "minimal-gated": (minimal_gated, N, {"W": (2 * N, M), "U": (2 * N, N), "b": (2 * N,)}),
+    "minimal-gated": (minimal_gated, N, GATED[2]),
     "independent": (independent, N, {**INPUT, "u": (N,)}),
     "state-space": (
         state_space, 2 * N,
@@ -186,8 +250,17 @@ CASES = {
     "spiking-surrogate-detached": (spiking_detached, N, PLAIN),
     "peephole-lstm": (
         peephole_lstm, 2 * N,
-        {"W": (4 * N, M), "U": (4 * N, N), "b": (4 * N,), "peepholes": (3, N)},
+        {**GATED[4], "peepholes": (3, N)},
     ),
+    "slstm": (slstm, 3 * N, GATED[4]),
+    "para-gru": (para_gru, N, {"W": (3 * N, M), "A": (3, N), "b": (3 * N,)}),
+    "para-lstm": (
+        para_lstm, 2 * N, {"W": (3 * N, M), "A": (3, N), "C": (2, N), "b": (3 * N,)},
+    ),
+    "min-gru": (min_gru, N, {"W": (2 * N, M), "b": (2 * N,)}),
+    "min-lstm": (min_lstm, N, {"W": (3 * N, M), "b": (3 * N,)}),
+    "ugrnn": (ugrnn, N, GATED[2]),
+    "janet": (janet, N, GATED[2]),
 }  # fmt: skip
 OUTPUTS = {
     "state-space": state_space_output,

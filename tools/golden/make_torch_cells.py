@@ -1,4 +1,4 @@
-"""Write ``torch_cells.npz``: what torch's recurrent modules compute, for the cell tests.
+"""Write ``torch_cells.npz``: results of torch's recurrent modules, for the cell tests.
 
 Run ``python -m tools.golden.make_torch_cells`` where torch is installed; the tests
 themselves only read the file. Everything is float64 and seeded. For every case the file holds

@@ -102,7 +102,7 @@ class Tagger(torch.nn.Module):
 
 
 def write_modules() -> None:
-    """Write whole modules, and a checkpoint with foreign objects, and what torch makes of them."""
+    """Write whole modules, and a checkpoint with foreign objects, with torch's outputs."""
     # The old format keeps the source of each class and its path, neither of which belongs here.
     torch.serialization.get_source_lines_and_file = lambda _: (["class Source: ...\n"], 1, "a.py")
     torch.manual_seed(4)

@@ -1,4 +1,4 @@
-"""Try cosmic-ray's mutants of modules against their tests, and print what survives.
+"""Try cosmic-ray's mutants of modules against their tests, and print the survivors.
 
 Usage: python -m tools.mutation tangent/graded/replicas tangent/graded/run
 

@@ -134,7 +134,7 @@ def network(rng: np.random.Generator) -> tuple[str, Network]:
 
 
 def examine(seed: int, engines: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong in a run, and where."""
+    """Yield the faults of a run, and their places."""
     rng = np.random.default_rng([7, seed])
     name, net = network(rng)
     steps, D = int(rng.integers(20, 50)), net.state_size

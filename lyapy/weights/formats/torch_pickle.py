@@ -314,14 +314,14 @@ class _Machine:
         self.push(_call(items[0], tuple(items[1:])))
 
     def build(self, target: object, state: object) -> None:
-        # except for a stand-in, the state is what torch keeps next to a dict, or that of a numpy
-        # dtype; neither holds weights
+        # except for a stand-in, the state is torch's, next to a dict, or that of a numpy dtype;
+        # neither holds weights
         if isinstance(target, Object):
             target.build(state)
         elif isinstance(target, NumpyArray):
             target.state = state
         elif isinstance(target, NumpyType):
-            # version, byte order, then what records have
+            # version, byte order, then fields of records
             target.order = str(state[1]) if isinstance(state, tuple) and len(state) > 2 else ""
         elif not isinstance(target, dict | None):
             raise RefusedError("sets attributes in its pickle", STATE_DICT)

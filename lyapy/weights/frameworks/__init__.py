@@ -25,6 +25,8 @@ LAYOUTS = {
     "keras": NAMES,
     "flax": NAMES,
     "torch": NAMES,
+    "xlstm": NAMES,
+    "pararnn": NAMES,
     "scripts": LAST,
     "equinox": HINT,
     "haiku": HINT,

@@ -1,7 +1,7 @@
 """Weights under the names of a cell's arguments, for cells that no framework has.
 
 An array ``U_y``, ``rnn.U_y`` or ``rnn/0/U_y`` is the argument `U_y` of the cell that
-the hint ``cell`` names; what stands before it is the prefix and the layer's number. A sparse
+the hint ``cell`` names; before it come the prefix and the layer's number. A sparse
 matrix is ``U.data``, ``U.indices`` and ``U.indptr`` (of `scipy.sparse.csr_array`), and complex
 numbers may be ``B.real`` and ``B.imag``. lyapy's canonical files hold such cells in the same way.
 """
@@ -117,6 +117,7 @@ def build_named(layer: Layer, hints: Hints) -> tuple[Cell, list[str]]:
         remedy = f"add them under these names; a cell {name!r} is made of {listed}"
         raise RefusedError(f"layer {layer.number} has no {', '.join(missing)}", remedy)
     assumed = [f"layer {layer.number}: {n} {v}" for n, v in open_.items() if v is not None]
+    assumed += layer.assumed
     arguments = {n: _argument(name, n, parameters[n], value) for n, value in given.items()}
     return CELLS[name](**arguments), assumed
 

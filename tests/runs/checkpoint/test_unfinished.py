@@ -1,4 +1,4 @@
-"""What `lyapy show` and `lyapy verify` report of a run that is unfinished or damaged."""
+"""Reports of `lyapy show` and `lyapy verify` on a run that is unfinished or damaged."""
 
 import json
 import os

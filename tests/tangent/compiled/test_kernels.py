@@ -202,7 +202,7 @@ print(PANEL, ROWS)
 
 @pytest.mark.parametrize(("wide", "shape"), [(True, "16 8"), (False, "4 6")])
 def test_vectors_of_another_length(wide, shape, tmp_path):
-    """Tiles for longer and shorter vectors, which LLVM makes of what there is."""
+    """Tiles for longer and shorter vectors, which LLVM makes of those of the processor."""
     command = [sys.executable, "-c", OTHER_PROCESSOR.format(wide=wide)]
     options = {"cwd": tmp_path, "env": os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}}
     done = subprocess.run(command, check=True, capture_output=True, text=True, **options)

@@ -1,4 +1,4 @@
-"""What only a GPU can show: large sizes, exact cases, memory that runs out."""
+"""Tests for a real GPU only: large sizes, exact cases, memory that runs out."""
 
 import numpy as np
 import pytest

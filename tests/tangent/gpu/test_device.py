@@ -19,7 +19,7 @@ from lyapy.tangent.gpu import device
 
 
 def raw_kernels():
-    """RawKernel, with what its objects of the same text share: one function, and its limit."""
+    """RawKernel, whose objects of the same text share one function and its limit."""
     limits = {}
 
     class RawKernel:

@@ -49,7 +49,7 @@ def test_the_forward_pass_of_every_cell_is_fused(kind):
 
 
 class Odd(Rate):
-    """What kernels are not written for: a sum over the state."""
+    """A sum over the state, for which no kernel is written."""
 
     @staticmethod
     def step(weights, state, drive):
@@ -213,7 +213,7 @@ BARRIERS = {
 
 
 class Launch:
-    """A kernel and what it is launched with, noted from a call on the stand-in."""
+    """A kernel and the arguments of its launch, noted from a call on the stand-in."""
 
     def __init__(self, text, name, grid, arguments, shared):
         self.text, self.name, self.grid, self.shared = text, name, grid, shared

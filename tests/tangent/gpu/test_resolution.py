@@ -1,4 +1,4 @@
-"""What the GPU path resolves of graded networks: as much as the CPU, against exact values."""
+"""Graded networks on the GPU path: resolved as far as on the CPU, against exact values."""
 
 import numpy as np
 import pytest
