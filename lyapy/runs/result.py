@@ -108,6 +108,9 @@ def _growth(
     hidden = hides(error.max(axis=0), settings["interval"], settings["tolerance"])
     if not coupled or not hidden.any():
         return growth
+    # as far as it bounds the rounding of a fixed interval, of which more is in the growth
+    most = 0.0 if settings["interval"] == "auto" else 1.0 / settings["interval"]
+    error = np.where(hidden, np.minimum(error, most), error)
     steps = np.diff(ends, prepend=0)[:, None]
     return bounding_growth(growth, steps * error[:, None], hidden)
 

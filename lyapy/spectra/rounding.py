@@ -23,15 +23,15 @@ def bounding_growth(growth: Array, error: Array, hidden: Array) -> Array:
 
     Rounding only adds to the volume that the first vectors span, but what it gives to one of them
     it may take from the next. So the mean of the hidden growth up to a vector bounds that of the
-    vector, as far as the growth of those between is known, up to errors (..., k). It is not below
-    the vector's own, which counts where the vectors are not in the order of their growth.
+    vector, as far as this and the growth of those between are known, up to errors (..., k). It is
+    not below the vector's own, which counts where vectors are not in the order of their growth.
     """
     place = np.flatnonzero(hidden)
-    doubt = np.where(hidden | (np.cumsum(hidden) == 0), 0.0, MARGIN * error).cumsum(axis=-1)
-    total = growth[..., place].cumsum(axis=-1) + doubt[..., place]
-    bounds = growth.copy()
+    doubt = np.where(np.cumsum(hidden) > 0, MARGIN * error, 0.0)
+    total = growth[..., place].cumsum(axis=-1) + doubt.cumsum(axis=-1)[..., place]
     means = total / np.arange(1, len(place) + 1)
-    bounds[..., place] = np.maximum(growth[..., place], means)
+    bounds = growth.copy()
+    bounds[..., place] = np.maximum((growth + doubt)[..., place], means)
     return bounds
 
 

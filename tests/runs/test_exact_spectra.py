@@ -60,7 +60,7 @@ def test_periodic_orbit_of_a_network(kind, backend, period):
     """A fixed point, and a cycle of three, which a transposed Jacobian would change."""
     network, cycle, exact = periodic_orbit(kind, period)
     inputs = np.tile(cycle, (1200 // period, 1))
-    options = {"transient": 600, "tolerance": 1e-12, "backend": backend}
+    options = {"transient": 600, "tolerance": 1e-12, "dt": "step", "backend": backend}
     found = lyapunov_spectrum(network, inputs, **options).exponents
     # a pair's vectors turn for ever, and settle as 1/T; its area does not
     starts = pairs(exact)
@@ -119,7 +119,7 @@ def test_sum_rule(kind, backend):
     network = lyapy.random_network(kind, 6, 3, gain=1.5, bias=0.5, seed=4)
     D, inputs = network.state_size, np.random.default_rng(5).normal(size=(300, 3))
     # the sum may be wrong by the tolerance of an interval, and intervals have one step at least
-    options = {"transient": 40, "tolerance": 1e-10, "backend": backend}
+    options = {"transient": 40, "tolerance": 1e-10, "dt": "step", "backend": backend}
     spectrum = lyapunov_spectrum(network, inputs, **options)
     _, logs = np.linalg.slogdet(orbit_jacobians(network, inputs, np.zeros(D))[40:])
     assert abs(spectrum.exponents.sum() - logs.mean()) / D < 1e-10

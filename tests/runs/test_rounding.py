@@ -41,14 +41,16 @@ def test_hidden_growth_is_bounded_by_the_mean_of_what_hides_it():
     """A vector that is known leaves its error in doubt, but only behind one that is hidden."""
     growth = np.array([-1.0, -2.0, -8.0, -9.0, -20.0])
     error, hidden = np.array([5.0, 0.0, 0.2, 0.0, 0.0]), np.array([0, 1, 0, 1, 1], bool)
-    error[hidden] = np.inf
     found = bounding_growth(growth, error, hidden)
     np.testing.assert_allclose(found, [-1.0, -2.0, -8.0, (-11.0 + 0.6) / 2, (-31.0 + 0.6) / 3])
     rows = bounding_growth(np.stack([growth, 2 * growth]), np.stack([error, 2 * error]), hidden)
     np.testing.assert_allclose(rows, np.stack([found, 2 * found]))
     # a vector that outgrows those before it, as long as it has not exchanged with them
-    found = bounding_growth(np.array([-3.0, 1.0, -5.0]), np.full(3, np.inf), np.ones(3, bool))
+    found = bounding_growth(np.array([-3.0, 1.0, -5.0]), np.zeros(3), np.ones(3, bool))
     np.testing.assert_allclose(found, [-3.0, 1.0, -7.0 / 3.0])
+    # errors of fixed intervals are known, as far as growth is not hidden altogether
+    found = bounding_growth(np.array([-3.0, -5.0]), np.array([0.1, 0.0]), np.ones(2, bool))
+    np.testing.assert_allclose(found, [-2.7, -7.7 / 2.0])
 
 
 def test_bounds_of_units_that_stand_alone_are_their_own():

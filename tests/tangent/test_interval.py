@@ -15,6 +15,7 @@ from lyapy.tangent.interval import (
     disturbed_spread,
     dual_sign,
     effective_spread,
+    eliminated_spread,
     first_steps,
     image_noise,
     interval_spread,
@@ -102,6 +103,12 @@ def test_growth_that_rounding_hides_is_counted_as_its_bound():
     assert counted_growth(-15.5, 3.0, 18.0, floor) == pytest.approx(hidden, rel=1e-14)
     assert counted_growth(-math.inf, 3.0, 18.0, floor) == floor + 3.0
     assert counted_growth(-math.inf, -math.inf, 18.0, floor) == VANISHED
+
+
+def test_the_spread_of_an_elimination_leaves_out_vanished_vectors():
+    assert eliminated_spread(np.array([1.0, 3.0, -math.inf, -2.0])) == 5.0
+    assert eliminated_spread(np.array([-7.0])) == 0.0
+    assert eliminated_spread(np.array([-math.inf])) == 0.0
 
 
 def test_norms_near_the_end_of_the_range_count_as_spread():

@@ -59,7 +59,7 @@ MODULES = {
     "tangent/graded/replicas": Tests(f"{GRADED}/test_replicas.py"),
     "tangent/graded/run": Tests(f"{GRADED}/test_run.py"),
     "tangent/lowering": Tests("tests/tangent/test_lowering.py -k 'lstm or gru or share'"),
-    "tangent/interval": readable("tangent/test_interval"),
+    "tangent/interval": readable("tangent/test_interval tangent/test_state"),
     "networks/apply": Tests(
         "tests/tangent/test_reference.py tests/networks/test_program.py"
         " -k 'not union and not numba'",
