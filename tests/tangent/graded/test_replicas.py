@@ -14,6 +14,7 @@ from lyapy.tangent.graded.replicas import (
     exchanged,
     made_replicas,
     settled_tilt,
+    squares,
     tilt_limit,
     tilts_of,
 )
@@ -101,3 +102,15 @@ def test_directions_that_were_exchanged_are_lost():
         estimate = exchanged(1e-3 * samples, samples**2)[0]
         wanted = module.LOST if lost else module.MARGIN * error
         assert estimate == pytest.approx(wanted, rel=1e-3)
+
+
+def test_directions_between_exchanged_ones_are_lost():
+    """They have moved by one place in frame and replica alike, so their growth does not differ."""
+    errors = np.array([0.0, 0.3, 0.0, 0.0, -0.3, 0.0])[:, None]
+    found = squares(errors)[:, 0]
+    np.testing.assert_array_equal(found > module.EXCHANGED**2, [False, *[True] * 4, False])
+    assert found[0] == found[5] == 0.0
+    # so little is no exchange, and what vanished in one of both no growth of a volume
+    for size in (0.01, module.LARGEST):
+        errors = np.array([0.0, size, 0.0, 0.0, 0.0])[:, None]
+        np.testing.assert_array_equal(squares(errors), errors**2)
