@@ -83,7 +83,8 @@ extern "C" int launch(long long grid, long long block, long long shared, long lo
     for (int b = 0; b < grid; b++) {
         blockIdx.x = b;
         // numbers that no thread has written yet are of no use
-        vector<double> memory(shared / 8 + 1, NAN);
+        const long long end = (shared + 7) / 8;
+        vector<double> memory(end + 1024, NAN);
         dynamic_shared = memory.data();
         const size_t size = 64 * 1024;
         vector<ucontext_t> contexts(block);
@@ -112,6 +113,8 @@ extern "C" int launch(long long grid, long long block, long long shared, long lo
             // a barrier that only some of the threads reach would never end
             if (left && waiting < block) return 1;
         }
+        for (size_t i = end; i < memory.size(); i++)
+            if (!isnan(memory[i])) return 2;
     }
     return 0;
 }
@@ -172,5 +175,7 @@ def run(text, name, grid, block, arrays_and_numbers, shared, order=0):
             pointers.append(ctypes.addressof(kept[-1]))
     packed = (ctypes.c_void_p * len(pointers))(*pointers)
     numbers = (ctypes.c_longlong(int(number)) for number in (grid, block, shared, order))
-    if launch(*numbers, packed):
-        raise RuntimeError(f"only some of the threads of {name} reach a barrier")
+    faults = {1: "only some of the threads of {} reach a barrier"}
+    faults[2] = "{} writes behind its shared memory"
+    if fault := launch(*numbers, packed):
+        raise RuntimeError(faults[fault].format(name))
