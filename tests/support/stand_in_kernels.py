@@ -24,7 +24,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lyapy
 SIGNATURE = re.compile(r"__global__ void (\w+)\(([^)]*)\)")
 DYNAMIC = "extern __shared__ double memory[];"
 # between two barriers all threads run in an order that the seed chooses: 0 forward, 1 backward,
-# other numbers at random
+# other numbers at random; blocks run backward for odd numbers
 SHIM = """
 #include <cmath>
 #include <vector>
@@ -61,7 +61,8 @@ extern "C" int launch(long long grid, long long block, long long, long long kind
     vector<int> order(block);
     gridDim.x = grid;
     blockDim.x = block;
-    for (blockIdx.x = 0; blockIdx.x < grid; blockIdx.x++) {
+    for (int b = 0; b < grid; b++) {
+        blockIdx.x = kind % 2 ? grid - 1 - b : b;
         arrange(order, kind);
         for (int at : order) {
             threadIdx.x = at;
@@ -81,7 +82,7 @@ extern "C" int launch(long long grid, long long block, long long shared, long lo
     gridDim.x = grid;
     blockDim.x = block;
     for (int b = 0; b < grid; b++) {
-        blockIdx.x = b;
+        blockIdx.x = kind % 2 ? grid - 1 - b : b;
         // numbers that no thread has written yet are of no use
         const long long end = (shared + 7) / 8;
         vector<double> memory(end + 1024, NAN);
