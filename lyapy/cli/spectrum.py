@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import Interrupted
 from .arguments import add_run_arguments, given_hints, run_arguments
 from .messages import report, report_shared, worst, write, write_lines
-from .signals import interruptions
+from .signals import BEFORE, interruptions
 
 if TYPE_CHECKING:
     from ..spectra.spectrum import Spectrum
@@ -97,9 +97,10 @@ def _run_many(arguments: argparse.Namespace) -> int:
                 compute = partial(_compute, arguments, weights[name], path)
                 outcome = attempt(name, path, compute, arguments.overwrite)
                 codes.append(report(outcome, errors, quiet=arguments.quiet))
-        except Interrupted:
-            raise
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
+            # a run that had begun says more
+            if isinstance(stop, Interrupted) and str(stop) != BEFORE:
+                raise
             done = f"interrupted with {len(codes)} of {len(mine)} networks computed"
             raise Interrupted(f"{done}: run the same command again to go on") from None
     report_shared(errors)

@@ -99,7 +99,8 @@ def _as_value(text: str) -> int | float | str:
     with suppress(ValueError):
         whole = int(text)
         return whole if abs(whole) < 1 << 63 else text
-    return float(text)
+    # of digits without end, or beyond float64
+    return float(text) if math.isfinite(float(text)) else text
 
 
 def _as_cell(text: str) -> int | float | str:
@@ -121,8 +122,11 @@ def _check_value(value: Any, where: str) -> None:
 
 def read_table(path: str | PathLike[str]) -> list[dict[str, Any]]:
     """Read a CSV file whose first line has the names of its columns."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        lines = list(csv.reader(file))
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.reader(file))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: is no CSV file in UTF-8 ({error}); correct it") from None
     if not lines or not lines[0]:
         raise ValueError(f"{path}: is empty; give a table whose first line has the names")
     names = [name.strip() for name in lines[0]]

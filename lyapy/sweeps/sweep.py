@@ -248,9 +248,11 @@ def _compute_all(
 ) -> None:  # fmt: skip
     """Compute the tasks, report each and those lost; raise Interrupted after a signal to end."""
     done: list[Outcome] = []
+    ended: list[Outcome] = []
 
     def take(outcome: Outcome) -> None:
         if outcome.code == "interrupted":
+            ended.append(outcome)
             raise Interrupted(outcome.message)
         if outcome.code == "refused":
             raise ValueError(f"{outcome.name}: {outcome.message}")
@@ -265,8 +267,9 @@ def _compute_all(
             compute_in_processes(tasks, workers, take)
         else:
             compute_in(executor, tasks, take)
-    except Interrupted:
-        raise
     except KeyboardInterrupt:
+        # a worker that was interrupted says more
+        if ended:
+            raise
         found = f"interrupted with {len(done)} of {len(tasks)} networks done"
         raise Interrupted(f"{found}; the same sweep made again continues") from None

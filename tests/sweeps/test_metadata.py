@@ -55,6 +55,16 @@ def test_a_table_that_does_not_fit_is_refused(lines, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("content", [b"name,x\na," + b"1" * 200_000, b"name,x\n\xff,1\n"])
+def test_a_file_that_is_no_table_is_refused(tmp_path, content):
+    path = tmp_path / "losses.csv"
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"losses\.csv: is no CSV file in UTF-8 \(.*\); correct it"
+    ):
+        read_table(path)
+
+
 def test_a_selection_and_the_columns_of_a_table():
     found = swept(pattern=PATTERN)
     chosen = found.where(epoch=1, gain=2)
@@ -70,7 +80,8 @@ def test_a_selection_and_the_columns_of_a_table():
 @pytest.mark.parametrize(
     ("text", "value"),
     [("2024_01", "2024_01"), ("nan", "nan"), ("infinity", "infinity"), ("1" * 20, "1" * 20),
-     ("010", 10), ("1e-3", 1e-3), ("-.5", -0.5), ("٣", "٣"), ("1_0.5", "1_0.5"), ("0x10", "0x10")],
+     ("010", 10), ("1e-3", 1e-3), ("-.5", -0.5), ("٣", "٣"), ("1_0.5", "1_0.5"), ("0x10", "0x10"),
+     ("9" * 5000, "9" * 5000), ("1e999", "1e999")],
 )  # fmt: skip
 def test_texts_stay_texts_unless_they_are_plainly_numbers(text, value):
     found = match_paths("run{field}", {"a": f"run{text}.pt"})["a"]["field"]

@@ -44,3 +44,11 @@ def test_bounds_hold_where_growth_is_exchanged():
     counts = exchange.Counts(*exchange.saturated("lstm", 6, 200.0, 2, 1e-8, references))
     assert (counts.exponents, counts.missed, counts.failing) == (12, 0, 0)
     assert counts.bounds >= 2
+
+
+@pytest.mark.filterwarnings("ignore:the Jacobians are too graded:RuntimeWarning")
+def test_directions_between_exchanged_ones_are_marked():
+    """Of this LSTM the sixth exponent takes the place of the third, and moves two others."""
+    references = dict(np.load(exchange.REFERENCES))
+    counts = exchange.Counts(*exchange.saturated("lstm", 6, 200.0, 0, 1e-8, references))
+    assert counts.missed == 0 and counts.wrong >= 4

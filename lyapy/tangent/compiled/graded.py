@@ -71,20 +71,41 @@ def _eliminate(frame: Array, rows: int, columns: int, order: Array, diagonal: Ar
 
 
 @inlined
-def _unpack(
-    packed: Array, rows: int, columns: int, order: Array, frame: Array, terms: Array
-) -> None:
-    """Write the vectors of a factorization, and the sizes of the terms of each growth."""
+def _terms(packed: Array, rows: int, terms: Array) -> None:
+    """Write the sizes of the terms of which each growth in a factorization is the sum."""
     for i in range(rows):
         terms[i] = abs(packed[i, i])
+        for d in range(i):
+            terms[i] += abs(packed[d, i] * packed[i, d])
+
+
+@inlined
+def _copy(source: Array, rows: int, columns: int, target: Array) -> None:
+    for i in range(rows):
+        row, other = source[i], target[i]
+        for d in range(columns):
+            other[d] = row[d]
+
+
+@inlined
+def _replace(image: Array, rows: int, columns: int, order: Array, growth: Array) -> None:
+    """Put ones in the place of each vector that vanished, but for the coordinates before it."""
+    for i in range(rows):
+        if growth[i] == 0.0:
+            row = image[i]
+            for d in range(columns):
+                row[order[d]] = 0.0 if d < i else 1.0
+
+
+@inlined
+def _unpack(packed: Array, rows: int, columns: int, order: Array, frame: Array) -> None:
+    """Write the vectors of a factorization."""
     for i in range(rows):
         row = frame[i]
         row[:] = 0.0
         row[order[i]] = 1.0
         for d in range(i + 1, columns):
             row[order[d]] = packed[i, d]
-        for d in range(i + 1, rows):
-            terms[d] += abs(packed[i, d] * packed[d, i])
 
 
 @compiled
@@ -103,6 +124,7 @@ def advance_graded(
     floor, admitted = math.log(columns * UNIT_ROUNDOFF), interval.admitted_ratio(control.limit)
     sizes, order = np.empty(columns), np.empty(columns, np.int64)
     diagonal, terms, logs = np.empty(rows), np.empty(rows), np.empty(rows)
+    growth, rounded = np.empty(rows), np.empty(rows)
     at, scale, widest, steps = 0, 1.0, 0.0, 0
     for t in range(len(coefficients)):
         factorized = False
@@ -125,8 +147,20 @@ def advance_graded(
             if largest <= admitted * sizes.min() and (factorized or not last):
                 continue
             factorized = True
+            _copy(image, rows, columns, source)
             _eliminate(image, rows, columns, order, diagonal)
-            _unpack(image, rows, columns, order, memory.frames[1 - at], terms)
+            _terms(image, rows, terms)
+            if not diagonal.all():
+                growth[:] = diagonal
+                rounded[:] = terms
+                _copy(source, rows, columns, image)
+                _replace(image, rows, columns, order, growth)
+                _eliminate(image, rows, columns, order, diagonal)
+                _terms(image, rows, terms)
+                for i in range(rows):
+                    if growth[i] == 0.0:
+                        diagonal[i], terms[i] = 0.0, rounded[i]
+            _unpack(image, rows, columns, order, memory.frames[1 - at])
             at = 1 - at
             for i in range(rows):
                 log = math.log(diagonal[i] / scale) if diagonal[i] != 0.0 else -math.inf

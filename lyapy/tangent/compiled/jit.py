@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import pickle
 import threading
@@ -92,24 +93,28 @@ class _CheckedFiles(IndexDataCacheFile):  # type: ignore[misc]
 
     def _load_index(self) -> Any:
         with suppress(OSError):
-            version, stamp, overloads = self._load(self._index_path)
-            if (version, stamp) == (self._version, self._source_stamp):
-                return overloads
+            index = self._read(self._index_path)
+            # the rest has objects that another version of Numba may lack
+            if pickle.load(index) == self._version:
+                stamp, overloads = pickle.load(index)
+                if stamp == self._source_stamp:
+                    return overloads
         return {}
 
     def _save_index(self, overloads: Any) -> None:
+        content = pickle.dumps(self._version) + super()._dump((self._source_stamp, overloads))
         with self._open_for_write(self._index_path) as file:
-            file.write(self._dump((self._version, self._source_stamp, overloads)))
+            file.write(hashlib.sha256(content).digest() + content)
 
     def _load_data(self, name: str) -> Any:
-        return self._load(self._data_path(name))
+        return pickle.load(self._read(self._data_path(name)))
 
-    def _load(self, path: str) -> Any:
+    def _read(self, path: str) -> io.BytesIO:
         content = Path(path).read_bytes()
         if hashlib.sha256(content[32:]).digest() != content[:32]:
             # Numba compiles again, and writes the file
             raise OSError(f"{path}: is damaged")
-        return pickle.loads(content[32:])
+        return io.BytesIO(content[32:])
 
     def _dump(self, data: Any) -> bytes:
         content: bytes = super()._dump(data)

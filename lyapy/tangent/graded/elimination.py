@@ -34,9 +34,23 @@ def eliminate(image: Array, sizes: Array) -> Factors:
     """Eliminate the largest coordinate of each vector of ``image`` (k, D) from those after it.
 
     This is Gauss's elimination with partial pivoting: a row of the frame has a 1 at its
-    coordinate, where those after it have zeros, and no larger number. A vector that vanished leaves
-    the unit vector of a free coordinate.
+    coordinate, where those after it have zeros, and no larger number. Any vector may take the place
+    of one that vanished. It has ones, so that it soon grows as the fastest direction does, and what
+    is counted of it is no less than the growth.
     """
+    factors, order = _eliminated(image)
+    vanished = np.flatnonzero(factors.growth == 0.0)
+    if vanished.size:
+        image = image.copy()
+        for i in vanished:
+            image[i, order[:i]], image[i, order[i:]] = 0.0, 1.0
+        first, (factors, _) = factors, _eliminated(image)
+        factors.growth[vanished], factors.sizes[vanished] = 0.0, first.sizes[vanished]
+    return factors
+
+
+def _eliminated(image: Array) -> tuple[Factors, Array]:
+    """Return the factors, and the coordinates in the order of the vectors that have them."""
     k, D = image.shape
     packed, swaps, _ = dgetrf(image.T)
     order = np.arange(D)
@@ -47,7 +61,8 @@ def eliminate(image: Array, sizes: Array) -> Factors:
     frame[np.arange(k), order[:k]] = 1.0
     growth = np.abs(np.diagonal(packed))
     lower, upper = np.tril(packed[:k], -1), np.triu(packed[:k], 1)
-    return Factors(frame, growth, growth + np.einsum("im,mi->i", abs(lower), abs(upper)))
+    sizes = growth + np.einsum("im,mi->i", abs(lower), abs(upper))
+    return Factors(frame, growth, sizes), order
 
 
 def sorted_qr(image: Array, sizes: Array) -> tuple[Array, Array]:

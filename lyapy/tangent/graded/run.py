@@ -93,7 +93,7 @@ def graded_run(
     log_r, growth, error = np.zeros((3, k))
     stages, scale, widest, step = program.stages or (program,), 1.0, 0.0, 0
     for step, values in enumerate(coefficients, 1):
-        before, factorized = log_r.copy(), False
+        gained, factorized = np.zeros(k), False
         for number, stage in enumerate(stages, 1):
             scale *= scales[step - 1]
             frame = tangent_step(stage, values, scales[step - 1] * frame)
@@ -108,12 +108,13 @@ def graded_run(
                 logs, tops = np.log([diagonal / scale, terms / scale])
             for i in range(k):
                 counted = eliminated_growth(logs[i], tops[i], floor)
-                log_r[i] += logs[i]
+                gained[i] += logs[i]
                 growth[i] += counted.growth
                 error[i] += counted.error
                 widest = max(widest, counted.spread)
             scale = 1.0
-        rate = next_rate(rate, eliminated_spread(log_r - before), 1)
+        log_r += gained
+        rate = next_rate(rate, eliminated_spread(gained), 1)
         if leaves_run(rate, control):
             break
     frame, logs, dual = _orthonormalize(frame)

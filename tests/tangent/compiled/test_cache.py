@@ -1,7 +1,9 @@
 """The disk cache of compiled code: right, never stale, never fatal."""
 
 import ast
+import hashlib
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -105,7 +107,7 @@ def test_compiled_code_depends_on_its_inlined_sources(copied, monkeypatch):
 
 def test_compiled_code_imports_covered_or_never_inlined_modules():
     covered = {f for name in jit.INLINED for f in [PACKAGE / name, *(PACKAGE / name).rglob("*")]}
-    never = {"state.py", "reference.py", "lowering.py", "program.py", "forward.py"}
+    never = {"state.py", "reference.py", "lowering.py", "program.py", "forward.py", "run.py"}
     for path in (PACKAGE / "tangent/compiled").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.level:
@@ -138,6 +140,15 @@ def test_a_damaged_cache_is_compiled_again(filled_cache, tmp_path, kind):
     # the others are those of another kind of cell
     repaired = sizes(cache)
     assert sum(repaired[name] == before[name] for name in before) > len(before) / 3
+
+
+def test_an_index_of_another_version_of_numba_is_passed_over(filled_cache, tmp_path):
+    cache = shutil.copytree(filled_cache, tmp_path / "cache")
+    content = pickle.dumps("0.1") + b"cnumba.core.types.gone\nthing\n."
+    for file in cache.rglob("*.nbi"):
+        file.write_bytes(hashlib.sha256(content).digest() + content)
+    done = run(COMPARE, "vanilla", cache=cache)
+    assert done.returncode == 0, done.stderr
 
 
 def sizes(cache):

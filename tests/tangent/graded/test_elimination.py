@@ -83,6 +83,17 @@ def test_a_vector_that_vanished_leaves_zero(factorize):
     assert np.linalg.matrix_rank(found.frame) == 4
 
 
+def test_what_takes_the_place_of_a_vanished_vector_is_in_every_free_direction():
+    """It comes before a vector that lives, and the growth of that is still the image's."""
+    image = np.zeros((3, 4))
+    image[0, 1], image[2, 3] = 2.0, 5.0
+    found = eliminate(image, sizes_of(image))
+    np.testing.assert_array_equal(found.growth, [2.0, 0.0, 5.0])
+    np.testing.assert_array_equal(found.sizes, [2.0, 0.0, 5.0])
+    np.testing.assert_array_equal(found.frame[:2], [[0.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 1.0]])
+    assert np.linalg.matrix_rank(found.frame) == 3
+
+
 def test_a_qr_of_sorted_coordinates_keeps_the_small_ones():
     image = graded(6, 6, 12.0)
     frame, upper = sorted_qr(image, sizes_of(image))

@@ -151,6 +151,20 @@ def test_a_row_of_zeros_has_underflowed(engine):
     np.testing.assert_array_equal(np.isfinite(found.error), [True, True, True, False])
 
 
+def swapping(closed):
+    """Return a map that forgets coordinate 1 in every step, and coordinate 0 if it is closed."""
+    return np.array([[1.0 - closed, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.5]])
+
+
+@ENGINES
+def test_a_vector_that_vanishes_grows_as_the_fastest_one_does_afterwards(engine):
+    """The second is in coordinate 1 at first, which all steps forget: it takes over the third."""
+    coefficients = np.ones((30, 1))
+    found = engine(map_of(swapping(0.0)), coefficients, np.ones(30), np.eye(3), CONTROL, 40.0)
+    np.testing.assert_allclose(found.growth[:2], [0.0, UNDERFLOW + 29 * math.log(0.5)], atol=2.0)
+    assert found.growth[2] < UNDERFLOW
+
+
 @ENGINES
 def test_growth_of_rounding_alone_is_counted_as_its_bound(engine):
     """Two rows are equal but for the last bit, which no elimination resolves."""
