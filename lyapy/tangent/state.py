@@ -248,8 +248,9 @@ class Carry:
         rate = max(state.rate, min(spread, 2.0 * control.limit))
         replicas, tilt = state.replicas[:, :rows], state.tilt[:, :rows, :rows]
         if not tilt.size or state.since.any():
-            tilt = settled_tilt(tilt, state.since[:rows], state.noise[:rows], first)
-            replicas = sampling.made_replicas(frame, tilt)
+            noise = state.noise[:rows]
+            tilt = settled_tilt(tilt, state.since[:rows], noise, first)
+            replicas = sampling.made_replicas(frame, tilt, noise, first)
         run = advance(coefficients, np.ones(len(coefficients)), frame, control, rate)
         if not run.log_r.max() < np.inf:
             return np.full(rows, np.nan), run.steps

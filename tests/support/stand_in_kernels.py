@@ -24,7 +24,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "lyapy
 SIGNATURE = re.compile(r"__global__ void (\w+)\(([^)]*)\)")
 DYNAMIC = "extern __shared__ double memory[];"
 # between two barriers all threads run in an order that the seed chooses: 0 forward, 1 backward,
-# other numbers at random
+# other numbers at random; blocks run backward for odd numbers
 SHIM = """
 #include <cmath>
 #include <vector>
@@ -61,7 +61,8 @@ extern "C" int launch(long long grid, long long block, long long, long long kind
     vector<int> order(block);
     gridDim.x = grid;
     blockDim.x = block;
-    for (blockIdx.x = 0; blockIdx.x < grid; blockIdx.x++) {
+    for (int b = 0; b < grid; b++) {
+        blockIdx.x = kind % 2 ? grid - 1 - b : b;
         arrange(order, kind);
         for (int at : order) {
             threadIdx.x = at;
@@ -81,9 +82,10 @@ extern "C" int launch(long long grid, long long block, long long shared, long lo
     gridDim.x = grid;
     blockDim.x = block;
     for (int b = 0; b < grid; b++) {
-        blockIdx.x = b;
+        blockIdx.x = kind % 2 ? grid - 1 - b : b;
         // numbers that no thread has written yet are of no use
-        vector<double> memory(shared / 8 + 1, NAN);
+        const long long end = (shared + 7) / 8;
+        vector<double> memory(end + 1024, NAN);
         dynamic_shared = memory.data();
         const size_t size = 64 * 1024;
         vector<ucontext_t> contexts(block);
@@ -112,6 +114,8 @@ extern "C" int launch(long long grid, long long block, long long shared, long lo
             // a barrier that only some of the threads reach would never end
             if (left && waiting < block) return 1;
         }
+        for (size_t i = end; i < memory.size(); i++)
+            if (!isnan(memory[i])) return 2;
     }
     return 0;
 }
@@ -172,5 +176,7 @@ def run(text, name, grid, block, arrays_and_numbers, shared, order=0):
             pointers.append(ctypes.addressof(kept[-1]))
     packed = (ctypes.c_void_p * len(pointers))(*pointers)
     numbers = (ctypes.c_longlong(int(number)) for number in (grid, block, shared, order))
-    if launch(*numbers, packed):
-        raise RuntimeError(f"only some of the threads of {name} reach a barrier")
+    faults = {1: "only some of the threads of {} reach a barrier"}
+    faults[2] = "{} writes behind its shared memory"
+    if fault := launch(*numbers, packed):
+        raise RuntimeError(faults[fault].format(name))

@@ -175,7 +175,7 @@ def test_steps_that_spread_too_far_alone_are_graded():
     # so is the next of a frame that one has tilted
     carry = Carry.begin(np.eye(2), 0.01)
     carry.state.tilt = np.array([[[0.0, 0.0], [0.5, 0.0]]])
-    carry.state.replicas = made_replicas(np.eye(2), carry.state.tilt)
+    carry.state.replicas = made_replicas(np.eye(2), carry.state.tilt, np.zeros(2), 0)
     advance(np.broadcast_to(np.eye(2), (5, 2, 2)), carry)
     assert carry.state.graded_steps == 5
 

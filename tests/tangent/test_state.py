@@ -174,7 +174,9 @@ def test_graded_steps_move_the_living_rows():
     settled = module.settled_tilt(
         filled().state.tilt[:, :2, :2], np.arange(2) / 2.0, np.array([3.0, 4.0]), 11
     )
-    np.testing.assert_array_equal(replica[2], made_replicas(np.eye(4)[:2], settled)[0])
+    np.testing.assert_array_equal(
+        replica[2], made_replicas(np.eye(4)[:2], settled, np.array([3.0, 4.0]), 11)[0]
+    )
     np.testing.assert_array_equal(growth, [0.5, -0.5])
     assert steps == 3
     np.testing.assert_array_equal(state.frame, np.diag([-1.0, -1.0, 1.0, 0.0])[:3])
@@ -202,7 +204,9 @@ def test_the_first_graded_step_begins_with_what_intervals_left():
     none = np.zeros((SAMPLES, 0, 0))
     settled = module.settled_tilt(none, np.zeros(3), np.full(3, 1e6), 0)
     assert np.abs(settled).max() > 1e-11
-    np.testing.assert_array_equal(run.calls[1][2], made_replicas(np.eye(3), settled)[0])
+    np.testing.assert_array_equal(
+        run.calls[1][2], made_replicas(np.eye(3), settled, np.full(3, 1e6), 0)[0]
+    )
     # no spread leaves the rate infinite for good
     assert run.calls[0][4] == max(40.0, 2.0 * CONTROL.limit)
 

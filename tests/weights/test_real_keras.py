@@ -42,8 +42,11 @@ def package(request, tmp_path_factory):
         folder = tmp_path_factory.mktemp(name)
         with tarfile.open(archive) as opened:
             for member in members:
-                opened.extract(f"{name}-{version}/{name}/{member}", folder, filter="data")
-        return [folder / f"{name}-{version}" / name / member for member in members]
+                content = opened.extractfile(f"{name}-{version}/{name}/{member}").read()
+                path = folder / member
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        return [folder / member for member in members]
 
     return fetch
 

@@ -157,7 +157,7 @@ def _tables() -> Iterator[tuple[str, bytes]]:
 
 
 def _read_table(path: Path) -> object:
-    return metadata_of({"a": "a.npz", "b": "b.npz", "c/a": "c/a.npz"}, None, path)
+    return metadata_of({"a": "a.npz", "b": "b.npz", "c/a": "c/a.npz"}, None, path, {})
 
 
 _HOW = {"torch": "archive", "torch-legacy": "legacy", "npz": "archive", "keras": "archive",
@@ -184,7 +184,8 @@ SUBJECTS: dict[str, Subject] = {
             MUTATORS[how],
             suffix,
             lambda path: read_inputs(path, NETWORK),
-            _FAILURES,
+            # of arrays that are not of real numbers
+            (*_FAILURES, TypeError),
         )
         for suffix, how in ((".npy", "npy"), (".npz", "archive"), (".h5", "hdf5"))
     },

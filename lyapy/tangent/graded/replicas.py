@@ -61,9 +61,19 @@ def disturbed(coefficients: Array, first: int, sample: int) -> tuple[Array, Arra
     return coefficients * (1.0 + noise), rng.uniform(1.0, 2.0, len(coefficients))
 
 
-def made_replicas(frame: Array, tilts: Array) -> Array:
-    """Return replicas (samples, k, D) of a frame (k, D) with ``tilts`` (samples, k, k)."""
-    return np.stack([orthonormalize(frame + tilt.T @ frame)[0] for tilt in tilts])
+def made_replicas(frame: Array, tilts: Array, noise: Array, seed: int) -> Array:
+    """Return replicas (samples, k, D) of a frame (k, D) with ``tilts`` (samples, k, k).
+
+    They leave the span of a frame of fewer vectors than coordinates by the rounding of each vector
+    in the last interval, ``noise`` (k,) over the roundoff.
+    """
+    k, D = frame.shape
+    made = frame + np.swapaxes(tilts, 1, 2) @ frame
+    if k < D:
+        leaked = np.random.default_rng((seed, D)).normal(size=made.shape)
+        leaked -= leaked @ frame.T @ frame
+        made += np.minimum(UNIT_ROUNDOFF * noise, 1.0)[:, None] * leaked
+    return np.stack([orthonormalize(each)[0] for each in made])
 
 
 def tilts_of(frame: Array, replicas: Array) -> Array:

@@ -287,6 +287,16 @@ def test_a_missing_barrier_is_seen(name, which):
         assert not all(np.array_equal(one, wanted, equal_nan=True) for one in found)
 
 
+def test_a_kernel_that_writes_behind_its_shared_memory_is_seen():
+    text = """typedef double real;
+    extern "C" __global__ void behind(double* x, long long at)
+    { extern __shared__ double memory[]; __syncthreads(); memory[at] = x[0]; }
+    """
+    stand_in_kernels.run(text, "behind", 1, 2, [np.ones(1), 3], 32)
+    with pytest.raises(RuntimeError, match="behind writes behind its shared memory"):
+        stand_in_kernels.run(text, "behind", 1, 2, [np.ones(1), 4], 32)
+
+
 def test_an_entry_of_a_state_is_not_traced():
     """It would be that of the first trajectory, for all."""
     state, weight = Traced([], 3, "state"), Traced([], 3, "c0", constant=True)

@@ -45,10 +45,20 @@ def test_no_two_runs_or_samples_are_disturbed_alike():
 def test_a_replica_has_the_tilt_of_which_it_is_made(k, D):
     frame = np.linalg.qr(np.random.default_rng(1).normal(size=(D, k)))[0].T
     wanted = tilts(k, 1e-7)
-    made = made_replicas(frame, wanted)
+    made = made_replicas(frame, wanted, np.zeros(k), 0)
     np.testing.assert_allclose(made @ np.swapaxes(made, 1, 2), np.eye(k)[None], atol=1e-14)
     np.testing.assert_allclose(tilts_of(frame, made), wanted, atol=1e-13)
     assert not tilts_of(frame, frame[None])[:, np.triu_indices(k)[0], np.triu_indices(k)[1]].any()
+
+
+def test_a_replica_of_a_partial_frame_leaves_its_span_by_the_noise():
+    frame = np.linalg.qr(np.random.default_rng(1).normal(size=(40, 3)))[0].T
+    noise = np.array([1.0, 1e4, math.inf])
+    made = made_replicas(frame, np.zeros((SAMPLES, 3, 3)), noise, 5)[0]
+    np.testing.assert_allclose(made @ made.T, np.eye(3), atol=1e-14)
+    outside = np.linalg.norm(made - made @ frame.T @ frame, axis=1)
+    size = 1e4 * UNIT_ROUNDOFF * math.sqrt(37)
+    assert outside[0] < 1e-14 and 0.7 < outside[1] / size < 1.3 and outside[2] > 0.5
 
 
 def test_ordinary_intervals_scale_a_tilt_by_growth():
