@@ -61,7 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("always", RuntimeWarning)
         warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
         with _log_to_stderr():
-            return _run(arguments)
+            code = _run(arguments)
+    _drop_unwritten()
+    return code
 
 
 @contextmanager
@@ -90,6 +92,15 @@ def _run(arguments: argparse.Namespace) -> int:
         return BROKEN_PIPE
     except (KeyboardInterrupt, *FAILURES) as error:
         return code_of(_of_stream(error) if isinstance(error, OSError) else error)
+
+
+def _drop_unwritten() -> None:
+    """Leave nothing in standard error that Python could not write at exit, and would exit for."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        silence(sys.stderr)
 
 
 def _of_stream(error: OSError) -> OSError:

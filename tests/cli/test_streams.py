@@ -22,8 +22,16 @@ pytestmark = pytest.mark.usefixtures("folder")
     [("2>/dev/full", 0), ("2>&-", 0), (">&-", 0), (">/dev/full", 74), (">/dev/full 2>&1", 74)],
 )
 def test_streams_that_cannot_be_written(streams, code):
+    # else nothing is left to be written at exit
+    environment = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(
-        f"{COMMAND} {streams}", shell=True, capture_output=True, text=True, check=False, timeout=120
+        f"{COMMAND} {streams}",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=environment,
     )
     assert done.returncode == code, done.stderr
     assert os.path.exists("run.h5") and not os.path.exists("run.h5.checkpoints")

@@ -173,16 +173,6 @@ class BatchBlock:
                 ends = np.array([len(values)])
                 self.followers[b].compare(values, ends, found.growth[:, b], None, True)
 
-    def _dead(self, coefficients: Array) -> Array:
-        """Return for each J among coefficients (T, B, C) a lower bound (T, B) on its nullity."""
-        dead = self.device.to_host(self.block.dead_directions(coefficients))
-        if self.block.counts_zeros:
-            dead = np.maximum(dead, self.block.vanishing(self.device.to_host(coefficients)))
-        if not self.block.exact:
-            return dead
-        vanishing = self.block.vanishing(self.device.to_host(coefficients))
-        return np.maximum(dead, vanishing)
-
     def _excess(self, coefficients: Array, growth: Array) -> Array:
         """Return by how much the growth (B, k) over a tile passes its bounds (B,)."""
         largest = self.device.to_host(np.max(np.abs(coefficients), axis=0)).astype(np.float64)

@@ -142,8 +142,9 @@ class BatchTangent:
             start = end
         # the host waits once
         growth, error, noise = np.moveaxis(self.device.to_host(np.stack(sums)), 2, 0)
-        for tile, living in zip(growth, followed, strict=True):
-            tile[:, living:] = -np.inf
+        for tile, lost, living in zip(growth, error, followed, strict=True):
+            # nobody has written there
+            tile[:, living:], lost[:, living:] = -np.inf, 0.0
         counts = np.full(B, intervals), np.full(B, rejections)
         return Found(growth, error.sum(axis=0), noise[-1], *counts, widest, failed)
 
