@@ -1,4 +1,4 @@
-"""Inputs of their own for each network: by path, function, mapping, and tasks that all read."""
+"""Different inputs for each network, by path, function or mapping, and tasks for all networks."""
 
 import numpy as np
 import pytest

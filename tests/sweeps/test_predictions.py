@@ -40,7 +40,7 @@ def test_a_spectrum_that_follows_the_learning_rate_adds_nothing(groups):
         )
     }
     assert found["baseline"].r_squared > 0.95 and found["baseline"].increment is None
-    # alone it seems to foretell the loss
+    # alone it seems to predict the loss
     assert found["components"].r_squared > 0.2
     for name in ("largest", "mean", "spectrum", "components"):
         increment = found[name].increment

@@ -1,7 +1,7 @@
 """One diagonal block along many trajectories: frames on the device, statistics in arrays.
 
-What the device cannot do, the CPU's engine does: a trajectory that needs graded steps, whose
-directions come to life, or that disagrees with the determinant, is handed over for that chunk.
+What the device cannot do, the CPU's engine does: a trajectory that needs graded steps, that
+regains dead directions, or that disagrees with the determinant, is handed over for that chunk.
 """
 
 from collections.abc import Sequence

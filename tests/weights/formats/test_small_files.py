@@ -102,7 +102,7 @@ def names_in_one_another():
 
 
 def many_texts():
-    """Texts of which each is in a heap of its own, all of them in the same bytes."""
+    """Texts with one heap each, all heaps in the same bytes."""
 
     def fill(file):
         file["a"] = np.arange(3.0)
