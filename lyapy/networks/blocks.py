@@ -160,10 +160,21 @@ def diagonal_blocks(
     tolerance : float
         Largest relative error of the inverses that come with the blocks; 0 for no inverses.
     """
+    # kept with the network, until its weights change
+    digest, found = vars(network).get("_blocks", ("", {}))
+    if digest != network.digest():
+        digest, found = vars(network)["_blocks"] = network.digest(), {}
+    if (whole, tolerance) not in found:
+        found[whole, tolerance] = _find_blocks(network, whole, tolerance)
+    return list(found[whole, tolerance])
+
+
+def _find_blocks(network: Network, whole: bool, tolerance: float) -> list[DiagonalBlock]:
     if whole:
         return [
             DiagonalBlock(
-                network.program,
+                # with nothing that was kept for weights that have changed
+                network.program._replace(),
                 np.arange(network.state_size),
                 network.cells,
                 exact=all(cell.exact for cell in network.cells),

@@ -233,6 +233,5 @@ class Follower:
         frame = self.carry.state.frame
         if final is None:
             final = Final(orthonormalize(frame)[0], frame_error(frame[self.sure_rows()]))
-        carry = Carry.from_dict(self.carry.to_dict())
-        carry.update({"frame": final.frame, "frame_error": final.error})
+        carry = self.carry.ended(*final)
         return BlockResult(self.growth.copy(), carry, self.determinants.copy())
