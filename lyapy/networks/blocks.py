@@ -160,15 +160,6 @@ def diagonal_blocks(
     tolerance : float
         Largest relative error of the inverses that come with the blocks; 0 for no inverses.
     """
-    if whole:
-        return [
-            DiagonalBlock(
-                network.program,
-                np.arange(network.state_size),
-                network.cells,
-                exact=all(cell.exact for cell in network.cells),
-            )
-        ]
     blocks = []
     start = entries = 0
     for cell in network.cells:
@@ -176,7 +167,12 @@ def diagonal_blocks(
         blocks += _blocks_of_layer(cell, program, np.arange(cell.state_size) + start, tolerance)
         start += cell.state_size
         entries += sum(c.size for c in program.coefficients[0].values())
-    return blocks
+    one = len(blocks) == 1 and not blocks[0].decoupled
+    if not whole or one:
+        return blocks
+    exact = all(cell.exact for cell in network.cells)
+    columns = np.arange(network.state_size)
+    return [DiagonalBlock(network.program, columns, network.cells, exact=exact)]
 
 
 def _blocks_of_layer(
