@@ -170,16 +170,6 @@ def diagonal_blocks(
 
 
 def _find_blocks(network: Network, whole: bool, tolerance: float) -> list[DiagonalBlock]:
-    if whole:
-        return [
-            DiagonalBlock(
-                # with nothing that was kept for weights that have changed
-                network.program._replace(),
-                np.arange(network.state_size),
-                network.cells,
-                exact=all(cell.exact for cell in network.cells),
-            )
-        ]
     blocks = []
     start = entries = 0
     for cell in network.cells:
@@ -187,7 +177,14 @@ def _find_blocks(network: Network, whole: bool, tolerance: float) -> list[Diagon
         blocks += _blocks_of_layer(cell, program, np.arange(cell.state_size) + start, tolerance)
         start += cell.state_size
         entries += sum(c.size for c in program.coefficients[0].values())
-    return blocks
+    one = len(blocks) == 1 and not blocks[0].decoupled
+    if not whole or one:
+        return blocks
+    exact = all(cell.exact for cell in network.cells)
+    columns = np.arange(network.state_size)
+    # a copy, with nothing that was kept for weights that have changed
+    program = network.program._replace()
+    return [DiagonalBlock(program, columns, network.cells, exact=exact)]
 
 
 def _blocks_of_layer(

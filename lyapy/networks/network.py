@@ -11,6 +11,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..cells import Cell
+from .in_front import Front
 from .program import Coefficient, Program, stack_programs
 
 __all__ = ["Network"]
@@ -31,6 +32,11 @@ class Network:
     assumptions : sequence of str
         Assumptions where the weights file leaves a choice; shown and stored.
 
+    Attributes
+    ----------
+    front : Front
+        The layers of the model before the first cell, of which token ids need the embedding.
+
     Raises
     ------
     ValueError, TypeError
@@ -45,6 +51,7 @@ class Network:
         self.cells = tuple(cells)
         self.origin = origin
         self.assumptions = tuple(assumptions)
+        self.front = Front()
         if not self.cells:
             raise ValueError("cells is empty; a network needs at least one layer")
         for layer, (below, cell) in enumerate(zip(self.cells, self.cells[1:], strict=False), 1):

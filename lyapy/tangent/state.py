@@ -14,6 +14,7 @@ from .graded import replicas as sampling
 from .graded.replicas import SAMPLES, exchanged, settled_tilt, tilt_limit
 from .graded.run import GradedRun
 from .interval import Control, counted_growth, image_noise, leaves_run, next_rate
+from .qr import orthonormalize, orthonormalize_ends
 
 __all__ = [
     "RESOLVED",
@@ -85,6 +86,16 @@ class FrameState:
         k, D = frame.shape
         none = np.zeros((SAMPLES, 0, D)), np.zeros((SAMPLES, 0, 0))
         return cls(frame, rate, k, *none, np.zeros(k), np.zeros(k), 0)
+
+    def orthonormal(self) -> Array:
+        """Return the frame orthonormal, with the spans that are followed.
+
+        Trailing rows have theirs in the order from the last one on. From the first one on, they
+        are not orthogonal, and would take those of others.
+        """
+        split = self.split < len(self.frame)
+        frame = orthonormalize_ends(self.frame, self.split) if split else self.frame
+        return orthonormalize(frame)[0]
 
     def follows_tilt(self, control: Control) -> bool:
         """Whether the next step is a graded one, because of the last ones or of their tilt."""
