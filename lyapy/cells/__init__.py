@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .antisymmetric import Antisymmetric
 from .base import Cell
+from .fast_grnn import FastGRNN
 from .gru import GRU, GRUResetBefore
 from .independent import Independent
 from .lipschitz import Lipschitz
@@ -24,10 +25,10 @@ from .variants import GRUResetBeforeVariant, GRUVariant, LSTMVariant
 
 __all__ = [
     "CELLS", "GRU", "LSTM", "PLRNN", "SLSTM", "Antisymmetric", "Cell", "CoRNN",
-    "DiagonalStateSpace", "GRUResetBefore", "GRUResetBeforeVariant", "GRUVariant", "Independent",
-    "LSTMVariant", "Lipschitz", "MinGRU", "MinLSTM", "MinimalGated", "ParaGRU", "ParaLSTM",
-    "ProjectedLSTM", "Rate", "RateRK4", "Reservoir", "ShallowPLRNN", "SpikingSurrogate",
-    "UpdateGate", "Vanilla",
+    "DiagonalStateSpace", "FastGRNN", "GRUResetBefore", "GRUResetBeforeVariant", "GRUVariant",
+    "Independent", "LSTMVariant", "Lipschitz", "MinGRU", "MinLSTM", "MinimalGated", "ParaGRU",
+    "ParaLSTM", "ProjectedLSTM", "Rate", "RateRK4", "Reservoir", "ShallowPLRNN",
+    "SpikingSurrogate", "UpdateGate", "Vanilla",
 ]  # fmt: skip
 
 PLAIN = (Vanilla, GRU, GRUResetBefore, LSTM, ProjectedLSTM)
@@ -36,6 +37,6 @@ VARIANTS = (GRUVariant, GRUResetBeforeVariant, LSTMVariant)
 OTHERS = (
     *(Rate, RateRK4, Reservoir, Antisymmetric, CoRNN, Lipschitz, PLRNN, ShallowPLRNN),
     *(MinimalGated, Independent, DiagonalStateSpace, SpikingSurrogate, SLSTM, ParaGRU, ParaLSTM),
-    *(MinGRU, MinLSTM, UpdateGate),
+    *(MinGRU, MinLSTM, UpdateGate, FastGRNN),
 )
 CELLS: dict[str, type[Cell]] = {cell.name: cell for cell in (*PLAIN, *VARIANTS, *OTHERS)}

@@ -32,6 +32,8 @@ def add_weights(parser: argparse.ArgumentParser, many: str | None = None) -> Non
     add("--layout", help="equinox, haiku or tensorflow1, which names do not show")
     added = "added to the forget gate by TensorFlow 1 and Haiku (1)"
     add("--forget-bias", type=float, metavar="X", help=added)
+    tokens = "matrix whose rows are the inputs of tokens (the only one that fits)"
+    add("--embedding", metavar="NAME", help=tokens)
     add("--layers", type=int, metavar="N", help="take the first N layers")
     names = "of the recurrent tensors' names; several are stacked in their order"
     add("--prefix", "--layer", action="append", help=names)

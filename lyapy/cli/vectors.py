@@ -79,9 +79,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _inputs(network: Network, arguments: argparse.Namespace) -> Any:
     if arguments.inputs is None:
         return None
-    from ..runs.inputs import read_inputs_for
+    from ..runs.inputs import read_inputs, read_vocabulary
 
-    return read_inputs_for(network, arguments.inputs, arguments.weights, arguments.vocabulary)
+    vocabulary = arguments.vocabulary and read_vocabulary(arguments.vocabulary)
+    return read_inputs(arguments.inputs, network, vocabulary)
 
 
 def _steps(text: str) -> range:

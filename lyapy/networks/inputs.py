@@ -38,7 +38,7 @@ def check_inputs(
         raise TypeError(f"inputs is the path {str(inputs)!r}; {remedy}")
     if not m and isinstance(inputs, int):
         raise ValueError(f"inputs is the number {inputs}; give steps={inputs}")
-    array = check_array("inputs", inputs, m)
+    array = check_array("inputs", inputs, network)
     array = np.ascontiguousarray(array if array.ndim == 3 else array[None])
     B, T, _ = array.shape
     wanted = transient + (1 if steps is None else steps)
@@ -59,19 +59,31 @@ def check_inputs(
     return array if steps is None else array[:, :wanted]
 
 
-def check_array(name: str, inputs: Any, m: int) -> Array:
-    """Return inputs (T, m) or (B, T, m) in float64, or raise an error that begins with a name."""
+def check_array(name: str, inputs: Any, network: Network) -> Array:
+    """Return inputs (T, m) or (B, T, m) in float64, or raise an error that begins with a name.
+
+    Token ids (T,) or (B, T) become rows of the network's embedding.
+    """
+    m, front = network.input_size, network.front
     array = as_real(name, inputs)
+    given = np.asarray(inputs)
+    if front.reads(given):
+        rows = front.embedded(name, given)
+        if front.assumption not in network.assumptions:
+            network.assumptions += (front.assumption,)
+        return rows
     shape = array.shape
     if array.ndim not in (2, 3):
         remedy = _remedy(m)
-        if array.ndim == 1 and m > 1 and np.asarray(inputs).dtype.kind in "iu":
+        if array.ndim == 1 and m > 1 and given.dtype.kind in "iu":
             remedy = f"if these are indices, give (T, {m}): embedding.weight[indices], or one-hot"
         raise ValueError(f"{name} has {array.ndim} dimensions, shape {shape}; {remedy}")
     if shape[-1] != m:
-        raise ValueError(
-            f"{name} has shape {shape}, but the network reads {m} inputs; {_remedy(m)}"
-        )
+        remedy = _remedy(m)
+        if between := front.between(shape[-1], m):
+            stands = f"{' or '.join(between)} in the weights may stand in front of the network"
+            remedy += f": {stands}, which then reads its output"
+        raise ValueError(f"{name} has shape {shape}, but the network reads {m} inputs; {remedy}")
     if not array.size:
         raise ValueError(f"{name} is empty, shape {shape}; give at least one step")
     bad = np.argwhere(~np.isfinite(array))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import accumulate, pairwise
 
 import numpy as np
 
 from ..arrays import Array
 from ..cells import Cell
+from .in_front import Front
 from .program import Coefficient, Program, stack_programs
 
 __all__ = ["Network"]
@@ -30,6 +32,11 @@ class Network:
     assumptions : sequence of str
         Assumptions where the weights file leaves a choice; shown and stored.
 
+    Attributes
+    ----------
+    front : Front
+        The layers of the model before the first cell, of which token ids need the embedding.
+
     Raises
     ------
     ValueError, TypeError
@@ -44,6 +51,7 @@ class Network:
         self.cells = tuple(cells)
         self.origin = origin
         self.assumptions = tuple(assumptions)
+        self.front = Front()
         if not self.cells:
             raise ValueError("cells is empty; a network needs at least one layer")
         for layer, (below, cell) in enumerate(zip(self.cells, self.cells[1:], strict=False), 1):
@@ -74,8 +82,8 @@ class Network:
 
     def split_state(self, state: Array) -> list[Array]:
         """Cut states (..., D) into the layers' states."""
-        ends = np.cumsum([cell.state_size for cell in self.cells])[:-1].tolist()
-        return list(np.split(state, ends, axis=-1))
+        ends = [*accumulate((cell.state_size for cell in self.cells), initial=0)]
+        return [state[..., start:end] for start, end in pairwise(ends)]
 
     def state_layout(self) -> Iterator[tuple[str, int]]:
         """Yield name and size of the layers' state variables, in order, as ``("0.h", 64)``."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ..arrays import Array
 from ..networks.network import Network
 from ..weights.load import load
-from .inputs import read_inputs_for
+from .inputs import read_inputs
 
 __all__ = ["Example", "load_example"]
 
@@ -54,7 +54,7 @@ def load_example() -> Example:
         as_file(data / "excerpt.txt") as file,
     ):
         network = load(weights)
-        inputs = read_inputs_for(network, file, weights)
+        inputs = read_inputs(file, network)
         text = file.read_text(encoding="utf-8")
     network.origin = "character_lstm.safetensors, shipped with lyapy"
     length = len(inputs) // PASSAGES

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,8 +14,6 @@ from ..networks.network import Network
 from ..storage.hdf5 import Dataset, Group, open_hdf5
 from ..weights.formats.npy import read_array
 from ..weights.formats.zip_archive import open_archive
-from ..weights.frameworks.layer import Hints
-from ..weights.in_front import Front, front_of
 
 ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
 NAMES_SHOWN = 8
@@ -31,7 +28,9 @@ def read_inputs(
     vocabulary: str | None = None,
     embedding: Array | None = None,
 ) -> Array:
-    """Read inputs for a network.
+    """Read inputs for a network; text and token ids are encoded as its weights file says.
+
+    Whole numbers (T,) or (B, T) are token ids if the weights hold an embedding; see `lyapy.load`.
 
     Parameters
     ----------
@@ -41,9 +40,11 @@ def read_inputs(
     network : Network
         Its input size is m.
     vocabulary : str, optional
-        For text: the characters in the order of their indices, V of them.
+        For text: the characters in the order of their indices, V of them; by default those in
+        the weights file.
     embedding : array (V, m), optional
-        For text: the input of each character. Without one, each is one-hot and V = m.
+        For text: the input of each character; by default the embedding in the weights file.
+        Without one, each is one-hot and V = m.
 
     Returns
     -------
@@ -57,76 +58,19 @@ def read_inputs(
     OSError
         If the file cannot be opened.
     """
-    return read_inputs_for(network, path, None, vocabulary, embedding)
-
-
-def read_inputs_for(
-    network: Network,
-    path: str | PathLike[str],
-    weights: str | PathLike[str] | None,
-    vocabulary: str | None = None,
-    embedding: Array | None = None,
-    hints: Hints | None = None,
-) -> Array:
-    """Read inputs as `read_inputs`; text and token ids are encoded by the network's weights file.
-
-    Whole numbers (T,) or (B, T) are token ids if ``weights`` holds a matrix (V, m) that is named as
-    an embedding, `lyapy.weights.in_front.EMBEDDING`. Its ``vocabulary`` is that of a text.
-    """
     m = network.input_size
     if m == 0:
         raise ValueError(f"{path}: the network reads no inputs; leave them out and give steps")
     file, name = _split_name(os.fspath(path))
     suffix = Path(file).suffix.lower()
-    front = Front(None, {}) if weights is None else front_of(weights, hints)
     if suffix == ".txt":
-        found = None if embedding is not None else front.embedding(m)
-        rows = embedding if found is None else found[1]
+        front = network.front
+        rows = front.embedding if embedding is None else embedding
         return _read_text(file, m, vocabulary or front.vocabulary, rows)
     if suffix in ARRAYS:
-        return _fitted(f"{path}:", _read_array(file, suffix, name), network, front)
+        return check_array(f"{path}:", _read_array(file, suffix, name), network)
     kinds = ", ".join((*ARRAYS, ".txt"))
     raise ValueError(f"{path}: unsupported type of input file; give one of {kinds}")
-
-
-def fitted(
-    name: str, inputs: Any, network: Network, weights: str | PathLike[str] | None, hints: Hints
-) -> Array:
-    """Return inputs in memory as `read_inputs_for` reads a file's; ``name`` is for errors."""
-    front = Front(None, {}) if weights is None else front_of(weights, hints)
-    return _fitted(name, np.asarray(inputs), network, front)
-
-
-def _fitted(name: str, array: Array, network: Network, front: Front) -> Array:
-    """Return inputs of the network's width, or refuse them and name the layer in front of it."""
-    m = network.input_size
-    found = front.embedding(m)
-    if found is not None and array.dtype.kind in "iu" and array.ndim in (1, 2):
-        return _embedded(name, array, found, network)
-    try:
-        return check_array(name, array, m)
-    except ValueError as error:
-        between = front.between(array.shape[-1], m) if array.ndim > 1 else []
-        if not between or array.shape[-1] == m:
-            raise
-        stands = f"{' or '.join(between)} in the weights may stand in front of the network"
-        raise ValueError(f"{error}: {stands}, which then reads its output") from None
-
-
-def _embedded(name: str, ids: Array, found: tuple[str, Array], network: Network) -> Array:
-    """Return the rows of an embedding for token ids (T,) or (B, T)."""
-    label, rows = found
-    V, m = rows.shape
-    if ids.ndim == 2 and ids.shape[1] == m:
-        raise ValueError(
-            f"{name} has whole numbers of shape {ids.shape}, which are token ids of {label} or "
-            f"inputs of width {m}; give ids as (T,), or inputs as floating-point numbers"
-        )
-    if not ids.size or ids.min() < 0 or ids.max() >= V:
-        span = f"from {ids.min()} to {ids.max()}" if ids.size else "none"
-        raise ValueError(f"{name} has token ids {span}, but {label} has the rows 0 to {V - 1}")
-    network.assumptions += (f"inputs are token ids, rows of {label} ({V}, {m})",)
-    return np.asarray(rows, dtype=np.float64)[ids]
 
 
 def read_vocabulary(path: str | PathLike[str]) -> str:

@@ -54,7 +54,8 @@ def lyapunov_spectrum(
         From `load`, `random_network` or built of cells.
     inputs : array (T, m) or (B, T, m), optional
         One sequence or B of them; None for an autonomous network, which then needs ``steps`` or
-        ``until``.
+        ``until``. Token ids, whole numbers (T,) or (B, T), go through the embedding that the
+        weights file of the network holds.
     steps : int, optional
         Steps to count after the transient; by default all that the inputs hold.
     until : float, optional

@@ -12,9 +12,9 @@ from typing import Any
 from ..arrays import as_seed, check_size
 from ..errors import Interrupted, WeightsError, describe
 from ..networks.closed_loop import ClosedLoop
-from ..networks.inputs import check_inputs
+from ..networks.inputs import check_array, check_inputs
 from ..networks.network import Network
-from ..runs.inputs import fitted, input_file
+from ..runs.inputs import input_file
 from ..runs.lyapunov import lyapunov_spectrum
 from ..runs.options import ALL, KINDS, refuse_unknown, take_options
 from ..runs.reaching import check_k
@@ -22,8 +22,7 @@ from ..runs.start import check_kept
 from ..runs.threads import default_threads
 from ..spectra.file import check_suffix
 from ..storage.atomic import check_apart, check_output
-from ..weights.frameworks.layer import Hints
-from .inputs import as_file, computed, filled, inputs_by_name, open_loop
+from .inputs import as_file, computed, filled, inputs_by_name
 from .merge import merge_networks, refuse_loss, results_in, runs_folder
 from .merged_file import is_merged
 from .metadata import metadata_of
@@ -83,7 +82,7 @@ def sweep(
         Name of a network to its columns; or a CSV file, whose lines belong to the networks that
         agree in the columns ``name``, ``weights`` or fields of ``pattern``.
     vocabulary, load_options
-        For text inputs, see `lyapy.runs.inputs.read_inputs_for`; and for `load`.
+        For text inputs, see `lyapy.runs.inputs.read_inputs`; and for `load`.
     closed_loop, readout
         Feed the read-out in each weights file back as the input, so that ``inputs`` only warm up;
         ``readout`` is the beginning of its matrix's name, where several fit.
@@ -192,9 +191,8 @@ def _check_one(task: Task, networks: Mapping[str, str | Network], each: Mapping[
             inputs = computed(each[name], network, file or name)
             if inputs is None or isinstance(inputs, (str, PathLike)):
                 inputs = inputs_of(_reading(one, inputs), network, file)
-            else:
-                reads = open_loop(network)
-                inputs = fitted("inputs", inputs, reads, file, Hints(**task.load_options))
+            elif isinstance(network, ClosedLoop):
+                check_array("inputs", inputs, network.open_loop)
             _check_network(one, network, inputs)
             return
         except Exception as error:  # a function may raise anything

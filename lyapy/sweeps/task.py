@@ -141,7 +141,7 @@ def network_of(task: Task) -> tuple[Network, str | None]:
 
 def inputs_of(task: Task, network: Network, weights: str | None) -> Any:
     """Return the inputs of a task, None if it has none; raises as `spectrum_of`."""
-    from ..runs.inputs import read_inputs_for, read_vocabulary
+    from ..runs.inputs import read_inputs, read_vocabulary
 
     if task.inputs is not None:
         reads = network.open_loop if isinstance(network, ClosedLoop) else network
@@ -149,8 +149,7 @@ def inputs_of(task: Task, network: Network, weights: str | None) -> Any:
         if task.vocabulary is not None and not text:
             raise ValueError("--vocabulary: is for text; add --inputs FILE.txt")
         characters = None if task.vocabulary is None else read_vocabulary(task.vocabulary)
-        hints = Hints(**task.load_options)
-        return read_inputs_for(reads, task.inputs, weights, characters, hints=hints)
+        return read_inputs(task.inputs, reads, characters)
     if network.input_size:
         raise ValueError(
             f"inputs are missing, but {weights or 'the network'} reads {network.input_size} at "

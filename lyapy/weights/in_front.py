@@ -1,57 +1,42 @@
-"""Dense tensors in front of a network: the embedding of its tokens, an encoder of its inputs."""
+"""The layers in front of a network, among the tensors of a weights file."""
 
 from __future__ import annotations
 
 import re
-from os import PathLike
-from typing import NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
 from ..errors import WeightsError
-from .frameworks import find_layers
-from .frameworks.layer import Hints
-from .load import recurrent_names
-from .source import read_source
+from ..networks.in_front import Front
+from .formats import Contents
 
-__all__ = ["Front", "front_of"]
+__all__ = ["front_of"]
 
 EMBEDDING = re.compile(r"emb|wte|lookup|token|vocab|encoder", re.IGNORECASE)
 
 
-class Front(NamedTuple):
-    """The matrices of a weights file that belong to no recurrent layer, and its vocabulary."""
+def front_of(path: str, contents: Contents, recurrent: set[str], m: int, name: str | None) -> Front:
+    """Return the layers that may stand in front of a network of m inputs.
 
-    vocabulary: str | None
-    matrices: dict[str, Array]
-
-    def embedding(self, m: int) -> tuple[str, Array] | None:
-        """Return name and rows (V, m) of the only matrix that is named as an embedding."""
-        found: list[tuple[str, Array]] = []
-        for name, matrix in self.matrices.items():
-            # one that is tied to another is saved twice
-            new = not any(np.array_equal(matrix, other) for _, other in found)
-            if matrix.shape[1] == m and EMBEDDING.search(name) and new:
-                found.append((name, matrix))
-        return found[0] if len(found) == 1 else None
-
-    def between(self, width: int, m: int) -> list[str]:
-        """Return names and shapes of the matrices that could lead from a width to another."""
-        shapes = ((width, m), (m, width))
-        return [f"{n} {a.shape}" for n, a in self.matrices.items() if a.shape in shapes]
-
-
-def front_of(weights: str | PathLike[str], hints: Hints | None = None) -> Front:
-    """Return the layers that may stand in front of the network in a weights file."""
-    path, contents = read_source(weights)
-    try:
-        recurrent = recurrent_names(find_layers(path, contents, hints or Hints()))
-    except WeightsError:
-        recurrent = set()
+    Embeddings are matrices (V, m) that are named as such (`EMBEDDING`), or the one that ``name``
+    names; ``recurrent`` are the names of other tensors. Raises WeightsError if ``name`` fits none.
+    """
     matrices = {
-        name: array
-        for name, array in contents.arrays.items()
-        if array.ndim == 2 and array.dtype.kind in "fiu" and name not in recurrent
+        label: array
+        for label, array in contents.arrays.items()
+        if array.ndim == 2 and array.dtype.kind in "fiu" and label not in recurrent
     }
-    return Front(contents.metadata.get("vocabulary"), matrices)
+    fitting = {label: array for label, array in matrices.items() if array.shape[1] == m}
+    if name is not None and name not in fitting:
+        found = f"no matrix of {m} columns has the name {name!r}"
+        others = ", ".join(f"{label} {array.shape}" for label, array in fitting.items())
+        raise WeightsError(path, found, f"embedding= (--embedding) may be {others or 'left out'}")
+    embeddings: dict[str, Array] = {}
+    for label, array in fitting.items():
+        taken = EMBEDDING.search(label) if name is None else label == name
+        # one that is tied to another is saved twice
+        if taken and not any(np.array_equal(array, other) for other in embeddings.values()):
+            embeddings[label] = array
+    shapes = {label: array.shape for label, array in matrices.items()}
+    return Front(contents.metadata.get("vocabulary"), embeddings, shapes)

@@ -16,6 +16,7 @@ from .frameworks import find_layers, find_readouts
 from .frameworks.cell import build_cell
 from .frameworks.layer import Hints, Layer, Stacks
 from .frameworks.readout import choose_readout
+from .in_front import front_of
 from .parameters import origins
 from .source import read_source
 
@@ -33,6 +34,7 @@ def load(
     direction: str | None = None,
     layout: str | None = None,
     forget_bias: float | None = None,
+    embedding: str | None = None,
 ) -> Network:
     """Read a network from a weights file or a model in memory, without its framework.
 
@@ -65,6 +67,9 @@ def load(
         The framework, if names and shapes do not show it.
     forget_bias : float, optional
         Bias that TensorFlow 1 and Haiku add to the forget gate at run time; 1 by default.
+    embedding : str, optional
+        Name of the matrix (V, m) whose rows are the inputs of tokens, if several may be: inputs
+        that are token ids, whole numbers (T,) or (B, T), go through it.
 
     Returns
     -------
@@ -80,7 +85,7 @@ def load(
         If a hint is not one of the choices.
     """
     hints = Hints(cell, nonlinearity, layers, prefix, gate_nonlinearity, direction, layout,
-                  forget_bias)  # fmt: skip
+                  forget_bias, embedding)  # fmt: skip
     return network_from_contents(*read_source(source), hints)
 
 
@@ -130,7 +135,7 @@ def network_from_contents(path: str, contents: Contents, hints: Hints) -> Networ
         cells.append(cell)
         assumptions += assumed
     try:
-        return Network(cells, origin=path, assumptions=assumptions)
+        network = Network(cells, origin=path, assumptions=assumptions)
     except ValueError as error:
         remedy = (
             "upper layers of a bidirectional network read both directions; give layers=1 (--layers)"
@@ -138,6 +143,9 @@ def network_from_contents(path: str, contents: Contents, hints: Hints) -> Networ
             else "give layers= or prefix= (--layers, --prefix) to pick those that belong together"
         )
         raise WeightsError(path, str(error), remedy) from None
+    recurrent = recurrent_names(stacks)
+    network.front = front_of(path, contents, recurrent, network.input_size, hints.embedding)
+    return network
 
 
 def _in_direction(path: str, stack: Sequence[Layer], hints: Hints) -> tuple[list[Layer], list[str]]:

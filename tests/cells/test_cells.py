@@ -271,6 +271,7 @@ def matrix(*shape):
         (cells.Antisymmetric, (None, matrix(2, 2), None, 0.1, np.nan), "U or gamma holds"),
         (cells.PLRNN, (None, [0.5], [[0.0, 1.0]]), r"W has shape \(1, 2\)"),
         (cells.MinimalGated, (None, matrix(3, 2)), r"U has 3 rows; .* of 2 \(gates f, g\)"),
+        (cells.FastGRNN, (None, matrix(2, 2), None, np.nan), "zeta or nu holds 1 values"),
         (cells.DiagonalStateSpace, ([0.5j], None, matrix(1, 2)), r"C has shape \(1, 2\)"),
         (lyapy.Network, ([],), "cells is empty"),
         (

@@ -42,6 +42,7 @@ BUILD = {
     "min-lstm": (cells.MinLSTM, {}),
     "ugrnn": (cells.UpdateGate, {}),
     "janet": (cells.UpdateGate, {"beta": 1.0}),
+    "fast-grnn": (cells.FastGRNN, {"zeta": 0.7, "nu": 0.2}),
 }
 RESULTS = ("inputs", "initial_state", "states", "jacobian", "outputs")
 

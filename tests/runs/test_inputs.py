@@ -6,7 +6,8 @@ import pytest
 from safetensors.numpy import save_file
 
 import lyapy
-from lyapy.runs.inputs import read_inputs, read_inputs_for, read_vocabulary
+from lyapy.networks.inputs import check_array
+from lyapy.runs.inputs import read_inputs, read_vocabulary
 
 M = 3
 NETWORK = lyapy.random_network("vanilla", 4, M)
@@ -193,36 +194,63 @@ def write_weights(path, vocabulary=None, **others):
     return path
 
 
+def network_of(path, vocabulary=None, **others):
+    return lyapy.load(write_weights(path, vocabulary, **others), nonlinearity="tanh")
+
+
 def test_text_is_encoded_by_the_weights_file(tmp_path):
     path = write_text(tmp_path / "x.txt", "cab\n")
     weights = tmp_path / "w.safetensors"
-    write_weights(weights, "\nabc", **{"net.embedding.weight": EMBEDDING})
-    found = read_inputs_for(NETWORK, path, weights)
-    np.testing.assert_array_equal(found, EMBEDDING[[3, 1, 2, 0]])
-    found = read_inputs_for(NETWORK, path, weights, "bca\n")
-    np.testing.assert_array_equal(found, EMBEDDING[[1, 2, 0, 3]])
-    write_weights(weights)
+    network = network_of(weights, "\nabc", **{"net.embedding.weight": EMBEDDING})
+    np.testing.assert_array_equal(read_inputs(path, network), EMBEDDING[[3, 1, 2, 0]])
+    np.testing.assert_array_equal(read_inputs(path, network, "bca\n"), EMBEDDING[[1, 2, 0, 3]])
     with pytest.raises(ValueError, match=r"x\.txt: is text, and no vocabulary is known"):
-        read_inputs_for(NETWORK, path, weights)
+        read_inputs(path, network_of(weights))
 
 
 @pytest.mark.parametrize("name", ["encoder.weight", "wte.weight", "tok_embeddings", "emb/E"])
 @pytest.mark.parametrize("shape", [(5,), (2, 4)])
 def test_token_ids_go_through_the_embedding(tmp_path, name, shape):
     others = {name: EMBEDDING, "decoder.weight": np.ones((7, M))}
-    weights = write_weights(tmp_path / "w.safetensors", **others)
+    network = network_of(tmp_path / "w.safetensors", **others)
     ids = np.arange(np.prod(shape)).reshape(shape) % 4
+    for _ in range(2):
+        found = read_inputs(write_npy(tmp_path / "x.npy", ids), network)
+        np.testing.assert_array_equal(found, EMBEDDING[ids])
+    assert network.assumptions.count(f"token ids are rows of {name} (4, 3)") == 1
+
+
+@pytest.mark.parametrize("shape", [(50,), (2, 25)])
+def test_a_run_takes_token_ids(shape):
+    weights = RECURRENT | {"embedding.weight": EMBEDDING}
     network = lyapy.load(weights, nonlinearity="tanh")
-    found = read_inputs_for(network, write_npy(tmp_path / "x.npy", ids), weights)
-    np.testing.assert_array_equal(found, EMBEDDING[ids])
-    assert network.assumptions[-1] == f"inputs are token ids, rows of {name} (4, 3)"
+    ids = np.random.default_rng(0).integers(4, size=shape)
+    wanted = lyapy.lyapunov_spectrum(network, EMBEDDING[ids])
+    found = lyapy.lyapunov_spectrum(network, ids)
+    np.testing.assert_array_equal(found.exponents, wanted.exponents)
+    assert found.settings["assumptions"][-1] == "token ids are rows of embedding.weight (4, 3)"
+    loop = lyapy.ClosedLoop(network, np.ones((M, 4)))
+    np.testing.assert_array_equal(loop.warm_up(ids), loop.warm_up(EMBEDDING[ids]))
+
+
+def test_one_of_several_embeddings_is_chosen():
+    weights = RECURRENT | {"in_emb": EMBEDDING, "out_emb": -EMBEDDING, "table": 2 * EMBEDDING}
+    ids = np.array([0, 3, 1])
+    words = r"may be in_emb \(4, 3\) or out_emb \(4, 3\); pick one by embedding="
+    with pytest.raises(ValueError, match=words):
+        lyapy.lyapunov_spectrum(lyapy.load(weights, nonlinearity="tanh"), ids)
+    for name, rows in (("out_emb", -EMBEDDING), ("table", 2 * EMBEDDING)):
+        network = lyapy.load(weights, nonlinearity="tanh", embedding=name)
+        np.testing.assert_array_equal(check_array("inputs", ids, network), rows[ids])
+    with pytest.raises(lyapy.WeightsError, match=r"name 'other'.*may be in_emb \(4, 3\), out_e"):
+        lyapy.load(weights, nonlinearity="tanh", embedding="other")
 
 
 def test_a_tied_embedding_is_one(tmp_path):
     others = {"encoder.weight": EMBEDDING, "token_decoder.weight": EMBEDDING.copy()}
-    weights = write_weights(tmp_path / "w.safetensors", **others)
+    network = network_of(tmp_path / "w.safetensors", **others)
     ids = write_npy(tmp_path / "x.npy", np.array([3, 0]))
-    np.testing.assert_array_equal(read_inputs_for(NETWORK, ids, weights), EMBEDDING[[3, 0]])
+    np.testing.assert_array_equal(read_inputs(ids, network), EMBEDDING[[3, 0]])
 
 
 @pytest.mark.parametrize(
@@ -231,8 +259,6 @@ def test_a_tied_embedding_is_one(tmp_path):
         (np.array([0, 4]), {}, r"has token ids from 0 to 4, but emb.weight has the rows 0 to 3"),
         (np.array([-1, 1]), {}, "has token ids from -1 to 1"),
         (np.zeros((5, M), int), {}, r"token ids of emb.weight or inputs of width 3; give ids as"),
-        # two embeddings: neither is taken
-        (np.array([0]), {"emb2.weight": EMBEDDING + 1}, r"has 1 dimensions, .*if these are ind"),
         (
             np.zeros((5, 8)),
             {"proj.weight": np.ones((M, 8))},
@@ -252,13 +278,12 @@ def test_a_tied_embedding_is_one(tmp_path):
     ],
 )
 def test_what_stands_in_front_of_the_network_is_named(tmp_path, array, others, words):
-    others = {"emb.weight": EMBEDDING, **others}
-    weights = write_weights(tmp_path / "w.safetensors", **others)
+    network = network_of(tmp_path / "w.safetensors", **{"emb.weight": EMBEDDING, **others})
     with pytest.raises(ValueError, match=rf"x\.npy: .*{words}"):
-        read_inputs_for(NETWORK, write_npy(tmp_path / "x.npy", array), weights)
+        read_inputs(write_npy(tmp_path / "x.npy", array), network)
 
 
 def test_whole_numbers_without_an_embedding_are_inputs(tmp_path):
-    weights = write_weights(tmp_path / "w.safetensors")
+    network = network_of(tmp_path / "w.safetensors")
     path = write_npy(tmp_path / "x.npy", np.eye(M, dtype=int))
-    np.testing.assert_array_equal(read_inputs_for(NETWORK, path, weights), np.eye(M))
+    np.testing.assert_array_equal(read_inputs(path, network), np.eye(M))

@@ -148,6 +148,23 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert "is no START:STOP" in capsys.readouterr().err
 
 
+def test_the_command_reads_text_by_a_vocabulary(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    rows, ids = rng.normal(size=(3, 2)), rng.integers(3, size=400)
+    arrays = {"weight_ih_l0": rng.normal(size=(4, 2)), "weight_hh_l0": rng.normal(size=(4, 4)) / 4}
+    np.savez("net.npz", **arrays, **{"embedding.weight": rows})
+    (tmp_path / "x.txt").write_text("".join("cab"[i] for i in ids))
+    (tmp_path / "v.txt").write_text("cab")
+    words = ["vectors", "net.npz", "--nonlinearity", "tanh", "--inputs", "x.txt", "--quiet"]
+    words += ["--vocabulary", "v.txt", "--transient", "100", "-k", "2", "--at", "150:200:10"]
+    assert main([*words, "-o", "vectors.h5"]) == 0
+    network = lyapy.load("net.npz", nonlinearity="tanh")
+    at = range(150, 200, 10)
+    wanted = lyapy.covariant_vectors(network, ids, transient=100, k=2, at=at)
+    assert_same(lyapy.CovariantVectors.load("vectors.h5"), wanted)
+
+
 def test_plots(tmp_path):
     found = lyapy.covariant_vectors(NETWORK, **OPTIONS)
     axes = plots.plot_vectors(found, Figure().subplots())

@@ -15,7 +15,7 @@ from . import GOLDEN
 
 STEPS, N, M, HIDDEN, OUT = 5, 5, 3, 7, 4
 DT, GAMMA, EPSILON, BETA, ALPHA, LEAK, DECAY = 0.2, 0.7, 0.4, 0.8, 0.9, 0.3, 0.9
-THRESHOLD, SHARPNESS, FORGET_LIMIT = 1.0, 5.0, 0.5
+THRESHOLD, SHARPNESS, FORGET_LIMIT, ZETA, NU = 1.0, 5.0, 0.5, 0.7, 0.2
 
 
 def rate(w, h, x):
@@ -222,6 +222,14 @@ def janet(w, h, x):
     return torch.sigmoid(s) * h + (1 - torch.sigmoid(s - 1)) * torch.tanh(c)
 
 
+def fast_grnn(w, h, x):
+    """Kusupati et al. 2018, equations 3 and 4, with ζ and ν between 0 and 1."""
+    b_z, b_h = w["b"].split(N)
+    pre = w["W"] @ x + w["U"] @ h
+    z = torch.sigmoid(pre + b_z)
+    return (ZETA * (1 - z) + NU) * torch.tanh(pre + b_h) + z * h
+
+
 INPUT = {"W": (N, M), "b": (N,)}
 LATENT = {"C": (N, M), "A": (N,)}
 PLAIN = {**INPUT, "U": (N, N)}
@@ -261,6 +269,7 @@ CASES = {
     "min-lstm": (min_lstm, N, {"W": (3 * N, M), "b": (3 * N,)}),
     "ugrnn": (ugrnn, N, GATED[2]),
     "janet": (janet, N, GATED[2]),
+    "fast-grnn": (fast_grnn, N, {**PLAIN, "b": (2 * N,)}),
 }  # fmt: skip
 OUTPUTS = {
     "state-space": state_space_output,

@@ -27,6 +27,7 @@ LAYOUTS = {
     "torch": NAMES,
     "xlstm": NAMES,
     "pararnn": NAMES,
+    "edgeml": NAMES,
     "scripts": LAST,
     "equinox": HINT,
     "haiku": HINT,

@@ -28,6 +28,7 @@ class Hints:
     direction: str | None = None
     layout: str | None = None
     forget_bias: float | None = None
+    embedding: str | None = None
 
     def __post_init__(self) -> None:
         for name, choices in (("cell", tuple(CELLS)), ("direction", DIRECTIONS)):
