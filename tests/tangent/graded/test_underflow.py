@@ -3,8 +3,6 @@
 Steps are diagonal, of slopes that are known; 0 stands for a slope below the range.
 """
 
-import math
-
 import numpy as np
 import pytest
 
