@@ -160,15 +160,16 @@ def diagonal_blocks(
     tolerance : float
         Largest relative error of the inverses that come with the blocks; 0 for no inverses.
     """
-    if whole:
-        return [
-            DiagonalBlock(
-                network.program,
-                np.arange(network.state_size),
-                network.cells,
-                exact=all(cell.exact for cell in network.cells),
-            )
-        ]
+    # kept with the network, until its weights change
+    digest, found = vars(network).get("_blocks", ("", {}))
+    if digest != network.digest():
+        digest, found = vars(network)["_blocks"] = network.digest(), {}
+    if (whole, tolerance) not in found:
+        found[whole, tolerance] = _find_blocks(network, whole, tolerance)
+    return list(found[whole, tolerance])
+
+
+def _find_blocks(network: Network, whole: bool, tolerance: float) -> list[DiagonalBlock]:
     blocks = []
     start = entries = 0
     for cell in network.cells:
@@ -176,7 +177,14 @@ def diagonal_blocks(
         blocks += _blocks_of_layer(cell, program, np.arange(cell.state_size) + start, tolerance)
         start += cell.state_size
         entries += sum(c.size for c in program.coefficients[0].values())
-    return blocks
+    one = len(blocks) == 1 and not blocks[0].decoupled
+    if not whole or one:
+        return blocks
+    exact = all(cell.exact for cell in network.cells)
+    columns = np.arange(network.state_size)
+    # a copy, with nothing that was kept for weights that have changed
+    program = network.program._replace()
+    return [DiagonalBlock(program, columns, network.cells, exact=exact)]
 
 
 def _blocks_of_layer(

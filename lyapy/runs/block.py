@@ -12,7 +12,6 @@ from ..tangent.initial_frames import completed, turned
 from ..tangent.interval import Control
 from ..tangent.norm_bounds import NormBounds, frame_error
 from ..tangent.overflow import describe_overflow
-from ..tangent.qr import orthonormalize
 from ..tangent.reference import Tangent
 from ..tangent.state import Carry
 from .schedule import Schedule
@@ -230,9 +229,8 @@ class Follower:
 
     def result(self, final: Final | None = None) -> BlockResult:
         """Return the result, with the frame orthonormal; ``final`` where a device computed it."""
-        frame = self.carry.state.frame
+        state = self.carry.state
         if final is None:
-            final = Final(orthonormalize(frame)[0], frame_error(frame[self.sure_rows()]))
-        carry = Carry.from_dict(self.carry.to_dict())
-        carry.update({"frame": final.frame, "frame_error": final.error})
+            final = Final(state.orthonormal(), frame_error(state.frame[self.sure_rows()]))
+        carry = self.carry.ended(*final)
         return BlockResult(self.growth.copy(), carry, self.determinants.copy())

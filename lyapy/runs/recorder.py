@@ -42,7 +42,11 @@ class Recorder:
         if len(inside):
             for i, follower in enumerate(self.followers):
                 if "frames" in kinds:
-                    self._put(f"frames/{i}", follower.carry.state.frame[None].copy())
+                    state = follower.carry.state
+                    # one that is followed as a whole goes with its R factors as it is
+                    whole = state.split == len(state.frame)
+                    frame = state.frame.copy() if whole else state.orthonormal()
+                    self._put(f"frames/{i}", frame[None])
                 if "factors" in kinds:
                     self._put(f"factors/{i}", follower.tangent.take_factor()[None])
         self.counted += len(states)

@@ -16,7 +16,6 @@ import numpy as np
 
 from ..arrays import Array
 from ..tangent.initial_frames import initial_frames
-from ..tangent.qr import orthonormalize_ends
 from ..tangent.spans import span_sines
 from ..tangent.state import Statistics
 from .block import BlockResult
@@ -92,8 +91,7 @@ class _Segment(Trajectory):
         return done
 
     def _frames(self) -> list[Array]:
-        states = (follower.carry.state for follower in self.followers)
-        return [orthonormalize_ends(state.frame, state.split) for state in states]
+        return [follower.carry.state.orthonormal() for follower in self.followers]
 
     def _compare(self, earlier: _Found, counted: int) -> None:
         """Estimate later differences of growth from those of frames and growth so far."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from .graded import replicas as sampling
 from .graded.replicas import SAMPLES, exchanged, settled_tilt, tilt_limit
 from .graded.run import GradedRun
 from .interval import Control, counted_growth, image_noise, leaves_run, next_rate
+from .qr import orthonormalize, orthonormalize_ends
 
 __all__ = [
     "RESOLVED",
@@ -86,6 +87,16 @@ class FrameState:
         none = np.zeros((SAMPLES, 0, D)), np.zeros((SAMPLES, 0, 0))
         return cls(frame, rate, k, *none, np.zeros(k), np.zeros(k), 0)
 
+    def orthonormal(self) -> Array:
+        """Return the frame orthonormal, with the spans that are followed.
+
+        Trailing rows have theirs in the order from the last one on. From the first one on, they
+        are not orthogonal, and would take those of others.
+        """
+        split = self.split < len(self.frame)
+        frame = orthonormalize_ends(self.frame, self.split) if split else self.frame
+        return orthonormalize(frame)[0]
+
     def follows_tilt(self, control: Control) -> bool:
         """Whether the next step is a graded one, because of the last ones or of their tilt."""
         return self.tilted(control) or (self.fresh(control) and not leaves_run(self.rate, control))
@@ -143,6 +154,8 @@ class Statistics:
     @property
     def numerical_error(self) -> Array:
         """Estimated rounding error (k,) of the growth."""
+        if not self.turnover.any():
+            return self.error.copy()
         return self.error + exchanged(self.exchange, self.turnover)
 
     def resolved(self, steps: int, limit: float) -> Array:
@@ -179,9 +192,10 @@ class Carry:
 
     def fork(self, rate: float) -> Carry:
         """Return a carry that goes on from here, with separate statistics."""
-        k = len(self.state.frame)
-        copied = {name: getattr(self.state, name).copy() for name in ("frame", "since", "noise")}
-        return Carry(replace(self.state, rate=rate, split=k, **copied), Statistics.begin(k))
+        old, k = self.state, len(self.state.frame)
+        since, noise = old.since.copy(), old.noise.copy()
+        tilted = old.replicas, old.tilt, since, noise, old.graded_steps
+        return Carry(FrameState(old.frame.copy(), rate, k, *tilted), Statistics.begin(k))
 
     def reset_statistics(self) -> None:
         """Begin to count again."""
@@ -189,8 +203,14 @@ class Carry:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of all fields, of state and statistics, by their names."""
-        values = vars(self.state) | vars(self.statistics)
-        return {name: _copy(value) for name, value in values.items()}
+        return {name: _copy(value) for name, value in self._fields().items()}
+
+    def _fields(self) -> dict[str, Any]:
+        return vars(self.state) | vars(self.statistics)
+
+    def ended(self, frame: Array, frame_error: float) -> Carry:
+        """Return a copy that ends with another frame, and its error."""
+        return Carry.from_dict(self._fields() | {"frame": frame, "frame_error": frame_error})
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Put copies of ``values`` into the fields of their names."""
@@ -276,12 +296,14 @@ class Carry:
         split, rate = len(front.state.frame), self.state.rate
         self.statistics.add(front.statistics, slice(split))
         self.statistics.intervals += front.statistics.intervals
-        self.state = replace(front.state, rate=rate)
+        self.state = front.state
         if back is not None:
             frame = np.concatenate([front.state.frame, back.state.frame[::-1]])
-            self.state = replace(FrameState.begin(frame, rate), split=split)
+            self.state = FrameState.begin(frame)
+            self.state.split = split
             self.statistics.add(back.statistics, slice(None, split - 1, -1))
             self.statistics.trailing_intervals += back.statistics.intervals
+        self.state.rate = rate
 
 
 def _copy(value: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from ..arrays import Array
 from ..cells import Cell
 from ..networks.apply import tangent_step
-from ..networks.blocks import DiagonalBlock, diagonal_blocks
+from ..networks.blocks import diagonal_blocks
 from ..networks.forward import LayerForward, forward_chunk
 from ..networks.network import Network
 from ..networks.program import by_products
@@ -104,7 +104,7 @@ class Passes:
     ) -> None:
         self.network = network
         self.inputs = inputs
-        self.block = tangent_block(network)
+        (self.block,) = diagonal_blocks(network, whole=True)
         self.program = self.block.program
         self.cuts = cuts
         self.control = control
@@ -225,14 +225,6 @@ def decayed(sines: Array, grown: Array) -> Array:
     """
     gaps = np.diff(grown, axis=-1, append=grown[..., -1:])
     return np.asarray(np.minimum(sines * np.exp(np.minimum(gaps, 0.0)), 1.0))
-
-
-def tangent_block(network: Network) -> DiagonalBlock:
-    """Return the whole Jacobian as one block, with the stages of its layer if it is one layer."""
-    blocks = diagonal_blocks(network, whole=False)
-    if len(blocks) == 1 and blocks[0].entries is None:
-        return blocks[0]
-    return diagonal_blocks(network, whole=True)[0]
 
 
 def living_directions(

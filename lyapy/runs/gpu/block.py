@@ -15,7 +15,6 @@ from ...tangent.gpu.device import Device
 from ...tangent.gpu.tangent import BatchTangent, Found
 from ...tangent.gpu.whole_tile import WholeTangent, fits
 from ...tangent.norm_bounds import SAMPLED
-from ...tangent.qr import orthonormalize
 from ...tangent.state import Carry
 from ..block import Final, Follower, living
 from ..threads import default_threads
@@ -214,7 +213,7 @@ class BatchBlock:
         each = zip(self.followers, self.tangent.host_frames(), errors.tolist(), strict=True)
         return [
             # dead directions may depend on others
-            Final(x if np.isfinite(x).all() else orthonormalize(f.carry.state.frame)[0], error)
+            Final(x if np.isfinite(x).all() else f.carry.state.orthonormal(), error)
             for f, x, error in each
         ]
 
@@ -224,6 +223,6 @@ def _frames_and_rates(carries: Sequence[Carry]) -> tuple[Array, Array]:
     for state in (carry.state for carry in carries):
         if state.split < len(state.frame):
             # an engine followed it from both ends
-            state.frame, state.split = orthonormalize(state.frame)[0], len(state.frame)
+            state.frame, state.split = state.orthonormal(), len(state.frame)
     frames = np.stack([carry.state.frame for carry in carries])
     return frames, np.array([carry.state.rate for carry in carries])
