@@ -90,6 +90,21 @@ def test_networks_whose_measure_is_undetermined_are_counted():
     assert plot_measure(sweep, "gain").get_title() == ""
 
 
+def test_rows_are_drawn_over_one_another():
+    sweep, ax = training(), None
+    for number in range(3):
+        ax = sweep[number].plot(ax=ax, label=f"epoch {number}")
+    drawn = curves(ax)
+    assert len({curve.get_color() for curve in drawn}) == 3
+    for row, curve in zip(sweep, drawn, strict=False):
+        np.testing.assert_array_equal(curve.get_ydata(), row.exponents)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "epoch 0",
+        "epoch 1",
+        "epoch 2",
+    ]
+
+
 def test_a_pair_that_no_network_has_is_left_empty():
     sweep = lyapy.Sweep(rows([[0.1], [0.2]], a=["x", "y"], b=[1, 2]))
     drawn = plot_heat_map(sweep, "a", "b").get_images()[0].get_array()
