@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 UNITS, LENGTH, BATCH = 16, 60, 64
 # updates after which a checkpoint is kept
-KEPT = (0, 5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 100, 120, 150, 200, 250, 300, 400, 500)
+KEPT = (*range(0, 100, 5), *range(100, 200, 10), *range(215, 501, 15))
 
 
 class Memory(torch.nn.Module):

@@ -2,7 +2,7 @@
 Checkpoints against the loss
 ============================
 
-What happens in the spectrum while the loss falls? A training left twenty checkpoints and a table
+What happens in the spectrum while the loss falls? A training left fifty checkpoints and a table
 of losses (``examples/flip_flop``, written by ``examples/train_flip_flop.py``). One call computes
 all spectra into one file.
 """

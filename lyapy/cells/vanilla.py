@@ -61,9 +61,8 @@ class Vanilla(Cell):
         # −∞ where a unit is dead, as the determinant is zero there
         return log_abs_product(coefficients["a"]) + self._determinant.log_abs
 
-    def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
-        a = coefficients["a"]
-        dead = np.sum((a == 0.0) & self.exact, axis=-1)
+    def dead_directions(self, coefficients: Mapping[str, Array]) -> Array | int:
+        dead = np.count_nonzero(coefficients["a"] == 0.0, axis=-1) if self.exact else 0
         return np.maximum(dead, self._determinant.nullity)
 
     def of_units(self, units: Array) -> Vanilla:

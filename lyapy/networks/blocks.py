@@ -160,6 +160,16 @@ def diagonal_blocks(
     tolerance : float
         Largest relative error of the inverses that come with the blocks; 0 for no inverses.
     """
+    # kept with the network, until its weights change
+    digest, found = vars(network).get("_blocks", ("", {}))
+    if digest != network.digest():
+        digest, found = vars(network)["_blocks"] = network.digest(), {}
+    if (whole, tolerance) not in found:
+        found[whole, tolerance] = _find_blocks(network, whole, tolerance)
+    return list(found[whole, tolerance])
+
+
+def _find_blocks(network: Network, whole: bool, tolerance: float) -> list[DiagonalBlock]:
     blocks = []
     start = entries = 0
     for cell in network.cells:
@@ -172,7 +182,9 @@ def diagonal_blocks(
         return blocks
     exact = all(cell.exact for cell in network.cells)
     columns = np.arange(network.state_size)
-    return [DiagonalBlock(network.program, columns, network.cells, exact=exact)]
+    # a copy, with nothing that was kept for weights that have changed
+    program = network.program._replace()
+    return [DiagonalBlock(program, columns, network.cells, exact=exact)]
 
 
 def _blocks_of_layer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -81,8 +82,8 @@ class Network:
 
     def split_state(self, state: Array) -> list[Array]:
         """Cut states (..., D) into the layers' states."""
-        ends = np.cumsum([cell.state_size for cell in self.cells])[:-1].tolist()
-        return list(np.split(state, ends, axis=-1))
+        ends = [*accumulate((cell.state_size for cell in self.cells), initial=0)]
+        return [state[..., start:end] for start, end in pairwise(ends)]
 
     def state_layout(self) -> Iterator[tuple[str, int]]:
         """Yield name and size of the layers' state variables, in order, as ``("0.h", 64)``."""

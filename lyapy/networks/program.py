@@ -9,7 +9,8 @@ stack into one over the whole state.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import update_wrapper
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from ..arrays import Array
 from ..cells.base import Cell
@@ -26,6 +27,7 @@ __all__ = [
     "Text",
     "by_products",
     "cell_text",
+    "kept",
     "parse_program",
     "single_program",
     "stack_programs",
@@ -83,7 +85,15 @@ class Assignment(NamedTuple):
     terms: tuple[Term, ...]
 
 
-class Program(NamedTuple):
+class _Fields(NamedTuple):
+    assignments: tuple[Assignment, ...]
+    state_size: int
+    width: int
+    coefficients: tuple[dict[str, Coefficient], ...]
+    stages: tuple[Program, ...] = ()
+
+
+class Program(_Fields):
     """The tangent step of a network.
 
     Attributes
@@ -99,13 +109,28 @@ class Program(NamedTuple):
         scaling of its rows; empty where none are given.
     """
 
-    assignments: tuple[Assignment, ...]
-    state_size: int
-    width: int
-    coefficients: tuple[dict[str, Coefficient], ...]
-    stages: tuple[Program, ...] = ()
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
+def kept(
+    function: Callable[Concatenate[Program, P], T],
+) -> Callable[Concatenate[Program, P], T]:
+    """Compute ``function`` once for a program, with which the result is kept."""
+
+    def found(program: Program, /, *arguments: P.args, **named: P.kwargs) -> T:
+        results = vars(program).setdefault("kept", {})
+        key = (function, *arguments, *named.items())
+        if key not in results:
+            results[key] = function(program, *arguments, **named)
+        return results[key]  # type: ignore[no-any-return]
+
+    update_wrapper(found, function)
+    return found
+
+
+@kept
 def by_products(program: Program) -> bool:
     """Return whether a matrix of the program is known by its products alone."""
     terms = (term for assignment in program.assignments for term in assignment.terms)

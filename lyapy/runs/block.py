@@ -232,6 +232,5 @@ class Follower:
         state = self.carry.state
         if final is None:
             final = Final(state.orthonormal(), frame_error(state.frame[self.sure_rows()]))
-        carry = Carry.from_dict(self.carry.to_dict())
-        carry.update({"frame": final.frame, "frame_error": final.error})
+        carry = self.carry.ended(*final)
         return BlockResult(self.growth.copy(), carry, self.determinants.copy())

@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from threadpoolctl import threadpool_limits
-
 from ..spectra.spectrum import Spectrum
 from ..spectra.status import target_reached
 from .plan import Plan
 from .result import merge_rows
 from .segments import run_segments
+from .threads import limit_blas
 from .trajectory import Trajectory
 from .until import Until
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 def compute_spectrum(plan: Plan, checkpointer: Checkpointer | None = None) -> Spectrum:
     """Compute a plan, from where the checkpointer restores it."""
     # threads of BLAS inside the threads here would fight for the cores
-    with threadpool_limits(plan.compute.blas_threads, user_api="blas"):
+    with limit_blas(plan.compute.blas_threads):
         if plan.goal is not None:
             return run_until(plan, plan.goal, checkpointer)
         if checkpointer is not None and checkpointer.saved.number:

@@ -74,10 +74,12 @@ def collect(
         return np.array([[getattr(carry.statistics, name) for carry in row] for row in carries])
 
     steps = int(layout.row_ends[-1])
-    error = np.stack(
-        [np.hstack([carry.statistics.numerical_error for carry in row]) for row in carries]
-    )
-    each = zip(zip(*blocks, strict=True), layout.coupled.tolist(), strict=True)
+    columns = [*zip(*blocks, strict=True)]
+    errors = [
+        np.stack([block.carry.statistics.numerical_error for block in column]) / steps
+        for column in columns
+    ]
+    each = zip(columns, errors, layout.coupled.tolist(), strict=True)
     return Spectrum(
         growth=np.concatenate([_growth(*block, layout, settings) for block in each], axis=2),
         growth_steps=layout.row_ends,
@@ -91,7 +93,7 @@ def collect(
         rejections=counts("rejections"),
         largest_spread=counts("largest_spread"),
         split=np.array([[carry.state.split for carry in row] for row in carries]),
-        numerical_error=error / steps,
+        numerical_error=np.concatenate(errors, axis=1),
         norm_excess=counts("norm_excess"),
         frame_error=counts("frame_error"),
         determinants=np.array([[block.determinants for block in found] for found in blocks]),
@@ -100,11 +102,14 @@ def collect(
 
 
 def _growth(
-    results: Sequence[BlockResult], coupled: bool, layout: Layout, settings: dict[str, Any]
+    results: Sequence[BlockResult],
+    error: Array,
+    coupled: bool,
+    layout: Layout,
+    settings: dict[str, Any],
 ) -> Array:
-    """Return the growth (B, rows, k) of all trajectories in a block."""
+    """Return the growth (B, rows, k) of all trajectories in a block, with errors (B, k)."""
     growth, ends = np.stack([result.growth for result in results]), layout.row_ends
-    error = np.stack([result.carry.statistics.numerical_error for result in results]) / ends[-1]
     hidden = hides(error.max(axis=0), settings["interval"], settings["tolerance"])
     if not coupled or not hidden.any():
         return growth

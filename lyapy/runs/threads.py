@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import TYPE_CHECKING
+
+from threadpoolctl import ThreadpoolController
 
 from ..tangent.engine import Engine
 from .progress import Progress
@@ -69,6 +73,17 @@ def most_together(engine: Engine, threads: int | None) -> int:
     if engine.devices:
         return len(engine.devices) * (threads or FULL_BATCH)
     return threads or default_threads()
+
+
+def limit_blas(threads: int) -> AbstractContextManager[object]:
+    """Return a context in which BLAS, as NumPy and SciPy bring it, uses so many threads."""
+    return _libraries().limit(limits=threads, user_api="blas")  # type: ignore[no-any-return]
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    # looks through all that the process has loaded, which takes as long as a small run
+    return ThreadpoolController()
 
 
 def side_by_side(engine: Engine, trajectories: int) -> int:

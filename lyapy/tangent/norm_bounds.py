@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..arrays import Array
 from ..cells.sparse import Sparse
-from ..networks.apply import tangent_step
-from ..networks.program import Applied, Assignment, Coefficient, Columns, Program, Term
+from ..networks.program import Applied, Coefficient, Columns, Program, Term, kept
 
 if TYPE_CHECKING:
     from ..networks.blocks import DiagonalBlock
@@ -79,25 +76,17 @@ class NormBounds:
         coefficients : array (B, C)
             The largest over the steps.
         """
-        upper = log_norm_bound(self.block.program, coefficients, self._norms)
+        upper = log_norm_bound(self.block.program, coefficients)
         return np.asarray(rates.max(axis=1) - upper)
 
     def _bounds(self, coefficients: Array) -> tuple[float, float]:
         """Return bounds on the growth of a step, lower and upper, that hold for some of them."""
         largest = np.abs(coefficients).max(axis=0, keepdims=True)
-        upper = log_norm_bound(self.block.program, largest, self._norms)[0]
+        upper = log_norm_bound(self.block.program, largest)[0]
         if self.block.inverse is None:
             return -np.inf, upper
         inverse = np.abs(self.block.inverse_coefficients(coefficients)).max(axis=0, keepdims=True)
-        return -log_norm_bound(self.block.inverse_program, inverse, self._inverse_norms)[0], upper
-
-    @cached_property
-    def _norms(self) -> dict[int, float]:
-        return _matrix_norms(self.block.program)
-
-    @cached_property
-    def _inverse_norms(self) -> dict[int, float]:
-        return _matrix_norms(self.block.inverse_program)
+        return -log_norm_bound(self.block.inverse_program, inverse)[0], upper
 
 
 def log_norm_bound(
@@ -115,35 +104,32 @@ def log_norm_bound(
         Norms of the program's constant matrices, by ``id``.
     """
     norms = _matrix_norms(program) if norms is None else norms
-    small = _norm_program(program)
-    terms = [term for assignment in program.assignments for term in assignment.terms]
+    blocks = _state_blocks(program)
+    # norms of how each block depends on the old ones, for each step
+    none = np.zeros((len(blocks), len(coefficients)))
+    old, new = (
+        dict(zip(blocks, np.eye(len(blocks))[..., None], strict=True)),
+        dict[Columns, Array](),
+    )
     with np.errstate(over="ignore", invalid="ignore"):
-        factors = [_term_norm(term, coefficients, norms) for term in terms]
-        values = np.stack(factors, axis=1) if factors else np.zeros((len(coefficients), 0))
-        found = tangent_step(small, values, np.eye(small.state_size))
-        squares = np.sum(np.square(found), axis=(1, 2))
+        for target, terms in program.assignments:
+            for term in terms:
+                source = (new if term.new else old).get(term.source, none)
+                norm = source * _term_norm(term, coefficients, norms)
+                new[target] = new.get(target, none) + norm
+        found = np.array([new.get(block, none) for block in blocks])
+        squares = np.sum(np.square(found.T.copy()), axis=(1, 2))
     # NaN bounds nothing
     norm = np.where(np.isnan(squares), np.inf, np.sqrt(squares))
     return np.asarray(np.log(np.maximum(norm, LEAST_NORM)))
 
 
-def _norm_program(program: Program) -> Program:
-    """Return a program of one column for each block, whose coefficients are the terms' norms."""
+@kept
+def _state_blocks(program: Program) -> list[Columns]:
+    """Return the blocks of columns that the program moves, but for auxiliary ones, in order."""
     blocks = {term.source for a in program.assignments for term in a.terms}
     blocks |= {a.target for a in program.assignments}
-    # auxiliary ones lie behind the state
-    places = {block: Columns(i, 1) for i, block in enumerate(sorted(blocks))}
-    numbers = itertools.count()
-
-    def small(term: Term) -> Term:
-        return Term(places[term.source], term.new, None, Coefficient(next(numbers), 1), None)
-
-    assignments = tuple(
-        Assignment(places[target], tuple(map(small, terms)))
-        for target, terms in program.assignments
-    )
-    state_size = sum(block.start < program.state_size for block in blocks)
-    return Program(assignments, state_size, len(places), ())
+    return sorted(block for block in blocks if block.start < program.state_size)
 
 
 def _term_norm(term: Term, coefficients: Array, norms: dict[int, float]) -> Array:
@@ -161,6 +147,7 @@ def _term_norm(term: Term, coefficients: Array, norms: dict[int, float]) -> Arra
     return factor
 
 
+@kept
 def _matrix_norms(program: Program) -> dict[int, float]:
     terms = (term for assignment in program.assignments for term in assignment.terms)
     constant = {id(term.matrix): term.matrix for term in terms if _is_constant(term.matrix)}

@@ -12,7 +12,9 @@ __all__ = ["orthonormalize", "orthonormalize_ends", "orthonormalize_with"]
 
 def orthonormalize(frame: Array) -> tuple[Array, Array]:
     """Return the orthonormal rows of ``frame`` (k, D) and log R_ii, by Householder's QR."""
-    rows, log_r, _ = orthonormalize_with(np.zeros(len(frame)), frame)
+    if not np.isfinite(frame).all():
+        return frame, np.full(len(frame), np.inf)
+    rows, _, log_r = _factorize(frame)
     return rows, log_r
 
 
@@ -28,16 +30,22 @@ def orthonormalize_ends(frame: Array, split: int) -> Array:
 
 def orthonormalize_with(vector: Array, frame: Array) -> tuple[Array, Array, Array]:
     """Orthonormalize, and return R⁻ᵀ ``vector`` too, with zeros from the first R_ii = 0 on."""
-    if not np.all(np.isfinite(frame)):
+    if not np.isfinite(frame).all():
         return frame, np.full(len(frame), np.inf), vector
-    columns, upper = np.linalg.qr(frame.T)
-    diagonal = np.diagonal(upper)
-    signs = np.where(diagonal < 0.0, -1.0, 1.0)
+    rows, R, log_r = _factorize(frame)
     duals = np.zeros_like(vector)
-    size = int(np.cumprod(diagonal != 0.0).sum())
+    size = int(np.cumprod(log_r > -np.inf).sum())
     if size and vector.any():
-        R = upper[:size, :size] * signs[:size, None]
-        duals[:size] = solve_triangular(R, vector[:size], trans=1, check_finite=False)
+        upper = R[:size, :size]
+        duals[:size] = solve_triangular(upper, vector[:size], trans=1, check_finite=False)
+    return rows, log_r, duals
+
+
+def _factorize(frame: Array) -> tuple[Array, Array, Array]:
+    """Return orthonormal rows, R with no negative R_ii, and log R_ii."""
+    columns, upper = np.linalg.qr(frame.T)
+    signs = np.where(np.diagonal(upper) < 0.0, -1.0, 1.0)
+    upper *= signs[:, None]
     with np.errstate(divide="ignore"):
-        log_r = np.log(np.abs(diagonal))
-    return np.ascontiguousarray((columns * signs).T), log_r, duals
+        log_r = np.log(np.diagonal(upper))
+    return np.ascontiguousarray((columns * signs).T), upper, log_r

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -154,6 +154,8 @@ class Statistics:
     @property
     def numerical_error(self) -> Array:
         """Estimated rounding error (k,) of the growth."""
+        if not self.turnover.any():
+            return self.error.copy()
         return self.error + exchanged(self.exchange, self.turnover)
 
     def resolved(self, steps: int, limit: float) -> Array:
@@ -190,9 +192,10 @@ class Carry:
 
     def fork(self, rate: float) -> Carry:
         """Return a carry that goes on from here, with separate statistics."""
-        k = len(self.state.frame)
-        copied = {name: getattr(self.state, name).copy() for name in ("frame", "since", "noise")}
-        return Carry(replace(self.state, rate=rate, split=k, **copied), Statistics.begin(k))
+        old, k = self.state, len(self.state.frame)
+        since, noise = old.since.copy(), old.noise.copy()
+        tilted = old.replicas, old.tilt, since, noise, old.graded_steps
+        return Carry(FrameState(old.frame.copy(), rate, k, *tilted), Statistics.begin(k))
 
     def reset_statistics(self) -> None:
         """Begin to count again."""
@@ -200,8 +203,14 @@ class Carry:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of all fields, of state and statistics, by their names."""
-        values = vars(self.state) | vars(self.statistics)
-        return {name: _copy(value) for name, value in values.items()}
+        return {name: _copy(value) for name, value in self._fields().items()}
+
+    def _fields(self) -> dict[str, Any]:
+        return vars(self.state) | vars(self.statistics)
+
+    def ended(self, frame: Array, frame_error: float) -> Carry:
+        """Return a copy that ends with another frame, and its error."""
+        return Carry.from_dict(self._fields() | {"frame": frame, "frame_error": frame_error})
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Put copies of ``values`` into the fields of their names."""
@@ -277,22 +286,26 @@ class Carry:
         state.rate = run.rate
         errors = np.stack([sampling.difference(run.log_r, one.log_r) for one in others], axis=1)
         statistics.exchange[:rows] += errors
-        statistics.turnover[:rows] += sampling.squares(errors)
-        statistics.error[:rows] += run.error
+        turnover = sampling.squares(errors)
+        statistics.turnover[:rows] += turnover
+        unknown = sampling.unknown(errors, turnover, run.error, rows == frame.shape[1])
+        statistics.error[:rows] += np.where(unknown, np.inf, run.error)
         statistics.count(intervals=run.steps, spread=run.spread)
-        return run.growth, run.steps
+        return np.where(unknown, run.growth.max(), run.growth), run.steps
 
     def absorb_ends(self, front: Carry, back: Carry | None) -> None:
         """Take over tiles of one frame, or of two ends; ``back`` begins with the last row."""
         split, rate = len(front.state.frame), self.state.rate
         self.statistics.add(front.statistics, slice(split))
         self.statistics.intervals += front.statistics.intervals
-        self.state = replace(front.state, rate=rate)
+        self.state = front.state
         if back is not None:
             frame = np.concatenate([front.state.frame, back.state.frame[::-1]])
-            self.state = replace(FrameState.begin(frame, rate), split=split)
+            self.state = FrameState.begin(frame)
+            self.state.split = split
             self.statistics.add(back.statistics, slice(None, split - 1, -1))
             self.statistics.trailing_intervals += back.statistics.intervals
+        self.state.rate = rate
 
 
 def _copy(value: Any) -> Any:

@@ -78,18 +78,18 @@ class Way:
 
 
 class _Span(NamedTuple):
-    """Tiles that are advanced together: ends, living directions and Σ log|det J| of each."""
+    """Tiles that are advanced together: ends, steps, living directions and Σ log|det J| of each."""
 
     coefficients: Array
     ends: Array
+    steps: Array
     alive: Array
     expected: Array
 
     def head(self, count: int) -> _Span:
         """Return the first ``count`` tiles."""
-        end = self.ends[count - 1]
-        rest = (self.ends[:count], self.alive[:count], self.expected[:count])
-        return _Span(self.coefficients[:end], *rest)
+        tiles = (each[:count] for each in self[1:])
+        return _Span(self.coefficients[: self.ends[count - 1]], *tiles)
 
 
 # carries of both ends, or of one frame, and the growth (tiles, D)
@@ -136,14 +136,14 @@ class FullTangent(Tangent):
         self.logs = self.block.log_abs_det(coefficients)
         assert self.logs is not None
         expected = np.add.reduceat(self.logs, starts)
-        growth = np.empty((len(ends), self.vectors))
+        steps, growth = ends - starts, np.empty((len(ends), self.vectors))
         done = 0
         while done < len(ends):
             last = min(done + self.way.ahead(), len(ends))
-            last = done + int(np.searchsorted(-alive[done:last], -alive[done], side="right"))
-            first = starts[done]
-            steps, tiles = slice(first, ends[last - 1]), slice(done, last)
-            span = _Span(coefficients[steps], ends[tiles] - first, alive[tiles], expected[tiles])
+            last = done + int((-alive[done:last]).searchsorted(-alive[done], "right"))
+            first, tiles = starts[done], slice(done, last)
+            each = ends[tiles] - first, steps[tiles], alive[tiles], expected[tiles]
+            span = _Span(coefficients[first : ends[last - 1]], *each)
             found = self._advance_tiles(span, carry, control)
             growth[done : done + len(found)] = found
             done += len(found)
@@ -178,7 +178,7 @@ class FullTangent(Tangent):
         if self.way.reconsidered:
             self.way.graded = False
             if self.way.two_ended:
-                rates = growth[-1] / np.diff(span.ends, prepend=0)[-1]
+                rates = growth[-1] / span.steps[-1]
                 self._cut(best_split(rates, control.limit, control.tile), carry)
         return growth
 
@@ -199,14 +199,13 @@ class FullTangent(Tangent):
 
     def _count_agreeing(self, span: _Span, found: Advance | None, control: Control) -> int:
         """Return how many tiles from the first one on agree with the determinant."""
-        if found is None:
-            return 0
-        steps = np.diff(span.ends, prepend=0)
-        admitted = math.exp(control.limit) * UNIT_ROUNDOFF * steps * math.sqrt(self.vectors)
+        if found is None or self.way.graded:
+            return 0 if found is None else len(span.ends)
+        admitted = math.exp(control.limit) * UNIT_ROUNDOFF * span.steps * math.sqrt(self.vectors)
         # a dead direction makes both sides −∞
         known = np.isfinite(span.expected)
         difference = np.abs(found[2].sum(axis=1) - np.where(known, span.expected, 0.0))
-        agrees = ~known | (difference <= admitted) | self.way.graded
+        agrees = ~known | (difference <= admitted)
         return len(agrees) if agrees.all() else int(agrees.argmin())
 
     def _one_frame(self, span: _Span, carry: Carry, control: Control) -> Advance:
@@ -258,20 +257,18 @@ def best_split(rates: Array, limit: float, tile: int) -> int:
         Longest interval.
     """
     D = len(rates)
-    tail = rates[::-1]
-    front = np.maximum.accumulate(rates) - np.minimum.accumulate(rates)
-    back = (np.maximum.accumulate(tail) - np.minimum.accumulate(tail))[::-1]
-    rows = np.arange(1, D + 1)
+    both = np.array([rates, rates[::-1]])
+    front, back = np.maximum.accumulate(both, axis=1) - np.minimum.accumulate(both, axis=1)
+    # leading frames, of which the last is the whole one, and the trailing frames with the others
+    rows = np.concatenate([np.arange(1, D + 1), np.arange(D - 1, 0, -1)])
+    expected = FLUCTUATION * np.concatenate([front, back[-2::-1]])
+    limits, graded = np.full(len(rows), limit - np.log(MARGIN)), np.full(len(rows), np.inf)
     # only one frame can take graded steps
-    cost = _cost(rows, front, limit - np.log(MARGIN), tile, np.inf)
-    cost[:-1] += _cost(D - rows[:-1], back[1:], limit - np.log(MARGIN), tile, np.inf)
-    cost[:-1] += OVERHEAD_ROWS * D
-    cost[-1] = _cost(rows, front, limit, tile, GRADED_COST)[-1]
-    return int(np.argmin(cost)) + 1
-
-
-def _cost(rows: Array, spreads: Array, limit: float, tile: int, graded: float) -> Array:
-    """Return the operations of QR per step, over D, ``graded`` times as many for graded steps."""
-    expected = FLUCTUATION * spreads
-    intervals = np.clip(np.floor(SAFETY * limit / np.maximum(expected, 1e-300)), 1, tile)
-    return rows**2 / intervals * np.where(expected > limit, graded, 1.0)
+    limits[D - 1], graded[D - 1] = limit, GRADED_COST
+    intervals = np.floor(SAFETY * limits / np.maximum(expected, 1e-300))
+    intervals = np.minimum(np.maximum(intervals, 1.0), tile)
+    # operations of QR per step, over D
+    cost = rows**2 / intervals * np.where(expected > limits, graded, 1.0)
+    cost[: D - 1] += cost[D:]
+    cost[: D - 1] += OVERHEAD_ROWS * D
+    return int(cost[:D].argmin()) + 1

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dtrtrs
-from threadpoolctl import threadpool_limits
 
 from ..arrays import Array, array_digest
 from ..networks.apply import log_diagonal
@@ -17,6 +16,7 @@ from ..networks.forward import forward_chunk
 from ..networks.network import Network
 from ..runs.progress import Progress
 from ..runs.provenance import describe_origin
+from ..runs.threads import limit_blas
 from ..tangent.interval import make_control
 from ..tangent.spans import span_sines
 from .along import Along, check_along, check_k
@@ -138,7 +138,7 @@ def covariant_vectors(
 
     def compute(resumable: Resumable) -> CovariantVectors:
         display = Progress(2 * (along.stop - transient), progress)
-        with threadpool_limits(1, user_api="blas"):
+        with limit_blas(1):
             try:
                 found = _compute(passes, along, seed, resumable, display)
             finally:

@@ -78,7 +78,7 @@ class _Compiled(Images):
     def __init__(self, program: Program, vectors: int) -> None:
         D, self.stride = program.state_size, row_stride(program.width)
         self.columns = D
-        self.plan = make_plan(D >= LARGE_STATE and vectors >= LARGE_FRAME, program)
+        self.plan = make_plan(program, D >= LARGE_STATE and vectors >= LARGE_FRAME)
         self.frames = aligned(3 * vectors * self.stride)
         merged, projections = aligned(self.plan.merged_size), workspace(vectors)
         self.memory = Memory(self.frames, merged, aligned(SCRATCH), projections)

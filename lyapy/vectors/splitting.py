@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ..arrays import Array, check_size
 from ..networks.network import Network
 from ..networks.transposed import transposed
 from ..runs.progress import Progress
+from ..runs.threads import limit_blas
 from ..tangent.interval import Control, accept_interval, make_control
 from ..tangent.spans import span_sines
 from ..tangent.state import UNKNOWN_RATE
@@ -96,7 +96,7 @@ def splitting_angles(
     sines = np.full((2, len(along.at), len(sizes)), np.nan)
     grown, total = np.empty((len(along.at), rows)), np.zeros(rows)
     display = Progress(along.stop - transient, progress)
-    with threadpool_limits(1, user_api="blas"):
+    with limit_blas(1):
         try:
             begin, other = passes.begin(along.state, frames, transient)
             for interval in passes.back(begin, along.stop):

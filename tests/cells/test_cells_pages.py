@@ -85,7 +85,7 @@ def test_every_cell_is_on_the_page_of_all_cells(name):
     constants = text.partition("constant $")[2]
     assert all(re.search(rf"\b{c}\b", constants) for c in network.cells[0].constants)
     (block,) = diagonal_blocks(network, whole=True)
-    plan = make_plan(False, block.program)
+    plan = make_plan(block.program, False)
     count = int(np.sum(plan.instructions["op"] != DIAGONAL))
     cost = " ".join(re.search(r"Cost: ([^.;]*)", text)[1].split())
     numbers = {"no": 0, "one": 1, "two": 2, "three": 3, "four": 4}

@@ -71,7 +71,7 @@ def test_multiplications_of_a_large_reservoir(density):
     block, *rest = diagonal_blocks(network, whole=False)
     left_out = 5000 - len(block.columns)
     assert left_out <= 3 and len(rest) == bool(left_out)
-    plan = make_plan(True, block.program)
+    plan = make_plan(block.program, True)
     assert plan.instructions["op"].tolist() == [SPARSE]
     assert 0 <= round(density * 5000**2) - len(plan.sparse_values) <= 40 * left_out
     assert len(network.cells[0].weights.U.values) == round(density * 5000**2)

@@ -155,3 +155,23 @@ def test_a_constant_coefficient_of_zero_joins_nothing():
         cell = cells.CoRNN(None, np.zeros((3, 3)), U, dt=0.1, gamma=gamma, epsilon=0.2)
         blocks = diagonal_blocks(lyapy.Network([cell]), whole=False)
         assert [len(block.columns) for block in blocks] == sizes
+
+
+def test_structure_is_found_once_and_again_where_weights_change():
+    network = lyapy.random_network("vanilla", 4, seed=1)
+    before, again = (diagonal_blocks(network, whole=False, tolerance=1e-8) for _ in range(2))
+    assert before[0] is again[0]
+    network.cells[0].weights.U[:2, 2:] = 0.0
+    after = diagonal_blocks(network, whole=False, tolerance=1e-8)
+    assert [block.columns.tolist() for block in after] == [[0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize("frame", ["random", np.eye(4)])
+def test_a_run_reads_the_weights_that_the_network_has_now(frame):
+    network, other = (lyapy.random_network("vanilla", 4, seed=seed) for seed in (1, 2))
+    options = {"steps": 20, "frame": frame, "initial_state": np.ones(4), "interval": 1}
+    lyapy.lyapunov_spectrum(network, **options)
+    network.cells[0].weights.U[...] = other.cells[0].weights.U
+    network.cells[0].b[...] = other.cells[0].b
+    found, wanted = (lyapy.lyapunov_spectrum(n, **options) for n in (network, other))
+    np.testing.assert_allclose(found.exponents, wanted.exponents, rtol=1e-12)

@@ -43,9 +43,8 @@ class CompiledTangent(Tangent):
         super().__init__(program, vectors)
         large = program.state_size >= LARGE_STATE and vectors >= LARGE_FRAME
         self.blas = blas or large
-        self.plan = make_plan(self.blas, program)
-        self.stages = program.stages or (program,)
-        self.stride = row_stride(max(each.width for each in (program, *self.stages)))
+        self.plan = make_plan(program, self.blas)
+        self.stride = row_stride(max(each.width for each in (program, *program.stages)))
         self.frames = aligned(3 * vectors * self.stride)
         merged = aligned(self.plan.merged_size)
         self.memory = Memory(self.frames, merged, aligned(SCRATCH), workspace(vectors))
@@ -58,7 +57,7 @@ class CompiledTangent(Tangent):
         growth = np.where(rows < alive[:, None], 0.0, -np.inf)
         start = 0
         while start < len(coefficients):
-            tile = int(np.searchsorted(ends, start, side="right"))
+            tile = int(ends.searchsorted(start, "right"))
             if not alive[tile]:
                 start = int(ends[tile])
                 continue
@@ -67,7 +66,7 @@ class CompiledTangent(Tangent):
                 start = self._run(coefficients, start, ends, alive, carry, control, growth)
                 # the loop stops before a step that spreads too far
                 spread = 2.0 * control.limit
-            tile = int(np.searchsorted(ends, start, side="right"))
+            tile = int(ends.searchsorted(start, "right"))
             if start < len(coefficients) and alive[tile]:
                 values, found = coefficients[start : ends[tile]], growth[tile, : alive[tile]]
                 start += self._run_graded(values, carry, spread, control, found)
@@ -124,7 +123,7 @@ class CompiledTangent(Tangent):
     @cached_property
     def graded(self) -> tuple[Plan, Memory]:
         """Products of the stages, and their workspaces."""
-        plan = make_plan(self.blas, *self.stages)
+        plan = make_plan(self.program, self.blas, by_stages=True)
         return plan, self.memory._replace(merged=aligned(plan.merged_size))
 
     def _advance_graded(

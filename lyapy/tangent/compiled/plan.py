@@ -9,7 +9,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...cells.sparse import Sparse
-from ...networks.program import Coefficient, Program
+from ...networks.program import Coefficient, Program, kept
 from ..lowering import Lowered, Product, Sum, lower
 from .products import aligned, pack, packed_size
 from .simd.vectors import PANEL
@@ -74,14 +74,16 @@ class Plan(NamedTuple):
     ends: Array
 
 
-def make_plan(blas: bool, *programs: Program) -> Plan:
-    """Tabulate the products of programs over the same state.
+@kept
+def make_plan(program: Program, blas: bool, by_stages: bool = False) -> Plan:
+    """Tabulate the products of a program, or of its stages.
 
     Merged terms are built into one matrix; a term alone is scaled after its product. Diagonal
     terms are added as the products are written, one with each.
     """
-    joined = tuple(each for program in programs for each in program.assignments)
-    lowered = lower(programs[0]._replace(assignments=joined))
+    programs = (by_stages and program.stages) or (program,)
+    joined = tuple(each for one in programs for each in one.assignments)
+    lowered = lower(program._replace(assignments=joined))
     dense, sparse = dict[int, Array](), dict[int, Sparse]()
     for number, matrix in enumerate(lowered.matrices):
         if isinstance(matrix, Sparse):
@@ -93,7 +95,7 @@ def make_plan(blas: bool, *programs: Program) -> Plan:
     terms: list[tuple[int, int, int]] = []
     tables = [[*_instructions(each, lowered, starts, terms, blas)] for each in lowered.sums]
     rows = [row for table in tables for row in table]
-    sums = np.cumsum([len(program.assignments) for program in programs])
+    sums = np.cumsum([len(one.assignments) for one in programs])
     ends = np.cumsum([0, *map(len, tables)])[sums]
     table = np.array(
         [tuple(r.get(n, NONE) for n in INSTRUCTION.names or ()) for r in rows], INSTRUCTION
