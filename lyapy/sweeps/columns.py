@@ -48,13 +48,6 @@ class Row(NamedTuple):
     def __repr__(self) -> str:
         return f"Row({self.name!r}, {self.columns['status']}, {dict(self.metadata)})"
 
-    def plot(self, **options: Any) -> Any:
-        """Draw the spectrum, and return the axes; see `lyapy.sweeps.plots.plot_spectra`."""
-        from .plots import plot_spectra
-        from .rows import Rows
-
-        return plot_spectra(Rows([self]), **options)
-
     @property
     def has_result(self) -> bool:
         return int(self.columns["k"]) > 0

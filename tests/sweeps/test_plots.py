@@ -90,19 +90,14 @@ def test_networks_whose_measure_is_undetermined_are_counted():
     assert plot_measure(sweep, "gain").get_title() == ""
 
 
-def test_rows_are_drawn_over_one_another():
-    sweep, ax = training(), None
-    for number in range(3):
-        ax = sweep[number].plot(ax=ax, label=f"epoch {number}")
-    drawn = curves(ax)
-    assert len({curve.get_color() for curve in drawn}) == 3
-    for row, curve in zip(sweep, drawn, strict=False):
+def test_a_few_of_many_are_drawn_by_name():
+    sweep = training()
+    chosen = sweep[[sweep.names[5], sweep.names[2]]]
+    assert chosen.names == [sweep.names[5], sweep.names[2]] == sweep[[5, 2]].names
+    axes = chosen.plot()
+    for row, curve in zip(chosen, curves(axes), strict=True):
         np.testing.assert_array_equal(curve.get_ydata(), row.exponents)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
-        "epoch 0",
-        "epoch 1",
-        "epoch 2",
-    ]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == chosen.names
 
 
 def test_a_pair_that_no_network_has_is_left_empty():
