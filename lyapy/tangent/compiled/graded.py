@@ -14,7 +14,7 @@ from . import blas
 from .jit import compiled, inlined
 from .plan import Plan
 from .products import address
-from .qr import orthonormalize
+from .qr import extremes, orthonormalize
 from .step import Memory, step
 
 __all__ = ["Sums", "advance_graded"]
@@ -38,6 +38,13 @@ class Reached(NamedTuple):
     dual: float
 
 
+# slices and methods of arrays would compile Numba's checks, and their messages, for seconds
+@inlined
+def _fill(target: Array, value: float) -> None:
+    for i in range(len(target)):
+        target[i] = value
+
+
 @inlined
 def _scale(frame: Array, rows: int, columns: int, factor: float) -> None:
     for i in range(rows):
@@ -49,7 +56,7 @@ def _scale(frame: Array, rows: int, columns: int, factor: float) -> None:
 @inlined
 def _sizes(frame: Array, rows: int, columns: int, sizes: Array) -> None:
     """Write the largest |number| of each coordinate, NaN where one is."""
-    sizes[:] = 0.0
+    _fill(sizes, 0.0)
     for i in range(rows):
         row = frame[i]
         for d in range(columns):
@@ -102,7 +109,7 @@ def _unpack(packed: Array, rows: int, columns: int, order: Array, frame: Array) 
     """Write the vectors of a factorization."""
     for i in range(rows):
         row = frame[i]
-        row[:] = 0.0
+        _fill(row, 0.0)
         row[order[i]] = 1.0
         for d in range(i + 1, columns):
             row[order[d]] = packed[i, d]
@@ -128,7 +135,7 @@ def advance_graded(
     at, scale, widest, steps = 0, 1.0, 0.0, 0
     for t in range(len(coefficients)):
         factorized = False
-        logs[:] = 0.0
+        _fill(logs, 0.0)
         for stage in range(len(plan.ends)):
             if scales[t] != 1.0:
                 _scale(memory.frames[at], rows, columns, scales[t])
@@ -140,19 +147,19 @@ def advance_graded(
             at = 1 - at
             image = memory.frames[at]
             _sizes(image, rows, columns, sizes)
-            largest = sizes.max()
+            smallest, largest = extremes(sizes)
             if not largest < math.inf:
                 return Reached(at, t + 1, rate, widest, math.inf)
             last = stage == len(plan.ends) - 1
-            if largest <= admitted * sizes.min() and (factorized or not last):
+            if largest <= admitted * smallest and (factorized or not last):
                 continue
             factorized = True
             _copy(image, rows, columns, source)
             _eliminate(image, rows, columns, order, diagonal)
             _terms(image, rows, terms)
-            if not diagonal.all():
-                growth[:] = diagonal
-                rounded[:] = terms
+            if extremes(diagonal)[0] == 0.0:
+                for i in range(rows):
+                    growth[i], rounded[i] = diagonal[i], terms[i]
                 _copy(source, rows, columns, image)
                 _replace(image, rows, columns, order, growth)
                 _eliminate(image, rows, columns, order, diagonal)
@@ -185,4 +192,5 @@ def advance_graded(
     for i in range(rows):
         sums.log_r[i] += logs[i] - math.log(scale)
         sums.growth[i] += logs[i] - math.log(scale)
-    return Reached(at, steps, rate, widest, np.abs(diagonal).max())
+    low, high = extremes(diagonal)
+    return Reached(at, steps, rate, widest, max(-low, high))
