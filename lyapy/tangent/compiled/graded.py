@@ -11,7 +11,7 @@ from ...arrays import UNIT_ROUNDOFF, Array
 from .. import interval
 from ..interval import Control
 from . import blas
-from .jit import compiled, inlined
+from .jit import compiled, inlined, spliced
 from .plan import Plan
 from .products import address
 from .qr import extremes, orthonormalize
@@ -53,7 +53,7 @@ def _scale(frame: Array, rows: int, columns: int, factor: float) -> None:
             row[d] *= factor
 
 
-@inlined
+@spliced
 def _sizes(frame: Array, rows: int, columns: int, sizes: Array) -> None:
     """Write the largest |number| of each coordinate, NaN where one is."""
     _fill(sizes, 0.0)
@@ -64,7 +64,7 @@ def _sizes(frame: Array, rows: int, columns: int, sizes: Array) -> None:
             sizes[d] = sizes[d] if size <= sizes[d] else size
 
 
-@inlined
+@spliced
 def _eliminate(frame: Array, rows: int, columns: int, order: Array, diagonal: Array) -> None:
     """Factorize the frame in place, in the order of coordinates that is written."""
     swaps = np.empty(rows, np.int32)
@@ -94,7 +94,7 @@ def _copy(source: Array, rows: int, columns: int, target: Array) -> None:
             other[d] = row[d]
 
 
-@inlined
+@spliced
 def _replace(image: Array, rows: int, columns: int, order: Array, growth: Array) -> None:
     """Put ones in the place of each vector that vanished, but for the coordinates before it."""
     for i in range(rows):
@@ -104,7 +104,7 @@ def _replace(image: Array, rows: int, columns: int, order: Array, growth: Array)
                 row[order[d]] = 0.0 if d < i else 1.0
 
 
-@inlined
+@spliced
 def _unpack(packed: Array, rows: int, columns: int, order: Array, frame: Array) -> None:
     """Write the vectors of a factorization."""
     for i in range(rows):
