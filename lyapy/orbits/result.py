@@ -102,10 +102,13 @@ class FixedPoints:
         return f"FixedPoints({', '.join(kinds) or 'none'}, period={self.period})"
 
     def __str__(self) -> str:
-        name = "fixed points" if self.period == 1 else f"cycles of period {self.period}"
+        slow = self.labels.count("slow")
+        found = _counted(len(self) - slow, "fixed point" if self.period == 1 else "cycle")
+        found += f" of period {self.period}" if self.period > 1 else ""
+        found += f" and {_counted(slow, 'slow point')}" if slow else ""
         total = int(self.starts.sum()) + self.lost
         of = f" of {self.origin}" if self.origin else ""
-        lines = [f"{len(self)} {name}{of}, from {total} starts; {self.lost} led to none", ""]
+        lines = [f"{found}{of}, from {_counted(total, 'start')}; {self.lost} led to none", ""]
         if len(self):
             lines.append("       speed  unstable  first exponent  starts  label")
         for i in range(min(len(self), SHOWN)):
@@ -117,3 +120,7 @@ class FixedPoints:
         if len(self) > SHOWN:
             lines.append(f"  … and {len(self) - SHOWN} more")
         return "\n".join(lines).rstrip()
+
+
+def _counted(count: int, name: str) -> str:
+    return f"{count} {name}" + "s" * (count != 1)

@@ -286,10 +286,12 @@ class Carry:
         state.rate = run.rate
         errors = np.stack([sampling.difference(run.log_r, one.log_r) for one in others], axis=1)
         statistics.exchange[:rows] += errors
-        statistics.turnover[:rows] += sampling.squares(errors)
-        statistics.error[:rows] += run.error
+        turnover = sampling.squares(errors)
+        statistics.turnover[:rows] += turnover
+        unknown = sampling.unknown(errors, turnover, run.error, rows == frame.shape[1])
+        statistics.error[:rows] += np.where(unknown, np.inf, run.error)
         statistics.count(intervals=run.steps, spread=run.spread)
-        return run.growth, run.steps
+        return np.where(unknown, run.growth.max(), run.growth), run.steps
 
     def absorb_ends(self, front: Carry, back: Carry | None) -> None:
         """Take over tiles of one frame, or of two ends; ``back`` begins with the last row."""

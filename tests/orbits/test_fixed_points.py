@@ -36,6 +36,7 @@ def test_two_cycles_around_an_unstable_point():
     np.testing.assert_allclose(fixed_points(network).exponents, [[0.068193634697] * 2], rtol=1e-10)
     found = fixed_points(network, period=16, starts=50)
     assert found.labels == ("certified",) * 2
+    assert str(found).startswith("2 cycles of period 16, from 54 starts; ")
     wanted = [[-0.041002798751] * 2, [0.029773106509, -0.089939417321]]
     np.testing.assert_allclose(found.exponents, wanted, atol=1e-10)
     assert np.abs(found.cycles[0] - [1.459645, 0.176197]).max(axis=1).min() < 1e-6
@@ -162,6 +163,7 @@ def test_past_a_saddle_node_a_slow_point_remains():
     assert found.states[1, 0] == pytest.approx(h, abs=1e-2)
     assert found.speed[1] == pytest.approx(5e-4, rel=1e-2)
     assert found.crossing[1] > 1000 and "crossing" in str(found)
+    assert str(found).startswith("1 fixed point and 1 slow point, from 4 starts; 0 led to none")
     # no fixed point is near: here the speed is no minimum below a tenth of the cloud
     assert "slow" not in fixed_points(network, starts=[[0.6], [-1.0]], slow=1e4).labels
 

@@ -60,6 +60,36 @@ def test_rwkv_7(rng):
     np.testing.assert_allclose((S + dS) @ M - S @ M, dS @ J.T, atol=1e-14)
 
 
+def test_layers_of_sru_by_their_gates(rng):
+    """Two layers by the published step: the union of their spectra is that of the stack."""
+    n, steps, weights = 3, 3000, rng.normal(size=(2, 3, 3, 3))
+    (v_f, v_r), b = rng.normal(size=(2, 2, n)), rng.normal(size=(2, 2, n))
+
+    def sru(c, x):
+        """Return the next states (2, n) and the logarithms for spectrum_of_gates."""
+        new, logs = [], []
+        for i in range(2):
+            candidate, to_f, to_r = weights[i] @ x
+            f, r = (
+                1 / (1 + np.exp(-a))
+                for a in (to_f + v_f[i] * c[i] + b[i, 0], to_r + v_r[i] * c[i] + b[i, 1])
+            )
+            logs.append(np.log(np.abs(f + (c[i] - candidate) * f * (1 - f) * v_f[i])))
+            new.append(f * c[i] + (1 - f) * candidate)
+            x = r * new[i] + (1 - r) * x
+        return np.array(new), np.array(logs)
+
+    c, J, logs = np.zeros((2, n)), [], []
+    for x in rng.normal(size=(steps, n)):
+        ends = [[sru(c + s * d.reshape(2, n), x)[0] for d in 1e-6 * np.eye(2 * n)] for s in (1, -1)]
+        J.append((np.array(ends[0]) - ends[1]).reshape(2 * n, 2 * n).T / 2e-6)
+        c, found = sru(c, x)
+        logs.append(found)
+    layers = [spectrum_of_gates(decay).exponents for decay in np.swapaxes(logs, 0, 1)]
+    stack = lyapy.spectrum_of_jacobians(np.array(J))
+    np.testing.assert_allclose(stack.exponents, np.sort(np.ravel(layers))[::-1], atol=5e-3)
+
+
 def test_decay_alone_is_a_mean(rng):
     decay = -rng.exponential(size=(3, T, D))
     found = spectrum_of_gates(decay, transient=10)

@@ -96,12 +96,23 @@ def _copy(source: Array, rows: int, columns: int, target: Array) -> None:
 
 @spliced
 def _replace(image: Array, rows: int, columns: int, order: Array, growth: Array) -> None:
-    """Put ones in the place of each vector that vanished, but for the coordinates before it."""
+    """Put another in the place of each vector that vanished, but for coordinates before it."""
     for i in range(rows):
         if growth[i] == 0.0:
             row = image[i]
             for d in range(columns):
-                row[order[d]] = 0.0 if d < i else 1.0
+                row[order[d]] = 0.0 if d < i else interval.filling(i, order[d])
+
+
+@inlined
+def _add_underflowed(image: Array, rows: int, columns: int) -> None:
+    size = math.exp(interval.UNDERFLOW)
+    for i in range(rows):
+        row = image[i]
+        for d in range(columns):
+            # larger numbers do not change
+            if abs(row[d]) < 1e20 * size:
+                row[d] += size * interval.filling(i, d)
 
 
 @spliced
@@ -146,6 +157,8 @@ def advance_graded(
             step(plan, instructions, coefficients[t], source, target, rows, memory)
             at = 1 - at
             image = memory.frames[at]
+            if scales[t] != 1.0:
+                _add_underflowed(image, rows, columns)
             _sizes(image, rows, columns, sizes)
             smallest, largest = extremes(sizes)
             if not largest < math.inf:
@@ -176,6 +189,9 @@ def advance_graded(
                 logs[i] += log
                 sums.growth[i] += counted.growth
                 sums.error[i] += counted.error
+                if log < interval.UNDERFLOW:
+                    for j in range(i, rows):
+                        sums.error[j] = math.inf
                 widest = max(widest, counted.spread)
             scale = 1.0
         for i in range(rows):

@@ -17,6 +17,7 @@ from lyapy.tangent.graded.replicas import (
     squares,
     tilt_limit,
     tilts_of,
+    unknown,
 )
 
 
@@ -124,3 +125,19 @@ def test_directions_between_exchanged_ones_are_lost():
     for size in (0.01, module.LARGEST):
         errors = np.array([0.0, size, 0.0, 0.0, 0.0])[:, None]
         np.testing.assert_array_equal(squares(errors), errors**2)
+
+
+def test_how_wrong_a_vector_is_can_be_unknown():
+    """Exchanged growth comes back within a full frame; rounding differs as it likes."""
+    swap, noise = np.array([[0.0, 3.0, -3.0, 0.0], [0.0, 3.0, -1.0, 0.0]])[..., None]
+    known = np.zeros(4)
+    hidden = np.array([0.0, 0.0, 0.0, math.inf])
+    some = [False, True, True, False]
+    for errors, error, full, wanted in (
+        (swap, known, True, 4 * [False]),
+        (noise, known, True, [False, True, True, True]),
+        (noise, known, False, 4 * [False]),
+        (swap, hidden, False, some),
+    ):
+        found = unknown(errors, squares(errors), error, full)
+        np.testing.assert_array_equal(found, wanted)
