@@ -21,7 +21,8 @@ class Progress:
         self.stopped = threading.Event()
         # it is None where it was closed before the start
         self._stream = stream or sys.stderr
-        shown = shown and self._stream is not None and not self._stream.closed
+        writable = self._stream is not None and not self._stream.closed
+        shown = shown and writable
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._bar: Any = None
@@ -33,10 +34,19 @@ class Progress:
             threading.Thread(target=self._write_lines, daemon=True).start()
         elif shown:
             self._show(self._open_bar)
-        self._compiling = _FirstCompilation(partial(self._show, self._say)) if shown else None
+        # a cell of a notebook that is silent for half a minute looks broken
+        said = shown or (writable and in_notebook())
+        self._compiling = _FirstCompilation(partial(self._show, self._say)) if said else None
 
     def _open_bar(self) -> None:
-        from tqdm.auto import tqdm
+        import warnings
+
+        from tqdm import TqdmWarning
+
+        with warnings.catch_warnings():
+            # without ipywidgets it draws text, and that is enough
+            warnings.simplefilter("ignore", TqdmWarning)
+            from tqdm.auto import tqdm
 
         self._bar = tqdm(total=self.total, unit="step", unit_scale=True, file=self._stream)
 

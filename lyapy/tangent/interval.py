@@ -36,6 +36,7 @@ __all__ = [
     "eliminated_growth",
     "eliminated_spread",
     "exponential",
+    "filling",
     "first_steps",
     "image_noise",
     "interval_spread",
@@ -221,6 +222,15 @@ def exponential(x: float) -> float:
     if x > LARGEST_EXPONENT:
         return math.inf
     return math.exp(x)
+
+
+def filling(i: int, d: int) -> float:
+    """Return coordinate d, between −1 and 1, of the vector that stands for a vanished vector i.
+
+    These vectors have no pattern, so that no few coordinates make two of them alike.
+    """
+    mixed = 43758.5453 * math.sin(12.9898 * (i + 1) + 78.233 * (d + 1))
+    return 2.0 * (mixed - math.floor(mixed)) - 1.0
 
 
 def counted_growth(log_r: float, scale: float, limit: float, floor: float) -> float:

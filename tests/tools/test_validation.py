@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 import lyapy
-from tools.validation import exact
+from tools.validation import exact, search
 from tools.validation.cases import CASES
 
 BOTH = [
@@ -28,3 +28,11 @@ def check_on(case, backend, monkeypatch):
 )
 def test_exact_and_published_cases(case, backend, monkeypatch):
     check_on(case.run, backend, monkeypatch)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("seed", [30080, 51023, 90083])
+def test_searches_that_found_something_once(seed, backend):
+    """Growth in the rounding of a product, slopes that underflow, and a bound that failed."""
+    for verdict, where in search.examine(seed, [backend]):
+        assert verdict in ("right", "marked", "bounded"), where

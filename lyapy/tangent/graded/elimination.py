@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg.lapack import dgetrf
 
 from ...arrays import Array
+from ..interval import filling
 
-__all__ = ["Factors", "eliminate", "reflect", "sorted_qr"]
+__all__ = ["Factors", "eliminate", "fillings", "reflect", "sorted_qr"]
 
 
 class Factors(NamedTuple):
@@ -35,18 +37,25 @@ def eliminate(image: Array, sizes: Array) -> Factors:
 
     This is Gauss's elimination with partial pivoting: a row of the frame has a 1 at its
     coordinate, where those after it have zeros, and no larger number. Any vector may take the place
-    of one that vanished. It has ones, so that it soon grows as the fastest direction does, and what
-    is counted of it is no less than the growth.
+    of one that vanished. It has all coordinates, so that it soon grows as the fastest direction
+    does, and what is counted of it is no less than the growth.
     """
     factors, order = _eliminated(image)
     vanished = np.flatnonzero(factors.growth == 0.0)
     if vanished.size:
         image = image.copy()
         for i in vanished:
-            image[i, order[:i]], image[i, order[i:]] = 0.0, 1.0
+            image[i] = fillings(*image.shape)[i]
+            image[i, order[:i]] = 0.0
         first, (factors, _) = factors, _eliminated(image)
         factors.growth[vanished], factors.sizes[vanished] = 0.0, first.sizes[vanished]
     return factors
+
+
+@lru_cache(maxsize=16)
+def fillings(k: int, D: int) -> Array:
+    """Return vectors (k, D) that may stand for those that vanished, see `filling`."""
+    return np.array([[filling(i, d) for d in range(D)] for i in range(k)])
 
 
 def _eliminated(image: Array) -> tuple[Factors, Array]:

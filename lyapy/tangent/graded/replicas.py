@@ -23,11 +23,13 @@ __all__ = [
     "difference",
     "disturbed",
     "exchanged",
+    "lost",
     "made_replicas",
     "settled_tilt",
     "squares",
     "tilt_limit",
     "tilts_of",
+    "unknown",
 ]
 
 SAMPLES = 1
@@ -104,9 +106,9 @@ def tilt_limit(limit: float) -> float:
 
 
 def difference(log_r: Array, other: Array) -> Array:
-    """Return by how much the growth of a replica differs (k,); not where both have vanished."""
+    """Return by how much the growth of a replica differs (k,); not where it has vanished."""
     with np.errstate(invalid="ignore"):
-        found = np.where(log_r == other, 0.0, other - log_r)
+        found = np.where(np.isneginf(log_r), 0.0, other - log_r)
     return np.clip(np.nan_to_num(found, nan=LARGEST), -LARGEST, LARGEST)
 
 
@@ -129,4 +131,22 @@ def exchanged(errors: Array, turnover: Array) -> Array:
     """
     found = MARGIN * np.sqrt(np.mean(errors**2 + turnover, axis=1))
     # frame and replica may have gone wrong alike, and it is not known by how much
-    return np.maximum(found, np.where(np.max(turnover, axis=1) > EXCHANGED**2, LOST, 0.0))
+    return np.maximum(found, np.where(lost(turnover), LOST, 0.0))
+
+
+def lost(turnover: Array) -> Array:
+    """Return whether directions (k,) have been exchanged, by the sums of squares (k, samples)."""
+    return np.asarray(np.max(turnover, axis=1) > EXCHANGED**2)
+
+
+def unknown(errors: Array, turnover: Array, hidden: Array, full: bool) -> Array:
+    """Return of which vectors (k,) not even the size of the error in one run is known.
+
+    Given are the differences of the run and their `squares` (k, samples), the rounding error of
+    each vector's own growth (k,), ∞ where it is hidden, and whether the frame is full. Directions
+    that are exchanged leave its volume as it is; otherwise what differs is rounding only, and the
+    growth below it unknown. The same is possible where growth is hidden.
+    """
+    volumes = np.abs(np.where(np.abs(errors) < LARGEST, errors, 0.0).sum(axis=0))
+    rounding = bool(np.isinf(hidden).any()) or (full and volumes.max() > EXCHANGED)
+    return lost(turnover) & rounding

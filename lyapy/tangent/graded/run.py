@@ -19,6 +19,7 @@ from ...arrays import UNIT_ROUNDOFF, Array
 from ...networks.apply import tangent_step
 from ...networks.program import Program
 from ..interval import (
+    UNDERFLOW,
     Control,
     admitted_ratio,
     dual_sign,
@@ -27,7 +28,7 @@ from ..interval import (
     leaves_run,
     next_rate,
 )
-from .elimination import Factors, eliminate, reflect
+from .elimination import Factors, eliminate, fillings, reflect
 
 __all__ = ["GradedRun", "graded_run", "repeat_by_qr", "well_conditioned"]
 
@@ -84,7 +85,8 @@ def graded_run(
         Of the steps to take at most. All are taken where ``control.graded``.
     scales : array (T,)
         Numbers by which the frame is multiplied before each stage of a step: not seen in exact
-        arithmetic, they change all rounding.
+        arithmetic, they change all rounding. With others than 1 the images are moved by the size
+        of what may have underflowed, too.
     rate : float
         Expected spread per step. Below the limit, the next step may be an ordinary one.
     """
@@ -92,11 +94,13 @@ def graded_run(
     floor, admitted = math.log(D * UNIT_ROUNDOFF), admitted_ratio(control.limit)
     log_r, growth, error = np.zeros((3, k))
     stages, scale, widest, step = program.stages or (program,), 1.0, 0.0, 0
+    underflowed = math.exp(UNDERFLOW) * fillings(k, D) if (scales != 1.0).any() else 0.0
     for step, values in enumerate(coefficients, 1):
         gained, factorized = np.zeros(k), False
         for number, stage in enumerate(stages, 1):
             scale *= scales[step - 1]
             frame = tangent_step(stage, values, scales[step - 1] * frame)
+            frame += underflowed
             sizes = np.abs(frame).max(axis=0)
             if not np.isfinite(sizes).all():
                 return _overflowed(frame, step)
@@ -111,6 +115,9 @@ def graded_run(
                 gained[i] += logs[i]
                 growth[i] += counted.growth
                 error[i] += counted.error
+                if logs[i] < UNDERFLOW:
+                    # it is not known in which direction, and so not by how much those after it grow
+                    error[i:] = math.inf
                 widest = max(widest, counted.spread)
             scale = 1.0
         log_r += gained

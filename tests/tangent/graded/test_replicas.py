@@ -17,6 +17,7 @@ from lyapy.tangent.graded.replicas import (
     squares,
     tilt_limit,
     tilts_of,
+    unknown,
 )
 
 
@@ -87,10 +88,10 @@ def test_the_tilt_that_is_followed_is_a_hundredth_of_the_tolerance():
     assert tilt_limit(np.log(1e-8 / UNIT_ROUNDOFF)) == pytest.approx(1e-10)
 
 
-def test_growth_that_vanished_in_both_does_not_differ():
+def test_growth_that_vanished_is_a_bound_and_does_not_differ():
     log_r = np.array([1.0, -math.inf, -3.0, -math.inf, 2.0])
     other = np.array([1.5, -math.inf, -math.inf, -3.0, math.nan])
-    np.testing.assert_array_equal(difference(log_r, other), [0.5, 0.0, -1e3, 1e3, 1e3])
+    np.testing.assert_array_equal(difference(log_r, other), [0.5, 0.0, -1e3, 0.0, 1e3])
 
 
 def test_the_estimate_covers_errors_of_the_same_distribution():
@@ -124,3 +125,19 @@ def test_directions_between_exchanged_ones_are_lost():
     for size in (0.01, module.LARGEST):
         errors = np.array([0.0, size, 0.0, 0.0, 0.0])[:, None]
         np.testing.assert_array_equal(squares(errors), errors**2)
+
+
+def test_how_wrong_a_vector_is_can_be_unknown():
+    """Exchanged growth comes back within a full frame; rounding differs as it likes."""
+    swap, noise = np.array([[0.0, 3.0, -3.0, 0.0], [0.0, 3.0, -1.0, 0.0]])[..., None]
+    known = np.zeros(4)
+    hidden = np.array([0.0, 0.0, 0.0, math.inf])
+    some = [False, True, True, False]
+    for errors, error, full, wanted in (
+        (swap, known, True, 4 * [False]),
+        (noise, known, True, [False, True, True, True]),
+        (noise, known, False, 4 * [False]),
+        (swap, hidden, False, some),
+    ):
+        found = unknown(errors, squares(errors), error, full)
+        np.testing.assert_array_equal(found, wanted)
