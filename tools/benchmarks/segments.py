@@ -43,7 +43,8 @@ def main() -> None:
                 found[count].append(took)
     one, other = (np.min(found[count], axis=0) for count in counts)
     print(
-        f"tanh, {given.units} units, gain {given.gain:g}, {given.steps} steps, shortest of {given.rounds}:"
+        f"tanh, {given.units} units, gain {given.gain:g}, {given.steps} steps, shortest of "
+        f"{given.rounds}:"
     )
     for count, (clock, processor) in zip(counts, (one, other), strict=True):
         print(f"{count} segments: {clock:.2f} s by the clock, {processor:.2f} s of processor time")
