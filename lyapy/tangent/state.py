@@ -70,8 +70,8 @@ class FrameState:
     graded_steps : int
         All so far.
     vanished : bool
-        Whether a vector has vanished, and later vectors have outgrown earlier ones since then. These
-        may have smaller shares of them than rounding leaves, so that no step is an ordinary one.
+        Whether a vector has vanished, and later vectors have outgrown earlier ones since then.
+        These may have smaller shares of them than rounding leaves: no step is an ordinary one.
     """
 
     frame: Array
