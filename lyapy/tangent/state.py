@@ -248,7 +248,10 @@ class Carry:
         state.frame[:rows] = frame
         state.since[:rows] += log_r
         pairs = zip(log_r.tolist(), duals.tolist(), strict=True)
-        state.noise[:rows] = [image_noise(log, top, dual) for log, dual in pairs]
+        noise = np.array([image_noise(log, top, dual) for log, dual in pairs])
+        # where a vector vanished, any took its place, and those after it depend on that
+        vanished = np.logical_or.accumulate(np.isneginf(log_r))
+        state.noise[:rows] = np.where(vanished, np.inf, noise)
         self.statistics.error[:rows] += UNIT_ROUNDOFF * state.noise[:rows]
         state.rate = next_rate(state.rate, spread, steps)
         self.statistics.count(1, rejections, top - float(log_r.min()))
