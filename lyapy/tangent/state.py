@@ -249,9 +249,9 @@ class Carry:
         state.since[:rows] += log_r
         pairs = zip(log_r.tolist(), duals.tolist(), strict=True)
         noise = np.array([image_noise(log, top, dual) for log, dual in pairs])
-        # where a vector vanished, any took its place, and those after it depend on that
-        vanished = np.logical_or.accumulate(np.isneginf(log_r))
-        state.noise[:rows] = np.where(vanished, np.inf, noise)
+        # a vector of rounding only points anywhere, and those after it depend on that
+        lost = np.where(UNIT_ROUNDOFF * noise > 1.0, noise, 0.0)
+        state.noise[:rows] = np.maximum(noise, np.maximum.accumulate(lost))
         self.statistics.error[:rows] += UNIT_ROUNDOFF * state.noise[:rows]
         state.rate = next_rate(state.rate, spread, steps)
         self.statistics.count(1, rejections, top - float(log_r.min()))
