@@ -13,10 +13,12 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 class Progress:
-    """Counts steps from several threads and, if asked, shows them on standard error."""
+    """Counts steps or networks from several threads and, if asked, shows them on standard error."""
 
-    def __init__(self, total: int, shown: bool, stream: TextIO | None = None) -> None:
-        self.total = total
+    def __init__(
+        self, total: int, shown: bool, stream: TextIO | None = None, unit: str = "step"
+    ) -> None:
+        self.total, self.unit = total, unit
         self.done = self.skipped = 0
         self.stopped = threading.Event()
         # it is None where it was closed before the start
@@ -48,7 +50,9 @@ class Progress:
             warnings.simplefilter("ignore", TqdmWarning)
             from tqdm.auto import tqdm
 
-        self._bar = tqdm(total=self.total, unit="step", unit_scale=True, file=self._stream)
+        self._bar = tqdm(
+            total=self.total, unit=self.unit, unit_scale=self.unit == "step", file=self._stream
+        )
 
     def update(self, steps: int) -> None:
         """Count ``steps`` more; raise KeyboardInterrupt after `stop`."""
@@ -104,7 +108,7 @@ class Progress:
     def _write_line(self) -> None:
         now, done = time.monotonic(), self.skipped + self.done
         percent = 100.0 * done / max(self.total, 1)
-        line = f"{done} of {self.total} steps ({percent:.0f} %), {now - self._start:.0f} s"
+        line = f"{done} of {self.total} {self.unit}s ({percent:.0f} %), {now - self._start:.0f} s"
         if self._first is not None and self.done > self._first[0] and done < self.total:
             rate = (self.done - self._first[0]) / max(now - self._first[1], 1e-9)
             line += f", {(self.total - done) / rate:.0f} s left"

@@ -90,6 +90,16 @@ def test_networks_whose_measure_is_undetermined_are_counted():
     assert plot_measure(sweep, "gain").get_title() == ""
 
 
+def test_a_few_of_many_are_drawn_by_name():
+    sweep = training()
+    chosen = sweep[[sweep.names[5], sweep.names[2]]]
+    assert chosen.names == [sweep.names[5], sweep.names[2]] == sweep[[5, 2]].names
+    axes = chosen.plot()
+    for row, curve in zip(chosen, curves(axes), strict=True):
+        np.testing.assert_array_equal(curve.get_ydata(), row.exponents)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == sorted(chosen.names)
+
+
 def test_a_pair_that_no_network_has_is_left_empty():
     sweep = lyapy.Sweep(rows([[0.1], [0.2]], a=["x", "y"], b=[1, 2]))
     drawn = plot_heat_map(sweep, "a", "b").get_images()[0].get_array()

@@ -115,7 +115,9 @@ def advance_frame(
                     break
                 rejections += 1
                 steps = shorter
-            alone = steps == 1 and spread > limit + control.slack
+            # an R_ii of zero is a bound in a fixed interval, as in those of more steps
+            resolvable = spread < math.inf or fixed <= 1
+            alone = steps == 1 and spread > limit + control.slack and resolvable
             if not high < math.inf or alone:
                 return Reached(at, start, rate, intervals, rejections, largest)
             _count(log_r, dual, control, columns, sums, growth[tile])
