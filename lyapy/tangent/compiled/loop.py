@@ -11,7 +11,7 @@ import numpy as np
 from ...arrays import UNIT_ROUNDOFF, Array
 from .. import interval
 from ..interval import Control
-from .jit import compiled, inlined, spliced
+from .jit import borrowed, compiled, inlined, spliced
 from .plan import Plan
 from .qr import extremes, orthonormalize
 from .step import Memory, step
@@ -86,6 +86,8 @@ def advance_frame(
     The frame is the first of ``memory.frames``. Stops before a step that by itself spreads too
     far or overflows.
     """
+    plan, coefficients, memory = borrowed(plan), borrowed(coefficients), borrowed(memory)
+    sums, growth = borrowed(sums), borrowed(growth)
     at, limit, fixed = 0, control.limit, control.fixed
     caution = interval.block_spread_limit(limit)
     intervals, rejections, largest = 0, 0, 0.0
@@ -113,7 +115,9 @@ def advance_frame(
                     break
                 rejections += 1
                 steps = shorter
-            alone = steps == 1 and spread > limit + control.slack
+            # an R_ii of zero is a bound in a fixed interval, as in those of more steps
+            resolvable = spread < math.inf or fixed <= 1
+            alone = steps == 1 and spread > limit + control.slack and resolvable
             if not high < math.inf or alone:
                 return Reached(at, start, rate, intervals, rejections, largest)
             _count(log_r, dual, control, columns, sums, growth[tile])
