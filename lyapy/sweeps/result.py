@@ -65,7 +65,9 @@ class Sweep(Rows):
         from .plots import KINDS
 
         if kind not in KINDS:
-            raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
+            raise ValueError(
+                f"kind is {kind!r}; it must be one of {', '.join(KINDS)}; axes are ax="
+            )
         return KINDS[kind](self, *arguments, **options)
 
     def __repr__(self) -> str:

@@ -20,7 +20,8 @@ def main() -> None:
     parser.add_argument("--units", type=int, default=128)
     parser.add_argument("--gain", type=float, default=2.0)
     parser.add_argument("--steps", type=int, default=60_000)
-    parser.add_argument("--segments", type=int, default=2, help="and threads")
+    parser.add_argument("--segments", type=int, default=2, help="and threads, but on a GPU")
+    parser.add_argument("--backend", default="auto")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     network = lyapy.random_network("vanilla", given.units, gain=given.gain, seed=1)
@@ -36,7 +37,8 @@ def main() -> None:
                 steps=given.steps if number else WARM_UP,
                 transient=1000,
                 segments=count,
-                threads=given.segments,
+                threads=None if given.backend == "cupy" else given.segments,
+                backend=given.backend,
             )
             took = time.perf_counter() - clock, time.process_time() - processor
             if number:

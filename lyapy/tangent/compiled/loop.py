@@ -11,7 +11,7 @@ import numpy as np
 from ...arrays import UNIT_ROUNDOFF, Array
 from .. import interval
 from ..interval import Control
-from .jit import compiled, inlined, spliced
+from .jit import borrowed, compiled, inlined, spliced
 from .plan import Plan
 from .qr import extremes, orthonormalize
 from .step import Memory, step
@@ -90,6 +90,8 @@ def advance_frame(
     The frame is the first of ``memory.frames``. Stops before a step that by itself spreads too
     far or overflows.
     """
+    plan, coefficients, memory = borrowed(plan), borrowed(coefficients), borrowed(memory)
+    sums, growth = borrowed(sums), borrowed(growth)
     at, limit, fixed = 0, control.limit, control.fixed
     caution = interval.block_spread_limit(limit)
     intervals, rejections, largest = 0, 0, 0.0
