@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["UNIT_ROUNDOFF", "Array", "array_digest", "as_real", "as_seed", "check_size"]
+__all__ = ["UNIT_ROUNDOFF", "Array", "array_digest", "as_numpy", "as_real", "as_seed", "check_size"]
 
 # NumPy's array or CuPy's, whichever the engine runs on
 Array: TypeAlias = Any
@@ -51,10 +51,15 @@ def as_seed(seed: Any, rng: Any = None) -> int:
     return int(seed)
 
 
+def as_numpy(value: Any) -> Array:
+    """Return ``value`` as NumPy's array; a tensor may be on a GPU, or require its gradient."""
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+
+
 def as_real(name: str, value: Any) -> Array:
     """Return ``value`` as a float64 array; raise TypeError if it is not real numbers."""
     try:
-        array = np.asarray(value)
+        array = as_numpy(value)
     except ValueError:
         raise TypeError(f"{name} is ragged; it must be an array of real numbers") from None
     if array.dtype.kind not in "fiub":

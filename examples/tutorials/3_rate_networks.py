@@ -68,12 +68,13 @@ plt.show()
 
 # %%
 # Over i/N the spectra settle on one curve as networks grow: chaos is *extensive*.
-# Dimension and entropy per neuron settle, while single networks scatter less and less.
+# Dimension and entropy per neuron (in nats per unit of time) settle, while single networks
+# scatter less and less.
 
 figure, axes = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")
 for ax, values, label in (
-    (axes[0], dimension, "D_KY / N"),
-    (axes[1], entropy, "entropy rate / N (nats per unit of time)"),
+    (axes[0], dimension, "$D_{KY}$ / N"),
+    (axes[1], entropy, "entropy rate / N"),
 ):
     for N, found in values.items():
         ax.plot([N] * len(found), found, "o", color="C0", alpha=0.5)

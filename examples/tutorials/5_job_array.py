@@ -120,7 +120,7 @@ plt.show()
 #   ``examples/slurm/spectrum.sh`` needs no help and loses no time. It asks Slurm for a signal, lets
 #   lyapy write a checkpoint, and puts itself back into the queue. It takes the same words:
 #   ``sbatch --array=1-2 spectrum.sh sweep 'weights/*.safetensors' … --shard auto``.
-# - The first run compiles, which takes some seconds. Before hundreds of tasks do it at once, run
+# - The first run compiles, for some tens of seconds. Before hundreds of tasks do it at once, run
 #   ``lyapy demo`` on a node of the same kind. A script on a cluster also activates the environment
 #   that lyapy is installed in.
 #

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, as_numpy
 from .activations import EXACT
 from .random_weights import Draw
 
@@ -304,7 +304,7 @@ def as_layer(
 
 def as_matrix(value: Any, name: str, shape: tuple[int | None, int | None]) -> Array:
     """Return ``value`` as a C-ordered float64 matrix of ``shape`` (None: any length)."""
-    matrix = np.ascontiguousarray(value, dtype=np.float64)
+    matrix = np.ascontiguousarray(as_numpy(value), dtype=np.float64)
     fits = matrix.ndim == 2 and all(
         want is None or want == have for want, have in zip(shape, matrix.shape, strict=True)
     )
@@ -323,7 +323,7 @@ def as_vector(value: Any, name: str, size: int) -> Array:
     """Return ``value`` as a float64 vector; None means zeros."""
     if value is None:
         return np.zeros(size)
-    vector = np.ascontiguousarray(value, dtype=np.float64)
+    vector = np.ascontiguousarray(as_numpy(value), dtype=np.float64)
     if vector.shape != (size,):
         raise ValueError(f"{name} has shape {vector.shape}; it must be ({size},)")
     return _finite(vector, name)

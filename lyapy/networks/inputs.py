@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, as_real, check_size
+from ..arrays import Array, as_numpy, as_real, check_size
 from .network import Network
 
 __all__ = ["check_array", "check_inputs"]
@@ -66,7 +66,7 @@ def check_array(name: str, inputs: Any, network: Network) -> Array:
     """
     m, front = network.input_size, network.front
     array = as_real(name, inputs)
-    given = np.asarray(inputs)
+    given = as_numpy(inputs)
     if front.reads(given):
         rows = front.embedded(name, given)
         if front.assumption not in network.assumptions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,11 +24,11 @@ def compute_spectrum(plan: Plan, checkpointer: Checkpointer | None = None) -> Sp
     with limit_blas(plan.compute.blas_threads):
         if plan.goal is not None:
             return run_until(plan, plan.goal, checkpointer)
+        if checkpointer is not None and checkpointer.saved.number:
+            # goes on as it was begun
+            plan = plan.in_segments(checkpointer.saved.settings["segments"])
         if plan.compute.segments != 1:
-            if checkpointer is None or not checkpointer.saved.number:
-                return plan.finish(*run_segments(plan), checkpointer)
-            # begun without segments, which goes on
-            plan = replace(plan, settings=plan.settings | {"segments": 1})
+            return plan.finish(*run_segments(plan, checkpointer), checkpointer)
         return plan.finish(plan.run(plan.begin, checkpointer), {}, checkpointer)
 
 

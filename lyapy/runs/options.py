@@ -133,8 +133,8 @@ class Compute:
     segments: int | str = _option(
         1,
         "pieces of time into which one trajectory is cut, to be computed side by side; auto makes "
-        "one for each CPU of a long trajectory. The result depends on them within the tolerance, "
-        "reports the error that they leave, and has no checkpoints in between",
+        "one for each CPU of a long trajectory, or a batch of a GPU. The result depends on them "
+        "within the tolerance, and reports the error that they leave",
         kind='int or "auto"',
         parse=whole_or_name,
         metavar="N|auto",

@@ -25,7 +25,7 @@ from .provenance import describe_origin
 from .result import Layout, collect, make_layout
 from .schedule import Recording, Schedule, check_segments, make_recording, make_schedule
 from .start import Start, check_frame, check_start, time_step
-from .threads import run_trajectories, side_by_side
+from .threads import most_together, run_trajectories, side_by_side
 from .trajectory import Trajectory, TrajectoryResult
 from .until import Until, check_until
 
@@ -67,6 +67,14 @@ class Plan:
         settings = self.settings | {"steps": schedule.steps, "inputs_sha256": digest}
         return replace(self, schedule=schedule, settings=settings)
 
+    def in_segments(self, segments: int) -> Plan:
+        """Return the plan of the same run cut into another number of segments."""
+        threads = self.compute.threads
+        if self.engine.devices:
+            threads = max(threads or 1, side_by_side(self.engine, segments))
+        compute = replace(self.compute, segments=segments, threads=threads)
+        return replace(self, compute=compute, settings=self.settings | {"segments": segments})
+
     def begin(self, b: int) -> Trajectory:
         """Return trajectory ``b`` at its beginning."""
         frames = [self.frame]
@@ -90,19 +98,17 @@ class Plan:
         self, begin: Callable[[int], Trajectory], checkpointer: Checkpointer | None
     ) -> list[TrajectoryResult]:
         """Run the trajectories that ``begin`` returns to the end of the schedule."""
+        numbers, steps = range(len(self.start.states)), self.schedule.total
+        return self.runner(begin, numbers, steps, progress=self.progress, checkpointer=checkpointer)
+
+    @property
+    def runner(self) -> Callable[..., list[TrajectoryResult]]:
+        """The function that runs trajectories side by side, in threads or on the devices."""
         run: Callable[..., list[TrajectoryResult]] = run_trajectories
         if self.engine.devices:
-            precision, given = PRECISIONS[self.compute.precision], not isinstance(self.frame, str)
-            devices = self.engine.devices
-            run = partial(run_batches, devices=devices, precision=precision, orthonormal=given)
-        return run(
-            begin,
-            len(self.start.states),
-            self.schedule.total,
-            threads=self.compute.threads,
-            progress=self.progress,
-            checkpointer=checkpointer,
-        )
+            precision = PRECISIONS[self.compute.precision]
+            run = partial(run_batches, devices=self.engine.devices, precision=precision)
+        return partial(run, threads=self.compute.threads)
 
     def finish(
         self,
@@ -144,9 +150,10 @@ def make_plan(
     schedule = make_schedule(network, transient, inputs.shape[1] - transient, control, recording)
     with_factors = "factors" in recording.kinds
     engine = fitted_engine(compute.backend, compute.blas_threads, network, with_factors)
-    obstacle = _obstacle(len(start.states), engine, goal, recording, keep)
-    threads = compute.threads or side_by_side(engine, len(start.states))
-    segments = check_segments(compute.segments, schedule, obstacle, threads)
+    obstacle = _obstacle(len(start.states), goal, recording, keep)
+    together, on_device = most_together(engine, compute.threads), bool(engine.devices)
+    segments = check_segments(compute.segments, schedule, obstacle, together, on_device)
+    threads = compute.threads or side_by_side(engine, max(len(start.states), segments))
     compute = replace(compute, segments=segments, threads=threads)
     complete = k >= min(cell.state_size for cell in network.cells)
     invertible = method.two_ended and not engine.devices and complete
@@ -179,14 +186,10 @@ def make_plan(
     )  # fmt: skip
 
 
-def _obstacle(
-    trajectories: int, engine: Engine, goal: Until | None, recording: Recording, keep: Keep
-) -> str:
+def _obstacle(trajectories: int, goal: Until | None, recording: Recording, keep: Keep) -> str:
     """Return why a run cannot be cut into segments; empty if it can."""
     if trajectories > 1:
         return f"there are {trajectories} trajectories, which run side by side as they are"
-    if engine.devices:
-        return "backend='cupy' follows whole trajectories"
     if goal is not None:
         return "until= decides on the number of steps"
     if recording.kinds:

@@ -13,15 +13,18 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 class Progress:
-    """Counts steps from several threads and, if asked, shows them on standard error."""
+    """Counts steps or networks from several threads and, if asked, shows them on standard error."""
 
-    def __init__(self, total: int, shown: bool, stream: TextIO | None = None) -> None:
-        self.total = total
+    def __init__(
+        self, total: int, shown: bool, stream: TextIO | None = None, unit: str = "step"
+    ) -> None:
+        self.total, self.unit = total, unit
         self.done = self.skipped = 0
         self.stopped = threading.Event()
         # it is None where it was closed before the start
         self._stream = stream or sys.stderr
-        shown = shown and self._stream is not None and not self._stream.closed
+        writable = self._stream is not None and not self._stream.closed
+        shown = shown and writable
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._bar: Any = None
@@ -33,12 +36,23 @@ class Progress:
             threading.Thread(target=self._write_lines, daemon=True).start()
         elif shown:
             self._show(self._open_bar)
-        self._compiling = _FirstCompilation(partial(self._show, self._say)) if shown else None
+        # a cell of a notebook that is silent for half a minute looks broken
+        said = shown or (writable and in_notebook())
+        self._compiling = _FirstCompilation(partial(self._show, self._say)) if said else None
 
     def _open_bar(self) -> None:
-        from tqdm.auto import tqdm
+        import warnings
 
-        self._bar = tqdm(total=self.total, unit="step", unit_scale=True, file=self._stream)
+        from tqdm import TqdmWarning
+
+        with warnings.catch_warnings():
+            # without ipywidgets it draws text, and that is enough
+            warnings.simplefilter("ignore", TqdmWarning)
+            from tqdm.auto import tqdm
+
+        self._bar = tqdm(
+            total=self.total, unit=self.unit, unit_scale=self.unit == "step", file=self._stream
+        )
 
     def update(self, steps: int) -> None:
         """Count ``steps`` more; raise KeyboardInterrupt after `stop`."""
@@ -94,7 +108,7 @@ class Progress:
     def _write_line(self) -> None:
         now, done = time.monotonic(), self.skipped + self.done
         percent = 100.0 * done / max(self.total, 1)
-        line = f"{done} of {self.total} steps ({percent:.0f} %), {now - self._start:.0f} s"
+        line = f"{done} of {self.total} {self.unit}s ({percent:.0f} %), {now - self._start:.0f} s"
         if self._first is not None and self.done > self._first[0] and done < self.total:
             rate = (self.done - self._first[0]) / max(now - self._first[1], 1e-9)
             line += f", {(self.total - done) / rate:.0f} s left"

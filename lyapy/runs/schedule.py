@@ -142,14 +142,16 @@ def make_schedule(
     return Schedule(transient, steps, 1, control, chunk, recording).shortened(steps)
 
 
-def check_segments(segments: int | str, schedule: Schedule, obstacle: str, cores: int) -> int:
-    """Return the number of segments, one for each core where they are "auto" and long enough.
+def check_segments(
+    segments: int | str, schedule: Schedule, obstacle: str, together: int, on_device: bool
+) -> int:
+    """Return the number of segments; "auto" makes as many long ones as can run ``together``.
 
     More than one are refused where there is an ``obstacle``.
     """
     if segments == "auto":
-        least = max(LEAST_CHUNKS * schedule.chunk, LEAST_STEPS)
-        most = min(cores, schedule.steps // least)
+        least = LEAST_STEPS if on_device else max(LEAST_CHUNKS * schedule.chunk, LEAST_STEPS)
+        most = min(together, schedule.steps // least)
         return 1 if obstacle else max(most, 1)
     most = max(schedule.steps // (2 * schedule.control.tile), 1)
     check_size("segments", segments, 1, most, f"there are {schedule.steps} counted steps")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
@@ -18,10 +18,13 @@ from .trajectory import Trajectory, TrajectoryResult
 if TYPE_CHECKING:
     from .checkpoint.checkpointer import Checkpointer
 
+# trajectories that are many for a GPU: blocks of threads that a large one runs together
+FULL_BATCH = 128
+
 
 def run_trajectories(
     begin: Callable[[int], Trajectory],
-    count: int,
+    numbers: Sequence[int],
     steps: int,
     *,
     threads: int,
@@ -29,11 +32,11 @@ def run_trajectories(
     checkpointer: Checkpointer | None = None,
     name: Callable[[int], str] = "trajectory {}".format,
 ) -> list[TrajectoryResult]:
-    """Run ``count`` trajectories of so many steps, which ``begin`` returns, each in one thread.
+    """Run trajectories by their numbers, which ``begin`` returns, each in one thread.
 
-    Errors give the ``name`` of a trajectory.
+    They have so many steps on average. Errors give the ``name`` of a trajectory.
     """
-    display = Progress(count * steps, progress)
+    display = Progress(len(numbers) * steps, progress)
 
     def run(b: int) -> TrajectoryResult:
         trajectory = begin(b)
@@ -56,13 +59,20 @@ def run_trajectories(
 
     with ThreadPoolExecutor(threads) as pool:
         try:
-            return list(pool.map(run, range(count)))
+            return list(pool.map(run, numbers))
         except BaseException:
             display.stop()
             pool.shutdown(cancel_futures=True)
             raise
         finally:
             display.close()
+
+
+def most_together(engine: Engine, threads: int | None) -> int:
+    """Return how many trajectories can run at the same time: one a core, on GPUs a batch each."""
+    if engine.devices:
+        return len(engine.devices) * (threads or FULL_BATCH)
+    return threads or default_threads()
 
 
 def limit_blas(threads: int) -> AbstractContextManager[object]:

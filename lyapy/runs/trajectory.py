@@ -38,6 +38,9 @@ class Trajectory:
         Orthonormal rows, for each block.
     by_lu : bool
         As for `Follower`.
+    states : array (transient + steps + 1, D), optional
+        Those before each step and after the last one, where they are known. A device then computes
+        no others.
     """
 
     def __init__(
@@ -50,8 +53,10 @@ class Trajectory:
         schedule: Schedule,
         engine: Engine,
         by_lu: bool,
+        states: Array | None = None,
     ) -> None:
         self.network = network
+        self.states = states
         self.inputs = inputs
         self.state = state
         self.schedule = schedule
@@ -64,9 +69,18 @@ class Trajectory:
         self._chunks = schedule.chunks(0)
 
     @property
+    def end(self) -> int:
+        """The position at which all steps are done."""
+        return self.schedule.total
+
+    @property
     def finished(self) -> bool:
         """Whether all steps are done."""
-        return self.position == self.schedule.total
+        return self.position == self.end
+
+    def needs_frames(self, stop: int) -> bool:
+        """Return whether `finish` looks at the frames of a chunk that ends at step ``stop``."""
+        return self.schedule.recording.needs_frames
 
     @property
     def rows_done(self) -> int:

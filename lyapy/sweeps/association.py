@@ -13,7 +13,7 @@ from .rows import Rows
 
 __all__ = [
     "Association", "Correlation", "Increment", "Prediction", "associations", "correlate",
-    "predictions",
+    "increment", "predictions",
 ]  # fmt: skip
 
 # a Fisher interval needs one degree of freedom
@@ -183,23 +183,27 @@ def predictions(
         squares = {key: (y[known] - guess) ** 2 for key, guess in guesses.items()}
         if base is not None and not found:
             found.append(_prediction("baseline", "baseline", squares, None))
-        found.append(_prediction(name, name, squares, _increment(squares, name, ways)))
+        grown = None
+        if base is not None:
+            grown = increment(squares["baseline"], squares[f"+ {name}"], squares[""], ways)
+        found.append(_prediction(name, name, squares, grown))
     return found
 
 
 def _prediction(
-    features: str, key: str, squares: dict[str, Array], increment: Increment | None
+    features: str, key: str, squares: dict[str, Array], grown: Increment | None
 ) -> Prediction:
     total, left = float(np.sum(squares[""])), float(np.sum(squares[key]))
     count = len(squares[key])
-    return Prediction(features, count, 1.0 - left / total, math.sqrt(left / count), increment)
+    return Prediction(features, count, 1.0 - left / total, math.sqrt(left / count), grown)
 
 
-def _increment(squares: dict[str, Array], name: str, folds: Folds) -> Increment | None:
-    """Return by how much R² grows, with its interval by drawing networks or groups."""
-    if "baseline" not in squares:
-        return None
-    gain, total = squares["baseline"] - squares[f"+ {name}"], squares[""]
+def increment(before: Array, after: Array, total: Array, folds: Folds) -> Increment:
+    """Return by how much R² grows, with its interval by drawing networks or groups.
+
+    All three are squared errors (N,) of networks left out, ``total`` those of the mean.
+    """
+    gain = before - after
     units = np.arange(len(gain))
     if folds.groups is not None:
         units = np.unique(folds.groups, return_inverse=True)[1]

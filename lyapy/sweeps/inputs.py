@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ..arrays import Array, array_digest
+from ..arrays import Array, array_digest, as_numpy
 from ..networks.closed_loop import ClosedLoop
 from ..networks.network import Network
 from .metadata import fields_of
@@ -98,7 +98,7 @@ def as_file(inputs: Any, folder: Path) -> str | None:
     """Return a file of the inputs, so that they are not sent with every task."""
     if inputs is None or isinstance(inputs, (str, PathLike)):
         return None if inputs is None else os.path.abspath(inputs)
-    array = np.asarray(inputs)
+    array = as_numpy(inputs)
     path = folder / f"inputs-{array_digest(array)[:16]}.npy"
     if not path.exists():
         # shards may write it at once, on hosts whose processes have the same numbers

@@ -148,9 +148,10 @@ def shard_of_array(environment: Mapping[str, str]) -> Shard:
     """Return the shard of this task of a Slurm job array; all networks outside of one."""
     if "SLURM_ARRAY_TASK_ID" not in environment:
         return Shard(1, 1)
-    task, least, most, count = (
-        int(environment[f"SLURM_ARRAY_TASK_{name}"]) for name in ("ID", "MIN", "MAX", "COUNT")
-    )
+    names = [f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "MIN", "MAX", "COUNT")]
+    if lacking := [name for name in names if name not in environment]:
+        raise ValueError(f"{names[0]} is set, but not {lacking[0]}; give --shard i/n instead")
+    task, least, most, count = (int(environment[name]) for name in names)
     step = int(environment.get("SLURM_ARRAY_TASK_STEP", "1"))
     if (most - least) // step + 1 != count:
         raise ValueError(

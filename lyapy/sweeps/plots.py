@@ -36,7 +36,7 @@ __all__ = [
 ]  # fmt: skip
 
 LENGTH = 32
-CELLS_WITH_NUMBERS = 64
+MOST_CELLS, MOST_TICKS = 8, 12
 # most values of a column in a legend
 ENTRIES = 6
 
@@ -98,7 +98,8 @@ def plot_measure(
     """Plot a measure against a column such as the epoch or the gain, next to a metric.
 
     Points are networks, with standard errors where they are known; a line joins the means of
-    networks with the same value of the column.
+    networks with the same value of the column. Networks without a value, as where the errors leave
+    open whether a dimension is above 0, are counted above the axes.
 
     Parameters
     ----------
@@ -150,6 +151,8 @@ def plot_measure(
             look |= {"linestyle": "--", "linewidth": 1.1, "alpha": 0.7, "marker": "None"}
             _draw_means(right, x[here], second[here], np.zeros(len(here)), look, None)
     _keep_integers(ax, x)
+    if unknown := np.count_nonzero(np.isfinite(x) & np.isnan(y)):
+        _entitle(ax, f"not shown: {unknown} of {len(x)} networks, for which it is undetermined")
     per = " / $D$" if per_dimension else ""
     name_axes(ax, over, _label(sweep, measure, per))
     if right is not None:
@@ -209,8 +212,9 @@ def plot_heat_map(
     image = ax.imshow(mean, cmap=cmap, norm=ends, origin="lower", aspect="auto")
     for set_ticks, values in ((ax.set_xticks, columns), (ax.set_yticks, rows)):
         texts = [f"{value:g}" if isinstance(value, (int, float)) else value for value in values]
-        set_ticks(range(len(values)), texts)
-    if mean.size <= CELLS_WITH_NUMBERS:
+        every = -(-len(values) // MOST_TICKS)
+        set_ticks(range(0, len(values), every), texts[::every])
+    if max(mean.shape) <= MOST_CELLS:
         for (i, j), value in np.ndenumerate(mean):
             if np.isfinite(value):
                 ink = "white" if abs(value) > 0.6 * largest else "black"

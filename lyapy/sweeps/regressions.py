@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arrays import Array
 
-__all__ = ["Folds", "Kind", "baseline_features", "left_out"]
+__all__ = ["Folds", "Kind", "Model", "baseline_features", "left_out"]
 
 RIDGES = np.logspace(-6, 3, 19)
 MOST_COMPONENTS = 10
@@ -23,6 +23,8 @@ PARTS = 30
 DECADE = 10.0
 
 Kind = Literal["ridge", "components"]
+# the folds within which to choose, the targets, the number of features → an estimator to fit
+Model = Callable[["Folds", Array, int], Any]
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,15 @@ def baseline_features(columns: Mapping[str, Array]) -> Array:
 
 
 def left_out(
-    tables: Mapping[str, tuple[Kind, Array]], y: Array, folds: Folds, baseline: Array | None
-) -> dict[str, Array]:
+    tables: Mapping[str, tuple[Kind | Model, Array]], y: Array, folds: Folds,
+    baseline: Array | None,
+) -> dict[str, Array]:  # fmt: skip
     """Return predictions (N,) for each network by models of the others.
 
     Parameters
     ----------
     tables : dict
-        Features (N, F) by name, with the kind of the regression.
+        Features (N, F) by name, with the kind of the regression, or a function that makes one.
     y : array (N,)
     folds : Folds
     baseline : array (N, F), optional
@@ -120,11 +123,12 @@ def left_out(
     return found
 
 
-def _guess(kind: Kind, X: Array, y: Array, unseen: Array, folds: Folds) -> Array:
+def _guess(kind: Kind | Model, X: Array, y: Array, unseen: Array, folds: Folds) -> Array:
+    model = kind if callable(kind) else MODELS[kind]
     with warnings.catch_warnings():
         # constant features, and targets with nothing left to explain
         warnings.simplefilter("ignore")
-        return np.ravel(MODELS[kind](folds, y, X.shape[1]).fit(X, y).predict(unseen))
+        return np.ravel(model(folds, y, X.shape[1]).fit(X, y).predict(unseen))
 
 
 def _ridge(folds: Folds, y: Array, features: int) -> Any:
@@ -181,7 +185,7 @@ def _components(folds: Folds, y: Array, features: int) -> Any:
     )
 
 
-MODELS: dict[Kind, Callable[[Folds, Array, int], Any]] = {
+MODELS: dict[Kind, Model] = {
     "ridge": _ridge,
     "components": _components,
 }

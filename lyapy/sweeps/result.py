@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from html import escape
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from ..spectra.tables import data_frame, table_html
 from .merged_file import read_rows, write_merged
 from .rows import Rows
-from .text import rows_table, shown_columns
+from .text import reasons, rows_table, shown_columns
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -79,4 +80,5 @@ class Sweep(Rows):
         if len(self) > FIRST + LAST:
             # of many, the first and the last
             columns = {n: [*c[:FIRST], "...", *c[-LAST:]] for n, c in columns.items()}
-        return f"<div>{self!r}{units}{table_html(columns)}</div>"
+        below = "".join(f"<div>{escape(line)}</div>" for line in reasons(self))
+        return f"<div>{self!r}{units}{table_html(columns)}{below}</div>"

@@ -28,11 +28,13 @@ class Rows:
     def __getitem__(self, key: str | int) -> Row: ...
 
     @overload
-    def __getitem__(self, key: slice) -> Self: ...
+    def __getitem__(self, key: slice | list[str] | list[int]) -> Self: ...
 
-    def __getitem__(self, key: str | int | slice) -> Row | Self:
+    def __getitem__(self, key: str | int | slice | list[str] | list[int]) -> Row | Self:
         if isinstance(key, slice):
             return type(self)(self.rows[key])
+        if isinstance(key, list):
+            return type(self)([self[each] for each in key])
         if not isinstance(key, str):
             return self.rows[key]
         for row in self.rows:

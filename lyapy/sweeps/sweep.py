@@ -17,6 +17,7 @@ from ..networks.network import Network
 from ..runs.inputs import input_file
 from ..runs.lyapunov import lyapunov_spectrum
 from ..runs.options import ALL, KINDS, refuse_unknown, take_options
+from ..runs.progress import Progress
 from ..runs.reaching import check_k
 from ..runs.start import check_kept
 from ..runs.threads import default_threads
@@ -33,7 +34,7 @@ from .task import give_up as failed
 from .workers import compute_in, compute_in_processes
 
 # set by the sweep for each network
-RESERVED = {"inputs", "keep", "max_steps", "network", "progress", "until"}
+RESERVED = {"inputs", "keep", "max_steps", "network", "until"}
 
 
 def sweep(
@@ -44,7 +45,8 @@ def sweep(
     metadata: str | PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
     vocabulary: str | PathLike[str] | None = None, load_options: Mapping[str, Any] | None = None,
     closed_loop: bool = False, readout: str | None = None, overwrite: bool = False,
-    report: Callable[[Outcome], None] | None = None, **spectrum_options: Any,
+    report: Callable[[Outcome], None] | None = None, progress: bool = False,
+    **spectrum_options: Any,
 ) -> Sweep:  # fmt: skip
     """Compute the Lyapunov spectra of many networks into one file.
 
@@ -91,6 +93,8 @@ def sweep(
         one, and the merged file never by one with fewer results.
     report : callable, optional
         Called with the `Outcome` of each network, as it comes.
+    progress : bool
+        Show a bar of the networks on a terminal or in a notebook, or a line now and then in a log.
     **spectrum_options
         As for `lyapunov_spectrum`. ``threads``, of each worker, are by default the CPUs divided
         by the workers, and 1 with an ``executor``.
@@ -158,7 +162,7 @@ def sweep(
     lost: list[Outcome] = []
     tasks = list(_with_files(tasks, each, folder, lost.append))
     try:
-        _compute_all(tasks, lost, executor, workers, report)
+        _compute_all(tasks, lost, executor, workers, report, progress)
     except BrokenExecutor:
         with suppress(FileExistsError):
             merge_networks(checkpoint, found, columns, overwrite=overwrite)
@@ -242,9 +246,10 @@ def _check_network(task: Task, network: Network, inputs: Any) -> None:
 
 def _compute_all(
     tasks: Sequence[Task], lost: Sequence[Outcome], executor: Executor | None, workers: int,
-    report: Callable[[Outcome], None] | None,
+    report: Callable[[Outcome], None] | None, progress: bool,
 ) -> None:  # fmt: skip
     """Compute the tasks, report each and those lost; raise Interrupted after a signal to end."""
+    shown = Progress(len(tasks) + len(lost), progress, unit="network")
     done: list[Outcome] = []
     ended: list[Outcome] = []
 
@@ -255,12 +260,13 @@ def _compute_all(
         if outcome.code == "refused":
             raise ValueError(f"{outcome.name}: {outcome.message}")
         done.append(outcome)
+        shown.update(1)
         if report is not None:
             report(outcome)
 
-    for outcome in lost:
-        take(outcome)
     try:
+        for outcome in lost:
+            take(outcome)
         if executor is None:
             compute_in_processes(tasks, workers, take)
         else:
@@ -271,3 +277,5 @@ def _compute_all(
             raise
         found = f"interrupted with {len(done)} of {len(tasks)} networks done"
         raise Interrupted(f"{found}; the same sweep made again continues") from None
+    finally:
+        shown.close()

@@ -11,7 +11,7 @@ from ..errors import one_line
 from .association import Correlation, associations, predictions
 from .rows import Rows
 
-__all__ = ["metric_table", "rows_summary", "rows_table", "shown_columns"]
+__all__ = ["metric_table", "reasons", "rows_summary", "rows_table", "shown_columns"]
 
 # columns of the table, their heads and formats
 SHOWN = {
@@ -22,6 +22,8 @@ SHOWN = {
     "kaplan_yorke_dimension": ("Kaplan-Yorke", ".6g"),
 }
 LEVEL, FOLDS = 0.95, 5
+# lines of advice below the table
+REASONS = 4
 
 
 def shown_columns(sweep: Rows) -> dict[str, list[str]]:
@@ -48,7 +50,23 @@ def rows_table(sweep: Rows) -> str:
         middle = (f"{x:>{width}}" for x, width in zip(numbers, widths[1:-1], strict=True))
         lines.append("   ".join([f"{name:<{widths[0]}}", *middle, status]).rstrip())
     advice = [one_line(f"{r.name}: {r.columns['advice']}") for r in sweep if not r.has_result]
+    advice += reasons(sweep)
     return "\n".join([head, "", *lines, *(["", *advice] if advice else [])])
+
+
+def reasons(sweep: Rows) -> list[str]:
+    """Return why results are not converged, a line for each advice; those of few networks last."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for row in sweep:
+        if row.has_result and row.columns["advice"]:
+            key = str(row.columns["status"]), str(row.columns["advice"])
+            names.setdefault(key, []).append(row.name)
+    found = sorted(names.items(), key=lambda item: -len(item[1]))
+    lines = [
+        one_line(f"{status}: {of[0]}{f' and {len(of) - 1} more' * (len(of) > 1)}: {advice}")
+        for (status, advice), of in found[:REASONS]
+    ]
+    return lines + [f"… and {len(found) - REASONS} more reasons"] * (len(found) > REASONS)
 
 
 def rows_summary(sweep: Rows) -> list[dict[str, Any]]:

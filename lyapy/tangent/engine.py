@@ -70,7 +70,7 @@ def choose_engine(backend: str, blas_threads: int = 1) -> Engine:
         devices = find_devices()
         # the compiled engine takes over where a device cannot go on
         compiled_engine = choose_engine("numba", blas_threads)
-        return compiled_engine._replace(name="cupy", run_layer=layer_forward, devices=devices)
+        return compiled_engine._replace(name="cupy", devices=devices)
     raise ValueError(f"backend is {backend!r}; it must be one of {', '.join(BACKENDS)}")
 
 

@@ -13,7 +13,7 @@ from ..arrays import UNIT_ROUNDOFF, Array
 from .graded import replicas as sampling
 from .graded.replicas import SAMPLES, exchanged, settled_tilt, tilt_limit
 from .graded.run import GradedRun
-from .interval import Control, counted_growth, image_noise, leaves_run, next_rate
+from .interval import SLACK, Control, counted_growth, image_noise, leaves_run, next_rate
 from .qr import orthonormalize, orthonormalize_ends
 
 __all__ = [
@@ -291,7 +291,10 @@ class Carry:
         unknown = sampling.unknown(errors, turnover, run.error, rows == frame.shape[1])
         statistics.error[:rows] += np.where(unknown, np.inf, run.error)
         statistics.count(intervals=run.steps, spread=run.spread)
-        return np.where(unknown, run.growth.max(), run.growth), run.steps
+        vanished = np.isneginf(run.log_r)
+        # vectors in the place of those that vanished have a share of the growth of others
+        unknown |= np.isinf(run.error) & ~vanished & vanished.any()
+        return np.where(unknown, run.growth.max() + SLACK, run.growth), run.steps
 
     def absorb_ends(self, front: Carry, back: Carry | None) -> None:
         """Take over tiles of one frame, or of two ends; ``back`` begins with the last row."""

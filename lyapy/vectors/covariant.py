@@ -194,7 +194,7 @@ def _begin(passes: Passes, along: Along, seed: int) -> Resume:
         starts = _random_starts(rng, rows)
     begin, other = passes.begin(along.state, frames, along.transient)
     shapes = {"vectors": (rows, D), "growth": (rows,), "covariance_error": (rows,)}
-    shapes |= {"convergence": (rows,), "planes": (max(rows - 1, 0),), "grown": (rows,)}
+    shapes |= {"convergence": (rows,), "coefficients": starts.shape, "grown": (rows,)}
     found = {name: np.zeros((len(along.at), *shape)) for name, shape in shapes.items()}
     sines = span_sines(begin.frame, other.frame)
     return Resume([begin], None, starts, found, np.zeros(rows), sines)
@@ -202,9 +202,9 @@ def _begin(passes: Passes, along: Along, seed: int) -> Resume:
 
 def _leading(name: str, values: Array, k: int) -> Array:
     """Return the share of the first k vectors in an array over (…, vectors)."""
-    if name == "vectors":
-        return values[:, :k]
-    return values[..., : max(k - 1, 0) if name == "planes" else k]
+    if name == "coefficients":
+        return np.concatenate([each[:, :k, :k] for each in np.split(values, STARTS, -1)], -1)
+    return values[:, :k] if name == "vectors" else values[..., :k]
 
 
 def random_frame(rng: np.random.Generator, k: int, state_size: int) -> Array:
@@ -263,8 +263,9 @@ def _gather(
 ) -> tuple[Array, Array]:
     """Write vectors, growth and errors at the steps asked for into the results found.
 
-    Errors are the sines between the vectors of the first start and those of the others. Returns
-    the coefficients before the first step, and the sums of log R_ii from it to the end.
+    Errors are the sines between the vectors of the first start and those of the others, whose
+    coefficients are kept for spans of several. Returns the coefficients before the first step, and
+    the sums of log R_ii from it to the end.
     """
     found, total, before, k = state.found, state.total, state.before, passes.vectors
     for interval, before, after in way:
@@ -282,7 +283,7 @@ def _gather(
         found["covariance_error"][row] = _sines(images.T, (after[:, :k].T @ interval.after).T)
         first, *others = np.split(before, STARTS, axis=1)
         found["convergence"][row] = np.max([_sines(first, each) for each in others], axis=0)
-        found["planes"][row] = np.max([_plane_sines(first, each) for each in others], axis=0)
+        found["coefficients"][row] = before
         found["grown"][row] = total
     return before, total
 
@@ -292,37 +293,42 @@ def _sines(one: Array, other: Array) -> Array:
     return np.linalg.norm(one - other * np.sum(one * other, axis=0), axis=0)
 
 
-def _plane_sines(one: Array, other: Array) -> Array:
-    """Return upper bounds of the sines between the planes of successive columns."""
-    first, second = _planes(one), _planes(other)
-    rest = first - second @ (np.swapaxes(second, 1, 2) @ first)
-    # of Frobenius, at most √2 times the sine of the larger angle
-    return np.linalg.norm(rest, axis=(1, 2))
-
-
-def _planes(columns: Array) -> Array:
-    """Return orthonormal bases (k - 1, k, 2) of the planes of successive unit columns (k, k)."""
-    one, two = columns[:, :-1], columns[:, 1:]
-    with np.errstate(invalid="ignore"):
-        other = _unit(two - one * np.sum(one * two, axis=0))
-        other = _unit(other - one * np.sum(one * other, axis=0))
-    return np.stack([one.T, other.T], axis=2)
-
-
 def _judged(found: dict[str, Array], tolerance: float) -> dict[str, Array]:
-    """Return the results, NaN where they have not converged, with pairs judged by their planes."""
-    back, frame, planes = found["convergence"], found["frame_convergence"], found.pop("planes")
-    k = back.shape[1]
-    paired = np.full(k, -1)
-    # the frame's first vector of a pair, and the way back's second, never settle
-    apart = (frame[:, :-1] > tolerance) & (back[:, 1:] > tolerance)
-    apart &= (planes <= tolerance) & (frame[:, 1:] <= tolerance)
-    for i in np.flatnonzero(apart.any(axis=0)):
-        if paired[i] < 0:
-            paired[i : i + 2] = i
-            back[:, i] = back[:, i + 1] = planes[:, i]
-            frame[:, i] = frame[:, i + 1]
+    """Return the results, NaN where they have not converged, with groups judged by their spans."""
+    back, frame = found["convergence"], found["frame_convergence"]
+    starts = np.split(found.pop("coefficients"), STARTS, axis=2)
+    group = np.full(back.shape[1], -1)
+    # in a group none but the frame's last vector settles, nor but the way back's first
+    inside = (frame[:, :-1] > tolerance) & (back[:, 1:] > tolerance)
+    # the smallest are sure not to be several
+    for (first, last), rows in sorted(_runs(inside).items(), key=lambda run: np.ptp(run[0])):
+        members = slice(first, last + 1)
+        rows = [row for row in rows if frame[row, last] <= tolerance]
+        if (group[members] >= 0).any() or not rows:
+            continue
+        if _span_sines([each[rows, :, members] for each in starts]).min() <= tolerance:
+            group[members] = first
+            back[:, members] = _span_sines([each[:, :, members] for each in starts])[:, None]
+            frame[:, members] = frame[:, last, None]
     missing = ~(np.maximum(back, frame) <= tolerance)
     for name in ("vectors", "growth", "covariance_error"):
         found[name][missing] = np.nan
-    return found | {"paired": paired}
+    return found | {"group": group}
+
+
+def _runs(inside: Array) -> dict[tuple[int, int], list[int]]:
+    """Return the steps of each run of links (steps, k - 1), by its first and its last vector."""
+    edges = np.diff(np.pad(inside.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    (rows, begins), (_, ends) = np.nonzero(edges > 0), np.nonzero(edges < 0)
+    found: dict[tuple[int, int], list[int]] = {}
+    for row, first, last in zip(rows.tolist(), begins.tolist(), ends.tolist(), strict=True):
+        found.setdefault((first, last), []).append(row)
+    return found
+
+
+def _span_sines(starts: list[Array]) -> Array:
+    """Return how far (steps,) spans of columns (steps, k, g) are apart at most, as sines."""
+    first, *others = (np.linalg.qr(columns)[0] for columns in starts)
+    rest = [each - first @ (np.swapaxes(first, 1, 2) @ each) for each in others]
+    # of Frobenius, at most √g times the sine of the largest angle
+    return np.max([np.linalg.norm(each, axis=(1, 2)) for each in rest], axis=0)

@@ -16,7 +16,7 @@ from ..storage.trees import read_tree, write_tree
 __all__ = ["FORMAT", "is_vectors", "read_vectors", "write_vectors"]
 
 FORMAT = "lyapy covariant vectors"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def write_vectors(

@@ -27,8 +27,8 @@ class CovariantVectors:
 
     Vector i grows at the rate of exponent i forward *and* backward in time, and the Jacobian of
     each step maps it to vector i after the step. Vectors that have not converged are NaN; `advice`
-    names them, with a remedy. Two vectors with one rate, as of a complex pair, are not unique, but
-    the plane that they span is; see `paired`.
+    names them, with a remedy. Vectors with one rate, as of a complex pair, are not unique, but
+    the subspace that they span is; see `group`.
     """
 
     vectors: Annotated[
@@ -47,7 +47,7 @@ class CovariantVectors:
         stored(
             "step vector",
             "1",
-            "Largest sine of the angles between backward starts; of their planes for a pair",
+            "Largest sine of the angles between backward starts; of their spans for a group",
         ),
     ]
     frame_convergence: Annotated[
@@ -66,9 +66,9 @@ class CovariantVectors:
             "Sine of the angle between a vector's image and the vector after the step",
         ),
     ]
-    paired: Annotated[
+    group: Annotated[
         Array,
-        stored("vector", "1", "First vector of the plane of two that a vector belongs to, or -1"),
+        stored("vector", "1", "First vector of the group of one rate that a vector is in, or -1"),
     ]
     exponents: Annotated[
         Array, stored("vector", "nats per step", "Mean growth of the frame after the transient")
@@ -101,12 +101,15 @@ class CovariantVectors:
     def splitting_angle(self, j: int) -> Array:
         """Return the least angle (steps,) between the first j vectors' span and that of the others.
 
-        In radians. With k < D it is that to the others of these k vectors.
+        In radians, NaN where j divides a group, which has many such spans. With k < D it is that
+        to the others of these k vectors.
         """
         from scipy.linalg import subspace_angles
 
         check_size("j", j, 1, len(self.exponents) - 1, "it counts the vectors of the first span")
         angles = np.full(len(self.vectors), np.nan)
+        if self.group[j] >= 0 and self.group[j] == self.group[j - 1]:
+            return angles
         for t in np.flatnonzero(np.isfinite(self.vectors).all(axis=(1, 2))):
             one, other = self.vectors[t, :j], self.vectors[t, j:]
             angles[t] = subspace_angles(one.T, other.T).min()
@@ -187,8 +190,9 @@ class CovariantVectors:
             here = ratios[known[:, i], i]
             mean = f"{np.mean(here):13.1f}" if len(here) else f"{'–':>13}"
             share = f"{100 * np.mean(known[:, i]):9.3g} %"
-            pair = f"   plane of {i - 1} and {i}" if 0 <= self.paired[i] == i - 1 else ""
-            lines.append(f"{i:6d} {self.exponents[i]:10.5f} {mean:>15} {share}{pair}")
+            members = np.flatnonzero((self.group == self.group[i]) & (self.group >= 0))
+            of = f"   group of {members[0]} to {i}" if i in members[-1:] else ""
+            lines.append(f"{i:6d} {self.exponents[i]:10.5f} {mean:>15} {share}{of}")
         if len(self.exponents) > SHOWN:
             lines.append("     …")
         return "\n".join([*lines, *(["", self.advice] if self.advice else [])])

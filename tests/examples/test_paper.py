@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 import lyapy
+from lyapy.sweeps.association import increment
+from lyapy.sweeps.regressions import Folds, left_out
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "paper"
 RESULTS = SCRIPTS / "results"
@@ -83,11 +85,34 @@ def test_the_numbers_of_the_page_follow_from_the_results_in_the_repository(tmp_p
     printed = run("associate.py", copies)
     for name in ("correlations", "wrong_correlations"):
         assert (copies / f"{name}.csv").read_text() == (RESULTS / f"{name}.csv").read_text()
-    printed += run("describe.py", copies)
+    printed += run("describe.py", copies) + run("autoencoder.py", copies, "--print")
     page = PAGE.read_text(encoding="utf-8").splitlines()
     quoted = [line for line in page if line.startswith("| text_") or line.startswith("| digits_")]
     assert len(quoted) >= 10
     assert set(quoted) <= set(printed)
+
+
+def test_an_autoencoder_finds_the_direction_of_the_loss_and_no_other(monkeypatch):
+    """The loss is one of two directions of the spectra, or of none; networks are left out."""
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    pytest.importorskip("torch", reason="torch is not installed, which trains")
+    monkeypatch.syspath_prepend(SCRIPTS)
+    autoencoder = importlib.import_module("autoencoder")
+    rng = np.random.default_rng(4)
+    noise, signal, other = rng.normal(size=(3, 30))
+    base = np.linspace(0.0, -2.0, 32)
+    spectra = base + 0.2 * noise[:, None] + 0.1 * signal[:, None] * np.sign(base + 1.0)
+    folds = Folds(5, 0, None)
+
+    def trained(folds, y, features):
+        return autoencoder.Autoencoder(folds.split(y), steps=300)
+
+    for loss, low, high in ((signal, 0.8, 1.0), (other, -1.0, 0.2)):
+        guesses = left_out({"autoencoder": (trained, spectra)}, loss, folds, None)
+        squares = {key: (loss - guess) ** 2 for key, guess in guesses.items()}
+        found = increment(squares[""], squares["autoencoder"], squares[""], folds)
+        assert low < found.value < high
+        assert found.low < found.value < found.high
 
 
 def test_the_figures_are_drawn_from_the_results_in_the_repository(tmp_path):

@@ -287,3 +287,13 @@ def test_whole_numbers_without_an_embedding_are_inputs(tmp_path):
     network = network_of(tmp_path / "w.safetensors")
     path = write_npy(tmp_path / "x.npy", np.eye(M, dtype=int))
     np.testing.assert_array_equal(read_inputs(path, network), np.eye(M))
+
+
+def test_tensors_that_require_a_gradient_are_inputs_and_weights():
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Linear(4, M).double()
+    x = torch.nn.Embedding(9, M)(torch.arange(9))
+    np.testing.assert_array_equal(check_array("inputs", x, NETWORK), x.detach().numpy())
+    loop = lyapy.ClosedLoop(NETWORK, layer.weight, layer.bias)
+    wanted = lyapy.ClosedLoop(NETWORK, layer.weight.detach().numpy(), layer.bias.detach().numpy())
+    assert loop.digest() == wanted.digest()

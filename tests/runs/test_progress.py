@@ -71,6 +71,17 @@ def test_compiling_is_one_line_and_the_log_is_left_as_it_was(monkeypatch, bar):
     assert (logger.level, logger.handlers) == before
 
 
+@pytest.mark.parametrize("notebook", [False, True])
+def test_a_notebook_says_that_it_compiles_also_without_progress(monkeypatch, notebook):
+    monkeypatch.setattr(progress, "in_notebook", lambda: notebook)
+    log = io.StringIO()
+    shown = Progress(1280, False, log)
+    logging.getLogger("lyapy").info("compiling %s, once; it is kept in %s", "tile", "here")
+    shown.update(1280)
+    shown.close()
+    assert log.getvalue().count("\n") == log.getvalue().count("lyapy: compiling") == notebook
+
+
 def test_a_long_chunk_of_steps_is_not_silent(monkeypatch):
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.01)
     log = io.StringIO()

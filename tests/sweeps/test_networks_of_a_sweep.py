@@ -91,6 +91,8 @@ def test_the_tasks_of_a_job_array_are_the_shards():
     assert shard_of_array(array_task(20, [0, 10, 20, 30], step=10)) == (3, 4)
     with pytest.raises(ValueError, match="the 3 tasks of this job array are numbered unevenly"):
         shard_of_array(array_task(3, [1, 3, 8]))
+    with pytest.raises(ValueError, match=r"ID is set, but not SLURM_ARRAY_TASK_MIN; give --shard"):
+        shard_of_array({"SLURM_ARRAY_TASK_ID": "3"})
 
 
 def test_shards_write_one_run_file_for_each_weights_file(folder, monkeypatch):

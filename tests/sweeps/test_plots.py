@@ -71,6 +71,35 @@ def test_the_heat_map_has_the_mean_largest_exponent_of_each_pair():
     assert "up to 4 networks" in axes.figure.axes[1].get_ylabel()
 
 
+def test_a_heat_map_of_many_epochs_stays_legible():
+    epochs = list(range(30))
+    axes = plot_heat_map(
+        lyapy.Sweep(rows([[0.1]] * 30, epoch=epochs, lr=[0.1] * 30)), "epoch", "lr"
+    )
+    assert [text.get_text() for text in axes.get_xticklabels()] == [str(e) for e in epochs[::3]]
+    assert axes.get_xticks().tolist() == epochs[::3] and not axes.texts
+
+
+def test_networks_whose_measure_is_undetermined_are_counted():
+    sweep = lyapy.Sweep(rows([[0.1], [0.2], [0.3]], gain=[1, 2, 3]))
+    finished = [row for row in sweep if row.has_result]
+    for row, value in zip(finished, (1.5, np.nan, np.nan), strict=True):
+        row.columns["kaplan_yorke_dimension"] = value
+    axes = plot_measure(sweep, "gain", "kaplan_yorke_dimension")
+    assert axes.get_title() == "not shown: 2 of 3 networks, for which it is undetermined"
+    assert plot_measure(sweep, "gain").get_title() == ""
+
+
+def test_a_few_of_many_are_drawn_by_name():
+    sweep = training()
+    chosen = sweep[[sweep.names[5], sweep.names[2]]]
+    assert chosen.names == [sweep.names[5], sweep.names[2]] == sweep[[5, 2]].names
+    axes = chosen.plot()
+    for row, curve in zip(chosen, curves(axes), strict=True):
+        np.testing.assert_array_equal(curve.get_ydata(), row.exponents)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == sorted(chosen.names)
+
+
 def test_a_pair_that_no_network_has_is_left_empty():
     sweep = lyapy.Sweep(rows([[0.1], [0.2]], a=["x", "y"], b=[1, 2]))
     drawn = plot_heat_map(sweep, "a", "b").get_images()[0].get_array()

@@ -263,5 +263,15 @@ def test_a_sweep_is_a_data_frame_and_a_table(folder):
     assert frame.attrs == {"units": "nats per step"}
     assert str(sweep).splitlines()[0] == "3 spectra of 4 networks, in nats per step"
     assert "<td" in sweep._repr_html_() and "failed" in sweep._repr_html_()
+    for number, row in enumerate(row for row in sweep if row.has_result):
+        row.columns["advice"] = f"Give <{min(number, 1)}> more steps."
+    names = [row.name for row in sweep if row.has_result]
+    status = sweep[names[1]].columns["status"]
+    reason = f"{status}: {names[1]} and 1 more: Give <1> more steps."
+    assert str(sweep).splitlines()[-2:] == [
+        reason,
+        f"{sweep[names[0]].columns['status']}: {names[0]}: Give <0> more steps.",
+    ]
+    assert reason.replace("<1>", "&lt;1&gt;") in sweep._repr_html_()
     many = lyapy.Sweep(rows([[0.1]] * 40))
     assert many._repr_html_().count("<tr>") == 1 + 20 + 1 + 5

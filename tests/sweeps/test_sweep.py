@@ -145,7 +145,7 @@ def test_a_shard_names_the_networks_of_the_others():
     ("change", "message"),
     [
         ({"stepz": 3}, "stepz is no argument of sweep"),
-        ({"progress": True}, "progress is no argument"),
+        ({"until": 0.1}, "until is no argument"),
         ({"workers": 0}, "workers is 0"),
         ({"shard": "4/3"}, "'4/3' is neither"),
         ({"pattern": "runs/epoch"}, "it must have a field"),
@@ -211,3 +211,13 @@ def test_closed_loops_are_swept_as_in_single_runs(tmp_path, capsys):
         lyapy.sweep({"a": lyapy.load("loop1.npz")}, closed_loop=True)
     made = swept({"a": loop}, transient=5, checkpoint="made.h5")
     np.testing.assert_array_equal(made.exponents[0], found.exponents[1])
+
+
+def test_progress_counts_the_networks(tmp_path, capsys):
+    networks = {name: lyapy.random_network("vanilla", 4, seed=1) for name in "ab"}
+    options = {"steps": 200, "executor": ThreadPoolExecutor(1), "checkpoint": tmp_path / "s.h5"}
+    lyapy.sweep(networks, **options)
+    assert "networks" not in capsys.readouterr().err
+    # finished ones are counted, too
+    lyapy.sweep({**networks, "c": networks["a"]}, progress=True, **options)
+    assert "lyapy: 3 of 3 networks (100 %), " in capsys.readouterr().err

@@ -31,8 +31,8 @@ def test_exact_and_published_cases(case, backend, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("seed", [30080, 51023])
+@pytest.mark.parametrize("seed", [30080, 51023, 90083])
 def test_searches_that_found_something_once(seed, backend):
-    """Growth in the rounding of a product, and slopes that underflow."""
+    """Growth in the rounding of a product, slopes that underflow, and a bound that failed."""
     for verdict, where in search.examine(seed, [backend]):
         assert verdict in ("right", "marked", "bounded"), where

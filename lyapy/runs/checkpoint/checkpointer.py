@@ -14,6 +14,7 @@ import numpy as np
 from ...arrays import Array
 from ...errors import CheckpointError
 from ..provenance import now
+from ..result import Layout
 from ..trajectory import Trajectory
 from .folder import Checkpoint, Segment, write_checkpoint
 
@@ -68,6 +69,15 @@ class Checkpointer:
     def position(self) -> int:
         """Steps of the farthest trajectory at the last checkpoint."""
         return max((int(t["position"]) for t in self.saved.trajectories.values()), default=0)
+
+    def begin(self, layout: Layout) -> None:
+        """Take the shapes of what is published, where they are not those of the result."""
+        self.saved = self.saved._replace(layout=layout)
+
+    def forget(self) -> None:
+        """Begin again, with what is published from now on."""
+        self.saved = self.saved._replace(trajectories={}, segments={})
+        self._history, self._rows = {}, {}
 
     def __enter__(self) -> Checkpointer:
         self._thread.start()

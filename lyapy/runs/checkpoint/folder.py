@@ -23,7 +23,7 @@ from ...storage.trees import read_tree, write_tree
 from ..result import Layout
 
 FORMAT = "lyapy checkpoint"
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 STATES_KEPT = 2
 NAME = re.compile(r"(state|segment)-(\d{6,})\.h5")
 

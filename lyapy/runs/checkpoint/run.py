@@ -162,6 +162,7 @@ def _saved_or_new(plan: Plan, keep: Keep, folder: Path) -> tuple[Checkpoint, dic
     earlier = list(saved.settings.get("environment_changes") or [])
     kept = {
         "seconds": saved.settings["seconds"],
+        "segments": saved.settings["segments"],
         "environment_changes": earlier + [f"{now()}: {change}" for change in changes],
     }
     return saved._replace(settings=plan.settings | kept), history

@@ -42,7 +42,9 @@ def read_unfinished(path: str | PathLike[str]) -> Unfinished | None:
         if saved is None:
             return Unfinished(0, 0, "", holder, None)
         layout = saved.layout
-        steps = sum(int(found["position"]) for found in saved.trajectories.values())
+        # others are segments that are corrected
+        first = {b: t for b, t in saved.trajectories.items() if b < layout.trajectories}
+        steps = sum(int(found["position"]) for found in first.values())
         total = layout.trajectories * (layout.transient + int(layout.row_ends[-1]))
         return Unfinished(steps, total, saved.date, holder, _so_far(folder, saved))
     except FileNotFoundError:
@@ -53,7 +55,8 @@ def read_unfinished(path: str | PathLike[str]) -> Unfinished | None:
 
 
 def _so_far(folder: Path, saved: Checkpoint) -> Spectrum | None:
-    history = {b: rows for b, rows in sorted(read_history(folder, saved).items()) if len(rows)}
+    known = sorted(read_history(folder, saved).items())
+    history = {b: rows for b, rows in known if len(rows) and b < saved.layout.trajectories}
     if not history:
         return None
     rows = min(map(len, history.values()))

@@ -24,36 +24,31 @@ class Batch:
     States, frames and coefficients lie on the device; `fetch` brings states, frames and
     statistics to the trajectories, which write checkpoints and records as they do on the CPU.
 
-    ``numbers`` are the trajectories', for errors. The device makes the first frames orthonormal
-    where they are not.
+    ``names`` are the trajectories', for errors. The device makes the first frames orthonormal.
     """
 
     def __init__(
-        self,
-        numbers: Sequence[int],
-        trajectories: Sequence[Trajectory],
-        device: Device,
-        orthonormal: bool = True,
+        self, names: Sequence[str], trajectories: Sequence[Trajectory], device: Device
     ) -> None:
-        self.numbers, self.trajectories = numbers, trajectories
+        self.names, self.trajectories = names, trajectories
         self.device, first = device, trajectories[0]
         self.position, self.schedule = first.position, first.schedule
+        self.end, self._ended = min(each.end for each in trajectories), False
         self.network = moved_network(first.network, device)
         self.state = device.moved(np.stack([t.state for t in trajectories]))
         self.sizes = np.stack([t.sizes for t in trajectories])
         for trajectory, sizes in zip(trajectories, self.sizes, strict=True):
             # the trajectories see what is written here
             trajectory.sizes = sizes
-        orthonormal = orthonormal or self.position > 0
         followers = zip(*(t.followers for t in trajectories), strict=True)
-        self.blocks = [BatchBlock(each, device, orthonormal) for each in followers]
+        self.blocks = [BatchBlock(each, device, self.position > 0) for each in followers]
         self.run_layer = FusedForward(device)
         self._chunks = self.schedule.chunks(self.position)
 
     @property
     def finished(self) -> bool:
-        """Whether all steps are done."""
-        return self.position == self.schedule.total
+        """Whether a trajectory has ended."""
+        return self.position == self.end or self._ended
 
     def advance(self) -> int:
         """Move through one chunk and return its steps, of all trajectories together.
@@ -64,30 +59,47 @@ class Batch:
             If a state or a norm is not finite; names the trajectory.
         """
         start, stop = next(self._chunks)
-        inputs = self.device.moved(np.stack([t.inputs[start:stop] for t in self.trajectories]))
-        # turned there: copies of rows that lie together take the host a fifth of the time
-        inputs = np.swapaxes(inputs, 0, 1).copy()
-        chunk = forward_chunk(self.network, inputs, self.state, self.run_layer)
+        chunk = self._forward(start, stop)
         rows, ends = self.schedule.rows_ending(start, stop)
         at_ends = self._host_states(chunk, [*ends.tolist(), -1], start)
         try:
             growth = [block.advance(chunk.coefficients, start) for block in self.blocks]
         except FloatingPointError as error:
             what, b = error.args
-            raise FloatingPointError(f"trajectory {self.numbers[b]}: {what}") from None
+            raise FloatingPointError(f"{self.names[b]}: {what}") from None
         self.sizes[:, rows] = np.abs(at_ends[:-1]).max(axis=2, initial=0.0).T
         recording = self.schedule.recording
-        if recording.needs_frames:
+        early = stop == self.end < self.schedule.total
+        looked_at = early or self.trajectories[0].needs_frames(stop)
+        if looked_at:
             for block in self.blocks:
                 block.fetch()
-        if recording.kinds:
+        if recording.kinds or looked_at:
             states = np.broadcast_to(at_ends[-1], (stop - start, *at_ends[-1].shape))
             if "states" in recording.kinds:
                 states = self.device.to_host(chunk.states).astype(np.float64)
             for b, trajectory in enumerate(self.trajectories):
                 trajectory.finish(stop, states[:, b], [tiles[:, b] for tiles in growth])
+            self._ended = any(each.finished for each in self.trajectories)
         self.state, self.position = chunk.states[-1], stop
         return (stop - start) * len(self.trajectories)
+
+    def _forward(self, start: int, stop: int) -> Chunk:
+        """Return the forward pass over a chunk; where its states are known, in one step of all."""
+        inputs = self._moved([t.inputs[start:stop] for t in self.trajectories])
+        known = [t.states[start : stop + 1] for t in self.trajectories if t.states is not None]
+        if not known:
+            return forward_chunk(self.network, inputs, self.state, self.run_layer)
+        states = self._moved(known)
+        steps, B, m = inputs.shape
+        before = states[:-1].reshape(steps * B, states.shape[2])
+        one = forward_chunk(self.network, inputs.reshape(1, steps * B, m), before, self.run_layer)
+        return Chunk(states[1:], one.coefficients.reshape(steps, B, one.coefficients.shape[2]))
+
+    def _moved(self, each: Sequence[Array]) -> Any:
+        """Return arrays (T, m) of the trajectories on the device, as (T, B, m)."""
+        # turned there: copies of rows that lie together take the host a fifth of the time
+        return np.swapaxes(self.device.moved(np.stack(each)), 0, 1).copy()
 
     def _host_states(self, chunk: Chunk, steps: list[int], start: int) -> Array:
         """Return states after some steps of a chunk (steps, B, D); refuse one that diverges."""
@@ -96,7 +108,7 @@ class Batch:
             try:
                 check_states(self.device.to_host(chunk.states[:, b]), start)
             except FloatingPointError as error:
-                raise FloatingPointError(f"trajectory {self.numbers[b]}: {error}") from None
+                raise FloatingPointError(f"{self.names[b]}: {error}") from None
         return found
 
     def fetch(self) -> None:

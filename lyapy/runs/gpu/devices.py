@@ -35,22 +35,22 @@ HALVED = "memory of the GPU ran out: %d trajectories at a time, instead of %d"
 
 def run_batches(
     begin: Callable[[int], Trajectory],
-    count: int,
+    numbers: Sequence[int],
     steps: int,
     *,
     threads: int,
     progress: bool,
     devices: Sequence[Device],
     precision: Precision,
-    orthonormal: bool = True,
     checkpointer: Checkpointer | None = None,
+    name: Callable[[int], str] = "trajectory {}".format,
 ) -> list[TrajectoryResult]:
     """Run the trajectories to their end, side by side on the devices.
 
     They are cut into batches of ``threads`` at most, and each device takes the next one when it is
     ready. So the result of a batch does not depend on how many devices there are. Where memory
-    runs out at its beginning, a batch is halved. The devices make the first frames
-    ``orthonormal`` where they are not; the rest is as for `lyapy.runs.threads.run_trajectories`.
+    runs out at its beginning, a batch is halved; where some of its trajectories end, the others
+    form another one. The rest is as for `lyapy.runs.threads.run_trajectories`.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def run_batches(
     MemoryError
         If a device's memory does not suffice; names the sizes and what would be smaller.
     """
-    display = Progress(count * steps, progress)
+    display = Progress(len(numbers) * steps, progress)
 
     def begun(b: int) -> Trajectory:
         trajectory = begin(b)
@@ -67,24 +67,27 @@ def run_batches(
             checkpointer.restore(b, trajectory)
         return trajectory
 
-    trajectories = {b: begun(b) for b in range(count)}
+    trajectories = {b: begun(b) for b in numbers}
     groups: SimpleQueue[list[int]] = SimpleQueue()
-    positions = {b: trajectory.position for b, trajectory in trajectories.items()}
-    display.skip(sum(positions.values()))
+    positions = {b: each.position for b, each in trajectories.items() if not each.finished}
+    display.skip(sum(each.position for each in trajectories.values()))
     # what has gone farthest first, as it was begun first
-    for position in sorted({*positions.values()} - {trajectories[0].schedule.total}, reverse=True):
-        numbers = [b for b in range(count) if positions[b] == position]
-        for i in range(0, len(numbers), threads):
-            groups.put(numbers[i : i + threads])
+    for position in sorted({*positions.values()}, reverse=True):
+        group = [b for b in positions if positions[b] == position]
+        for i in range(0, len(group), threads):
+            groups.put(group[i : i + threads])
     found: dict[int, TrajectoryResult] = {}
 
     def finish(numbers: list[int], device: Device) -> None:
         batch, half = None, len(numbers) // 2
         try:
             some = [trajectories[b] for b in numbers]
-            batch = Batch(numbers, some, device, orthonormal)
-            _run(batch, display, checkpointer)
+            batch = Batch(list(map(name, numbers)), some, device)
+            _run(batch, numbers, display, checkpointer)
             found.update(zip(numbers, batch.results(), strict=True))
+            rest = [b for b in numbers if not trajectories[b].finished]
+            if rest:
+                groups.put(rest)
         except Exception as error:
             if not _is_exhausted(error):
                 raise
@@ -153,7 +156,9 @@ def _exhausted(some: list[Trajectory], device: Device) -> str:
     )
 
 
-def _run(batch: Batch, display: Progress, checkpointer: Checkpointer | None) -> None:
+def _run(
+    batch: Batch, numbers: Sequence[int], display: Progress, checkpointer: Checkpointer | None
+) -> None:
     cost, published = 0.0, time.monotonic()
     while not batch.finished:
         done = batch.advance()
@@ -161,7 +166,7 @@ def _run(batch: Batch, display: Progress, checkpointer: Checkpointer | None) -> 
         ended = batch.finished or display.stopped.is_set()
         if checkpointer is not None and (ended or cost <= CHECKPOINT_SHARE * (began - published)):
             batch.fetch()
-            pairs = zip(batch.numbers, batch.trajectories, strict=True)
+            pairs = zip(numbers, batch.trajectories, strict=True)
             checkpointer.publish_together(dict(pairs))
             published = time.monotonic()
             cost = published - began

@@ -11,10 +11,10 @@ from ...arrays import UNIT_ROUNDOFF, Array
 from .. import interval
 from ..interval import Control
 from . import blas
-from .jit import compiled, inlined
+from .jit import compiled, inlined, spliced
 from .plan import Plan
 from .products import address
-from .qr import orthonormalize
+from .qr import extremes, orthonormalize
 from .step import Memory, step
 
 __all__ = ["Sums", "advance_graded"]
@@ -38,6 +38,13 @@ class Reached(NamedTuple):
     dual: float
 
 
+# slices and methods of arrays would compile Numba's checks, and their messages, for seconds
+@inlined
+def _fill(target: Array, value: float) -> None:
+    for i in range(len(target)):
+        target[i] = value
+
+
 @inlined
 def _scale(frame: Array, rows: int, columns: int, factor: float) -> None:
     for i in range(rows):
@@ -46,10 +53,10 @@ def _scale(frame: Array, rows: int, columns: int, factor: float) -> None:
             row[d] *= factor
 
 
-@inlined
+@spliced
 def _sizes(frame: Array, rows: int, columns: int, sizes: Array) -> None:
     """Write the largest |number| of each coordinate, NaN where one is."""
-    sizes[:] = 0.0
+    _fill(sizes, 0.0)
     for i in range(rows):
         row = frame[i]
         for d in range(columns):
@@ -57,7 +64,7 @@ def _sizes(frame: Array, rows: int, columns: int, sizes: Array) -> None:
             sizes[d] = sizes[d] if size <= sizes[d] else size
 
 
-@inlined
+@spliced
 def _eliminate(frame: Array, rows: int, columns: int, order: Array, diagonal: Array) -> None:
     """Factorize the frame in place, in the order of coordinates that is written."""
     swaps = np.empty(rows, np.int32)
@@ -87,7 +94,7 @@ def _copy(source: Array, rows: int, columns: int, target: Array) -> None:
             other[d] = row[d]
 
 
-@inlined
+@spliced
 def _replace(image: Array, rows: int, columns: int, order: Array, growth: Array) -> None:
     """Put another in the place of each vector that vanished, but for coordinates before it."""
     for i in range(rows):
@@ -108,12 +115,12 @@ def _add_underflowed(image: Array, rows: int, columns: int) -> None:
                 row[d] += size * interval.filling(i, d)
 
 
-@inlined
+@spliced
 def _unpack(packed: Array, rows: int, columns: int, order: Array, frame: Array) -> None:
     """Write the vectors of a factorization."""
     for i in range(rows):
         row = frame[i]
-        row[:] = 0.0
+        _fill(row, 0.0)
         row[order[i]] = 1.0
         for d in range(i + 1, columns):
             row[order[d]] = packed[i, d]
@@ -139,7 +146,7 @@ def advance_graded(
     at, scale, widest, steps = 0, 1.0, 0.0, 0
     for t in range(len(coefficients)):
         factorized = False
-        logs[:] = 0.0
+        _fill(logs, 0.0)
         for stage in range(len(plan.ends)):
             if scales[t] != 1.0:
                 _scale(memory.frames[at], rows, columns, scales[t])
@@ -153,19 +160,19 @@ def advance_graded(
             if scales[t] != 1.0:
                 _add_underflowed(image, rows, columns)
             _sizes(image, rows, columns, sizes)
-            largest = sizes.max()
+            smallest, largest = extremes(sizes)
             if not largest < math.inf:
                 return Reached(at, t + 1, rate, widest, math.inf)
             last = stage == len(plan.ends) - 1
-            if largest <= admitted * sizes.min() and (factorized or not last):
+            if largest <= admitted * smallest and (factorized or not last):
                 continue
             factorized = True
             _copy(image, rows, columns, source)
             _eliminate(image, rows, columns, order, diagonal)
             _terms(image, rows, terms)
-            if not diagonal.all():
-                growth[:] = diagonal
-                rounded[:] = terms
+            if extremes(diagonal)[0] == 0.0:
+                for i in range(rows):
+                    growth[i], rounded[i] = diagonal[i], terms[i]
                 _copy(source, rows, columns, image)
                 _replace(image, rows, columns, order, growth)
                 _eliminate(image, rows, columns, order, diagonal)
@@ -201,4 +208,5 @@ def advance_graded(
     for i in range(rows):
         sums.log_r[i] += logs[i] - math.log(scale)
         sums.growth[i] += logs[i] - math.log(scale)
-    return Reached(at, steps, rate, widest, np.abs(diagonal).max())
+    low, high = extremes(diagonal)
+    return Reached(at, steps, rate, widest, max(-low, high))

@@ -20,9 +20,11 @@ from numba.extending import register_jitable
 
 logger = logging.getLogger("lyapy")
 
-__all__ = ["compiled", "inlined", "sources_digest", "vectorized"]
+__all__ = ["compiled", "inlined", "sources_digest", "spliced", "vectorized"]
 
 inlined = register_jitable(error_model="numpy")
+# for what is called in one place: compiled with its caller, not once more before
+spliced = numba.njit(error_model="numpy", inline="always")
 
 # In these, sums may be reassociated, so that they vectorize; NaN and infinities keep their
 # meaning. The order of a sum is still fixed by its length alone.

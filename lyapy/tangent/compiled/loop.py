@@ -11,7 +11,7 @@ import numpy as np
 from ...arrays import UNIT_ROUNDOFF, Array
 from .. import interval
 from ..interval import Control
-from .jit import compiled, inlined
+from .jit import compiled, inlined, spliced
 from .plan import Plan
 from .qr import extremes, orthonormalize
 from .step import Memory, step
@@ -41,7 +41,7 @@ class Reached(NamedTuple):
     largest_spread: float
 
 
-@inlined
+@spliced
 def _image(plan: Plan, coefficients: Array, at: int, vectors: int, memory: Memory) -> int:
     """Apply all steps of ``coefficients`` to frame ``at``, which is kept; return the last's."""
     source = at
@@ -54,7 +54,7 @@ def _image(plan: Plan, coefficients: Array, at: int, vectors: int, memory: Memor
     return source
 
 
-@inlined
+@spliced
 def _count(
     log_r: Array, dual: Array, control: Control, columns: int, sums: IntervalSums, growth: Array
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...arrays import Array
-from .jit import inlined
+from .jit import inlined, spliced
 from .simd.row_tiles import dot_tile, subtract_tile
 from .simd.tiles import PANEL, ROWS, copy_tile, product_tile
 from .simd.vectors import DOT_COLUMNS
@@ -72,7 +72,7 @@ def address(array: Array, number: int) -> int:
     return np.int64(array.ctypes.data) + 8 * number  # type: ignore[return-value]
 
 
-@inlined
+@spliced
 def multiply(
     a: int,
     a_stride: int,

@@ -10,7 +10,7 @@ import math
 
 from ...arrays import Array
 from . import blas
-from .jit import inlined, vectorized
+from .jit import inlined, spliced, vectorized
 from .products import address, aligned, cross, subtract
 from .simd.row_tiles import solve_tile
 from .simd.tiles import PANEL
@@ -85,7 +85,7 @@ def extremes(values: Array) -> tuple[float, float]:
     return low, high
 
 
-@inlined
+@spliced
 def _project_block(
     frame: Array,
     start: int,
@@ -123,7 +123,7 @@ def _project_block(
     subtract(factors, b, n, b, first, stride, columns, second, stride)
 
 
-@inlined
+@spliced
 def _project_by_blas(
     frame: Array, start: int, stop: int, end: int, columns: int, products: Array, duals: Array
 ) -> None:
@@ -136,7 +136,7 @@ def _project_by_blas(
     _follow(products, duals, start, stop, end)
 
 
-@inlined
+@spliced
 def _follow(factors: Array, duals: Array, start: int, stop: int, end: int) -> None:
     """Apply the projection of the rows to ``duals``."""
     b = stop - start
@@ -144,7 +144,7 @@ def _follow(factors: Array, duals: Array, start: int, stop: int, end: int) -> No
         duals[stop + i] -= _dot(factors[i * b :], duals[start:], b)
 
 
-@inlined
+@spliced
 def _orthonormalize_whole(
     frame: Array,
     start: int,
@@ -188,7 +188,7 @@ def _orthonormalize_whole(
     return True
 
 
-@inlined
+@spliced
 def _orthonormalize_base(
     frame: Array, start: int, stop: int, columns: int, log_r: Array, duals: Array
 ) -> None:
@@ -254,7 +254,7 @@ def _project4(
     return d0, d1, d2, d3
 
 
-@inlined
+@spliced
 def _complete(frame: Array, i: int, columns: int) -> None:
     """Put a unit vector orthogonal to the rows above in place of a vanished row."""
     q = frame[i]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...arrays import Array
 from . import blas
-from .jit import inlined
+from .jit import inlined, spliced
 from .plan import DIAGONAL, GIVEN, MERGED, PRODUCT, SPARSE, Plan
 from .products import address, multiply
 from .simd.tiles import PANEL, copy_tile, merge_tile
@@ -40,7 +40,7 @@ class Memory(NamedTuple):
     projections: Array
 
 
-@inlined
+@spliced
 def _add_diagonal(row: Array, coefficients: Array, frame: Array, new: Array, vectors: int) -> None:
     """Add left ⊙ other to the target, row by row."""
     n = row.rows
@@ -57,7 +57,7 @@ def _add_diagonal(row: Array, coefficients: Array, frame: Array, new: Array, vec
                 z[c] += q[c]
 
 
-@inlined
+@spliced
 def _scale(row: Array, coefficients: Array, new: Array, vectors: int) -> None:
     factors = coefficients[row.scale : row.scale + row.rows]
     for v in range(vectors):
@@ -66,7 +66,7 @@ def _scale(row: Array, coefficients: Array, new: Array, vectors: int) -> None:
             z[c] *= factors[c]
 
 
-@inlined
+@spliced
 def _packed_product(
     plan: Plan,
     row: Array,
@@ -110,7 +110,7 @@ def _packed_product(
         )
 
 
-@inlined
+@spliced
 def _blas_product(
     plan: Plan,
     row: Array,
@@ -180,7 +180,7 @@ def step(
             _add_diagonal(row, coefficients, frame, new, vectors)
 
 
-@inlined
+@spliced
 def _merge(
     terms: Array,
     weights: Array,
@@ -225,7 +225,7 @@ def _merge(
         t += together
 
 
-@inlined
+@spliced
 def _merge_rows(
     terms: Array, weights: Array, coefficients: Array, inner: int, columns: int, out: Array
 ) -> None:
@@ -246,7 +246,7 @@ def _merge_rows(
                     target[i] += factor * source[i]
 
 
-@inlined
+@spliced
 def _pack_transposed(matrix: int, inner: int, columns: int, out: int) -> None:
     """Pack the transpose of the matrix (columns, inner) at an address."""
     for j in range(0, columns, PANEL):

@@ -106,9 +106,9 @@ def tilt_limit(limit: float) -> float:
 
 
 def difference(log_r: Array, other: Array) -> Array:
-    """Return by how much the growth of a replica differs (k,); not where both have vanished."""
+    """Return by how much the growth of a replica differs (k,); not where it has vanished."""
     with np.errstate(invalid="ignore"):
-        found = np.where(log_r == other, 0.0, other - log_r)
+        found = np.where(np.isneginf(log_r), 0.0, other - log_r)
     return np.clip(np.nan_to_num(found, nan=LARGEST), -LARGEST, LARGEST)
 
 

@@ -38,12 +38,14 @@ def used(monkeypatch):
     """The trajectories of each batch, by the device that computed them; each device gets some."""
     found, begin, meeting = {}, batch.Batch.__init__, threading.Barrier(2)
 
-    def noted(self, numbers, *arguments):
-        begin(self, numbers, *arguments)
+    def noted(self, names, *arguments):
+        begin(self, names, *arguments)
         if stand_in.current() not in found and devices_of(self) > 1:
             # the first does not take all before the second begins
             meeting.wait(30)
-        found.setdefault(stand_in.current(), []).append(list(numbers))
+        found.setdefault(stand_in.current(), []).append(
+            [int(name.removeprefix("trajectory ")) for name in names]
+        )
 
     def devices_of(self):
         return len(self.trajectories[0].engine.devices)

@@ -150,8 +150,8 @@ def exhaust(monkeypatch, error, most, chunks=0):
 
     def advanced(self):
         if self.position == 64 * chunks:
-            sizes.append(len(self.numbers))
-            if len(self.numbers) > most:
+            sizes.append(len(self.names))
+            if len(self.names) > most:
                 raise error
         return advance(self)
 

@@ -35,10 +35,12 @@ def run_multiply(a, b, inner, columns, out, at, add, scale, left, other, scratch
     )
     target, factors, near = address(out, at), address(b, 0), address(scratch, 0)
     row, rows, stride = a.shape[1], len(a), out.shape[1]
+    # spelled out, as Numba splices no call with stars
+    one, (scale_at, left_at, other_at) = address(a, 0), by
     multiply(
-        *(address(a, 0), row, rows, factors, inner, columns, target, stride, add),
-        *(by[0], by[1], by[2], columns, near),
-    )
+        one, row, rows, factors, inner, columns, target, stride, add,
+        scale_at, left_at, other_at, columns, near,
+    )  # fmt: skip
 
 
 @njit(error_model="numpy")
