@@ -13,7 +13,7 @@ def spectrum_of(module, inputs, **options):
     last outputs of torch and of lyapy, which starts at zero, too.
     """
     network = lyapy.load(module)
-    spectrum = lyapy.lyapunov_spectrum(network, inputs.detach().cpu().numpy(), **options)
+    spectrum = lyapy.lyapunov_spectrum(network, inputs, **options)
     with torch.no_grad():
         outputs, _ = module(inputs)
     layer = network.cells[-1]

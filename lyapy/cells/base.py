@@ -280,10 +280,12 @@ def project(x: Array, W: Array, b: Array) -> Array:
     drive = np.empty_like(x, shape=(*x.shape[:-1], len(b)))
     drive[...] = b
     for start in range(0, len(x) if W.shape[1] else 0, TILE):
-        rows = x[start : start + TILE]
-        padded = np.zeros_like(x, shape=(TILE, *x.shape[1:]))
-        padded[: len(rows)] = rows
-        drive[start : start + TILE] += (padded @ W.T)[: len(rows)]
+        rows = x[start : start + TILE].copy()
+        count = len(rows)
+        if count < TILE:
+            padded = np.zeros_like(x, shape=(TILE, *x.shape[1:]))
+            padded[:count], rows = rows, padded
+        drive[start : start + TILE] += (rows @ W.T)[:count]
     return drive
 
 

@@ -162,7 +162,7 @@ def split_history(history: Array, vectors: Sequence[int]) -> list[Array]:
 
 def check_states(states: Array, start: int) -> None:
     """Raise FloatingPointError if a state (T, D) after step ``start`` or a later one diverges."""
-    finite = np.isfinite(states).all(axis=-1)
+    finite = np.isfinite(states)
     if not finite.all():
-        step = start + int(finite.argmin())
+        step = start + int(finite.all(axis=-1).argmin())
         raise FloatingPointError(f"the state is not finite after step {step}: it diverges")

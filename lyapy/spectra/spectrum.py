@@ -69,7 +69,9 @@ class Spectrum(Exponents):
             Of that function, ``ax=`` among them.
         """
         if kind not in KINDS:
-            raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
+            raise ValueError(
+                f"kind is {kind!r}; it must be one of {', '.join(KINDS)}; axes are ax="
+            )
         return KINDS[kind](self, *arguments, **options)
 
     def slow_directions(self, T: float) -> Measure:

@@ -36,6 +36,11 @@ class CriticalGain(NamedTuple):
     largest: Array
     margins: Array
 
+    def __str__(self) -> str:
+        """Return the gain with its interval in one line."""
+        ends = f"between {self.low:.4g} and {self.high:.4g}"
+        return f"critical gain {self.gain:.4g}, {ends} (from {len(self.gains)} gains)"
+
 
 def critical_gain(
     kind: str,

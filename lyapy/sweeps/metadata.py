@@ -14,6 +14,7 @@ import numpy as np
 
 from ..networks.network import Network
 from .columns import COLUMNS
+from .names import without_suffix
 
 # columns of a table that identify a network
 IDENTITIES = ("name", "weights")
@@ -62,8 +63,10 @@ def fields_of(pattern: str, paths: Mapping[str, str]) -> dict[str, dict[str, str
     expression = _expression(pattern)
     found = {}
     for name, path in paths.items():
-        stem = PurePath(os.path.normpath(path)).with_suffix("").as_posix()
-        match = expression.fullmatch(stem) or expression.fullmatch(os.path.normpath(path))
+        whole = os.path.normpath(path)
+        # the name of a network in memory has no suffix
+        stem = whole if path == name else without_suffix(PurePath(whole))
+        match = expression.fullmatch(stem) or expression.fullmatch(whole)
         if match is None:
             remedy = "change the pattern, or leave the file out"
             raise ValueError(f"{path}: does not match the pattern {pattern!r}; {remedy}")

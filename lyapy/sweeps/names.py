@@ -2,15 +2,18 @@
 
 import glob
 import os
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike, fspath
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
 from ..networks.network import Network
 
 T = TypeVar("T")
+# the end of a number such as 0.5 or 1.5e-3, which is no suffix of a file
+DECIMALS = re.compile(r"\.\d+([eE][+-]?\d+)?")
 
 
 class Shard(NamedTuple):
@@ -86,19 +89,24 @@ def folders_in(root: Path) -> Iterator[Path]:
 def named(paths: Iterable[str]) -> dict[str, str]:
     """Return the paths by the names of their networks, sorted.
 
-    A name is the path below the deepest folder that holds all of them, without its last suffix.
+    A name is the path below the deepest folder that holds all of them, without its suffix.
     Raises ValueError if two would have the same name.
     """
     absolute = {path: Path(os.path.abspath(path)) for path in paths}
     common = os.path.commonpath([path.parent for path in absolute.values()]) if absolute else ""
     found: dict[str, str] = {}
     for path, whole in sorted(absolute.items()):
-        name = whole.relative_to(common).with_suffix("").as_posix()
+        name = without_suffix(whole.relative_to(common))
         if name in found:
             finding = f"would be the network {name!r}, as is {found[name]}"
             raise ValueError(f"{path}: {finding}; rename one of them")
         found[name] = path
     return dict(sorted(found.items()))
+
+
+def without_suffix(path: PurePath) -> str:
+    """Return a path without its suffix; that of ``gain0.5`` is none."""
+    return (path if DECIMALS.fullmatch(path.suffix) else path.with_suffix("")).as_posix()
 
 
 def named_networks(networks: Any) -> dict[str, str | Network]:

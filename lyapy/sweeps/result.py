@@ -23,8 +23,8 @@ FIRST, LAST = 20, 5
 class Sweep(Rows):
     """Spectra of many networks: ``rows``, one for each, sorted by name.
 
-    ``len(sweep)``, iteration, ``sweep["name"]`` and ``sweep[0]`` give its rows, slices another
-    sweep. ``print(sweep)`` shows them as a table.
+    ``len(sweep)``, iteration, ``sweep["name"]`` and ``sweep[0]`` give its rows, slices and lists of
+    names another sweep. ``print(sweep)`` shows them as a table.
     """
 
     @classmethod
@@ -65,7 +65,9 @@ class Sweep(Rows):
         from .plots import KINDS
 
         if kind not in KINDS:
-            raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
+            raise ValueError(
+                f"kind is {kind!r}; it must be one of {', '.join(KINDS)}; axes are ax="
+            )
         return KINDS[kind](self, *arguments, **options)
 
     def __repr__(self) -> str:

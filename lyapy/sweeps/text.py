@@ -38,7 +38,7 @@ def shown_columns(sweep: Rows) -> dict[str, list[str]]:
 
 
 def rows_table(sweep: Rows) -> str:
-    """Return the rows as a plain text table; advice on those without a result follows."""
+    """Return the rows as a plain text table; advice follows, last on those without a result."""
     finished = sum(row.has_result for row in sweep)
     units = f", in {sweep.units}" if finished else ""
     head = f"{finished} spectra of {len(sweep)} networks{units}"
@@ -49,8 +49,8 @@ def rows_table(sweep: Rows) -> str:
     for name, *numbers, status in zip(*columns, strict=True):
         middle = (f"{x:>{width}}" for x, width in zip(numbers, widths[1:-1], strict=True))
         lines.append("   ".join([f"{name:<{widths[0]}}", *middle, status]).rstrip())
-    advice = [one_line(f"{r.name}: {r.columns['advice']}") for r in sweep if not r.has_result]
-    advice += reasons(sweep)
+    advice = reasons(sweep)
+    advice += [one_line(f"{r.name}: {r.columns['advice']}") for r in sweep if not r.has_result]
     return "\n".join([head, "", *lines, *(["", *advice] if advice else [])])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .merged_file import is_merged
-from .names import Chosen, as_shard, matching
+from .names import Chosen, as_shard, matching, without_suffix
 from .result import Sweep
 from .sweep import sweep
 from .task import Outcome
@@ -60,7 +60,7 @@ def watch(
     while idle is None or time.monotonic() - latest < idle:
         found = {path: state for s in sources for path, state in _look(s, options)}
         settled = {
-            Path(path).relative_to(base).with_suffix("").as_posix(): path
+            without_suffix(Path(path).relative_to(base)): path
             for path, state in found.items()
             if seen.get(path) == state
         }

@@ -69,6 +69,9 @@ class FrameState:
         last one, relative to the image, over the roundoff.
     graded_steps : int
         All so far.
+    vanished : bool
+        Whether a vector has vanished, and later vectors have outgrown earlier ones since then.
+        These may have smaller shares of them than rounding leaves: no step is an ordinary one.
     """
 
     frame: Array
@@ -79,6 +82,7 @@ class FrameState:
     since: Array
     noise: Array
     graded_steps: int
+    vanished: bool = False
 
     @classmethod
     def begin(cls, frame: Array, rate: float = UNKNOWN_RATE) -> FrameState:
@@ -99,7 +103,8 @@ class FrameState:
 
     def follows_tilt(self, control: Control) -> bool:
         """Whether the next step is a graded one, because of the last ones or of their tilt."""
-        return self.tilted(control) or (self.fresh(control) and not leaves_run(self.rate, control))
+        graded = self.vanished or not leaves_run(self.rate, control)
+        return self.tilted(control) or (self.fresh(control) and graded)
 
     def fresh(self, control: Control) -> bool:
         """Whether the last step was a graded one."""
@@ -194,7 +199,7 @@ class Carry:
         """Return a carry that goes on from here, with separate statistics."""
         old, k = self.state, len(self.state.frame)
         since, noise = old.since.copy(), old.noise.copy()
-        tilted = old.replicas, old.tilt, since, noise, old.graded_steps
+        tilted = old.replicas, old.tilt, since, noise, old.graded_steps, old.vanished
         return Carry(FrameState(old.frame.copy(), rate, k, *tilted), Statistics.begin(k))
 
     def reset_statistics(self) -> None:
@@ -243,7 +248,10 @@ class Carry:
         state.frame[:rows] = frame
         state.since[:rows] += log_r
         pairs = zip(log_r.tolist(), duals.tolist(), strict=True)
-        state.noise[:rows] = [image_noise(log, top, dual) for log, dual in pairs]
+        noise = np.array([image_noise(log, top, dual) for log, dual in pairs])
+        # a vector of rounding only points anywhere, and those after it depend on that
+        lost = np.where(UNIT_ROUNDOFF * noise > 1.0, noise, 0.0)
+        state.noise[:rows] = np.maximum(noise, np.maximum.accumulate(lost))
         self.statistics.error[:rows] += UNIT_ROUNDOFF * state.noise[:rows]
         state.rate = next_rate(state.rate, spread, steps)
         self.statistics.count(1, rejections, top - float(log_r.min()))
@@ -271,6 +279,7 @@ class Carry:
             noise = state.noise[:rows]
             tilt = settled_tilt(tilt, state.since[:rows], noise, first)
             replicas = sampling.made_replicas(frame, tilt, noise, first)
+        control = control._replace(graded=control.graded or state.vanished)
         run = advance(coefficients, np.ones(len(coefficients)), frame, control, rate)
         if not run.log_r.max() < np.inf:
             return np.full(rows, np.nan), run.steps
@@ -292,6 +301,8 @@ class Carry:
         statistics.error[:rows] += np.where(unknown, np.inf, run.error)
         statistics.count(intervals=run.steps, spread=run.spread)
         vanished = np.isneginf(run.log_r)
+        outgrown = run.log_r[1:] > np.minimum.accumulate(run.log_r)[:-1] + SLACK
+        state.vanished = bool(vanished.any() or (state.vanished and outgrown.any()))
         # vectors in the place of those that vanished have a share of the growth of others
         unknown |= np.isinf(run.error) & ~vanished & vanished.any()
         return np.where(unknown, run.growth.max() + SLACK, run.growth), run.steps

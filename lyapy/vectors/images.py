@@ -12,7 +12,7 @@ from ..arrays import Array
 from ..networks.apply import tangent_step
 from ..networks.program import Program, by_products
 from ..tangent.compiled import LARGE_FRAME, LARGE_STATE
-from ..tangent.compiled.jit import compiled, inlined
+from ..tangent.compiled.jit import borrowed, compiled, inlined
 from ..tangent.compiled.plan import Plan, make_plan
 from ..tangent.compiled.products import SCRATCH, address, aligned, cross, row_stride
 from ..tangent.compiled.qr import orthonormalize, workspace
@@ -105,6 +105,7 @@ class _Compiled(Images):
 
 def apply_steps(plan: Plan, coefficients: Array, vectors: int, memory: Memory) -> int:
     """Apply all steps to the first of ``memory.frames``; return which holds the last image."""
+    plan, coefficients, memory = borrowed(plan), borrowed(coefficients), borrowed(memory)
     at = 0
     for t in range(len(coefficients)):
         source, target = memory.frames[at], memory.frames[1 - at]

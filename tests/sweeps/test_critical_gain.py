@@ -18,6 +18,7 @@ def test_linear_networks(seed):
     assert found.high < 1.01 * found.low
     assert np.isinf(found.largest[-1]) or found.largest[-1] > 1.0
     assert np.all(np.diff(found.gains) > 0.0)
+    assert str(found).startswith(f"critical gain {found.gain:.4g}, between {found.low:.4g} and ")
 
 
 def test_noise_delays_chaos():

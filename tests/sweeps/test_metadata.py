@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lyapy
 from lyapy.sweeps import merge
-from lyapy.sweeps.metadata import match_paths, read_table
+from lyapy.sweeps.metadata import match_paths, metadata_of, read_table
+from lyapy.sweeps.names import named
 from tests.support.made_sweeps import NAMES, PATTERN, swept
 
 pytestmark = pytest.mark.usefixtures("eight_networks")
@@ -122,3 +124,19 @@ def test_a_file_that_appears_during_the_sweep_is_left_alone(monkeypatch):
     with pytest.raises(OSError, match=r"sweep\.h5: .*left alone"):
         swept()
     assert Path("sweep.h5").read_bytes() == b"of another program"
+
+
+@pytest.mark.parametrize("names", [["g0.5", "g1.5e-3"], ["g0.5_s1", "g.25_s1"]])
+def test_the_end_of_a_number_is_no_suffix(names):
+    gains = [name[1:].removesuffix("_s1") for name in names]
+    pattern = "g{gain}" + "_s1" * names[0].endswith("_s1")
+    networks = {name: lyapy.random_network("vanilla", 4, 1, seed=1) for name in names}
+    for given in (networks, {name: f"runs/{name}.pt" for name in names}):
+        found = metadata_of(given, pattern, None, {})
+        assert found == {n: {"gain": float(g)} for n, g in zip(names, gains, strict=True)}
+    assert named([f"runs/{name}.pt" for name in names]).keys() == set(names)
+
+
+def test_files_whose_names_end_with_a_number_keep_it():
+    assert named(["runs/g0.5", "runs/g1.5e-3"]).keys() == {"g0.5", "g1.5e-3"}
+    assert match_paths("g{gain}", {"net": "runs/g0.5"}) == {"net": {"gain": 0.5}}

@@ -268,7 +268,7 @@ def test_a_sweep_is_a_data_frame_and_a_table(folder):
     names = [row.name for row in sweep if row.has_result]
     status = sweep[names[1]].columns["status"]
     reason = f"{status}: {names[1]} and 1 more: Give <1> more steps."
-    assert str(sweep).splitlines()[-2:] == [
+    assert str(sweep).splitlines()[-3:-1] == [
         reason,
         f"{sweep[names[0]].columns['status']}: {names[0]}: Give <0> more steps.",
     ]

@@ -208,6 +208,21 @@ def test_fixed_interval_that_is_too_long(backend):
     lyapunov_spectrum(network, inputs, interval=int(most) // 2, backend=backend)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_single_step_left_of_a_fixed_interval_may_be_graded():
+    """The last interval of an odd number of steps is one step, which no interval could shorten."""
+    network, inputs = small("lstm", gain=60.0), drive(31, 3)
+    one, two = (
+        lyapunov_spectrum(network, inputs, interval=2, backend=backend)
+        for backend in ("numpy", "numba")
+    )
+    np.testing.assert_array_equal(one.bounded, two.bounded)
+    known = ~one.bounded
+    np.testing.assert_allclose(
+        one.exponents[known], two.exponents[known], atol=1e-3 + one.rounding_error[known].max()
+    )
+
+
 def test_transient_moves_state_and_frame(kind, backend):
     network, inputs = small(kind), drive(300, 3)
     options = {"backend": backend, "tolerance": 1e-12}

@@ -13,7 +13,7 @@ from lyapy.tangent.interval import UNDERFLOW, eliminated_growth, make_control
 from lyapy.tangent.state import Carry
 
 CONTROL = make_control("auto", 1e-8, 64)
-STATE = ("frame", "rate", "split", "replicas", "tilt", "since", "noise", "graded_steps")
+STATE = ("frame", "rate", "split", "replicas", "tilt", "since", "noise", "graded_steps", "vanished")
 
 
 def filled(k=3, D=4):
@@ -26,6 +26,7 @@ def filled(k=3, D=4):
             "since": np.arange(k) / 2.0,
             "noise": np.arange(k) + 3.0,
             "graded_steps": 11,
+            "vanished": True,
             "error": np.arange(1.0, k + 1),
             "exchange": np.full((k, SAMPLES), 1e-9),
             "turnover": np.full((k, SAMPLES), 1e-18),
@@ -60,6 +61,7 @@ def test_a_carry_begins_with_nothing_counted():
         **dict.fromkeys(("rejections", "repeated"), 0),
         **dict.fromkeys(("largest_spread", "frame_error"), 0.0),
         "norm_excess": -math.inf,
+        "vanished": False,
     }
     found = carry.to_dict()
     np.testing.assert_array_equal(found.pop("frame"), np.eye(4)[:3])
@@ -127,9 +129,19 @@ def test_a_frame_is_tilted_until_the_next_interval(large, sign):
     assert not Carry.begin(np.eye(3)).state.tilted(CONTROL)
 
 
+@pytest.mark.parametrize(("lost", "error"), [(-math.inf, math.inf), (-140.0, math.exp(103.0))])
+def test_growth_after_a_vector_of_rounding_is_as_unknown(lost, error):
+    """Such a vector points anywhere, which decides on the growth of those after it."""
+    carry = Carry.begin(np.eye(4))
+    log_r = np.array([0.0, -2.0, lost, -1.0])
+    carry.absorb(np.eye(4), log_r, np.zeros(4), 10.0, 5, 0, CONTROL._replace(fixed=5))
+    assert carry.statistics.error[:2].max() < 1e-14
+    assert carry.statistics.error[2] == carry.statistics.error[3] >= error
+
+
 def test_graded_steps_go_on_until_the_spread_has_fallen():
     state = filled().state
-    state.since[:] = 0.0
+    state.since[:], state.vanished = 0.0, False
     for rate, follows in ((0.94 * CONTROL.limit, False), (0.96 * CONTROL.limit, True)):
         state.rate = rate
         assert state.follows_tilt(CONTROL) == follows
@@ -155,9 +167,26 @@ class Scripted:
 COEFFICIENTS = np.arange(1.0, 11.0)[:, None]
 
 
+def test_no_step_is_ordinary_while_vectors_outgrow_others_after_one_has_vanished():
+    """A share smaller than rounding leaves decides when a vector follows the one that grows."""
+    vanishing, outgrown, ordered = [0.0, -5.0, -math.inf], [0.0, -5.0, 0.0], [0.0, -5.0, -2.0]
+    run = Scripted(*(each for each in (vanishing, outgrown, ordered) for _ in range(2)))
+    carry = Carry.begin(np.eye(3))
+    follows = []
+    for _ in range(3):
+        carry.take_graded_steps(run, COEFFICIENTS, 3, 0.0, CONTROL)
+        follows.append(carry.state.follows_tilt(CONTROL))
+        # a fork goes on in the same way
+        assert carry.fork(7.0).state.vanished == follows[-1]
+    assert follows == [True, True, False]
+    assert [call[3].graded for call in run.calls[::2]] == [False, True, True]
+    assert not carry.state.follows_tilt(CONTROL._replace(fixed=2))
+
+
 def test_graded_steps_move_the_living_rows():
     run = Scripted([0.0, -1.0], [1e-3, -1.0], [0.0, -1.0], [0.0, -1.0])
     carry = filled()
+    carry.state.vanished = False
     state, counted = carry.state, carry.statistics
     growth, steps = carry.take_graded_steps(run, COEFFICIENTS, 2, 30.0, CONTROL)
     plain, replica = run.calls

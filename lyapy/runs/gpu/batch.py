@@ -33,7 +33,8 @@ class Batch:
         self.names, self.trajectories = names, trajectories
         self.device, first = device, trajectories[0]
         self.position, self.schedule = first.position, first.schedule
-        self.end, self._ended = min(each.end for each in trajectories), False
+        self.end = min(each.end for each in trajectories)
+        self._ended = any(each.finished for each in trajectories)
         self.network = moved_network(first.network, device)
         self.state = device.moved(np.stack([t.state for t in trajectories]))
         self.sizes = np.stack([t.sizes for t in trajectories])

@@ -69,9 +69,9 @@ def run_batches(
 
     trajectories = {b: begun(b) for b in numbers}
     groups: SimpleQueue[list[int]] = SimpleQueue()
-    positions = {b: each.position for b, each in trajectories.items() if not each.finished}
-    display.skip(sum(each.position for each in trajectories.values()))
-    # what has gone farthest first, as it was begun first
+    positions = {b: trajectory.position for b, trajectory in trajectories.items()}
+    display.skip(sum(positions.values()))
+    # what has gone farthest first, as it was begun first; a device makes results of what has ended
     for position in sorted({*positions.values()}, reverse=True):
         group = [b for b in positions if positions[b] == position]
         for i in range(0, len(group), threads):
@@ -123,7 +123,7 @@ def run_batches(
             raise
         finally:
             display.close()
-    return [found.get(b) or trajectory.result() for b, trajectory in trajectories.items()]
+    return [found[b] for b in numbers]
 
 
 def _log(batch: Batch) -> None:

@@ -112,7 +112,9 @@ class CompiledTangent(Tangent):
     ) -> int:
         """Take graded steps, or one that overflows; return their number."""
         rows = len(growth)
-        if control.fixed > 1 or not np.isfinite(carry.state.frame[:rows]).all():
+        # a fixed interval of several steps stops the loop only where it overflows
+        overflows = control.fixed > 1 and len(coefficients) > 1
+        if overflows or not np.isfinite(carry.state.frame[:rows]).all():
             growth[:] = np.nan
             return 1
         advance = self._advance_graded

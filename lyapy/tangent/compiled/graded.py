@@ -11,7 +11,7 @@ from ...arrays import UNIT_ROUNDOFF, Array
 from .. import interval
 from ..interval import Control
 from . import blas
-from .jit import compiled, inlined, spliced
+from .jit import borrowed, compiled, inlined, spliced
 from .plan import Plan
 from .products import address
 from .qr import extremes, orthonormalize
@@ -139,6 +139,7 @@ def advance_graded(
     sums: Sums,
 ) -> Reached:
     """Advance the first of ``memory.frames`` by graded steps, as `graded_run` does."""
+    plan, coefficients, memory = borrowed(plan), borrowed(coefficients), borrowed(memory)
     floor, admitted = math.log(columns * UNIT_ROUNDOFF), interval.admitted_ratio(control.limit)
     sizes, order = np.empty(columns), np.empty(columns, np.int64)
     diagonal, terms, logs = np.empty(rows), np.empty(rows), np.empty(rows)

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba import types
+from numba.core import cgutils
 from numba.core.caching import IndexDataCacheFile
-from numba.extending import register_jitable
+from numba.extending import intrinsic, register_jitable
 
 logger = logging.getLogger("lyapy")
 
-__all__ = ["compiled", "inlined", "sources_digest", "spliced", "vectorized"]
+__all__ = ["borrowed", "compiled", "inlined", "sources_digest", "spliced", "vectorized"]
 
 inlined = register_jitable(error_model="numpy")
 # for what is called in one place: compiled with its caller, not once more before
@@ -29,6 +31,33 @@ spliced = numba.njit(error_model="numpy", inline="always")
 # In these, sums may be reassociated, so that they vectorize; NaN and infinities keep their
 # meaning. The order of a sum is still fixed by its length alone.
 vectorized = register_jitable(error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+
+
+@intrinsic
+def borrowed(typingctx: Any, value: Any) -> Any:
+    """Return arguments of compiled code, arrays or tuples of them, without their counters.
+
+    Numba counts the references to an array for each row and slice of it, by atomic operations,
+    which take longer than the numbers of a small network. The caller keeps the arrays alive.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _uncounted(context, builder, value, arguments[0])
+
+    return value(value), codegen
+
+
+def _uncounted(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    if isinstance(kind, types.BaseTuple):
+        each = zip(kind, cgutils.unpack_tuple(builder, value), strict=True)
+        found = [_uncounted(context, builder, *pair) for pair in each]
+        return context.make_tuple(builder, kind, found)
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value)
+        array.meminfo = cgutils.get_null_value(array.meminfo.type)
+        array.parent = cgutils.get_null_value(array.parent.type)
+        return array._getvalue()
+    return value
 
 
 PACKAGE = Path(__file__).parents[2]

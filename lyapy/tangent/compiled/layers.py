@@ -19,7 +19,7 @@ from ...networks.forward import write
 # these teach Numba the functions that steps call
 from . import slopes as slopes
 from . import sparse_products as sparse_products
-from .jit import compiled
+from .jit import borrowed, compiled
 
 __all__ = ["layer_forward"]
 
@@ -85,6 +85,8 @@ def _compile(step: Step) -> Callable[..., None]:
         _register(function)
 
     def run(weights: Any, drive: Array, states: Array, coefficients: Array) -> None:
+        weights, drive = borrowed(weights), borrowed(drive)
+        states, coefficients = borrowed(states), borrowed(coefficients)
         for t in range(len(drive)):
             new_state, values = step(weights, states[t], drive[t])
             write(states[t + 1], new_state)

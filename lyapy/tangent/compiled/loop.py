@@ -11,7 +11,7 @@ import numpy as np
 from ...arrays import UNIT_ROUNDOFF, Array
 from .. import interval
 from ..interval import Control
-from .jit import compiled, inlined, spliced
+from .jit import borrowed, compiled, inlined, spliced
 from .plan import Plan
 from .qr import extremes, orthonormalize
 from .step import Memory, step
@@ -60,9 +60,13 @@ def _count(
 ) -> None:
     """Count an accepted interval as `lyapy.tangent.state.Carry.absorb` does."""
     top, floor = extremes(log_r)[1], math.log(columns * UNIT_ROUNDOFF)
+    lost = 0.0
     for i in range(len(log_r)):
         sums.since[i] += log_r[i]
-        sums.noise[i] = interval.image_noise(log_r[i], top, dual[i])
+        noise = interval.image_noise(log_r[i], top, dual[i])
+        if UNIT_ROUNDOFF * noise > 1.0:
+            lost = max(lost, noise)
+        sums.noise[i] = max(noise, lost)
         sums.error[i] += UNIT_ROUNDOFF * sums.noise[i]
         growth[i] += interval.counted_growth(log_r[i], top, control.limit + control.slack, floor)
 
@@ -86,6 +90,8 @@ def advance_frame(
     The frame is the first of ``memory.frames``. Stops before a step that by itself spreads too
     far or overflows.
     """
+    plan, coefficients, memory = borrowed(plan), borrowed(coefficients), borrowed(memory)
+    sums, growth = borrowed(sums), borrowed(growth)
     at, limit, fixed = 0, control.limit, control.fixed
     caution = interval.block_spread_limit(limit)
     intervals, rejections, largest = 0, 0, 0.0
@@ -113,7 +119,9 @@ def advance_frame(
                     break
                 rejections += 1
                 steps = shorter
-            alone = steps == 1 and spread > limit + control.slack
+            # an R_ii of zero is a bound in a fixed interval, as in those of more steps
+            resolvable = spread < math.inf or fixed <= 1
+            alone = steps == 1 and spread > limit + control.slack and resolvable
             if not high < math.inf or alone:
                 return Reached(at, start, rate, intervals, rejections, largest)
             _count(log_r, dual, control, columns, sums, growth[tile])

@@ -61,6 +61,8 @@ class Plan(NamedTuple):
         Whether the products are BLAS's.
     ends : array
         The instructions at which each of the programs that follow one another ends.
+    width : int
+        Columns of the frames that are in use.
     """
 
     instructions: Array
@@ -72,6 +74,7 @@ class Plan(NamedTuple):
     merged_size: int
     blas: bool
     ends: Array
+    width: int
 
 
 @kept
@@ -107,7 +110,9 @@ def make_plan(program: Program, blas: bool, by_stages: bool = False) -> Plan:
     np.concatenate([np.zeros(0), *dense.values()], out=weights)
     sparse_tables = _concatenate(list(sparse.values()))
     largest = max(sizes, default=0)
-    return Plan(table, np.array(terms, TERM), weights, *sparse_tables, largest, blas, ends)
+    width = max(one.width for one in programs)
+    tables_of = table, np.array(terms, TERM), weights, *sparse_tables
+    return Plan(*tables_of, largest, blas, ends, width)
 
 
 def _places(sizes: dict[int, int]) -> dict[int, int]:

@@ -82,6 +82,7 @@ def multiply(
     columns: int,
     out: int,
     out_stride: int,
+    spare: int,
     add: int,
     scale: int,
     left: int,
@@ -96,6 +97,8 @@ def multiply(
     a, b, out, scale, left, other : int
         Addresses of arrays (vectors, inner), packed (inner, columns), (vectors, columns),
         (columns,), (columns,), (vectors, columns); a scale, left or other of 0 is absent.
+    spare : int
+        Numbers after each row of out that may be written, too.
     scratch : int
         Address of `SCRATCH` numbers.
     """
@@ -117,18 +120,19 @@ def multiply(
             rows, at = min(ROWS, vectors - i), a + 8 * i * a_stride
             to, to_stride = out + 8 * (j + i * out_stride), out_stride
             by, by_stride = other + 8 * (j + i * other_stride) if other != 0 else 0, other_stride
-            if width < PANEL:
+            if width < PANEL and other != 0:
+                _COPY((by, by_stride, rows, width, near, PANEL))
+                by, by_stride = near, PANEL
+            aside = width + spare < PANEL
+            if aside:
                 # computed in the scratch: another block may lie next to the last columns
                 if add != 0:
                     _COPY((to, to_stride, rows, width, scratch, PANEL))
-                if other != 0:
-                    _COPY((by, by_stride, rows, width, near, PANEL))
-                    by, by_stride = near, PANEL
                 to, to_stride = scratch, PANEL
             _PRODUCT(rows, (
                 at, a_stride, panel, PANEL, inner, to, to_stride, add, scales, lefts, by, by_stride
             ))  # fmt: skip
-            if width < PANEL:
+            if aside:
                 _COPY((scratch, PANEL, rows, width, out + 8 * (j + i * out_stride), out_stride))
 
 

@@ -85,6 +85,8 @@ def _packed_product(
         _pack_transposed(address(coefficients, row.matrix), row.columns, row.rows, matrix)
     else:
         width = PANEL
+    # behind the last columns in use lie numbers that nobody reads
+    spare = stride - plan.width if row.target + row.rows == plan.width else 0
     # a merged matrix is multiplied panel by panel, while each is still in the cache
     for j in range(0, row.rows, width):
         columns = min(width, row.rows - j)
@@ -101,6 +103,7 @@ def _packed_product(
             columns,
             address(new, row.target + j),
             stride,
+            spare,
             row.add,
             address(coefficients, row.scale + j) if row.scale >= 0 else 0,
             address(coefficients, row.left + j) if row.left >= 0 else 0,

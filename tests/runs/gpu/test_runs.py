@@ -60,6 +60,20 @@ def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, monkeypatch):
     assert continued.settings["versions"]
 
 
+def test_trajectories_that_had_ended_have_the_same_bits(tmp_path, monkeypatch):
+    options = {"backend": "cupy", "threads": 1, "k": 5}
+    whole = lyapunov_spectrum(NETWORK, DRIVE, **options)
+    monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
+    # the first of three takes five
+    go_on = interrupt_after(7, monkeypatch)
+    with pytest.raises(Interrupted):
+        lyapunov_spectrum(NETWORK, DRIVE, checkpoint=tmp_path / "run.h5", **options)
+    go_on()
+    found = lyapunov_spectrum(NETWORK, DRIVE, checkpoint=tmp_path / "run.h5", **options)
+    for name in STORED:
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name), strict=True)
+
+
 def test_the_host_does_as_much_for_many_trajectories(counts, monkeypatch):
     """All calls in a chunk are counted, but for one that looks at each trajectory's inputs."""
     advance, calls = batch.Batch.advance, []

@@ -12,6 +12,7 @@ import lyapy
 from lyapy import lyapunov_spectrum
 from lyapy.tangent import compiled
 from lyapy.tangent.compiled import qr
+from lyapy.tangent.compiled.jit import borrowed
 from lyapy.tangent.compiled.products import (
     SCRATCH,
     address,
@@ -27,7 +28,7 @@ RNG = np.random.default_rng(0)
 
 
 @njit(error_model="numpy")
-def run_multiply(a, b, inner, columns, out, at, add, scale, left, other, scratch):
+def run_multiply(a, b, inner, columns, out, at, spare, add, scale, left, other, scratch):
     by = (
         address(scale, 0) if len(scale) else 0,
         address(left, 0) if len(left) else 0,
@@ -38,7 +39,7 @@ def run_multiply(a, b, inner, columns, out, at, add, scale, left, other, scratch
     # spelled out, as Numba splices no call with stars
     one, (scale_at, left_at, other_at) = address(a, 0), by
     multiply(
-        one, row, rows, factors, inner, columns, target, stride, add,
+        one, row, rows, factors, inner, columns, target, stride, spare, add,
         scale_at, left_at, other_at, columns, near,
     )  # fmt: skip
 
@@ -87,19 +88,42 @@ def test_product_with_all_that_is_added(rows, inner, columns, add, parts):
     if len(other):
         product += (left if len(left) else 1.0) * other
     wanted[:, 3 : 3 + columns] = product + add * out[:, 3 : 3 + columns]
-    run_multiply(a, pack(b), inner, columns, out, 3, add, scale, left, other, np.zeros(SCRATCH))
+    run_multiply(a, pack(b), inner, columns, out, 3, 0, add, scale, left, other, np.zeros(SCRATCH))
     np.testing.assert_allclose(out, wanted, rtol=1e-13, atol=1e-13)
+    # or nothing lies behind it
+    out = np.pad(out[:, :3], ((0, 0), (0, columns + 16)))
+    out[:, 3 : 3 + columns] = (wanted[:, 3 : 3 + columns] - product) * add
+    run_multiply(a, pack(b), inner, columns, out, 3, 16, add, scale, left, other, np.zeros(SCRATCH))
+    wanted = wanted[:, : 3 + columns]
+    np.testing.assert_allclose(out[:, : 3 + columns], wanted, rtol=1e-13, atol=1e-13)
 
 
 def test_a_row_does_not_depend_on_its_neighbours():
     a, b = RNG.normal(size=(17, 40)), pack(RNG.normal(size=(40, 19)))
     none, scratch = np.zeros(0), np.zeros(SCRATCH)
     together = np.zeros((17, 19))
-    run_multiply(a, b, 40, 19, together, 0, 0, none, none, np.zeros((0, 0)), scratch)
+    run_multiply(a, b, 40, 19, together, 0, 0, 0, none, none, np.zeros((0, 0)), scratch)
     for start, stop in ((0, 1), (1, 6), (6, 17)):
         part, out = a[start:stop].copy(), np.zeros((stop - start, 19))
-        run_multiply(part, b, 40, 19, out, 0, 0, none, none, np.zeros((0, 0)), scratch)
+        run_multiply(part, b, 40, 19, out, 0, 0, 0, none, none, np.zeros((0, 0)), scratch)
         np.testing.assert_array_equal(out, together[start:stop])
+
+
+def test_borrowed_arrays_are_the_callers():
+    @njit(error_model="numpy")
+    def swap(pair, number):
+        (one, (other,)), number = borrowed(pair), borrowed(number)
+        for i in range(len(one)):
+            row = one[i]
+            for j in range(len(row)):
+                row[j], other[i, j] = other[i, j], number * row[j]
+
+    one, other = np.ones((3, 4)), np.arange(12.0).reshape(3, 4)
+    counts = [sys.getrefcount(array) for array in (one, other)]
+    swap((one, (other,)), 2.0)
+    np.testing.assert_array_equal(one.ravel(), np.arange(12.0))
+    np.testing.assert_array_equal(other, 2.0)
+    assert [sys.getrefcount(array) for array in (one, other)] == counts
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 2), (5, 3), (9, 8)])
