@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from textwrap import fill, indent
@@ -306,7 +307,7 @@ def take_options(
 
     Raises TypeError if a keyword is unknown, or if an object sets the option too.
     """
-    refuse_unknown(function.__name__, options, inspect.signature(function).parameters)
+    refuse_unknown(function.__name__, options, _arguments(function))
     found: list[Any] = []
     kind: type[Any]
     for name, kind in KINDS.items():
@@ -322,10 +323,15 @@ def take_options(
     return found[0], found[1], found[2]
 
 
-def refuse_unknown(function: str, given: Iterable[str], known: Iterable[str]) -> None:
+@cache
+def _arguments(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
+
+
+def refuse_unknown(function: str, given: Iterable[str], known: Collection[str]) -> None:
     """Raise TypeError, with the nearest names, for the first keyword that is not known."""
-    names = sorted(known)
     for name in given:
-        if name not in names:
+        if name not in known:
+            names = sorted(known)
             near = get_close_matches(name, names, 3, 0.5) or names
             raise TypeError(f"{name} is no argument of {function}; nearest are {', '.join(near)}")

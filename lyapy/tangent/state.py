@@ -248,7 +248,10 @@ class Carry:
         state.frame[:rows] = frame
         state.since[:rows] += log_r
         pairs = zip(log_r.tolist(), duals.tolist(), strict=True)
-        state.noise[:rows] = [image_noise(log, top, dual) for log, dual in pairs]
+        noise = np.array([image_noise(log, top, dual) for log, dual in pairs])
+        # a vector of rounding only points anywhere, and those after it depend on that
+        lost = np.where(UNIT_ROUNDOFF * noise > 1.0, noise, 0.0)
+        state.noise[:rows] = np.maximum(noise, np.maximum.accumulate(lost))
         self.statistics.error[:rows] += UNIT_ROUNDOFF * state.noise[:rows]
         state.rate = next_rate(state.rate, spread, steps)
         self.statistics.count(1, rejections, top - float(log_r.min()))

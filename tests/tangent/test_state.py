@@ -129,6 +129,16 @@ def test_a_frame_is_tilted_until_the_next_interval(large, sign):
     assert not Carry.begin(np.eye(3)).state.tilted(CONTROL)
 
 
+@pytest.mark.parametrize(("lost", "error"), [(-math.inf, math.inf), (-140.0, math.exp(103.0))])
+def test_growth_after_a_vector_of_rounding_is_as_unknown(lost, error):
+    """Such a vector points anywhere, which decides on the growth of those after it."""
+    carry = Carry.begin(np.eye(4))
+    log_r = np.array([0.0, -2.0, lost, -1.0])
+    carry.absorb(np.eye(4), log_r, np.zeros(4), 10.0, 5, 0, CONTROL._replace(fixed=5))
+    assert carry.statistics.error[:2].max() < 1e-14
+    assert carry.statistics.error[2] == carry.statistics.error[3] >= error
+
+
 def test_graded_steps_go_on_until_the_spread_has_fallen():
     state = filled().state
     state.since[:], state.vanished = 0.0, False

@@ -60,9 +60,13 @@ def _count(
 ) -> None:
     """Count an accepted interval as `lyapy.tangent.state.Carry.absorb` does."""
     top, floor = extremes(log_r)[1], math.log(columns * UNIT_ROUNDOFF)
+    lost = 0.0
     for i in range(len(log_r)):
         sums.since[i] += log_r[i]
-        sums.noise[i] = interval.image_noise(log_r[i], top, dual[i])
+        noise = interval.image_noise(log_r[i], top, dual[i])
+        if UNIT_ROUNDOFF * noise > 1.0:
+            lost = max(lost, noise)
+        sums.noise[i] = max(noise, lost)
         sums.error[i] += UNIT_ROUNDOFF * sums.noise[i]
         growth[i] += interval.counted_growth(log_r[i], top, control.limit + control.slack, floor)
 

@@ -22,11 +22,11 @@ def diagonal_program(D):
     return Program((Assignment(state, (term,)),), D, D, ({"a": slopes},))
 
 
-def followed(tangent, slopes, frame):
+def followed(tangent, slopes, frame, control=CONTROL):
     carry, ends = Carry.begin(np.array(frame)), np.array([len(slopes)])
     program = diagonal_program(slopes.shape[1])
     advanced = tangent(program, len(frame)).advance(
-        slopes, ends, np.array([len(frame)]), carry, CONTROL
+        slopes, ends, np.array([len(frame)]), carry, control
     )
     return advanced[0], carry.statistics.numerical_error
 
@@ -50,6 +50,14 @@ def test_a_share_that_does_not_come_back_is_no_error(tangent):
     growth, error = followed(tangent, slopes, np.array([[1.0, 1e-10], [0.0, 1.0]]))
     np.testing.assert_allclose(growth, np.log(slopes).sum(axis=0), rtol=1e-12)
     assert error.max() < 1e-10
+
+
+@TANGENTS
+def test_vectors_after_one_that_vanished_in_an_interval_are_hidden(tangent):
+    slopes = np.array([[1.0, 1e-200, 0.5], [1.0, 1e-200, 0.5]])
+    fixed = make_control(2, 1e-8, 64)
+    error = followed(tangent, slopes, np.eye(3), fixed)[1]
+    np.testing.assert_array_equal(np.isinf(error), [False, True, True])
 
 
 @TANGENTS
