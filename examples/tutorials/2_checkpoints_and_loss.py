@@ -59,7 +59,7 @@ plt.show()
 # bifurcation perturbations live long. Training then makes the two states robust, and λ₁ falls
 # again. So neither "largest" nor "smallest" is best; against each other:
 
-sweep.plot("metric", "loss", colour_by="update")
+sweep.plot("metric", "loss", color_by="update")
 
 # %%
 # All exponents, coloured by the update:

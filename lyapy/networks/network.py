@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 
@@ -79,6 +80,9 @@ class Network:
             if not cell.plain:
                 _check_step(cell, placed)
         return program
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_blocks"}
 
     def split_state(self, state: Array) -> list[Array]:
         """Cut states (..., D) into the layers' states."""

@@ -109,6 +109,10 @@ class Program(_Fields):
         scaling of its rows; empty where none are given.
     """
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # copies are without what is `kept`, which knows the matrices by their place in memory
+        return Program, tuple(self)
+
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -228,7 +228,7 @@ def plot_heat_map(
 
 def plot_metric(
     sweep: Rows, metric: str, feature: str = "largest", ax: Axes | None = None, *,
-    colour_by: str | None = None, color: Any = None, label: str | None = None, **style: Any,
+    color_by: str | None = None, color: Any = None, label: str | None = None, **style: Any,
 ) -> Axes:  # fmt: skip
     """Plot a column of numbers against one of `Sweep.features`, with its Pearson correlation.
 
@@ -241,7 +241,7 @@ def plot_metric(
         Column of numbers on the vertical axis, feature on the horizontal one.
     ax : matplotlib Axes, optional
         Those of a new figure by default.
-    colour_by : str, optional
+    color_by : str, optional
         Column of numbers or text that colours the points.
     color, label : optional
         Of all points.
@@ -255,10 +255,10 @@ def plot_metric(
     known = np.isfinite(x) & np.isfinite(y)
     if not known.any():
         raise ValueError(f"{metric}: no network has a finite value of it and of {feature}")
-    codes = None if colour_by is None else sweep.column(colour_by)[known]
+    codes = None if color_by is None else sweep.column(color_by)[known]
     ax = axes_of(ax, 4.6, 3.8)
     x, y = x[known], y[known]
-    shades = [colour_of(ax, color)] * len(x) if codes is None else _coded(ax, colour_by, codes)
+    shades = [colour_of(ax, color)] * len(x) if codes is None else _coded(ax, color_by, codes)
     errors = np.zeros(len(x))
     if f"{feature}_error" in COLUMNS:
         errors = np.nan_to_num(sweep.numbers(f"{feature}_error"))[known]
@@ -289,20 +289,20 @@ def _entitle(ax: Axes, text: str) -> None:
 
 
 def plot_components(
-    sweep: Rows, colour_by: str | None = None, ax: Axes | None = None, *, length: int = LENGTH,
+    sweep: Rows, color_by: str | None = None, ax: Axes | None = None, *, length: int = LENGTH,
     color: Any = None, **style: Any,
 ) -> Axes:  # fmt: skip
     """Plot the first two principal components of the spectra, resampled to a common length.
 
     Networks with dead exponents (−∞) at these positions are left out. Raises ValueError if fewer
-    than three are left, or there is no column ``colour_by``.
+    than three are left, or there is no column ``color_by``.
     """
     table = sweep.resampled(length)
     known = np.isfinite(table).all(axis=1)
     if known.sum() < 3:
         found = f"need three spectra without dead exponents, not {known.sum()}"
         raise ValueError(f"components: {found}")
-    codes = None if colour_by is None else sweep.column(colour_by)[known]
+    codes = None if color_by is None else sweep.column(color_by)[known]
     ax = axes_of(ax, 4.8, 3.8)
     centred = table[known] - table[known].mean(axis=0)
     left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
@@ -311,7 +311,7 @@ def plot_components(
     shares = np.append(sizes**2 / max(np.sum(sizes**2), np.finfo(float).tiny), 0.0)
     places = np.column_stack([left * sizes, np.zeros(len(left))])[:, :2]
     single = [colour_of(ax, color)] * len(places) if codes is None else None
-    shades = single or _coded(ax, colour_by, codes)
+    shades = single or _coded(ax, color_by, codes)
     look: dict[str, Any] = {"s": 26, "alpha": 0.9} | style
     ax.scatter(places[:, 0], places[:, 1], c=shades, **look)
     name_axes(ax, *(f"Component {i + 1} ({shares[i]:.0%} of the variance)" for i in (0, 1)))

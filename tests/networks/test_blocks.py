@@ -1,5 +1,8 @@
 """Diagonal blocks: their places and cells, and which are joined weakly."""
 
+import pickle
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -164,6 +167,17 @@ def test_structure_is_found_once_and_again_where_weights_change():
     network.cells[0].weights.U[:2, 2:] = 0.0
     after = diagonal_blocks(network, whole=False, tolerance=1e-8)
     assert [block.columns.tolist() for block in after] == [[0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize("copied", [deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_a_network_is_copied_after_a_run_as_before(copied):
+    network = lyapy.random_network("vanilla", 4, seed=1)
+    fresh = len(pickle.dumps(network))
+    before = lyapy.lyapunov_spectrum(network, steps=70)
+    after = lyapy.lyapunov_spectrum(copied(network), steps=70)
+    np.testing.assert_array_equal(after.exponents, before.exponents)
+    # the weights and the program, but no tables of the engine
+    assert len(pickle.dumps(network)) < fresh + 2000
 
 
 @pytest.mark.parametrize("frame", ["random", np.eye(4)])

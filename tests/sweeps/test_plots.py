@@ -144,14 +144,14 @@ def test_a_measure_per_dimension_is_averaged_over_networks():
 def test_points_are_coloured_by_text_or_numbers():
     columns = {"loss": [1.0, 2.0, 4.0, 5.0], "task": ["a", "b", "a", "b"]}
     sweep = lyapy.Sweep(rows([[x, -1] for x in (0.1, 0.2, 0.3, 0.4)], **columns))
-    axes = plot_metric(sweep, "loss", colour_by="task")
+    axes = plot_metric(sweep, "loss", color_by="task")
     assert axes.get_legend_handles_labels()[1] == ["task = a", "task = b"]
     points = [line for line in axes.get_lines() if len(line.get_xdata()) == 2]
     np.testing.assert_array_equal(points[0].get_ydata(), [1, 4])
     assert points[0].get_color() != points[1].get_color()
     assert axes.get_legend().get_title().get_text().startswith("Pearson 0.99")
     many = lyapy.Sweep(rows([[x / 10, -1] for x in range(8)], loss=range(8), epoch=range(8)))
-    bar = plot_metric(many, "loss", colour_by="epoch").figure.axes[1]
+    bar = plot_metric(many, "loss", color_by="epoch").figure.axes[1]
     assert bar.get_ylabel() == "epoch"
 
 
