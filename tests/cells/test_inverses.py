@@ -47,8 +47,14 @@ def test_inverses_within_the_tolerance(name):
     for tolerance, given in ((0.999 * rounding, False), (1.001 * rounding, True), (0.0, False)):
         (block,) = diagonal_blocks(network, whole=False, tolerance=tolerance)
         assert (block.inverse is not None) == given
-    for options in ({"whole": False}, {"whole": True, "tolerance": 1.0}):
-        (block,) = diagonal_blocks(network, **options)
-        assert block.inverse is None
+    (block,) = diagonal_blocks(network, whole=False)
+    assert block.inverse is None
+    # the only block is the whole; a stack as a whole has no inverse
+    (block,) = diagonal_blocks(network, whole=True, tolerance=1.0)
+    assert block.inverse is not None
+    kind = "vanilla" if name == "tanh" else name
+    stack = lyapy.random_network(kind, 5, layers=2, seed=1)
+    (block,) = diagonal_blocks(stack, whole=True, tolerance=1.0)
+    assert block.inverse is None
     assert lyapy.Vanilla(None, np.ones((2, 2))).inverse() is None
     assert lyapy.LSTM(None, np.ones((8, 2))).inverse() is None
