@@ -228,7 +228,7 @@ def _stored(run: Group, settings: dict[str, Any]) -> dict[str, Any]:
             array = dataset.read()
             found[name] = array if axes else array.item()
     columns = settings.get("multiplicity", 1)
-    declared = {"state": found["state_size"] // columns, "exponent": settings["k"]}
+    declared = {"state": found["state_size"] // columns, "exponent": settings["k"], "term": 3}
     for axis in declared.keys() & sizes.keys():
         if declared[axis] != sizes[axis][0]:
             finding = f"axis {axis} has {sizes[axis][0]} entries instead of {declared[axis]}"

@@ -210,6 +210,12 @@ def flatten_frame(file):
     file["final_frame"] = np.zeros(12)
 
 
+def cut_terms(file):
+    terms = file["determinants"][..., :2]
+    del file["determinants"]
+    file["determinants"] = terms
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -220,6 +226,7 @@ def flatten_frame(file):
         (drop_growth, "the dataset growth is missing"),
         (cut_state, "axis trajectory has 1 entries in final_state, 3 in growth"),
         (flatten_frame, "final_frame has shape"),
+        (cut_terms, "axis term has 2 entries instead of 3"),
     ],
 )
 def test_a_damaged_file_is_refused(path, change, words):
