@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -69,6 +70,12 @@ def test_changed_files_are_the_same_again():
     ]
 
 
+@pytest.mark.parametrize("mutate", MUTATORS.values(), ids=MUTATORS)
+def test_what_a_change_broke_is_changed_again(mutate):
+    for number in range(40):
+        assert isinstance(mutate(b"blocks " * 100, Random(number)), bytes)
+
+
 @pytest.mark.parametrize("name", ["hdf5", "torch", "run", "inputs.npz", "table"])
 def test_a_few_changed_files(name):
     pytest.importorskip("onnx", reason="needs the extra onnx")
@@ -77,8 +84,6 @@ def test_a_few_changed_files(name):
 
 
 def test_lengths_of_messages_are_repaired():
-    from random import Random
-
     onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
     golden = Path(__file__).parents[1] / "golden/onnx_files/rnn.onnx"
     whole = 0

@@ -100,7 +100,10 @@ def resealed(content: bytes, chosen: Random) -> bytes:
     """Change the HDF5 file of a run and seal it again; rarely the seal itself."""
     if chosen.random() < 0.1:
         return plain(content, chosen)
-    length = int(content[: sealed.USER_BLOCK].split()[4])
+    try:
+        length = int(content[: sealed.USER_BLOCK].split()[4])
+    except (ValueError, IndexError):  # a change before broke it
+        return plain(content, chosen)
     inside = hdf5(content[: sealed.USER_BLOCK + length], chosen)
     file = io.BytesIO(inside)
     seal = sealed._sealed(file, len(inside) - sealed.USER_BLOCK)
