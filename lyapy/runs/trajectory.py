@@ -111,7 +111,8 @@ class Trajectory:
                 self.recorder.add(states, tiles)
             else:
                 self.recorder.start()
-        self.state = states[-1]
+        # a view would keep the states of the whole chunk
+        self.state = states[-1].copy()
         self.position = stop
 
     def history(self, first: int, last: int) -> Array:

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import lyapy
 from lyapy import spectrum_of_jacobians
+from lyapy.runs.result import collect
 from lyapy.spectra import measures
 
 few = settings(max_examples=25, derandomize=True, deadline=None)
@@ -120,3 +122,16 @@ def test_measures_of_known_spectra():
     # the exponents that are not known may be positive, or needed for the dimension
     assert math.isnan(measures.entropy_rate(np.array([0.5, 0.25]), 9))
     assert math.isnan(measures.kaplan_yorke_dimension(np.array([0.5, -0.25]), 9))
+
+
+def test_a_finished_trajectory_does_not_keep_its_last_chunk(monkeypatch):
+    kept = []
+
+    def collected(results, *arguments):
+        kept.extend(result.state.base for result in results)
+        return collect(results, *arguments)
+
+    monkeypatch.setattr("lyapy.runs.plan.collect", collected)
+    network = lyapy.random_network("vanilla", 4, gain=1.5, seed=1)
+    lyapy.lyapunov_spectrum(network, steps=100, trajectories=3)
+    assert kept == [None, None, None]

@@ -1,4 +1,4 @@
-"""Compare fixed intervals with one step between QRs: ``python -m tools.validation.fixed_intervals``.
+"""Compare fixed intervals with a QR at every step: ``python -m tools.validation.fixed_intervals``.
 
 Tiles end where both runs reorthonormalize, and both begin with the same frames and states.
 """
