@@ -105,6 +105,16 @@ def _replace(image: Array, rows: int, columns: int, order: Array, growth: Array)
 
 
 @inlined
+def _is_tiny(array: Array, rows: int, columns: int, size: float) -> bool:
+    for i in range(rows):
+        row = array[i]
+        for d in range(columns):
+            if row[d] != 0.0 and abs(row[d]) < size:
+                return True
+    return False
+
+
+@inlined
 def _add_underflowed(image: Array, rows: int, columns: int) -> None:
     size = math.exp(interval.UNDERFLOW)
     for i in range(rows):
@@ -158,7 +168,12 @@ def advance_graded(
             step(plan, instructions, coefficients[t], source, target, rows, memory)
             at = 1 - at
             image = memory.frames[at]
-            if scales[t] != 1.0:
+            if scales[t] != 1.0 and (
+                _is_tiny(image, rows, columns, interval.TINY_ENTRY)
+                or _is_tiny(
+                    coefficients[t : t + 1], 1, coefficients.shape[1], interval.TINY_COEFFICIENT
+                )
+            ):
                 _add_underflowed(image, rows, columns)
             _sizes(image, rows, columns, sizes)
             smallest, largest = extremes(sizes)

@@ -19,6 +19,8 @@ from ...arrays import UNIT_ROUNDOFF, Array
 from ...networks.apply import tangent_step
 from ...networks.program import Program
 from ..interval import (
+    TINY_COEFFICIENT,
+    TINY_ENTRY,
     UNDERFLOW,
     Control,
     admitted_ratio,
@@ -86,7 +88,7 @@ def graded_run(
     scales : array (T,)
         Numbers by which the frame is multiplied before each stage of a step: not seen in exact
         arithmetic, they change all rounding. With others than 1 the images are moved by the size
-        of what may have underflowed, too.
+        of what may have underflowed, too, where there are numbers so small.
     rate : float
         Expected spread per step. Below the limit, the next step may be an ordinary one.
     """
@@ -94,13 +96,14 @@ def graded_run(
     floor, admitted = math.log(D * UNIT_ROUNDOFF), admitted_ratio(control.limit)
     log_r, growth, error = np.zeros((3, k))
     stages, scale, widest, step = program.stages or (program,), 1.0, 0.0, 0
-    underflowed = math.exp(UNDERFLOW) * fillings(k, D) if (scales != 1.0).any() else 0.0
+    sampled = bool((scales != 1.0).any())
     for step, values in enumerate(coefficients, 1):
         gained, factorized = np.zeros(k), False
         for number, stage in enumerate(stages, 1):
             scale *= scales[step - 1]
             frame = tangent_step(stage, values, scales[step - 1] * frame)
-            frame += underflowed
+            if sampled and (_is_tiny(frame, TINY_ENTRY) or _is_tiny(values, TINY_COEFFICIENT)):
+                frame += math.exp(UNDERFLOW) * fillings(k, D)
             sizes = np.abs(frame).max(axis=0)
             if not np.isfinite(sizes).all():
                 return _overflowed(frame, step)
@@ -167,3 +170,8 @@ def _orthonormalize(frame: Array) -> tuple[Array, Array, float]:
         frame[i + 1 :] -= shares[:, None] * row
         duals[i + 1 :] -= shares * duals[i]
     return frame, logs, float(np.abs(duals).max())
+
+
+def _is_tiny(values: Array, size: float) -> bool:
+    sizes = np.abs(values)
+    return bool(((sizes > 0.0) & (sizes < size)).any())
