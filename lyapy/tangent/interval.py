@@ -23,8 +23,7 @@ from ..arrays import UNIT_ROUNDOFF, Array
 T = TypeVar("T")
 
 __all__ = [
-    "TINY_COEFFICIENT",
-    "TINY_ENTRY",
+    "TINY",
     "UNDERFLOW",
     "Control",
     "Counted",
@@ -60,9 +59,8 @@ SLACK = 4.0
 LARGEST_EXPONENT = 709.0
 # log R_ii that counts where R_ii has underflowed: an upper bound, for weights up to 1e19
 UNDERFLOW = -700.0
-# of entries and of coefficients, with which products underflow soon. Shipped LSTMs have slopes of
-# 1e-248 at every step, and moving the zeros of their frames takes four times as long
-TINY_ENTRY, TINY_COEFFICIENT = 1e-150, 1e-280
+# entries of a frame with which products underflow soon
+TINY = 1e-150
 # rounding error of log R_ii, at most, in a single step from which on only its bound is known
 HIDDEN = 0.1
 # share of the tolerance that the sizes of an image's rows may use up without a factorization

@@ -1,8 +1,8 @@
 """Measure large numbers of things: ``python -m tools.benchmarks.load [--case NAME] [--write]``.
 
-Each row runs the command line in processes of its own, with one core for each computation, at
-three sizes. Where the time for one thing grows with their number, the cost grows faster than the
-work. Time is processor time of all processes; memory is the largest resident set of one of them.
+Each row runs one command in a separate process, with one core for each computation, at three
+sizes. Where the time for one thing grows with their number, the cost grows faster than the work.
+Time is processor time of all processes; memory is the largest resident set of one of them.
 """
 
 import argparse

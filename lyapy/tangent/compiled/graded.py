@@ -104,24 +104,23 @@ def _replace(image: Array, rows: int, columns: int, order: Array, growth: Array)
                 row[order[d]] = 0.0 if d < i else interval.filling(i, order[d])
 
 
-@inlined
-def _is_tiny(array: Array, rows: int, columns: int, size: float) -> bool:
-    for i in range(rows):
-        row = array[i]
-        for d in range(columns):
-            if row[d] != 0.0 and abs(row[d]) < size:
-                return True
-    return False
-
-
-@inlined
-def _add_underflowed(image: Array, rows: int, columns: int) -> None:
+@spliced
+def _add_underflowed(image: Array, rows: int, columns: int, sizes: Array) -> None:
+    """Move coordinates in which numbers underflow, as `add_underflowed` does."""
     size = math.exp(interval.UNDERFLOW)
+    for d in range(columns):
+        sizes[d] = math.inf
     for i in range(rows):
         row = image[i]
         for d in range(columns):
+            if row[d] != 0.0:
+                sizes[d] = min(sizes[d], abs(row[d]))
+    for i in range(rows):
+        row = image[i]
+        for d in range(columns):
+            moved = sizes[d] < interval.TINY or sizes[d] == math.inf
             # larger numbers do not change
-            if abs(row[d]) < 1e20 * size:
+            if moved and abs(row[d]) < 1e20 * size:
                 row[d] += size * interval.filling(i, d)
 
 
@@ -168,13 +167,8 @@ def advance_graded(
             step(plan, instructions, coefficients[t], source, target, rows, memory)
             at = 1 - at
             image = memory.frames[at]
-            if scales[t] != 1.0 and (
-                _is_tiny(image, rows, columns, interval.TINY_ENTRY)
-                or _is_tiny(
-                    coefficients[t : t + 1], 1, coefficients.shape[1], interval.TINY_COEFFICIENT
-                )
-            ):
-                _add_underflowed(image, rows, columns)
+            if scales[t] != 1.0:
+                _add_underflowed(image, rows, columns, sizes)
             _sizes(image, rows, columns, sizes)
             smallest, largest = extremes(sizes)
             if not largest < math.inf:

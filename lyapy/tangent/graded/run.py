@@ -19,8 +19,7 @@ from ...arrays import UNIT_ROUNDOFF, Array
 from ...networks.apply import tangent_step
 from ...networks.program import Program
 from ..interval import (
-    TINY_COEFFICIENT,
-    TINY_ENTRY,
+    TINY,
     UNDERFLOW,
     Control,
     admitted_ratio,
@@ -88,7 +87,7 @@ def graded_run(
     scales : array (T,)
         Numbers by which the frame is multiplied before each stage of a step: not seen in exact
         arithmetic, they change all rounding. With others than 1 the images are moved by the size
-        of what may have underflowed, too, where there are numbers so small.
+        of what may have underflowed, too.
     rate : float
         Expected spread per step. Below the limit, the next step may be an ordinary one.
     """
@@ -102,8 +101,8 @@ def graded_run(
         for number, stage in enumerate(stages, 1):
             scale *= scales[step - 1]
             frame = tangent_step(stage, values, scales[step - 1] * frame)
-            if sampled and (_is_tiny(frame, TINY_ENTRY) or _is_tiny(values, TINY_COEFFICIENT)):
-                frame += math.exp(UNDERFLOW) * fillings(k, D)
+            if sampled:
+                frame = add_underflowed(frame)
             sizes = np.abs(frame).max(axis=0)
             if not np.isfinite(sizes).all():
                 return _overflowed(frame, step)
@@ -172,6 +171,13 @@ def _orthonormalize(frame: Array) -> tuple[Array, Array, float]:
     return frame, logs, float(np.abs(duals).max())
 
 
-def _is_tiny(values: Array, size: float) -> bool:
-    sizes = np.abs(values)
-    return bool(((sizes > 0.0) & (sizes < size)).any())
+def add_underflowed(frame: Array) -> Array:
+    """Return a frame moved by the size of what may have underflowed.
+
+    Only coordinates move in which a number is so small that products underflow soon, or in which
+    all are zero. In others, the loss is below the rounding, and products of numbers of 1e-304
+    are slow.
+    """
+    sizes = np.where(frame == 0.0, np.inf, np.abs(frame)).min(axis=0)
+    moved = (sizes < TINY) | (sizes == np.inf)
+    return frame + np.where(moved, math.exp(UNDERFLOW) * fillings(*frame.shape), 0.0)
