@@ -31,7 +31,7 @@ from ..interval import (
 )
 from .elimination import Factors, eliminate, fillings, reflect
 
-__all__ = ["GradedRun", "graded_run", "repeat_by_qr", "well_conditioned"]
+__all__ = ["GradedRun", "add_underflowed", "graded_run", "repeat_by_qr", "well_conditioned"]
 
 # of the frame by elimination; random matrices stay far below
 LARGEST_DUAL = 1e6

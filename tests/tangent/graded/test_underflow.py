@@ -8,6 +8,7 @@ import pytest
 
 from lyapy.networks.program import Assignment, Coefficient, Columns, Program, Term
 from lyapy.tangent.compiled import CompiledTangent
+from lyapy.tangent.graded.run import add_underflowed
 from lyapy.tangent.interval import make_control
 from lyapy.tangent.reference import ArrayTangent
 from lyapy.tangent.state import Carry
@@ -69,3 +70,12 @@ def test_vectors_after_one_that_vanished_are_hidden(tangent):
     # the vector in its place has a share of the second direction, and of the growth there
     bounds = np.log([1.0, 1e-323, 0.1, 0.01])
     assert np.all(growth[1:] >= bounds[1:]) and growth[1] < -600.0
+
+
+def test_only_coordinates_in_which_numbers_underflow_are_moved():
+    frame = np.array([[1.0, 0.0, 1e-200, 0.0], [0.5, 2.0, 0.0, 0.0]])
+    moved = add_underflowed(frame)
+    np.testing.assert_array_equal(moved[:, :2], frame[:, :2])
+    assert moved[0, 2] == 1e-200
+    assert 0.0 < abs(moved[1, 2]) < 1e-300
+    assert np.all((moved[:, 3] != 0.0) & (np.abs(moved[:, 3]) < 1e-300))
