@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["UNIT_ROUNDOFF", "Array", "array_digest", "as_numpy", "as_real", "as_seed", "check_size"]
+__all__ = [
+    "UNIT_ROUNDOFF", "Array", "array_digest", "as_numpy", "as_real", "as_seed", "check_size",
+    "stacked",
+]  # fmt: skip
 
 # NumPy's array or CuPy's, whichever the engine runs on
 Array: TypeAlias = Any
@@ -21,6 +25,11 @@ def array_digest(array: Array) -> str:
     hasher = hashlib.sha256(repr((array.shape, array.dtype.str)).encode())
     hasher.update(np.ascontiguousarray(array).data)
     return hasher.hexdigest()
+
+
+def stacked(arrays: Sequence[Array]) -> Array:
+    """Return arrays of one shape along a new first axis; a single one without a copy."""
+    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
 
 
 def check_size(name: str, value: Any, least: int, most: int | None = None, why: str = "") -> None:

@@ -109,11 +109,11 @@ def test_an_interrupted_run_continues_to_the_same_bits(tmp_path, monkeypatch):
     whole = lyapy.lyapunov_spectrum(network, **options)
     advance, calls = Trajectory.advance, []
 
-    def stopping(self):
+    def stopping(self, *others):
         calls.append(0)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return advance(self)
+        return advance(self, *others)
 
     options["checkpoint"] = tmp_path / "run.h5"
     monkeypatch.setattr(Trajectory, "advance", stopping)

@@ -74,10 +74,10 @@ def test_a_device_goes_on_from_both_ends(device, tmp_path, monkeypatch):
     whole = lyapy.lyapunov_spectrum(network, **options)
     path, advance = tmp_path / "run.h5", Trajectory.advance
 
-    def stopping(self):
+    def stopping(self, *others):
         if self.position >= 1324:
             raise KeyboardInterrupt
-        return advance(self)
+        return advance(self, *others)
 
     with monkeypatch.context() as stopped:
         stopped.setattr(Trajectory, "advance", stopping)

@@ -102,10 +102,10 @@ def test_a_run_begun_in_one_piece_goes_on_so(tmp_path, monkeypatch):
     whole = lyapy.lyapunov_spectrum(network, steps=20_000)
     advance = Trajectory.advance
 
-    def stopping(self):
+    def stopping(self, *others):
         if self.position > 6000:
             raise KeyboardInterrupt
-        return advance(self)
+        return advance(self, *others)
 
     monkeypatch.setattr(Trajectory, "advance", stopping)
     with pytest.raises(Interrupted, match="checkpoint 1 is kept"):
@@ -124,11 +124,11 @@ def interrupted_after(monkeypatch):
     def run(chunks, network, **options):
         advance, done = Trajectory.advance, []
 
-        def stopping(self):
-            done.append(1)
+        def stopping(self, *others):
+            done.extend([1] * (1 + len(others)))
             if len(done) > chunks:
                 raise KeyboardInterrupt
-            return advance(self)
+            return advance(self, *others)
 
         with monkeypatch.context() as stopped:
             stopped.setattr(Trajectory, "advance", stopping)

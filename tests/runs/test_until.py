@@ -139,11 +139,11 @@ def run_in_pieces(monkeypatch, chunks, network, path, **options):
     """Interrupt a run each time a trajectory advanced by ``chunks``; return it, and its pieces."""
     advance = Trajectory.advance
 
-    def counted(self):
+    def counted(self, *others):
         self.chunks_done = getattr(self, "chunks_done", 0) + 1
         if self.chunks_done > chunks:
             raise KeyboardInterrupt
-        return advance(self)
+        return advance(self, *others)
 
     monkeypatch.setattr(Trajectory, "advance", counted)
     for pieces in range(1, 1000):

@@ -49,13 +49,13 @@ def compute(checkpoint=None, net=None, drive=DRIVE, **options):
 def interrupt_after(chunks, monkeypatch, together=1):
     advance, there = Trajectory.advance, threading.Barrier(together)
 
-    def counted(self):
+    def counted(self, *others):
         done = getattr(self, "chunks_done", 0) + 1
         if done > chunks:
             there.wait(60)
             raise KeyboardInterrupt
         self.chunks_done = done
-        return advance(self)
+        return advance(self, *others)
 
     monkeypatch.setattr(Trajectory, "advance", counted)
 

@@ -17,10 +17,10 @@ from .products import address
 from .qr import extremes, orthonormalize
 from .step import Memory, step
 
-__all__ = ["Sums", "advance_graded"]
+__all__ = ["GradedSums", "advance_graded"]
 
 
-class Sums(NamedTuple):
+class GradedSums(NamedTuple):
     """Arrays (k,) that the run adds to: see `GradedRun`."""
 
     log_r: Array
@@ -145,7 +145,7 @@ def advance_graded(
     columns: int,
     control: Control,
     rate: float,
-    sums: Sums,
+    sums: GradedSums,
 ) -> Reached:
     """Advance the first of ``memory.frames`` by graded steps, as `graded_run` does."""
     plan, coefficients, memory = borrowed(plan), borrowed(coefficients), borrowed(memory)
