@@ -4,8 +4,6 @@ Python's own reader trusts memo indices, and allocates as much as a false one as
 a pickle set attributes.
 """
 
-from __future__ import annotations
-
 import pickle
 import pickletools
 from collections.abc import Callable, Iterable, Iterator
@@ -14,8 +12,6 @@ from typing import IO, Any
 
 from .contents import DTYPES, itemsize
 from .refusal import CONVERT, RefusedError
-
-__all__ = ["STATE_DICT", "Encoded", "NumpyArray", "Object", "Storage", "Tensor", "load_pickle"]
 
 STATE_DICT = "write torch.save(model.state_dict(), file) of dense tensors, or use safetensors"
 

@@ -200,6 +200,37 @@ def test_a_fixed_interval_that_is_too_long():
     np.testing.assert_allclose(gpu.exponents[cpu.resolved], cpu.exponents[cpu.resolved], atol=1e-6)
 
 
+@pytest.mark.parametrize("interval", [2, 3])
+def test_growth_after_a_vector_of_rounding_is_bounded_in_fixed_intervals(interval):
+    """As on the CPU: such a vector points anywhere, which decides on those after it."""
+    jacobians = np.zeros((2, 60, 5, 5)) + np.diag(np.exp([0.0, -2.0, -45.0, -1.0, -46.0]))
+    with pytest.warns(RuntimeWarning, match="is too long"):
+        gpu, cpu = (
+            lyapy.spectrum_of_jacobians(
+                jacobians, k=4, frame="identity", interval=interval, backend=backend
+            )
+            for backend in ("cupy", "numpy")
+        )
+    assert gpu.bounded.tolist() == cpu.bounded.tolist() == [False, False, True, True]
+    np.testing.assert_allclose(gpu.numerical_error, cpu.numerical_error, rtol=1e-9)
+    np.testing.assert_allclose(gpu.exponents, cpu.exponents, rtol=1e-12)
+
+
+@pytest.mark.repeats
+@pytest.mark.filterwarnings("ignore:interval=2 is too long:RuntimeWarning")
+def test_a_single_step_left_of_a_fixed_interval_is_left_to_the_cpu():
+    """It spreads too far, and is graded there; no interval could shorten it."""
+    jacobians = np.zeros((1, 63, 3, 3)) + np.diag(np.exp([0.0, -8.0, -8.5]))
+    jacobians[:, -1] = np.diag(np.exp([0.0, -30.0, -1.0]))
+    gpu, cpu = (
+        lyapy.spectrum_of_jacobians(jacobians, k=2, frame="identity", interval=2, backend=backend)
+        for backend in ("cupy", "numpy")
+    )
+    assert gpu.settings["repeated_tiles"] > 0
+    np.testing.assert_allclose(gpu.exponents, cpu.exponents, rtol=1e-12)
+    np.testing.assert_allclose(gpu.numerical_error, cpu.numerical_error, rtol=1e-9)
+
+
 @pytest.mark.repeats
 @pytest.mark.filterwarnings("ignore:the Jacobians are too graded:RuntimeWarning")
 @pytest.mark.parametrize(("kind", "gain"), [("vanilla", 20.0), ("lstm", 8.0)])
