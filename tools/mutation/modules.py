@@ -98,7 +98,7 @@ MODULES = {
     ),
     "orbits/certificate": Tests("tests/orbits"),
     "orbits/newton": Tests("tests/orbits"),
-    "storage/hdf5": Tests("tests/storage/test_hdf5.py"),
+    "storage/hdf5": Tests("tests/storage/test_hdf5.py", "tests/weights/formats/test_hdf5.py"),
     "storage/hdf5_arrays": Tests("tests/storage/test_hdf5.py"),
     "cells/activations": readable(
         "cells/test_cells runs/test_saturated_gates cells/test_variants",
