@@ -1,17 +1,10 @@
 """Arrays and numbers that every layer uses: their type, checks, digest and roundoff."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-
-__all__ = [
-    "UNIT_ROUNDOFF", "Array", "array_digest", "as_numpy", "as_real", "as_seed", "check_size",
-    "stacked",
-]  # fmt: skip
 
 # NumPy's array or CuPy's, whichever the engine runs on
 Array: TypeAlias = Any

@@ -5,8 +5,7 @@ import pytest
 from scipy.optimize import brentq
 
 import lyapy
-from lyapy.errors import Interrupted
-from lyapy.runs.trajectory import Trajectory
+from tests.support.made_checkpoints import interrupted
 
 RNG = np.random.default_rng(0)
 U = RNG.normal(size=(64, 64)) * 1.5 / 8
@@ -93,7 +92,7 @@ def test_products_of_their_own_time():
     np.testing.assert_array_equal(found.growth, wanted.growth)
 
 
-def test_until_and_errors():
+def test_products_run_until_their_errors_are_small():
     J = np.random.default_rng(2).normal(size=(100, 3, 3))
     products = lambda t, Q: Q @ J[t % 7 * (t % 13)].T  # noqa: E731
     found = lyapy.spectrum_of_products(products, 3, until=1e-3, max_steps=5000, transient=64)
@@ -107,19 +106,9 @@ def test_an_interrupted_run_continues_to_the_same_bits(tmp_path, monkeypatch):
     network, options = by_products("henon")
     options |= {"steps": 9000}
     whole = lyapy.lyapunov_spectrum(network, **options)
-    advance, calls = Trajectory.advance, []
-
-    def stopping(self, *others):
-        calls.append(0)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return advance(self, *others)
-
     options["checkpoint"] = tmp_path / "run.h5"
-    monkeypatch.setattr(Trajectory, "advance", stopping)
-    with pytest.raises(Interrupted):
+    with interrupted(monkeypatch, 2):
         lyapy.lyapunov_spectrum(network, **options)
-    monkeypatch.undo()
     continued = lyapy.lyapunov_spectrum(network, **options)
     np.testing.assert_array_equal(continued.growth, whole.growth)
     np.testing.assert_array_equal(continued.final_frame, whole.final_frame)
@@ -179,7 +168,7 @@ def test_two_layers_of_which_one_is_known_by_products():
         ),
     ],
 )
-def test_refused_arguments(build, error, message):
+def test_impossible_arguments_are_refused(build, error, message):
     with pytest.raises(error, match=message):
         build()
 

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 
 import lyapy
-from lyapy.errors import Interrupted
 from lyapy.runs import segments
 from lyapy.runs.gpu import batch
-from lyapy.runs.gpu import devices as running
-from lyapy.spectra.file import STORED
+from tests.support.made_checkpoints import assert_same_bits, interrupted
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -35,7 +33,7 @@ def three_ways(network, inputs=None, count=5, **options):
     ],
 )
 @pytest.mark.repeats
-def test_the_segments_of_the_cpu(kind, options, run):
+def test_segments_agree_with_those_of_the_cpu(kind, options, run):
     network = lyapy.random_network(kind, 12, 2, seed=1, **options)
     inputs = 0.3 * np.random.default_rng(0).normal(size=(3050, 2))
     whole, cpu, gpu = three_ways(network, inputs, **{"transient": 100} | run)
@@ -51,7 +49,7 @@ def test_the_segments_of_the_cpu(kind, options, run):
     assert gpu.frame_error.max() < 1e-7
 
 
-def test_a_full_spectrum_without_inputs():
+def test_a_full_spectrum_needs_no_inputs():
     network = lyapy.random_network("vanilla", 16, gain=1.5, seed=1)
     whole, cpu, gpu = three_ways(network, steps=3000, transient=300, two_ended=False)
     np.testing.assert_array_equal(gpu.final_state, whole.final_state)
@@ -107,7 +105,7 @@ def test_chunks_that_are_left_to_the_cpu_are_counted():
     np.testing.assert_allclose(gpu.exponents, whole.exponents, rtol=0.0, atol=1e-5)
 
 
-def test_float32():
+def test_seams_close_in_float32_too():
     network = lyapy.random_network("gru", 12, 2, gain=0.8, seed=1)
     inputs = 0.3 * np.random.default_rng(0).normal(size=(3050, 2))
     options = {"backend": "cupy", "precision": "float32", "k": 4, "transient": 100}
@@ -125,21 +123,8 @@ def test_an_interrupted_run_ends_with_the_same_bits(chunks, tmp_path, monkeypatc
     network = lyapy.random_network("vanilla", 12, gain=2.0, seed=1)
     options = {"steps": 3200, "transient": 64, "segments": 4, "backend": "cupy", "k": 5}
     whole = lyapy.lyapunov_spectrum(network, **options)
-    advance, done = batch.Batch.advance, []
-
-    def stopping(self):
-        done.append(1)
-        if len(done) > chunks:
-            raise KeyboardInterrupt
-        return advance(self)
-
-    # each chunk is published, as if it cost nothing
-    monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
-    with monkeypatch.context() as stopped:
-        stopped.setattr(batch.Batch, "advance", stopping)
-        with pytest.raises(Interrupted, match="checkpoint 1 is kept"):
-            lyapy.lyapunov_spectrum(network, checkpoint=tmp_path / "run.h5", **options)
+    with interrupted(monkeypatch, chunks, batch.Batch):
+        lyapy.lyapunov_spectrum(network, checkpoint=tmp_path / "run.h5", **options)
     found = lyapy.lyapunov_spectrum(network, checkpoint=tmp_path / "run.h5", **options)
-    for name in STORED:
-        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name), strict=True)
+    assert_same_bits(found, whole)
     assert found.settings["seam_error"] == whole.settings["seam_error"]

@@ -2,17 +2,14 @@
 
 import struct
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import lyapy
 from lyapy import WeightsError, lyapunov_spectrum
-from lyapy.networks.forward import forward_chunk
-from tests.support.weights_files import read_arrays
+from tests.support.weights_files import GOLDEN, outputs_of, read_arrays
 
-GOLDEN = Path(__file__).parents[2] / "golden"
 JAX = dict(np.load(GOLDEN / "jax_files" / "expected.npz"))
 # computed by the frameworks in double precision with the same weights
 PRECISE = dict(np.load(GOLDEN / "jax_files" / "expected_float64.npz"))
@@ -34,14 +31,9 @@ def load(path):
     return lyapy.load(path, **hints)
 
 
-def outputs(network, inputs):
-    states = forward_chunk(network, inputs.astype(float), np.zeros(network.state_size)).states
-    return states[:, : network.cells[0].output_size]
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_jax_computes_the_same(path):
-    found = outputs(load(path), JAX["inputs"])
+    found = outputs_of(load(path), JAX["inputs"])
     np.testing.assert_allclose(found, JAX[path.stem], rtol=0, atol=1e-6)
     np.testing.assert_allclose(found, PRECISE[path.stem], rtol=0, atol=1e-13)
 
@@ -64,7 +56,7 @@ def test_tensorflow1_computes_the_same(name):
     assert "lstm" not in name or f"{forget or 1:g} is added to the forget" in str(
         network.assumptions
     )
-    found = outputs(network, TF1["inputs"])
+    found = outputs_of(network, TF1["inputs"])
     np.testing.assert_allclose(found, TF1[name], rtol=0, atol=1e-6)
     np.testing.assert_allclose(found, PRECISE_TF1[name], rtol=0, atol=1e-13)
 
@@ -75,7 +67,7 @@ def test_checkpoints_of_tensorflow_are_named(part):
         lyapy.load(GOLDEN / "tensorflow1_files" / part)
 
 
-def test_layouts_that_need_a_hint():
+def test_layouts_that_need_a_hint_are_refused_without_it():
     path = GOLDEN / "tensorflow1_files" / "basic_lstm.npz"
     with pytest.raises(WeightsError, match="no recurrent layer is recognised"):
         lyapy.load(path)
@@ -83,7 +75,7 @@ def test_layouts_that_need_a_hint():
         lyapy.load(path, layout="theano")
 
 
-def test_a_leaf_that_lies(tmp_path):
+def test_a_leaf_that_lies_is_refused(tmp_path):
     content = (GOLDEN / "jax_files" / "equinox_gru.eqx").read_bytes()
     path = tmp_path / "a.eqx"
     path.write_bytes(content[:-4])
@@ -91,7 +83,7 @@ def test_a_leaf_that_lies(tmp_path):
         read_arrays(path)
 
 
-def test_a_leaf_whose_header_lies(tmp_path):
+def test_a_leaf_whose_header_lies_is_refused(tmp_path):
     path = tmp_path / "a.eqx"
     path.write_bytes(b"\x93NUMPY\x02\0" + struct.pack("<I", 1 << 31) + bytes(40))
     tracemalloc.start()
@@ -101,7 +93,7 @@ def test_a_leaf_whose_header_lies(tmp_path):
     tracemalloc.stop()
 
 
-def test_msgpack_of_long_lists(tmp_path):
+def test_msgpack_of_long_lists_is_refused(tmp_path):
     pytest.importorskip("msgpack", reason="needs the extra flax")
     path = tmp_path / "a.msgpack"
     # each list would be made before the next is looked at
@@ -110,14 +102,14 @@ def test_msgpack_of_long_lists(tmp_path):
         read_arrays(path)
 
 
-def test_part_of_a_core(tmp_path):
+def test_part_of_a_core_is_refused(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, **{"gru/w_h": np.ones((3, 9))})
     with pytest.raises(WeightsError, match="part of a recurrent layer, but no gru/w_i"):
         lyapy.load(path, layout="haiku")
 
 
-def test_msgpack_that_lies(tmp_path):
+def test_msgpack_that_lies_is_refused(tmp_path):
     msgpack = pytest.importorskip("msgpack", reason="needs the extra flax")
     array = msgpack.packb(((1 << 40,), "float32", bytes(4)))
     path = tmp_path / "a.msgpack"

@@ -1,7 +1,5 @@
 """sLSTM layers as xLSTM writes them: the states of the package, both kernels, TiRex's limit."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,15 +7,14 @@ import lyapy
 from lyapy import WeightsError
 from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
+from tests.support.weights_files import GOLDEN, of_case
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "xlstm_layers.npz"
 KERNEL, BIAS = "layer.slstm_cell._recurrent_kernel_", "layer.slstm_cell._bias_"
 
 
 def golden(case):
-    with np.load(GOLDEN) as archive:
-        arrays = {n.partition("/")[2]: archive[n] for n in archive if n.startswith(f"{case}/")}
-    return {n[8:]: a for n, a in arrays.items() if n.startswith("weights/")}, arrays
+    path = GOLDEN / "xlstm_layers.npz"
+    return of_case(path, f"{case}/weights"), of_case(path, case)
 
 
 def of_the_cuda_kernel(weights):
@@ -30,7 +27,7 @@ def of_the_cuda_kernel(weights):
 
 @pytest.mark.parametrize("case", ["plain", "convolved"])
 @pytest.mark.parametrize("kernel", [dict, of_the_cuda_kernel])
-def test_states_of_the_package(case, kernel):
+def test_states_are_those_of_the_package(case, kernel):
     weights, wanted = golden(case)
     network = lyapy.load(kernel(weights))
     assert "layer.fgate.weight drives the input gate" in network.assumptions[0]
@@ -57,7 +54,7 @@ def test_the_gauge_of_the_published_state_is_gone():
     assert np.linalg.matrix_rank(lyapy.jacobian(network, state, x[:6])) == 18
 
 
-def test_tirex():
+def test_tirex_cuts_its_forget_gate():
     weights, _ = golden("plain")
     renamed = {f"blocks.0.slstm_{name}": array for name, array in weights.items()}
     network = lyapy.load(of_the_cuda_kernel(weights))
