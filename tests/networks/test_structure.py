@@ -116,7 +116,7 @@ def test_blocks_are_cut_out_of_the_jacobian(kind):
             np.testing.assert_allclose(product.T, wanted, atol=1e-14)
 
 
-def test_a_reducible_closed_loop():
+def test_a_reducible_closed_loop_agrees_with_its_network():
     """Modules that hold their inputs: as many dead directions as inputs, and none more."""
     rng = np.random.default_rng(5)
     mask = np.kron(np.eye(2), np.ones((3, 3)))
@@ -168,7 +168,7 @@ def test_a_run_of_many_blocks_continues_bit_for_bit(kind, tmp_path, monkeypatch)
     np.testing.assert_allclose(np.linalg.norm(found.final_frame[0], axis=1), 1.0, atol=1e-7)
 
 
-def test_a_stack_of_reducible_layers():
+def test_a_stack_has_the_blocks_of_its_reducible_layers():
     mask = modular_mask(SIZES, 4)
     below, above = (masked(kind, mask, 2).cells[0] for kind in ("vanilla", "gru"))
     above = type(above)(np.ones((len(above.W), len(mask))), above.weights.U, above.b)

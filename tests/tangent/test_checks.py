@@ -93,7 +93,7 @@ def test_a_sound_run_passes(kind, backend, two_ended):
     assert spectrum.status.code != "failed check"
 
 
-def test_bounds_that_are_reached(backend):
+def test_growth_may_reach_its_bounds(backend):
     """A scaled orthogonal map grows all vectors as its norm says, no more."""
     U = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
     J = np.broadcast_to(0.5 * U, (200, 6, 6))
