@@ -47,8 +47,8 @@ class Elimination(NamedTuple):
         The coordinates in the order of the rows, and the rows of the coordinates.
     panel : array (`LANES`, stride)
         The vectors of a panel, as rows.
-    factors : array
-        Of a panel, and one more number.
+    factors : array (`LANES` * `LANES`,)
+        Of a panel.
     found : array (1,) of int64
         The place of a pivot.
     """
@@ -66,8 +66,8 @@ def make_elimination(vectors: int, columns: int) -> Elimination:
     rows, stride, width = -(-columns // LANES) * LANES, row_stride(vectors), row_stride(columns)
     packed = aligned(rows * stride).reshape(rows, stride)
     panel = aligned(LANES * width).reshape(LANES, width)
-    places, found = np.zeros((2, rows), np.int64), np.zeros(1, np.int64)
-    return Elimination(packed, *places, panel, aligned((LANES + 1) * LANES), found)
+    order, places = np.zeros((2, rows), np.int64)
+    return Elimination(packed, order, places, panel, aligned(LANES * LANES), np.zeros(1, np.int64))
 
 
 @spliced
