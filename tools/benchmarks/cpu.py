@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 from tools.tables import ROUNDS, add_write, environment, head, report, row
 
+# steps of a run in which the time of a call shows
+SHORT = 150
+
 
 class Case(NamedTuple):
     """A full or leading spectrum, and the steps in which it is measured."""
@@ -29,7 +32,8 @@ class Case(NamedTuple):
     def name(self) -> str:
         label = f"{self.kind} n={self.n}"
         label += f", {self.layers} layers" if self.layers > 1 else ""
-        return label + (f", k={self.k}" if self.k else "")
+        label += f", k={self.k}" if self.k else ""
+        return label + (f", {self.steps} steps" if self.steps == SHORT else "")
 
 
 CASES = [
@@ -45,8 +49,11 @@ CASES = [
     Case("lstm", 128, k=128, steps=512),
     Case("gru", 64, layers=3, steps=1024),
     Case("lstm", 512, k=10, steps=256),
+    Case("vanilla", 2000, k=20, steps=128, peer_steps=16),
     Case("vanilla", 8, trajectories=1, steps=100_000, peer_steps=20_000),
     Case("vanilla", 16, trajectories=1, steps=100_000, peer_steps=20_000),
+    Case("vanilla", 8, steps=SHORT, peer_steps=SHORT),
+    Case("vanilla", 64, steps=SHORT, peer_steps=SHORT),
 ]
 TINY = [Case("vanilla", 8, steps=64, peer_steps=8), Case("lstm", 6, steps=64, peer_steps=8)]
 
