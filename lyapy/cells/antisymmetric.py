@@ -9,8 +9,7 @@ import numpy as np
 from ..arrays import Array
 from .activations import activation, kind_of
 from .base import Cell, Vectors, as_layer, as_matrix
-from .boxes import Box, Enclosure, activated
-from .images import image
+from .boxes import Box, Enclosure, activated, image
 
 __all__ = ["Antisymmetric"]
 

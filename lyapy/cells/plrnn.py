@@ -9,8 +9,7 @@ import numpy as np
 from ..arrays import Array
 from .activations import bend, kind_of, relu
 from .base import Cell, Vectors, as_input, as_matrix, as_vector
-from .boxes import Box, Enclosure, activated
-from .images import image
+from .boxes import Box, Enclosure, activated, image
 from .random_weights import Draw
 
 __all__ = ["PLRNN", "ShallowPLRNN"]

@@ -10,8 +10,7 @@ import numpy as np
 from ..arrays import Array
 from .activations import activation, bend, kind_of
 from .base import Cell, Vectors, as_each, as_layer
-from .boxes import Box, Enclosure, activated
-from .images import image
+from .boxes import Box, Enclosure, activated, image
 
 __all__ = ["Rate", "RateRK4"]
 

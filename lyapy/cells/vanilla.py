@@ -20,8 +20,7 @@ from .base import (
     determinant,
     log_abs_product,
 )
-from .boxes import Box, Enclosure, activated
-from .images import image
+from .boxes import Box, Enclosure, activated, image
 
 __all__ = ["Vanilla"]
 

@@ -24,8 +24,7 @@ from ..spectra.figures import (
 )
 from ..spectra.plots import name_places, places_of
 from .association import FEWEST, correlate
-from .columns import COLUMNS
-from .rows import Rows
+from .rows import COLUMNS, Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -20,9 +20,8 @@ from ..storage import lock
 from ..storage.atomic import check_output
 from ..storage.sealed import open_sealed, write_sealed
 from ..storage.trees import read_tree, write_tree
-from .file import is_vectors
 from .passes import Position
-from .result import CovariantVectors
+from .result import CovariantVectors, is_vectors
 
 FORMAT = "lyapy checkpoint of covariant vectors"
 
