@@ -24,11 +24,7 @@ def spectrum_table(spectrum: Exponents) -> str:
 
     ``-inf (dead)`` is a direction that the Jacobians annihilate, ``< x (not resolved)`` one with
     only an upper bound, and ``(rounding e)`` one whose rounding error e exceeds the tolerance.
-
-    Returns
-    -------
-    str
-        Lines of at most 78 characters, but for long names.
+    Lines have at most 78 characters, but for long names.
     """
     count = len(spectrum.exponents)
     head = f"{count} of {spectrum.state_size} Lyapunov exponents, in {spectrum.units}"
@@ -49,14 +45,8 @@ def spectrum_summary(spectrum: Exponents) -> dict[str, Any]:
     JSON has neither −∞ nor NaN: such a number is None, and the ``status`` next to it says why.
     Exponents are ``resolved``, ``rounded`` (up to ``rounding_error``, beyond the tolerance),
     ``not resolved`` (an upper bound) or ``dead`` (−∞); measures are as in
-    `lyapy.spectra.measures.Measure`.
-
-    Returns
-    -------
-    dict
-        units, status, advice, exponents (a list of index, value, the other quantities of each
-        exponent, and status), measures, the integers, the quantities of each trajectory and
-        block, and settings.
+    `lyapy.spectra.measures.Measure`. The other keys are units, status, advice, the integers, the
+    quantities of each trajectory and block, and settings.
     """
     status, measures = status_of(spectrum), spectrum.measures()
     of: dict[tuple[str, ...], list[str]] = {}

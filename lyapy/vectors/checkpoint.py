@@ -27,29 +27,19 @@ FORMAT = "lyapy checkpoint of covariant vectors"
 
 
 class Resume(NamedTuple):
-    """All that is needed to go on.
+    """All that is needed to go on."""
 
-    Attributes
-    ----------
-    kept : list of Position
-        At the beginnings of the pieces that are still to be gone back through.
-    left : int or None
-        Step that the way back has reached; None on the way forward.
-    before : array (k, 3k)
-        Coefficients at that step.
-    found : dict
-        Results, written row by row.
-    total : array (k,)
-        Sums of log R_ii from that step to the end.
-    sines : array (k,)
-        Between the spans of two frames after the transient.
-    """
-
+    # at the beginnings of the pieces that are still to be gone back through
     kept: list[Position]
+    # step that the way back has reached; None on the way forward
     left: int | None
+    # coefficients (k, 3k) at that step
     before: Array
+    # results, written row by row
     found: dict[str, Array]
+    # sums of log R_ii (k,) from that step to the end
     total: Array
+    # between the spans of two frames after the transient (k,)
     sines: Array
 
 
@@ -63,15 +53,9 @@ class Resumable:
 
 
 class Checkpoints(Resumable):
-    """Writes the states to a file, at regular times.
+    """Writes the states to a file, ``every`` so many seconds.
 
-    Parameters
-    ----------
-    path : Path
-    settings : dict
-        That identify the computation.
-    every : float
-        Seconds between two writes.
+    The settings identify the computation.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any], every: float) -> None:
