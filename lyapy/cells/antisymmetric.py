@@ -1,7 +1,5 @@
 """The antisymmetric network."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -10,8 +8,6 @@ from ..arrays import Array
 from .activations import activation, kind_of
 from .base import Cell, Vectors, as_layer, as_matrix
 from .boxes import Box, Enclosure, activated, image
-
-__all__ = ["Antisymmetric"]
 
 
 class Weights(NamedTuple):

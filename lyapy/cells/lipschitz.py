@@ -12,8 +12,6 @@ from .base import Cell, Vectors, as_input, as_matrix, as_vector
 from .boxes import Box, Enclosure, activated, image
 from .random_weights import Draw
 
-__all__ = ["Lipschitz"]
-
 
 class Weights(NamedTuple):
     K: Array

@@ -1,7 +1,5 @@
 """Cells without weights: Jacobians or gates from outside, and any map of one's own."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -10,8 +8,6 @@ import numpy as np
 
 from ..arrays import Array, check_size
 from .base import Cell, Vectors, log_abs_product
-
-__all__ = ["Given", "GivenJacobian", "GivenProducts", "Map"]
 
 
 class Weights(NamedTuple):
@@ -59,13 +55,10 @@ class GivenJacobian(GivenStep):
     name = "given-jacobian"
     program = "dh' = J dh"
     coefficients = ("J",)
+    exact = True
 
     def __init__(self, state_size: int) -> None:
         super().__init__(state_size, state_size**2)
-
-    @property
-    def exact(self) -> bool:
-        return True
 
     def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array | None:
         if self.matrices():

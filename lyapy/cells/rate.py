@@ -1,7 +1,5 @@
 """Rate networks: leaky units in continuous time, discretized by Euler or Runge and Kutta."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,8 +9,6 @@ from ..arrays import Array
 from .activations import activation, bend, kind_of
 from .base import Cell, Vectors, as_each, as_layer
 from .boxes import Box, Enclosure, activated, image
-
-__all__ = ["Rate", "RateRK4"]
 
 
 class Weights(NamedTuple):

@@ -22,8 +22,6 @@ from .base import (
 )
 from .boxes import Box, Enclosure, activated, image
 
-__all__ = ["Vanilla"]
-
 
 class Weights(NamedTuple):
     U: Array

@@ -14,8 +14,6 @@ from .gru import GRU, GRUResetBefore
 from .lstm import LSTM
 from .random_weights import Draw
 
-__all__ = ["GRUResetBeforeVariant", "GRUVariant", "LSTMVariant"]
-
 
 class LSTMWeights(NamedTuple):
     U: Array

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, check_choice, check_positive
 from .exponents import Exponents
 from .file import check_suffix, read_fields, write_spectrum
 from .measures import Measure
@@ -69,10 +69,7 @@ class Spectrum(Exponents):
         *arguments, **options
             Of that function, ``ax=`` among them.
         """
-        if kind not in KINDS:
-            raise ValueError(
-                f"kind is {kind!r}; it must be one of {', '.join(KINDS)}; axes are ax="
-            )
+        check_choice("kind", kind, KINDS, "; axes are ax=")
         return KINDS[kind](self, *arguments, **options)
 
     def slow_directions(self, T: float) -> Measure:
@@ -91,10 +88,7 @@ class Spectrum(Exponents):
             those that may, as `margin` says. ``not reached`` where all k < D exponents lie above
             it, and more may follow.
         """
-        if not 0.0 < T < math.inf:
-            raise ValueError(
-                f"T is {T!r}; it must be a positive number, a time in the units of the exponents"
-            )
+        check_positive("T", T, "a positive number, a time in the units of the exponents")
         if self.escaping.any():
             return Measure(math.nan, math.nan, "escapes")
         exponents, bounded = self.exponents, self.bounded

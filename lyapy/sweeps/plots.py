@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, check_choice
 from ..spectra.exponents import QUANTITIES
 from ..spectra.figures import (
     GREY,
@@ -243,8 +243,7 @@ def plot_metric(
         Of the points, as for ``Axes.plot``.
     """
     y, features = sweep.numbers(metric), sweep.features()
-    if feature not in features:
-        raise ValueError(f"feature is {feature!r}; it must be one of {', '.join(features)}")
+    check_choice("feature", feature, features)
     x = features[feature]
     known = np.isfinite(x) & np.isfinite(y)
     if not known.any():

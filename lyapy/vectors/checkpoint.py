@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, check_positive
 from ..errors import Interrupted
 from ..runs.checkpoint.identity import differing, is_place
 from ..spectra.file import format_of
@@ -146,8 +146,7 @@ def resumable(
     Raises ValueError for another computation's file, LockedError if another process is at work,
     and Interrupted.
     """
-    if not 0.0 < every < float("inf"):
-        raise ValueError(f"checkpoint_every is {every!r}; it must be a positive number of seconds")
+    check_positive("checkpoint_every", every, "a positive number of seconds")
     path, shown = Path(os.path.realpath(output)), os.fspath(output)
     check_output(output, overwrite=overwrite or is_vectors(path))
     if path.exists() and not overwrite:
