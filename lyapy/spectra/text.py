@@ -54,7 +54,7 @@ def spectrum_summary(spectrum: Exponents) -> dict[str, Any]:
         if described.axes or described.missing == 0:
             of.setdefault(described.axes, []).append(name)
     statuses = exponent_statuses(spectrum)
-    columns = {name: _plain(getattr(spectrum, name)) for name in of["exponent",]}
+    columns = {name: plain(getattr(spectrum, name)) for name in of["exponent",]}
     values = columns.pop("exponents")
     return {
         "units": spectrum.units,
@@ -66,21 +66,21 @@ def spectrum_summary(spectrum: Exponents) -> dict[str, Any]:
             | {"status": statuses[i]}
             for i, value in enumerate(values)
         ],
-        "measures": {name: _plain(found._asdict()) for name, found in measures.items()},
+        "measures": {name: plain(found._asdict()) for name, found in measures.items()},
         **{name: getattr(spectrum, name) for name in of[()]},
-        **{name: _plain(getattr(spectrum, name)) for name in of[tuple(BLOCKS.split())]},
-        "settings": _plain(spectrum.settings),
+        **{name: plain(getattr(spectrum, name)) for name in of[tuple(BLOCKS.split())]},
+        "settings": plain(spectrum.settings),
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return the value as JSON has it."""
     if isinstance(value, dict):
-        return {name: _plain(entry) for name, entry in value.items()}
+        return {name: plain(entry) for name, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, (np.ndarray, np.generic)):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
