@@ -7,7 +7,8 @@ import numpy as np
 from ..arrays import Array
 from .activations import activation, kind_of
 from .base import Cell, Vectors, as_layer, as_matrix
-from .boxes import Box, Enclosure, activated, image
+from .boxes import Box, Enclosure, activated
+from .images import image
 
 
 class Weights(NamedTuple):

@@ -1,4 +1,4 @@
-"""Boxes: arrays of intervals, and what steps of a cell and constant weights do to them."""
+"""Boxes: arrays of intervals, and what steps of a cell do to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from ..arrays import Array
 from .activations import NONLINEARITIES, activation
-from .sparse import Sparse, as_scipy
 
 # by which sums and products are too wide, relative; much more than they round
 WIDER = 1e-13
@@ -120,18 +119,3 @@ def activated(box: Box, kind: int) -> tuple[Box, Box]:
     inside = over | (name.startswith("hard") & (box.low < 3.0) & (box.high > -3.0))
     top = np.where(inside, PEAKS[name], np.maximum(at_low, at_high))
     return values, _wider(least, top)
-
-
-def image(matrix: Array | Sparse, box: Box) -> Box:
-    """Return the box of ``matrix @ x`` for x in a box."""
-    rows = as_scipy(matrix) if isinstance(matrix, Sparse) else matrix
-    sizes = abs(rows)
-    up, down = 0.5 * (sizes + rows), 0.5 * (sizes - rows)
-    if np.isfinite(box.low).all() and np.isfinite(box.high).all():
-        low, high = up @ box.low - down @ box.high, up @ box.high - down @ box.low
-        margin = WIDER * (sizes @ np.maximum(np.abs(box.low), np.abs(box.high)))
-        return Box(low - margin, high + margin)
-    reached = np.asarray(sizes @ (np.isinf(box.low) | np.isinf(box.high)).astype(float)) > 0.0
-    limited = Box(*(np.where(np.isfinite(end), end, 0.0) for end in (box.low, box.high)))
-    found = image(matrix, limited)
-    return Box(np.where(reached, -np.inf, found.low), np.where(reached, np.inf, found.high))

@@ -9,7 +9,8 @@ import numpy as np
 from ..arrays import Array
 from .activations import activation, kind_of
 from .base import Cell, Vectors, as_input, as_matrix, as_vector
-from .boxes import Box, Enclosure, activated, image
+from .boxes import Box, Enclosure, activated
+from .images import image
 from .random_weights import Draw
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from ..arrays import Array
 from .activations import activation, bend, kind_of
 from .base import Cell, Vectors, as_each, as_layer
-from .boxes import Box, Enclosure, activated, image
+from .boxes import Box, Enclosure, activated
+from .images import image
 
 
 class Weights(NamedTuple):

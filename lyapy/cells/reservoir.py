@@ -7,7 +7,8 @@ import numpy as np
 from ..arrays import Array
 from .activations import activation, bend, kind_of
 from .base import Cell, Vectors, as_each, as_input, as_vector
-from .boxes import Box, Enclosure, activated, image, mixed
+from .boxes import Box, Enclosure, activated, mixed
+from .images import image
 from .sparse import Sparse, as_scipy, as_weight, product
 
 

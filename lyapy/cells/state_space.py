@@ -9,7 +9,8 @@ import numpy as np
 
 from ..arrays import Array
 from .base import Cell, Vectors, as_matrix, as_vector, log_abs_product
-from .boxes import Box, Enclosure, image
+from .boxes import Box, Enclosure
+from .images import image
 from .random_weights import Draw
 
 

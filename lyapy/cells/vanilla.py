@@ -20,7 +20,8 @@ from .base import (
     determinant,
     log_abs_product,
 )
-from .boxes import Box, Enclosure, activated, image
+from .boxes import Box, Enclosure, activated
+from .images import image
 
 
 class Weights(NamedTuple):

@@ -7,7 +7,8 @@ import numpy as np
 
 from ..arrays import Array, as_real
 from ..cells.base import Cell
-from ..cells.boxes import Box, image
+from ..cells.boxes import Box
+from ..cells.images import image
 from ..cells.sparse import Sparse, as_scipy
 from ..networks.network import Network
 from ..networks.program import Coefficient, Program, Term, cell_text, single_program

@@ -9,7 +9,8 @@ import lyapy
 from lyapy import Network, exponent_bound
 from lyapy.cells import CELLS, DiagonalStateSpace, Independent, MinGRU, Reservoir
 from lyapy.cells.activations import NONLINEARITIES, activation, kind_of
-from lyapy.cells.boxes import Box, activated, image
+from lyapy.cells.boxes import Box, activated
+from lyapy.cells.images import image
 from lyapy.networks.apply import tangent_step
 from lyapy.networks.forward import forward_chunk
 
