@@ -1,7 +1,7 @@
 """Arrays and numbers that every layer uses: their type, checks, digest and roundoff."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +18,11 @@ def array_digest(array: Array) -> str:
     hasher = hashlib.sha256(repr((array.shape, array.dtype.str)).encode())
     hasher.update(np.ascontiguousarray(array).data)
     return hasher.hexdigest()
+
+
+def stacked(arrays: Sequence[Array]) -> Array:
+    """Return arrays of one shape along a new first axis; a single one without a copy."""
+    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
 
 
 def check_size(name: str, value: Any, least: int, most: int | None = None, why: str = "") -> None:
