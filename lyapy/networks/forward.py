@@ -14,15 +14,7 @@ LayerForward = Callable[[Step, object, Array, Array, Array], None]
 
 
 class Chunk(NamedTuple):
-    """The forward pass over T steps.
-
-    Attributes
-    ----------
-    states : array (T, ..., D)
-        After each step.
-    coefficients : array (T, ..., C)
-        Of each step's Jacobian, the layers one after the other.
-    """
+    """The forward pass over T steps: states (T, ..., D) after them, coefficients (T, ..., C)."""
 
     states: Array
     coefficients: Array
@@ -55,10 +47,7 @@ def forward_chunk(
 ) -> Chunk:
     """Run all layers over the inputs (T, ..., m) of a chunk, from ``state`` (..., D).
 
-    Parameters
-    ----------
-    run_layer
-        The loop over time: `layer_forward` or its compiled twin.
+    ``run_layer`` is the loop over time: `layer_forward` or its compiled twin.
     """
     x = inputs
     layers = []

@@ -26,21 +26,10 @@ class TrajectoryResult(NamedTuple):
 class Trajectory:
     """A trajectory and the deviation vectors along it.
 
-    It is at step ``position``; ``sizes`` are the largest |state| after each row of the history.
-
-    Parameters
-    ----------
-    bounds : sequence of NormBounds
-        One for each diagonal block, which all trajectories share.
-    inputs : array (transient + steps, m)
-    state : array (D,)
-    frames : sequence of array (k, D of the block)
-        Orthonormal rows, for each block.
-    by_lu : bool
-        As for `Follower`.
-    states : array (transient + steps + 1, D), optional
-        Those before each step and after the last one, where they are known. A device then computes
-        no others.
+    It is at step ``position``; ``sizes`` are the largest |state| after each row of the history. It
+    begins at a state (D,), with a frame (k, D of the block) of orthonormal rows for each diagonal
+    block, and reads the inputs (transient + steps, m). Where the ``states`` before each step and
+    after the last one are known, a device computes no others. ``by_lu`` is that of `Follower`.
     """
 
     def __init__(

@@ -1,7 +1,5 @@
 """Trajectories that go together: each is a walk that yields legs, and receives their growth."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
@@ -9,8 +7,6 @@ import numpy as np
 
 from ..arrays import Array
 from .reference import Leg
-
-__all__ = ["Walk", "walk_together"]
 
 T = TypeVar("T")
 Walk: TypeAlias = Generator[Leg, Any, T]
