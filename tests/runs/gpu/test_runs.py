@@ -199,22 +199,6 @@ def test_float32():
     assert single.growth.dtype == np.float64
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"precision": "float32"}, "precision is 'float32', in which backend='auto' does not"),
-        ({"precision": "half", "backend": "cupy"}, "precision is 'half'; it must be one of"),
-        (
-            {"precision": "float32", "backend": "cupy", "tolerance": 1e-8},
-            "tolerance is 1e-08; it must lie between 5e-07 and 1",
-        ),
-    ],
-)
-def test_precisions_that_do_not_fit(options, message):
-    with pytest.raises(ValueError, match=message):
-        lyapunov_spectrum(NETWORK, DRIVE, **options)
-
-
 @pytest.mark.repeats
 def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
