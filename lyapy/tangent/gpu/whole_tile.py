@@ -94,7 +94,7 @@ TEXT = """
         last[0] = intervals;
         last[1] = rejections;
         last[2] = widest;
-        last[3] = rates[b] = rate;
+        last[3] = rate;
         last[4] = failed;
     }}"""
 # the matrix of N × COLUMNS is written once, and multiplied in tiles
@@ -146,7 +146,7 @@ class WholeTangent(BatchTangent):
         steps = "".join(map(_step_text, lowered.sums))
         given = [f"const real* {name}" for name in ("coefficients", "frames")]
         given += ["real* images", "const double* alive"]
-        given += [f"double* {name}" for name in ("rates", "growth", "totals")]
+        given += ["const double* rates", "double* growth", "double* totals"]
         given += [f"const real* m{i}" for i in range(len(self._matrices))]
         given += [f"long long {name}" for name in ("steps", "k", "width", "C")]
         values = {"ROW": _row(program), "TILE": f"{control.tile}LL"}
@@ -155,23 +155,20 @@ class WholeTangent(BatchTangent):
         body = TEXT.format(results=RESULTS, steps=steps)
         text = trajectory_kernel("whole_tile", given, body, before)
         self._kernel = self.device.compile(text, "whole_tile")
-        self._alive = self._of_last = np.zeros(0)
 
     def replace(self, at: Any, frames: Array, rates: Array) -> None:
         """Replace the frames (k, D) of some trajectories, and their expected spreads."""
         super().replace(at, frames, rates)
         self.rates[list(at)] = rates
-        self._rates = self.device.to_device(self.rates)
 
     def advance(self, coefficients: Array, ends: Array, alive: Array, skip: Array) -> Found:
         """Move all frames through a chunk, as `BatchTangent.advance` does."""
         (B, k, width), (steps, _, C) = self.frames.shape, coefficients.shape
         rows = np.where(skip, 0, alive).astype(np.float64)
-        if not np.array_equal(rows, self._of_last):
-            self._alive, self._of_last = self.device.to_device(rows), rows
+        moved = map(self.device.to_device, (rows, self.rates))
         images, size = self.device.new(B, k, width), rows.size * k
         results = self.device.empty((size + B * (2 * k + RESULTS),), "float64")
-        arrays = coefficients, self.frames, images, self._alive, self._rates
+        arrays = coefficients, self.frames, images, *moved
         written = results[:size], results[size:]
         numbers = steps, k, width, C, 1
         self._kernel(B, THREADS, (*arrays, *written, *self._matrices, *numbers), self._bytes)
