@@ -28,6 +28,15 @@ def kind(request):
     return request.param
 
 
+# one of each structure: one variable, an auxiliary one, two, three, units alone, and in pairs
+@pytest.fixture(
+    params=["vanilla", "gru-reset-before", "lstm", "slstm", "independent", "state-space"]
+)
+def structure(request):
+    """A cell for tests of everything that does not depend on its equation."""
+    return request.param
+
+
 @pytest.fixture(params=["numpy", "numba"])
 def backend(request):
     return request.param
@@ -72,6 +81,15 @@ def counts(device, monkeypatch):
         pytest.skip("a GPU does not count")
     monkeypatch.setattr(stand_in, "COUNTS", stand_in.Counts())
     return stand_in.COUNTS
+
+
+@pytest.fixture
+def closed_figures():
+    """Close the figures of a test at its end."""
+    from matplotlib import pyplot
+
+    yield
+    pyplot.close("all")
 
 
 def difference_jacobian(network, state, x, step=1e-3):

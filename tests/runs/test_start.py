@@ -157,25 +157,6 @@ def test_impossible_jacobians_are_refused(jacobians, message):
         spectrum_of_jacobians(np.ones((5, 2, 2)), k=3)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"kind": "esn"}, "kind is 'esn'; it must be one of vanilla, gru"),
-        ({"n": 0}, "n is 0; it must be a whole number at least 1"),
-        ({"n": 2.5}, "n is 2.5; it must be a whole number at least 1"),
-        ({"m": -1}, "m is -1; it must be a whole number at least 0"),
-        ({"layers": 0}, "layers is 0; it must be a whole number at least 1"),
-        ({"seed": -1}, "seed is -1; it must be a whole number at least 0"),
-        ({"nonlinearity": "sine"}, "nonlinearity is 'sine'; it must be one of tanh"),
-        ({"gain": np.nan}, "NaN"),
-        ({"bias": np.inf}, "NaN or infinite"),
-    ],
-)
-def test_impossible_random_networks_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        random_network(**{"kind": "vanilla", "n": 3} | options)
-
-
 def test_the_jacobian_of_a_wrong_state_is_refused():
     with pytest.raises(ValueError, match=r"state has shape \(4,\); it must be \(3,\)"):
         lyapy.jacobian(DRIVEN, np.zeros(4), np.zeros(2))

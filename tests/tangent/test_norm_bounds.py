@@ -77,7 +77,15 @@ def test_nan_bounds_nothing():
     np.testing.assert_allclose(found, [np.inf, np.inf, math.log(1e-150), math.log(4.0)])
 
 
-@pytest.mark.parametrize("n", [100, 256])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 5), (40, 7), (7, 40)])
+def test_the_bound_of_a_weight_is_close(shape):
+    matrix = np.random.default_rng(4).normal(size=shape)
+    exact = np.linalg.norm(matrix, 2)
+    assert exact * (1 - 1e-14) <= _norm_bound(matrix) <= 1.01 * exact
+    assert _norm_bound(0.0 * matrix) == 0.0
+
+
+@pytest.mark.parametrize("n", [3, 100, 256])
 def test_four_squares_bound_a_norm(n):
     # ‖1‖ = 1 ≤ n^(1/64)
     assert _norm_bound(np.eye(n)) == pytest.approx(n ** (1 / 64), rel=1e-12)

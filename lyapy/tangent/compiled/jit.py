@@ -18,6 +18,7 @@ import numba
 from numba import types
 from numba.core import cgutils
 from numba.core.caching import IndexDataCacheFile
+from numba.core.errors import NumbaError
 from numba.extending import intrinsic, register_jitable
 
 logger = logging.getLogger("lyapy")
@@ -108,6 +109,8 @@ def compiled(function: Callable[..., Any], *sources: str) -> Callable[..., Any]:
                 _announce(cached, function.__qualname__)
         try:
             return cached(*args)
+        except NumbaError:
+            raise
         except Exception as error:
             # a damaged cache can raise any error; the compiled code itself raises none
             if cached is plain:
