@@ -38,12 +38,15 @@ class Final(NamedTuple):
     error: float
 
 
-def living(dead: Array, starts: Array, alive: Any, state_size: int) -> Array:
-    """Return how many directions (tiles, ...) are alive in each tile; a dead one stays dead.
+def living(dead: Array, starts: Array, alive: Any, state_size: int, counted: bool) -> Array:
+    """Return how many directions (tiles, ...) are alive in each tile.
 
-    ``dead`` are those of each step (T, ...), ``alive`` (...) were before.
+    ``dead`` are those of each step (T, ...), ``alive`` (...) were before. A dead one stays dead
+    where growth is counted, and lives again in the next tile of a transient.
     """
-    most = np.maximum.accumulate(np.maximum.reduceat(dead, starts, axis=0), axis=0)
+    most = np.maximum.reduceat(dead, starts, axis=0)
+    if counted:
+        most = np.maximum.accumulate(most, axis=0)
     return np.asarray(np.minimum(state_size - most, alive))
 
 
@@ -212,10 +215,8 @@ class Follower:
 
     def _living(self, dead: Array, ends: Array, start: int) -> Array:
         starts = np.concatenate([[0], ends[:-1]])
-        D, k = self.block.program.state_size, self.growth.shape[1]
-        if start < self.schedule.transient:
-            return np.minimum(D - np.maximum.reduceat(dead, starts), k)
-        return living(dead, starts, self.alive, D)
+        D, counted = self.block.program.state_size, start >= self.schedule.transient
+        return living(dead, starts, self.alive if counted else self.growth.shape[1], D, counted)
 
     def _count(self, tiles: Array, start: int, chunk: _Chunk) -> None:
         """Count the growth (tiles, k) of a chunk that begins at step ``start``."""

@@ -35,8 +35,8 @@ SMALL = 32
 FLUCTUATION = 1.2
 # the second pass over coefficients and weights, as rows of the frame at a QR in every step
 OVERHEAD_ROWS = 2.0
-# QRs of an ordinary step that cost as much as those of a graded one
-GRADED_COST = 8.0
+# QRs that cost as much as a graded step with its replica does beyond a product: 3 to 7, measured
+GRADED_COST = 5.0
 # next to the cut no row of the same frame takes up the rounding mixed into a row: the errors there
 # are up to this factor larger, measured
 MARGIN = 16.0

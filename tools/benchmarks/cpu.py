@@ -3,15 +3,12 @@
 On one core, in one run: lyapy, the floor, and JAX and PyTorch where they are installed.
 """
 
-import argparse
-import os
 import time
 import warnings
 from importlib.util import find_spec
-from itertools import chain
 from typing import NamedTuple
 
-from tools.tables import ROUNDS, add_write, environment, head, report, row
+from tools.tables import ROUNDS, head, print_benchmark, row
 
 # steps of a run in which the time of a call shows
 SHORT = 150
@@ -64,22 +61,7 @@ HEADER = head(
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tiny", action="store_true", help="small sizes, to see that it runs")
-    add_write(parser)
-    parser.add_argument("--only", default="", help="cases whose name contains this")
-    arguments = parser.parse_args()
-    # before the libraries start their threads
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    cases = [c for c in (TINY if arguments.tiny else CASES) if arguments.only in c.name]
-    lines = chain([HEADER], map(measure, cases))
-    command = "python -m tools.benchmarks.cpu --write"
-    report(lines, environment(command), "benchmarks.md#table", arguments.write)
-
-
-def measure(case: Case) -> str:
+def measure(name: str, case: Case) -> str:
     import numpy as np
 
     import lyapy
@@ -108,7 +90,7 @@ def measure(case: Case) -> str:
     interval = f"{intervals:.1f}" + (f" / {spectrum.steps / trailing:.1f}" if trailing else "")
     split = f"{spectrum.split.mean():.0f} of {k}" if trailing else "–"
     error = deviation(network, inputs[:1, : min(case.steps, 256)], k)
-    cells = [case.name, f"{seconds * 1e6:.1f}", f"{seconds / floor:.2f}", *peers]
+    cells = [name, f"{seconds * 1e6:.1f}", f"{seconds / floor:.2f}", *peers]
     return row(*cells, interval, split, f"{error:.0e}")
 
 
@@ -140,4 +122,5 @@ def deviation(network, inputs, k) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    named = ({case.name: case for case in cases} for cases in (CASES, TINY))
+    print_benchmark(__doc__, "cpu", "table", HEADER, measure, *named)

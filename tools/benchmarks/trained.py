@@ -4,15 +4,12 @@ On one core, in one run, by the processor's time: all exponents in lyapy, and in
 installed, with a QR at every step.
 """
 
-import argparse
-import os
 import time
 import warnings
 from importlib.resources import files
 from importlib.util import find_spec
-from itertools import chain
 
-from tools.tables import ROUNDS, add_write, environment, head, report, row
+from tools.tables import ROUNDS, head, print_benchmark, row
 
 # name, and the arguments of the random network; the first is the LSTM that ships with lyapy
 CASES = {
@@ -26,22 +23,6 @@ TINY = {"lstm n=4, gain 25": ("lstm", 4, {"gain": 25.0, "bias": 2.0})}
 STEPS = 320
 PEER_STEPS = 64
 HEADER = head("case", "ms per step", "JAX, QR every step", "exponents", "marked")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tiny", action="store_true", help="a small size, to see that it runs")
-    add_write(parser)
-    arguments = parser.parse_args()
-    # before the libraries start their threads
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    warnings.simplefilter("ignore", RuntimeWarning)
-    cases = TINY if arguments.tiny else CASES
-    lines = chain([HEADER], (measure(name, *draw(case)) for name, case in cases.items()))
-    command = "python -m tools.benchmarks.trained --write"
-    report(lines, environment(command), "benchmarks.md#trained", arguments.write)
 
 
 def draw(case):
@@ -64,13 +45,15 @@ def draw(case):
     return lyapy.load(path), embedding[[vocabulary.index(c) for c in text]][None]
 
 
-def measure(name, network, inputs) -> str:
+def measure(name, case) -> str:
     import numpy as np
 
     import lyapy
 
     from .peers import jax_seconds
 
+    warnings.simplefilter("ignore", RuntimeWarning)
+    network, inputs = draw(case)
     lyapy.lyapunov_spectrum(network, inputs[:, :65], threads=1)
     times, peers = [], []
     for _ in range(ROUNDS):
@@ -86,4 +69,4 @@ def measure(name, network, inputs) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    print_benchmark(__doc__, "trained", "trained", HEADER, measure, CASES, TINY)
