@@ -294,8 +294,12 @@ class Carry:
         outgrown = run.log_r[1:] > np.minimum.accumulate(run.log_r)[:-1] + SLACK
         state.vanished = bool(vanished.any() or (state.vanished and outgrown.any()))
         # vectors in the place of those that vanished have a share of the growth of others
-        unknown |= np.isinf(run.error) & ~vanished & vanished.any()
-        return np.where(unknown, run.growth.max() + SLACK, run.growth), run.steps
+        hidden = np.isinf(run.error)
+        unknown |= hidden & ~vanished & vanished.any()
+        # a share that underflowed here may outgrow the rest, as it does in a replica
+        others_growth = np.max([one.log_r for one in others], axis=0, initial=-np.inf)
+        growth = np.where(hidden, np.maximum(run.growth, others_growth), run.growth)
+        return np.where(unknown, growth.max() + SLACK, growth), run.steps
 
     def absorb_ends(self, front: Carry, back: Carry | None) -> None:
         """Take over tiles of one frame, or of two ends; ``back`` begins with the last row."""

@@ -63,6 +63,15 @@ def test_vectors_after_one_that_vanished_are_hidden(tangent):
     assert np.all(growth[1:] >= bounds[1:]) and growth[1] < -600.0
 
 
+@TANGENTS
+def test_the_bound_of_a_vector_that_vanished_holds_for_a_share_that_underflowed(tangent):
+    """The share in the third coordinate may be as large as 1e-308, and stays."""
+    slopes = np.array([[1.0, 1e-100, 0.0], *10 * [[1.0, 1e-100, 1.0]], [1.0, 0.0, 1.0]])
+    growth, error = followed(tangent, slopes, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]))
+    assert np.isinf(error).tolist() == [False, True]
+    assert growth[1] >= np.log(1e-308)
+
+
 def test_only_coordinates_in_which_numbers_underflow_are_moved():
     frame = np.array([[1.0, 0.0, 1e-200, 0.0], [0.5, 2.0, 0.0, 0.0]])
     moved = add_underflowed(frame)
