@@ -8,7 +8,7 @@ import numpy as np
 
 from ...arrays import Array
 from . import blas
-from .jit import inlined, spliced
+from .jit import linked, spliced
 from .plan import DIAGONAL, GIVEN, MERGED, PRODUCT, SPARSE, Plan
 from .products import address, multiply
 from .simd.tiles import PANEL, copy_tile, merge_tile
@@ -113,7 +113,7 @@ def _packed_product(
         )
 
 
-@spliced
+@linked
 def _blas_product(
     plan: Plan,
     row: Array,
@@ -154,7 +154,7 @@ def _blas_product(
         _add_diagonal(row, coefficients, frame, new, vectors)
 
 
-@inlined
+@linked
 def step(
     plan: Plan,
     instructions: Array,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lyapy.tangent.compiled import jit
+from lyapy.tangent.compiled import disk
 
 PACKAGE = Path(__file__).parents[3] / "lyapy"
 
@@ -93,8 +93,8 @@ INLINED = (
 
 
 def test_compiled_code_depends_on_its_inlined_sources(copied, monkeypatch):
-    monkeypatch.setattr(jit, "PACKAGE", copied)
-    digest = jit.sources_digest.__wrapped__
+    monkeypatch.setattr(disk, "PACKAGE", copied)
+    digest = disk.sources_digest.__wrapped__
     seen = {digest()}
     for count, name in enumerate(INLINED, 2):
         with (copied / name).open("a") as file:
@@ -106,7 +106,7 @@ def test_compiled_code_depends_on_its_inlined_sources(copied, monkeypatch):
 
 
 def test_compiled_code_imports_covered_or_never_inlined_modules():
-    covered = {f for name in jit.INLINED for f in [PACKAGE / name, *(PACKAGE / name).rglob("*")]}
+    covered = {f for name in disk.INLINED for f in [PACKAGE / name, *(PACKAGE / name).rglob("*")]}
     never = {"state.py", "reference.py", "lowering.py", "program.py", "forward.py", "run.py"}
     for path in (PACKAGE / "tangent/compiled").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -166,3 +166,34 @@ caching._CacheLocator.ensure_cache_path = refuse
     done = run(refuse + COMPARE, "vanilla", cache=tmp_path, warnings="default")
     assert done.returncode == 0, done.stderr
     assert "NUMBA_CACHE_DIR" in done.stderr
+
+
+SPECTRUM = """
+import numpy as np, sys, lyapy
+network = lyapy.random_network("vanilla", 6, 2, gain=8.0, seed=1)
+inputs = np.random.default_rng(0).normal(size=(40, 2))
+print(*(x.hex() for x in lyapy.lyapunov_spectrum(network, inputs).exponents))
+if sys.argv[1:]:
+    lyapy.covariant_vectors(network, inputs, transient=5)
+"""
+
+
+def test_a_linked_function_is_compiled_once_for_all_its_callers(tmp_path):
+    for arguments in ((), ("vectors",)):
+        done = run(SPECTRUM, *arguments, cache=tmp_path)
+        assert done.returncode == 0, done.stderr
+    kept = [path.name for path in tmp_path.rglob("*.nbc")]
+    for name in ("step.step", "qr.orthonormalize", "products.cross", "products.multiply"):
+        assert sum(file.startswith(f"{name}.") for file in kept) == 1, (name, kept)
+
+
+def test_a_linked_function_that_is_not_kept_any_more_is_compiled_again(filled_cache, tmp_path):
+    cache = shutil.copytree(filled_cache, tmp_path / "cache")
+    before = run(SPECTRUM, cache=cache)
+    removed = [*cache.rglob("step.step.*.nb?"), *cache.rglob("products.cross.*.nbi")]
+    assert len(removed) == 3
+    for file in removed:
+        file.unlink()
+    after = run(SPECTRUM, cache=cache)
+    assert (after.returncode, after.stdout) == (0, before.stdout), after.stderr
+    assert all(file.exists() for file in removed)
