@@ -1,13 +1,9 @@
 """Arrays and numbers that every layer uses: their type, checks, digest and roundoff."""
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any, TypeAlias
 
 import numpy as np
-
-__all__ = ["UNIT_ROUNDOFF", "Array", "array_digest", "as_numpy", "as_real", "as_seed", "check_size"]
 
 # NumPy's array or CuPy's, whichever the engine runs on
 Array: TypeAlias = Any

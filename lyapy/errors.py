@@ -1,22 +1,8 @@
 """The errors that lyapy raises about files and runs."""
 
-from __future__ import annotations
-
 import os
 import re
 from os import PathLike
-
-__all__ = [
-    "FAILURES",
-    "CheckpointError",
-    "DeviceError",
-    "Interrupted",
-    "LockedError",
-    "WeightsError",
-    "describe",
-    "one_line",
-    "visible",
-]
 
 FAILURES = (OSError, ValueError, TypeError, ArithmeticError, ModuleNotFoundError, MemoryError)
 # of a message: a name of 1000 characters, the finding and the remedy

@@ -1,7 +1,5 @@
 """The cells: one file for each equation, and the table in which each is registered once."""
 
-from __future__ import annotations
-
 from .antisymmetric import Antisymmetric
 from .base import Cell
 from .fast_grnn import FastGRNN

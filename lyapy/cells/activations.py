@@ -4,17 +4,9 @@ One text serves NumPy and CuPy arrays and, compiled, single numbers. Only `decay
 and `choose` have a second, vectorizable form in the compiled engine.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..arrays import Array
-
-__all__ = [
-    "EXACT", "NONLINEARITIES", "activation", "bend", "choose", "clipped", "complement", "decay",
-    "difference", "elu", "gated_differences", "hard_sigmoid", "hard_sigmoid_keras2", "kind_of",
-    "logistic", "relu", "silu", "sine", "softplus", "tanh",
-]  # fmt: skip
 
 NONLINEARITIES = (
     "tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2", "softplus",

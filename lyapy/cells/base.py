@@ -15,11 +15,6 @@ from .random_weights import Draw
 if TYPE_CHECKING:
     from .boxes import Box, Enclosure
 
-__all__ = [
-    "INVERTIBLE", "TILE", "Cell", "Determinant", "Inverse", "Step", "Vectors", "as_each",
-    "as_input", "as_layer", "as_matrix", "as_vector", "determinant", "log_abs_product", "project",
-]  # fmt: skip
-
 TILE = 64
 # condition number from which on float64 has no inverse
 INVERTIBLE = 1e15

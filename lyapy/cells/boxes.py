@@ -11,8 +11,6 @@ import numpy as np
 from ..arrays import Array
 from .activations import NONLINEARITIES, activation
 
-__all__ = ["Box", "Enclosure", "activated", "mixed"]
-
 # by which sums and products are too wide, relative; much more than they round
 WIDER = 1e-13
 # of silu: its least value, and its largest slope, at 2.4; that at −2.4 is one less

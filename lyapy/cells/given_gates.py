@@ -11,8 +11,6 @@ from ..arrays import Array
 from .base import Cell, Vectors, log_abs_product
 from .own_map import Weights
 
-__all__ = ["GivenDecay", "GivenGates"]
-
 
 class GivenDecay(Cell):
     """A diagonal tangent map: the input (d,) of each step is its diagonal."""

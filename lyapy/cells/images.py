@@ -1,14 +1,10 @@
 """The images of boxes under constant weights, dense or sparse."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..arrays import Array
 from .boxes import WIDER, Box
 from .sparse import Sparse, as_scipy
-
-__all__ = ["image"]
 
 
 def image(matrix: Array | Sparse, box: Box) -> Box:

@@ -13,8 +13,6 @@ from .base import Cell, Vectors, as_input, as_vector, log_abs_product
 from .boxes import Box, Enclosure, activated, mixed
 from .random_weights import Draw
 
-__all__ = ["MinGRU", "MinLSTM"]
-
 SIGMOID = kind_of("sigmoid")
 SOFTPLUS = kind_of("softplus")
 

@@ -1,15 +1,11 @@
 """Random weights, as theory draws them."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..arrays import Array
-
-__all__ = ["DISTRIBUTIONS", "Draw"]
 
 DISTRIBUTIONS = ("gaussian", "uniform", "orthogonal", "levy")
 

@@ -1,15 +1,11 @@
 """Sparse weights: a product takes one multiplication for each number that is not zero."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
 from .base import as_matrix
-
-__all__ = ["Sparse", "as_scipy", "as_sparse", "as_weight", "product"]
 
 
 class Sparse(NamedTuple):

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from ..arrays import Array
     from ..networks.network import Network
 
-__all__ = ["add_arguments", "run"]
-
 SUMMARY = "find fixed points, cycles and slow points of a network under a constant input"
 EXAMPLE = "lyapy fixed-points model.pt --input 0 --plot points.png"
 # of the trajectory in the plot

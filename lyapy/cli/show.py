@@ -13,8 +13,6 @@ from .messages import write, write_lines
 if TYPE_CHECKING:
     from ..runs.checkpoint.unfinished import Unfinished
 
-__all__ = ["add_arguments", "run"]
-
 SUMMARY = "print a run file as a table, or how far an unfinished run is"
 EXAMPLE = "lyapy show run.h5 --json"
 

@@ -12,8 +12,6 @@ from .signals import interruptions
 if TYPE_CHECKING:
     from ..networks.network import Network
 
-__all__ = ["add_arguments", "run"]
-
 SUMMARY = "compute covariant vectors, the directions that grow at each exponent's rate"
 EXAMPLE = "lyapy vectors model.pt --inputs drive.npy --transient 500 -k 8 -o vectors.h5"
 

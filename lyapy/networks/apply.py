@@ -1,14 +1,10 @@
 """The tangent step in plain array code."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..arrays import Array
 from ..cells.sparse import Sparse, product
 from .program import Applied, Assignment, Coefficient, Program, Term
-
-__all__ = ["absolute", "log_diagonal", "tangent_step"]
 
 Matrix = Array | Sparse | Coefficient | Applied | None
 

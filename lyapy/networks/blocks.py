@@ -1,7 +1,5 @@
 """The diagonal blocks of a network's Jacobian, each of which has a spectrum."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,8 +13,6 @@ from .apply import log_diagonal
 from .network import Network
 from .program import Program, Text, by_products, cell_text, single_program
 from .structure import component_labels, generic_rank, restrict, vanishing
-
-__all__ = ["DiagonalBlock", "diagonal_blocks"]
 
 # of the largest weight: rounding is not much smaller than the effect of such couplings
 WEAK = 1e-6

@@ -1,7 +1,5 @@
 """Closed loops: a network whose linear read-out is its next input."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,8 +16,6 @@ from .forward import forward_chunk
 from .inputs import check_inputs
 from .network import Network
 from .program import parse_program
-
-__all__ = ["ClosedLoop"]
 
 # steps whose states are kept at a time
 WARM_UP = 1000

@@ -1,7 +1,5 @@
 """The forward pass over a chunk of time: states, and the coefficients of the Jacobians."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -11,8 +9,6 @@ from ..arrays import Array
 from ..cells.base import Cell, Step, Vectors
 from .network import Network
 from .program import Coefficient
-
-__all__ = ["Chunk", "LayerForward", "forward_chunk", "layer_forward", "write"]
 
 LayerForward = Callable[[Step, object, Array, Array, Array], None]
 

@@ -1,15 +1,11 @@
 """Dense tensors in front of a network: the embedding of its tokens, an encoder of its inputs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..arrays import Array
-
-__all__ = ["Front"]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Checks of the inputs that a network reads."""
 
-from __future__ import annotations
-
 import warnings
 from os import PathLike
 from typing import Any
@@ -10,8 +8,6 @@ import numpy as np
 
 from ..arrays import Array, as_numpy, as_real, check_size
 from .network import Network
-
-__all__ = ["check_array", "check_inputs"]
 
 
 def check_inputs(

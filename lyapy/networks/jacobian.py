@@ -1,7 +1,5 @@
 """The dense Jacobian of one step."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -10,8 +8,6 @@ from ..arrays import Array
 from .apply import tangent_step
 from .forward import forward_chunk
 from .network import Network
-
-__all__ = ["jacobian"]
 
 
 def jacobian(network: Network, state: Any, x: Any = None) -> Array:

@@ -1,7 +1,5 @@
 """A network: a stack of cells with one state, one input and one tangent program."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -14,8 +12,6 @@ from ..arrays import Array
 from ..cells import Cell
 from .in_front import Front
 from .program import Coefficient, Program, stack_programs
-
-__all__ = ["Network"]
 
 
 class Network:

@@ -17,22 +17,6 @@ from ..cells.base import Cell
 from ..cells.own_map import Given
 from ..cells.sparse import Sparse
 
-__all__ = [
-    "Applied",
-    "Assignment",
-    "Coefficient",
-    "Columns",
-    "Program",
-    "Term",
-    "Text",
-    "by_products",
-    "cell_text",
-    "kept",
-    "parse_program",
-    "single_program",
-    "stack_programs",
-]
-
 
 class Columns(NamedTuple):
     """Columns ``start : start + size`` of the frame; auxiliary ones lie after the state."""

@@ -1,7 +1,5 @@
 """Random networks, for theory, tests and benchmarks."""
 
-from __future__ import annotations
-
 import inspect
 from typing import Any
 
@@ -11,8 +9,6 @@ from ..arrays import as_seed, check_size
 from ..cells import CELLS, Cell
 from ..cells.random_weights import DISTRIBUTIONS, Draw
 from .network import Network
-
-__all__ = ["random_network"]
 
 
 def random_network(

@@ -10,8 +10,6 @@ it computes exactly its diagonal block. A state variable before and after the st
 of the graph; auxiliary variables are nodes, too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -20,8 +18,6 @@ import numpy as np
 from ..arrays import Array
 from ..cells.sparse import Sparse, as_scipy, as_sparse
 from .program import Applied, Assignment, Coefficient, Columns, Program, Term
-
-__all__ = ["Constants", "component_labels", "generic_rank", "reading", "restrict", "vanishing"]
 
 # values of coefficients that are the same at every step
 Constants = Mapping[Coefficient, Array]

@@ -1,14 +1,10 @@
 """A tangent program transposed: the same sums, read from the new state to the old one."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..arrays import Array
 from ..cells.sparse import Sparse, as_scipy, as_sparse
 from .program import Applied, Assignment, Coefficient, Columns, Program, Term
-
-__all__ = ["transposed"]
 
 
 def transposed(program: Program) -> Program:

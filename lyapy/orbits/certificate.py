@@ -1,7 +1,5 @@
 """Newton and Kantorovich's theorem: a proof that a cycle exists near computed states."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -9,8 +7,6 @@ import numpy as np
 from ..arrays import UNIT_ROUNDOFF, Array
 from ..networks.apply import absolute, tangent_step
 from .newton import Residual
-
-__all__ = ["certified_radius"]
 
 
 def certified_radius(residual: Residual, states: Array) -> float:

@@ -1,7 +1,5 @@
 """The search for fixed points, cycles and slow points from many starts."""
 
-from __future__ import annotations
-
 from itertools import product
 from typing import Any
 
@@ -14,8 +12,6 @@ from ..networks.network import Network
 from .certificate import certified_radius
 from .newton import EscapedError, Residual, solve
 from .result import LABELS, FixedPoints
-
-__all__ = ["fixed_points"]
 
 # steps after which a default start is taken from a trajectory
 LATEST = 100

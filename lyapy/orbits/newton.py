@@ -1,7 +1,5 @@
 """Newton's method for cycles: all their states at once, with analytic Jacobians."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +8,6 @@ from ..arrays import Array
 from ..networks.apply import tangent_step
 from ..networks.forward import forward_chunk
 from ..networks.network import Network
-
-__all__ = ["EscapedError", "Residual", "solve"]
 
 NEWTON_STEPS, DESCENT_STEPS = 60, 100
 # relative to the states

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_fixed_points"]
-
 # as stable, unstable and slow
 COLOURS = {"stable": BLUE, "unstable": RED, "slow": GREY}
 

@@ -1,7 +1,5 @@
 """Fixed points, cycles and slow points: the result of a search."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import dataclass
 from os import PathLike
@@ -11,8 +9,6 @@ import numpy as np
 
 from ..arrays import Array
 from ..storage.atomic import write_whole
-
-__all__ = ["LABELS", "FixedPoints"]
 
 LABELS = ("certified", "numerical", "slow")
 SHOWN = 40

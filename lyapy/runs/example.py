@@ -1,7 +1,5 @@
 """The network that ships with lyapy, and the text that it reads."""
 
-from __future__ import annotations
-
 from importlib.resources import as_file, files
 from typing import NamedTuple
 
@@ -9,8 +7,6 @@ from ..arrays import Array
 from ..networks.network import Network
 from ..weights.load import load
 from .inputs import read_inputs
-
-__all__ = ["Example", "load_example"]
 
 PASSAGES = 8
 

@@ -1,7 +1,5 @@
 """Spectra of linear recurrent models, from gates that a forward pass exported."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +10,6 @@ from ..cells.given_gates import GivenDecay, GivenGates
 from ..networks.network import Network
 from ..spectra.spectrum import Spectrum
 from .lyapunov import lyapunov_spectrum
-
-__all__ = ["spectrum_of_gates"]
 
 # exp is far from underflow
 LEAST_LOG_DECAY = -700.0

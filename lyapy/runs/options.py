@@ -5,10 +5,9 @@ result and which of them may differ when a run continues, the flags of the comma
 names that a sweep reserves. To add an option, add a field, and use it.
 """
 
-# ruff: noqa: RUF009
-
 from __future__ import annotations
 
+# ruff: noqa: RUF009
 import inspect
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

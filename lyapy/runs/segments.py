@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from .checkpoint.checkpointer import Checkpointer
     from .plan import Plan
 
-__all__ = ["run_segments"]
-
 # passes after the first; frames that differ after these will for long
 CORRECTIONS = 4
 # chunks up to which frames are kept after each one; later after ever more

@@ -1,7 +1,5 @@
 """Exponents, their errors and measures, from the growth that a run counted."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ Root attributes: ``format``, ``format_version``, ``status``, ``advice``. Each qu
 arguments and the origin of the run, a nested group for each nested dict.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -23,16 +21,6 @@ from ..storage.sealed import open_sealed, write_sealed
 from ..storage.trees import read_tree, write_tree
 from .exponents import QUANTITIES, Exponents
 from .status import status_of
-
-__all__ = [
-    "STORED",
-    "check_run_output",
-    "check_suffix",
-    "copy_run",
-    "format_of",
-    "read_fields",
-    "write_spectrum",
-]
 
 FORMAT = "lyapy spectrum"
 FORMAT_VERSION = 4

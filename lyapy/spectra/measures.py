@@ -1,7 +1,5 @@
 """Numbers derived from a spectrum."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable
@@ -10,16 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Array
-
-__all__ = [
-    "Measure",
-    "entropy_rate",
-    "kaplan_yorke_dimension",
-    "kaplan_yorke_slopes",
-    "measure_range",
-    "participation_ratio",
-    "warn_unreached",
-]
 
 
 class Measure(NamedTuple):

@@ -28,11 +28,6 @@ from .figures import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = [
-    "KINDS", "name_places", "places_of", "plot_convergence", "plot_finite_time", "plot_spectrum",
-    "plot_summary",
-]  # fmt: skip
-
 # beyond this, single markers merge into a line
 MANY = 48
 CURVES = 8

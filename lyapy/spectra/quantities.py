@@ -5,8 +5,6 @@ properties under `reported`. Run files, merged files, tables and docs follow fro
 `quantities`.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, get_type_hints
@@ -14,8 +12,6 @@ from typing import Any, NamedTuple, TypeVar, get_type_hints
 import numpy as np
 
 from ..arrays import Array
-
-__all__ = ["RATE", "Quantity", "counted", "quantities", "reported", "stored", "with_attributes"]
 
 RATE = "nats per {time}"
 

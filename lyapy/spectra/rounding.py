@@ -1,7 +1,5 @@
 """Warnings of rounding errors in a spectrum."""
 
-from __future__ import annotations
-
 import math
 import warnings
 
@@ -11,8 +9,6 @@ from ..arrays import Array
 from ..tangent.interval import Control
 from .exponents import Exponents
 from .quantities import counted
-
-__all__ = ["bounding_growth", "warn_of_rounding"]
 
 # estimated errors by which growth may be off
 MARGIN = 3.0

@@ -1,7 +1,5 @@
 """How many directions are slow: exponents above −1/T, counted with their errors."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -9,8 +7,6 @@ import numpy as np
 from ..arrays import Array
 from .exponents import Exponents
 from .measures import Measure
-
-__all__ = ["slow_directions"]
 
 
 def slow_directions(spectrum: Exponents, T: float) -> Measure:

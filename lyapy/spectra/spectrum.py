@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from xarray import Dataset
 
-__all__ = ["Spectrum"]
-
 
 @with_attributes
 @dataclass(frozen=True, eq=False)

@@ -1,15 +1,11 @@
 """Whether the growth of a run is that of one stationary process, which errors take for granted."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 
 from ..arrays import Array
 from .uncertainty import autocorrelation_time, uncertainty
-
-__all__ = ["LEAST_ROWS", "apart", "drifting", "escaping", "memory", "time_noise"]
 
 # rows of growth with which a drift can be tested
 LEAST_ROWS = 8

@@ -1,7 +1,5 @@
 """Status of a spectrum: whether it can be relied on, with advice."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 
@@ -12,8 +10,6 @@ from ..tangent.state import RESOLVED
 from .exponents import Exponents
 from .quantities import counted
 from .stationarity import LEAST_ROWS, drifting, memory, time_noise
-
-__all__ = ["Status", "status_of", "target_reached"]
 
 FAILED = "failed check"
 CONVERGED = "converged"

@@ -1,7 +1,5 @@
 """A spectrum as text: a table to read, a dict for programs."""
 
-from __future__ import annotations
-
 import math
 import textwrap
 from typing import Any
@@ -14,10 +12,6 @@ from .exponents import BLOCKS, QUANTITIES, Exponents
 from .measures import Measure
 from .quantities import counted
 from .status import status_of
-
-__all__ = [
-    "exponent_cells", "exponent_statuses", "facts_of", "spectrum_summary", "spectrum_table",
-]  # fmt: skip
 
 FIRST = 8
 LAST = 2

@@ -1,14 +1,10 @@
 """How far the mean growth over a finite time may be from its limit."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
-
-__all__ = ["Uncertainty", "autocorrelation_time", "half_width", "slowly_correlated", "uncertainty"]
 
 LEAST_BLOCKS = 4
 MOST_BLOCKS = 16

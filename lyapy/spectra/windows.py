@@ -1,12 +1,8 @@
 """Sums of growth over windows of time."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..arrays import Array
-
-__all__ = ["window_sums"]
 
 
 def window_sums(growth: Array, growth_steps: Array, window: int) -> Array:

@@ -1,7 +1,5 @@
 """Output files that are refused before the work if they cannot be written, and placed whole."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os
@@ -10,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
-
-__all__ = ["check_apart", "check_output", "placed_whole", "sync_folder", "write_whole"]
 
 # of Linux, and of Windows
 NAMELESS, BINARY = (getattr(os, name, 0) for name in ("O_TMPFILE", "O_BINARY"))

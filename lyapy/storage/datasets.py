@@ -1,7 +1,5 @@
 """HDF5 datasets with named axes, units and a description."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +7,6 @@ import h5py
 import numpy as np
 
 from ..arrays import Array
-
-__all__ = ["name_axes", "write_dataset"]
 
 COMPRESSED_BYTES = 16 * 1024
 # netCDF's mark of an axis that has a name and no coordinates

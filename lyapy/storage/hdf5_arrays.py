@@ -1,25 +1,11 @@
 """Elements, shapes and chunks of the arrays in an HDF5 file."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
-
-__all__ = [
-    "NEWER",
-    "TEXT",
-    "Element",
-    "Hdf5Error",
-    "element_of",
-    "filters_of",
-    "shape_of",
-    "unpack",
-    "unpacked",
-]
 
 NEWER = "write it with h5py's default options"
 # a text of any length, which is stored elsewhere

@@ -1,7 +1,5 @@
 """One writer: a lock on a separate file, which the system drops when its process ends."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -18,8 +16,6 @@ try:
     import fcntl
 except ImportError:  # on Windows
     fcntl = None  # type: ignore[assignment]
-
-__all__ = ["held", "holder"]
 
 NAME = "lock"
 PATIENCE = 5

@@ -6,8 +6,6 @@ has the digest of these too. HDF5 itself reports no flipped bits, and crashes on
 full disk; so it writes through `_Shield`, which keeps errors from it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import os
@@ -22,8 +20,6 @@ import h5py
 
 from .atomic import placed_whole
 from .hdf5 import SIGNATURE, Group, Hdf5Error, open_hdf5
-
-__all__ = ["USER_BLOCK", "DamagedError", "check_seal", "open_sealed", "write_sealed"]
 
 USER_BLOCK = 512
 BLOCK = 1 << 20

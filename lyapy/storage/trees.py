@@ -1,15 +1,11 @@
 """Nested dicts as HDF5: numbers and text as attributes, arrays as datasets, dicts as groups."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import h5py
 import numpy as np
 
 from .hdf5 import Group
-
-__all__ = ["legible", "read_tree", "write_tree"]
 
 
 def write_tree(group: h5py.Group, tree: dict[str, Any]) -> None:

@@ -11,11 +11,6 @@ from ..arrays import Array
 from .regressions import Folds, Kind, baseline_features, left_out
 from .rows import Rows
 
-__all__ = [
-    "Association", "Correlation", "Increment", "Prediction", "associations", "correlate",
-    "increment", "predictions",
-]  # fmt: skip
-
 # a Fisher interval needs one degree of freedom
 FEWEST = 4
 BATCH = 1000

@@ -1,7 +1,5 @@
 """The gain at which random networks of a kind lose stability: a root of the largest exponent."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 
@@ -10,8 +8,6 @@ import numpy as np
 from ..arrays import Array, check_size
 from ..networks.random import random_network
 from ..runs.lyapunov import lyapunov_spectrum
-
-__all__ = ["CriticalGain", "critical_gain"]
 
 
 class CriticalGain(NamedTuple):

@@ -1,7 +1,5 @@
 """The inputs of each network of a sweep: shared, by fields of its path, computed, or by task."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from os import PathLike, fspath

@@ -30,11 +30,6 @@ from .rows import Rows
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = [
-    "KINDS", "plot_components", "plot_heat_map", "plot_measure", "plot_metric", "plot_spectra",
-    "plot_sweep",
-]  # fmt: skip
-
 LENGTH = 32
 MOST_CELLS, MOST_TICKS = 8, 12
 # most values of a column in a legend

@@ -11,8 +11,6 @@ import numpy as np
 
 from ..arrays import Array
 
-__all__ = ["Folds", "Kind", "Model", "baseline_features", "left_out"]
-
 RIDGES = np.logspace(-6, 3, 19)
 MOST_COMPONENTS = 10
 # of the kernel, in standard deviations of the features, and of its ridge

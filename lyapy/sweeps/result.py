@@ -14,8 +14,6 @@ from .text import reasons, rows_table, shown_columns
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["Sweep"]
-
 # of the rows that a notebook shows
 FIRST, LAST = 20, 5
 

@@ -1,7 +1,5 @@
 """The rows of a sweep as columns, and its spectra at common positions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, Self, overload

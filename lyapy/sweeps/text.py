@@ -11,8 +11,6 @@ from ..errors import one_line
 from .association import Correlation, associations, predictions
 from .rows import Rows
 
-__all__ = ["metric_table", "reasons", "rows_summary", "rows_table", "shown_columns"]
-
 # columns of the table, their heads and formats
 SHOWN = {
     "k": ("k", "d"),

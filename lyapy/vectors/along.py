@@ -1,7 +1,5 @@
 """The trajectory along which vectors are computed: its arguments, checked."""
 
-from __future__ import annotations
-
 import re
 from typing import Any, NamedTuple
 
@@ -14,8 +12,6 @@ from ..networks.network import Network
 from ..runs.start import check_start
 from ..tangent.compiled import layer_forward as compiled_layer_forward
 from .passes import living_directions
-
-__all__ = ["Along", "check_along", "check_k"]
 
 
 class Along(NamedTuple):

@@ -3,8 +3,6 @@
 ``FILE.checkpoints/state.h5`` is replaced whole, with a lock next to it, and goes with the result.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable
@@ -25,8 +23,6 @@ from ..storage.trees import read_tree, write_tree
 from .file import is_vectors
 from .passes import Position
 from .result import CovariantVectors
-
-__all__ = ["Resumable", "Resume", "is_state", "resumable", "state_file", "unfinished_vectors"]
 
 FORMAT = "lyapy checkpoint of covariant vectors"
 

@@ -1,7 +1,5 @@
 """Covariant Lyapunov vectors, by Ginelli's way back through the frames' R factors."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from os import PathLike
@@ -26,8 +24,6 @@ from .result import CovariantVectors
 
 # random starts of the way back: of two, errors can agree by chance
 STARTS = 3
-
-__all__ = ["covariant_vectors", "random_frame"]
 
 
 def covariant_vectors(

@@ -1,7 +1,5 @@
 """Files of covariant vectors: sealed HDF5, each array with its axes, units and description."""
 
-from __future__ import annotations
-
 from os import PathLike
 from typing import Any
 
@@ -12,8 +10,6 @@ from ..spectra.quantities import Quantity
 from ..storage.datasets import write_dataset
 from ..storage.sealed import DamagedError, open_sealed, write_sealed
 from ..storage.trees import read_tree, write_tree
-
-__all__ = ["FORMAT", "is_vectors", "read_vectors", "write_vectors"]
 
 FORMAT = "lyapy covariant vectors"
 FORMAT_VERSION = 2

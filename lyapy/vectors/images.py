@@ -19,8 +19,6 @@ from ..tangent.compiled.qr import orthonormalize, workspace
 from ..tangent.compiled.step import Memory, step
 from ..tangent.interval import block_spread_limit, dual_sign, interval_spread
 
-__all__ = ["Factored", "Images", "images_of"]
-
 
 class Factored(NamedTuple):
     """Orthonormal rows (k, D) of an image, R (k, k), and the spread of the interval."""

@@ -5,8 +5,6 @@ the same bits, when their turn comes on the way back. Longer pieces are cut agai
 the logarithm of the steps, and each level costs one more forward pass.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -25,15 +23,6 @@ from ..tangent.graded.elimination import sorted_qr
 from ..tangent.interval import SHARE, Control, accept_interval, next_rate
 from ..tangent.state import UNKNOWN_RATE
 from .images import Factored, images_of
-
-__all__ = [
-    "PIECE",
-    "Interval",
-    "Passes",
-    "Position",
-    "decayed",
-    "living_directions",
-]
 
 # steps of a forward pass of the states, and of a piece of which every interval is kept
 PIECE = 64

@@ -13,8 +13,6 @@ from .result import CovariantVectors
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_angles", "plot_vectors", "plot_vectors_summary"]
-
 BINS = 45
 
 

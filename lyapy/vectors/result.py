@@ -14,8 +14,6 @@ from ..spectra import measures
 from ..spectra.quantities import quantities, stored, with_attributes
 from .file import read_vectors, write_vectors
 
-__all__ = ["CovariantVectors"]
-
 # vectors in the table
 SHOWN = 16
 

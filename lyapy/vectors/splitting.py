@@ -1,7 +1,5 @@
 """Angles of the splitting into fast and slow directions, from two frames and no R factor."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -20,8 +18,6 @@ from .along import check_along
 from .covariant import random_frame
 from .images import Images, images_of
 from .passes import PIECE, Passes, decayed, living_directions
-
-__all__ = ["splitting_angles"]
 
 
 def splitting_angles(

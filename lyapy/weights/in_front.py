@@ -1,7 +1,5 @@
 """The layers in front of a network, among the tensors of a weights file."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np
@@ -10,8 +8,6 @@ from ..arrays import Array
 from ..errors import WeightsError
 from ..networks.in_front import Front
 from .formats import Contents
-
-__all__ = ["front_of"]
 
 EMBEDDING = re.compile(r"emb|wte|lookup|token|vocab|encoder", re.IGNORECASE)
 

@@ -1,7 +1,6 @@
 """Each cell by itself: its step, its Jacobian, its determinant, its errors."""
 
 import inspect
-from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -20,8 +19,8 @@ from lyapy.weights.formats import Contents
 from lyapy.weights.frameworks.layer import Hints
 from lyapy.weights.load import network_from_contents
 from tests.conftest import DERIVED, difference_jacobian
+from tests.support.weights_files import GOLDEN, of_case
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "torch_cells.npz"
 KINDS = ["rnn_tanh", "rnn_relu", "gru", "lstm", "lstm_proj"]
 CASES = [f"{k}_{n}layer_{b}" for k in KINDS for n in (1, 2, 3) for b in ("bias", "nobias")]
 CLOSED_FORM = [name for name, cell in CELLS.items() if cell.log_abs_det is not Cell.log_abs_det]
@@ -33,10 +32,13 @@ def named_coefficients(network, state, x):
     return network.cells[0], {name: values[c.entries] for name, c in placed.items()}
 
 
-@pytest.mark.parametrize("kind", DERIVED)
+@pytest.mark.parametrize("kind", [*DERIVED, "relu", "identity"])
 @pytest.mark.parametrize("m", [0, 3])
 def test_jacobian_is_the_derivative_of_the_step(kind, m):
-    network = lyapy.random_network(kind, 5, m, gain=1.5, bias=0.5, seed=3)
+    options = {"gain": 1.5, "bias": 0.5, "seed": 3}
+    if kind in ("relu", "identity"):
+        kind, options["nonlinearity"] = "vanilla", kind
+    network = lyapy.random_network(kind, 5, m, **options)
     # not near the kinks of piecewise linear cells
     rng = np.random.default_rng(5)
     for _ in range(3):
@@ -45,22 +47,9 @@ def test_jacobian_is_the_derivative_of_the_step(kind, m):
         np.testing.assert_allclose(found, difference_jacobian(network, state, x), atol=1e-11)
 
 
-@pytest.mark.parametrize("nonlinearity", ["relu", "identity"])
-def test_jacobian_of_the_other_nonlinearities(nonlinearity):
-    network = lyapy.random_network("vanilla", 6, 2, nonlinearity=nonlinearity, bias=1.0, seed=1)
-    state, x = np.random.default_rng(2).normal(size=(2, 6))
-    found = lyapy.jacobian(network, state, x[:2])
-    wanted = difference_jacobian(network, state, x[:2], step=1e-3)
-    np.testing.assert_allclose(found, wanted, atol=1e-11)
-    assert np.any(found.any(axis=1))
-    assert (nonlinearity == "identity") == found.any(axis=1).all()
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_torch_computes_the_same(case, backend):
-    with np.load(GOLDEN) as archive:
-        arrays = {n[len(case) + 1 :]: archive[n] for n in archive.files if n.startswith(case + "/")}
-    weights = {n[8:]: a for n, a in arrays.items() if n.startswith("weights/")}
+    arrays, weights = (of_case(GOLDEN / "torch_cells.npz", c) for c in (case, f"{case}/weights"))
     nonlinearity = case[4:8] if case.startswith("rnn") else None
     network = network_from_contents(case, Contents(weights, {}), Hints(nonlinearity=nonlinearity))
     inputs, state = arrays["inputs"], arrays["initial_state"]
@@ -101,6 +90,33 @@ def test_logistic_is_accurate_in_saturation(backend):
     named, exp = network.program.coefficients[0], mpmath.exp
     assert_exact(coefficients[named["f"].entries], lambda x: 1 / (1 + exp(-x)))
     assert_exact(coefficients[named["p"].entries], lambda x: 1 / (1 + exp(-x)) / (1 + exp(x)))
+
+
+FAR = np.array([-700.0, -300, -40, -20, -3, -1.5, -1, -0.1, -1e-9, 1e-9, 0.1, 1, 3, 20, 40, 300])
+SMOOTH = {
+    "softplus": (lambda x: mpmath.log1p(mpmath.exp(x)), lambda x: 1 / (1 + mpmath.exp(-x))),
+    "elu": (lambda x: x if x > 0 else mpmath.expm1(x), lambda x: 1 if x > 0 else mpmath.exp(x)),
+    "silu": (
+        lambda x: x / (1 + mpmath.exp(-x)),
+        lambda x: (1 + mpmath.exp(-x) * (1 + x)) / (1 + mpmath.exp(-x)) ** 2,
+    ),
+    "sin": (mpmath.sin, mpmath.cos),
+}
+
+
+def digits(function):
+    with mpmath.workdps(400):
+        return np.array([float(function(mpmath.mpf(float(x)))) for x in FAR])
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_smooth_activations_are_exact_to_rounding(name, backend):
+    network = lyapy.Network([lyapy.Vanilla(None, np.zeros((16, 16)), FAR, nonlinearity=name)])
+    run = choose_engine(backend).run_layer
+    chunk = forward_chunk(network, np.zeros((1, 0)), np.zeros(16), run)
+    value, slope = (digits(function) for function in SMOOTH[name])
+    np.testing.assert_allclose(np.ravel(chunk.states), value, rtol=2e-15)
+    np.testing.assert_allclose(np.ravel(chunk.coefficients[0]), slope, rtol=2e-15)
 
 
 @pytest.mark.parametrize(
@@ -287,13 +303,8 @@ def test_constructors_name_the_argument(cell, arguments, message):
         cell(**dict(zip(names, arguments, strict=False)))
 
 
-def test_surrogate_decoupled_and_plain_cells():
-    """DERIVED, whose Jacobians are compared with the derivative, are all but one."""
-    assert [name for name, cell in CELLS.items() if cell.surrogate] == ["spiking-surrogate"]
-    assert [n for n, cell in CELLS.items() if cell.decoupled] == [
-        *("independent", "state-space", "para-gru", "min-gru", "min-lstm")
-    ]
-    assert not any(cell.plain for cell in CELLS.values())
+def test_only_a_surrogate_is_not_compared_with_the_derivative():
+    assert [name for name in CELLS if name not in DERIVED] == ["spiking-surrogate"]
 
 
 def test_weights_are_copied_into_float64():

@@ -1,7 +1,5 @@
 """Further cells against the published equations, and in cases that are known exactly."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -11,8 +9,7 @@ from lyapy import cells
 from lyapy.networks.forward import forward_chunk
 from lyapy.tangent.engine import choose_engine
 from tests.conftest import orbit_jacobians
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "other_cells.npz"
+from tests.support.weights_files import GOLDEN, of_case
 
 SPLIT = {"epsilon": 0.4, "gamma": 0.7}
 SPIKING = {"decay": 0.9, "threshold": 1.0, "sharpness": 5.0}
@@ -48,9 +45,7 @@ RESULTS = ("inputs", "initial_state", "states", "jacobian", "outputs")
 
 
 def golden_case(name):
-    case = name.partition(",")[0]
-    with np.load(GOLDEN) as archive:
-        arrays = {n.partition("/")[2]: archive[n] for n in archive if n.startswith(f"{case}/")}
+    arrays = of_case(GOLDEN / "other_cells.npz", name.partition(",")[0])
     results = {n: arrays.pop(n) for n in RESULTS if n in arrays}
     if name.endswith("sparse"):
         arrays["U"] = csr_array(arrays["U"])

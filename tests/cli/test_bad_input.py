@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lyapy.cli import main
-from tests.support.made_weights import GRU, RUN, UNITS, VANILLA, M
+from tests.support.made_weights import GRU, RUN, VANILLA, M
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -23,8 +23,6 @@ BAD_INPUTS = {
     ),
     "a web page": (["info", "page.pt"], "page.pt: is a web page"),
     "unknown names": (["info", "unknown.npz"], "unknown.npz: no recurrent layer .*a_tensor"),
-    "NaN weights": (["info", "nan.npz"], "nan.npz: gru.weight_hh_l0 holds 75 values"),
-    "a missing bias": (["info", "bias.npz"], "bias.npz: .* but no bias_hh_l0"),
     "wrong shapes": (["info", "shape.npz"], r"shape.npz: gru.weight_ih_l0 has shape \(7, 3\)"),
     "no nonlinearity": (["info", "vanilla.npz"], "vanilla.npz: .*nonlinearity="),
     "a wrong hint": (["info", "gru.npz", "--cell", "gnu"], "cell is 'gnu'; it must be one of"),
@@ -32,20 +30,12 @@ BAD_INPUTS = {
     "no steps": (["spectrum", "vanilla.npz", "--nonlinearity", "relu"], "steps is missing"),
     "missing inputs": (["--inputs", "none.npy"], "none.npy: does not exist; check the path"),
     "inputs of wrong width": (["--inputs", "wide.npy"], r"wide.npy: has shape \(9, 4\)"),
-    "inputs of wrong rank": (["--inputs", "flat.npy"], "flat.npy: has 1 dimensions"),
-    "inputs of wrong dtype": (["--inputs", "words.npy"], "words.npy: has dtype"),
-    "inputs with NaN": (["--inputs", "nan.npy"], "nan.npy: holds 1 values that are NaN"),
-    "no steps in inputs": (["--inputs", "empty.npy"], "empty.npy: is empty"),
     "short inputs": (["--transient", "120"], "inputs has 120 steps, too few for transient=120"),
     "text without vocabulary": (["--inputs", "text.txt"], "text.txt: .*--vocabulary"),
     "vocabulary without text": (["--vocabulary", "text.txt"], "--vocabulary: is for text; add"),
     "k = 0": (["-k", "0"], "k is 0; it must be a whole number from 1 to 5"),
-    "k > D": (["-k", "6"], "k is 6; it must be a whole number from 1 to 5"),
     "k = x": (["-k", "x"], "k is 'x'; it must be a whole number, 'kaplan-yorke' or 'entropy'"),
     "k = 2.5": (["-k", "2.5"], "argument -k: invalid whole_or_name value: '2.5'"),
-    "interval": (["--interval", "often"], "interval is 'often'; it must be"),
-    "tolerance": (["--tolerance", "0"], "tolerance is 0.0; it must lie"),
-    "seed": (["--seed", "-1"], "seed is -1"),
     "backend": (["--backend", "fast"], "argument --backend: invalid choice: 'fast'"),
     "no run file": (["show", "none.h5"], "none.h5: does not exist"),
     "another file to show": (["show", "gru.npz"], "gru.npz: is not an HDF5 file; give"),
@@ -67,14 +57,8 @@ def test_bad_input_is_reported_in_one_line(folder, capsys, name):
     (folder / "text.pt").write_text("these are not weights")
     (folder / "text.txt").write_text("abc")
     np.savez("unknown.npz", a_tensor=np.ones(3))
-    np.savez("nan.npz", **GRU | {"gru.weight_hh_l0": np.full((3 * UNITS, UNITS), np.nan)})
-    np.savez("bias.npz", **{n: a for n, a in GRU.items() if n != "gru.bias_hh_l0"})
     np.savez("shape.npz", **GRU | {"gru.weight_ih_l0": np.ones((7, M))})
     np.save("wide.npy", np.ones((9, 4)))
-    np.save("flat.npy", np.ones(9))
-    np.save("words.npy", np.full((9, M), "word"))
-    np.save("nan.npy", np.where(np.arange(27).reshape(9, M) == 5, np.nan, 0.0))
-    np.save("empty.npy", np.ones((0, M)))
     before = sorted(os.listdir(folder))
     words, expected = BAD_INPUTS[name]
     if words and words[0].startswith("-"):

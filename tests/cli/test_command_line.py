@@ -12,14 +12,9 @@ import pytest
 
 import lyapy
 from lyapy.cli import COMMANDS, check, main
-from tests.support.made_weights import DRIVE, GRU, RUN, VANILLA
+from tests.support.made_weights import DRIVE, GRU, RUN, VANILLA, lyapy_process
 
 pytestmark = pytest.mark.usefixtures("folder")
-
-
-def lyapy_process(*words, python=("-W", "error")):
-    command = [sys.executable, *python, "-m", "lyapy", *words]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
 
 
 @pytest.fixture
@@ -32,6 +27,7 @@ def test_a_run_as_a_user_types_it():
     done = lyapy_process(
         *("spectrum", "gru.npz", "--inputs", "drive.npy", "--transient", "20", "-o", "run.h5"),
         *("--backend", "numpy"),
+        python=("-W", "error"),
     )
     assert done.returncode == 0, done.stderr
     assert "5 of 5 Lyapunov exponents" in done.stdout

@@ -5,36 +5,31 @@ import sys
 
 import pytest
 
-from tests.support.made_weights import write_files
-
 HIDE = """
 import os, signal, sys
 sys.modules["fcntl"] = None
-for module, names in ((os, {names}), (signal, ("SIGUSR1",))):
-    for name in names:
-        delattr(module, name)
+for name in ("O_TMPFILE", "O_NONBLOCK", "sched_getaffinity"):
+    delattr(os, name)
+del signal.SIGUSR1
 from lyapy.cli import main
 sys.exit(main(sys.argv[1:]))
 """
-ALL = ("O_TMPFILE", "O_NONBLOCK", "sched_getaffinity")
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_files()
-    return tmp_path
+pytestmark = [
+    pytest.mark.usefixtures("folder"),
+    pytest.mark.skipif(sys.platform != "linux", reason="hides what Linux has"),
+]
 
 
-def run(*words, names=ALL):
-    command = [sys.executable, "-W", "error", "-c", HIDE.format(names=names), *words]
+def run(*words):
+    command = [sys.executable, "-W", "error", "-c", HIDE, *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 WORDS = ("--inputs", "drive.npy", "--backend", "numpy", "-o", "run.h5")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="hides what Linux has")
 def test_a_run_without_them(folder):
     assert "usage: lyapy" in run("--help").stdout
     done = run("spectrum", "gru.npz", *WORDS)
@@ -44,7 +39,6 @@ def test_a_run_without_them(folder):
     assert run("merge", "run.h5", "-o", "all.h5").returncode == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="hides what Linux has")
 def test_without_locks_the_process_that_signed_is_believed(folder):
     (folder / "run.h5.checkpoints").mkdir()
     lock = folder / "run.h5.checkpoints/lock"

@@ -3,8 +3,6 @@
 import csv
 import io
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,18 +13,14 @@ from lyapy.errors import LENGTH, UNSEEN, one_line, visible
 from lyapy.sweeps.columns import row_without
 from lyapy.sweeps.merged_file import write_merged
 from lyapy.sweeps.names import expand, matching
-from tests.support.made_weights import GRU, RUN, write_files
+from tests.support.made_weights import GRU, RUN, lyapy_process
 
 # sets a window's title, clears the screen, turns the direction of writing
 EVIL = "a\x1b]0;owned\x07\x1b[2J\x9b31m\u202eb"
 SHOWN = r"a\x1b]0;owned\x07\x1b[2J\x9b31m\u202eb"
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_files()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def test_control_characters_become_escapes():
@@ -90,8 +84,7 @@ def test_the_origin_and_assumptions_of_a_run(capsys):
 
 
 def merge(*words):
-    command = [sys.executable, "-m", "lyapy", "merge", *words, "-o", "all.h5"]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return lyapy_process("merge", *words, "-o", "all.h5", timeout=60)
 
 
 def test_links_that_loop_neither_multiply_nor_hang():
@@ -148,6 +141,5 @@ def test_pipes_among_the_parts():
     done = merge("runs")
     assert done.returncode == 1
     assert "a: damaged: " in done.stderr and "is not a regular file" in done.stderr
-    command = [sys.executable, "-m", "lyapy", "show", "runs/c.h5"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = lyapy_process("show", "runs/c.h5", timeout=60)
     assert done.returncode in (0, 2) and "Traceback" not in done.stderr

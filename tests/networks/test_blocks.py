@@ -110,34 +110,39 @@ def test_columns_that_stand_alone_have_a_determinant():
     assert [block.single for block in diagonal_blocks(pairs, whole=False)] == [False]
 
 
-def test_a_block_whose_zeros_leave_it_singular():
-    """A rate network's module that reads one unit only: the zeros decide on the rank."""
-    U = np.zeros((4, 4))
-    U[:3, 0], U[0, :3], U[3, 3] = 1.0, 2.0, 0.5
-    network = vanilla(U, nonlinearity="identity")
-    blocks = diagonal_blocks(network, whole=False)
-    assert [len(block.columns) for block in blocks] == [3, 1]
-    coefficients, _ = random_steps(network, 2)
-    assert [block.dead_directions(block.select(coefficients)).tolist() for block in blocks] == [
-        [1, 1],
-        [0, 0],
-    ]
+@pytest.mark.parametrize("gates", [1, 4])
+def test_a_block_whose_zeros_leave_it_singular(gates):
+    """Of units that read one unit only; in the LSTM just the output gate reads h: c is apart."""
+    U = np.zeros((gates, 4, 4))
+    U[-1, :3, 0], U[-1, 0, :3], U[-1, 3, 3] = 1.0, 2.0, 0.5
+    cell = lyapy.LSTM(None, U.reshape(16, 4)) if gates == 4 else lyapy.Vanilla(None, U[0])
+    network = lyapy.Network([cell])
+    star, rest = diagonal_blocks(network, whole=False)
+    assert star.columns.tolist() == [0, 1, 2]
+    assert rest.columns.tolist() == list(range(3, network.state_size))
+    coefficients, J = random_steps(network, 2)
+    found = tangent_step(star.program, star.select(coefficients[0]), np.eye(3)).T
+    np.testing.assert_allclose(found, J[0, :3, :3])
+    assert np.linalg.matrix_rank(found) == 2
+    assert star.dead_directions(star.select(coefficients)).tolist() == [1, 1]
+    assert rest.dead_directions(rest.select(coefficients)).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(("back", "weak"), [(1.01 * WEAK, False), (0.99 * WEAK, True)])
 @pytest.mark.parametrize("apart", [False, True])
-def test_blocks_joined_by_small_weights_are_weak(back, weak, apart):
+@pytest.mark.parametrize("n", [2, 3])
+def test_blocks_joined_by_small_weights_are_weak(back, weak, apart, n):
     """A chain that leads back, alone or after a module that is joined well."""
-    U = np.eye(3) + np.eye(3, k=-1)
+    U = np.eye(n) + np.eye(n, k=-1)
     U[0, -1] = back
     if apart:
-        U = np.block([[np.full((2, 2), 0.3), np.zeros((2, 3))], [np.ones((3, 2)), U]])
+        U = np.block([[np.full((2, 2), 0.3), np.zeros((2, n))], [np.ones((n, 2)), U]])
     blocks = diagonal_blocks(vanilla(U), whole=False)
     assert [block.weak for block in blocks] == [False] * apart + [weak]
     # units joined by weights below their share are one component, or as many as units
     (whole,) = diagonal_blocks(vanilla(U), whole=True)
     counts = [len(np.unique(component_labels(whole.program, {}, least))) for least in (0.0, WEAK)]
-    assert counts == [1 + apart, (3 if weak else 1) + apart]
+    assert counts == [1 + apart, (n if weak else 1) + apart]
 
 
 def test_weights_of_any_value_but_zero_join():

@@ -70,6 +70,10 @@ def test_keywords_that_do_not_fit(options, message):
     [
         ({"precision": "half"}, "precision is 'half'; it must be one of float64, float32"),
         ({"precision": "float32"}, "precision is 'float32', in which backend='auto' does not"),
+        (
+            {"precision": "float32", "backend": "cupy", "tolerance": 1e-8},
+            "tolerance is 1e-08; it must lie between 5e-07 and 1",
+        ),
         ({"blas_threads": 0}, "blas_threads is 0"),
         ({"checkpoint_every": 0}, "checkpoint_every is 0"),
         ({"checkpoint_every": float("nan")}, "checkpoint_every is nan"),

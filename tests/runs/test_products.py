@@ -5,8 +5,7 @@ import pytest
 from scipy.optimize import brentq
 
 import lyapy
-from lyapy.errors import Interrupted
-from lyapy.runs.trajectory import Trajectory
+from tests.support.made_checkpoints import interrupted
 
 RNG = np.random.default_rng(0)
 U = RNG.normal(size=(64, 64)) * 1.5 / 8
@@ -107,19 +106,9 @@ def test_an_interrupted_run_continues_to_the_same_bits(tmp_path, monkeypatch):
     network, options = by_products("henon")
     options |= {"steps": 9000}
     whole = lyapy.lyapunov_spectrum(network, **options)
-    advance, calls = Trajectory.advance, []
-
-    def stopping(self):
-        calls.append(0)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return advance(self)
-
     options["checkpoint"] = tmp_path / "run.h5"
-    monkeypatch.setattr(Trajectory, "advance", stopping)
-    with pytest.raises(Interrupted):
+    with interrupted(monkeypatch, 2):
         lyapy.lyapunov_spectrum(network, **options)
-    monkeypatch.undo()
     continued = lyapy.lyapunov_spectrum(network, **options)
     np.testing.assert_array_equal(continued.growth, whole.growth)
     np.testing.assert_array_equal(continued.final_frame, whole.final_frame)

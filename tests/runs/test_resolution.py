@@ -47,12 +47,11 @@ def compute(kind, n, options, backend, tolerance):
     return exact, found, spectrum.numerical_error[0], sure
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize(("kind", "n", "options", "share"), CASES)
 def test_every_exponent_is_right_or_marked(kind, n, options, share, backend):
     exact, found, error, sure = compute(kind, n, options, backend, 1e-10)
-    np.testing.assert_array_equal(np.isneginf(found), np.isneginf(exact))
     dead = np.isneginf(exact)
+    np.testing.assert_array_equal(np.isneginf(found), dead)
     assert sure[dead].all()
     np.testing.assert_allclose(found[sure], exact[sure], rtol=1e-9, atol=1e-13)
     assert sure.mean() >= share
@@ -60,7 +59,6 @@ def test_every_exponent_is_right_or_marked(kind, n, options, share, backend):
     assert np.all(exact[~sure] <= found[~sure] + 3.0 * error[~sure])
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize(
     ("kind", "n", "gain", "seed"),
     [
@@ -70,6 +68,7 @@ def test_every_exponent_is_right_or_marked(kind, n, options, share, backend):
         ("gru-reset-before", 6, 60.0, 7),
         ("gru-reset-before", 6, 60.0, 2),
         ("lstm", 6, 40.0, 5),
+        ("lstm", 6, 60.0, 2),
     ],
 )
 def test_cases_that_were_wrong_and_marked_resolved(kind, n, gain, seed, backend):
@@ -78,7 +77,6 @@ def test_cases_that_were_wrong_and_marked_resolved(kind, n, gain, seed, backend)
     assert np.all(np.abs(found - exact) <= np.maximum(3.0 * error, 1e-8))
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize("case", [2, 4, 9])
 def test_the_tolerance_is_kept_by_default(case, backend):
     kind, n, options, _ = CASES[case]
@@ -87,7 +85,6 @@ def test_the_tolerance_is_kept_by_default(case, backend):
     np.testing.assert_allclose(found[sure], exact[sure], atol=1e-7)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
 def test_an_exchange_of_growth_is_marked(backend):
     """Spread and determinant do not show it: one exponent gains as much as another loses."""
     exact, found, error, sure = compute("lstm", 6, {"gain": 60.0, "seed": 7}, backend, 1e-8)

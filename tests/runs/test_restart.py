@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 import lyapy
-from lyapy.errors import Interrupted
 from lyapy.runs import schedule
-from lyapy.runs.trajectory import Trajectory
+from tests.support.made_checkpoints import interrupted
 
 TILE = 64
 
@@ -72,19 +71,12 @@ def test_a_device_goes_on_from_both_ends(device, tmp_path, monkeypatch):
     network = lyapy.random_network("vanilla", 64, gain=1.5, seed=1)
     options = {"steps": 1280, "transient": 300, "record_every": TILE, "threads": 1}
     whole = lyapy.lyapunov_spectrum(network, **options)
-    path, advance = tmp_path / "run.h5", Trajectory.advance
-
-    def stopping(self):
-        if self.position >= 1324:
-            raise KeyboardInterrupt
-        return advance(self)
-
     with monkeypatch.context() as stopped:
-        stopped.setattr(Trajectory, "advance", stopping)
         stopped.setattr(schedule, "CHUNK_TILES", 1)
-        with pytest.raises(Interrupted):
-            lyapy.lyapunov_spectrum(network, checkpoint=path, **options)
-    other = {"backend": "cupy", "any_backend": True, "checkpoint": path}
+        # five of the transient, and sixteen
+        with interrupted(stopped, 21):
+            lyapy.lyapunov_spectrum(network, checkpoint=tmp_path / "run.h5", **options)
+    other = {"backend": "cupy", "any_backend": True, "checkpoint": tmp_path / "run.h5"}
     with pytest.warns(RuntimeWarning, match="backend is"):
         found = lyapy.lyapunov_spectrum(network, **other, **options)
     np.testing.assert_allclose(found.growth, whole.growth, atol=1e-5)

@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 
 import lyapy
-from lyapy.errors import Interrupted
 from lyapy.runs import segments
 from lyapy.runs.checkpoint.folder import checkpoint_folder, newest_state
 from lyapy.runs.checkpoint.unfinished import read_unfinished
-from lyapy.runs.trajectory import Trajectory
-from lyapy.spectra.file import STORED
+from tests.support.made_checkpoints import assert_same_bits, interrupted
 
 TANH = lyapy.random_network("vanilla", 64, gain=3.0, seed=1)
 RUN = {"steps": 4500, "transient": 500, "threads": 2}
@@ -100,52 +98,22 @@ def test_a_run_begun_in_one_piece_goes_on_so(tmp_path, monkeypatch):
     network = lyapy.random_network("vanilla", 8, gain=1.5, seed=1)
     options = {"steps": 20_000, "checkpoint": tmp_path / "run.h5"}
     whole = lyapy.lyapunov_spectrum(network, steps=20_000)
-    advance = Trajectory.advance
-
-    def stopping(self):
-        if self.position > 6000:
-            raise KeyboardInterrupt
-        return advance(self)
-
-    monkeypatch.setattr(Trajectory, "advance", stopping)
-    with pytest.raises(Interrupted, match="checkpoint 1 is kept"):
+    with interrupted(monkeypatch, 2):
         lyapy.lyapunov_spectrum(network, **options)
-    monkeypatch.undo()
     with pytest.warns(RuntimeWarning, match="segments is 1 there, 2 here"):
         found = lyapy.lyapunov_spectrum(network, segments=2, **options)
     np.testing.assert_array_equal(found.growth, whole.growth)
     assert found.settings["segments"] == 1 and "seam_error" not in found.settings
 
 
-@pytest.fixture
-def interrupted_after(monkeypatch):
-    """Make a run of segments end after so many chunks, which its checkpoints hold."""
-
-    def run(chunks, network, **options):
-        advance, done = Trajectory.advance, []
-
-        def stopping(self):
-            done.append(1)
-            if len(done) > chunks:
-                raise KeyboardInterrupt
-            return advance(self)
-
-        with monkeypatch.context() as stopped:
-            stopped.setattr(Trajectory, "advance", stopping)
-            with pytest.raises(Interrupted):
-                lyapy.lyapunov_spectrum(network, **options)
-        return len(done)
-
-    return run
-
-
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_run_that_is_interrupted_goes_on(threads, tmp_path, interrupted_after):
+def test_a_run_that_is_interrupted_goes_on(threads, tmp_path, monkeypatch):
     """In whichever pass, and more than once: to the bits of a run that was not."""
     options = {"steps": 4500, "transient": 500, "segments": 4, "threads": threads}
     whole, path = lyapy.lyapunov_spectrum(TANH, **options), tmp_path / "run.h5"
     for chunks in (1, 4, 12):
-        interrupted_after(chunks, TANH, checkpoint=path, **options)
+        with interrupted(monkeypatch, chunks):
+            lyapy.lyapunov_spectrum(TANH, checkpoint=path, **options)
     # corrections have begun
     assert max(newest_state(checkpoint_folder(path)).trajectories) >= 4
     part = read_unfinished(path)
@@ -153,23 +121,23 @@ def test_a_run_that_is_interrupted_goes_on(threads, tmp_path, interrupted_after)
     assert part.spectrum.status.code == "interrupted"
     assert np.abs(part.spectrum.exponents - whole.exponents).max() < 0.1
     found = lyapy.lyapunov_spectrum(TANH, checkpoint=path, **options)
-    for name in STORED:
-        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name), strict=True)
+    assert_same_bits(found, whole)
     for name in ("seam_error", "passes", "segments"):
         assert found.settings[name] == whole.settings[name]
 
 
-def test_a_run_that_was_begun_in_segments_keeps_them(tmp_path, interrupted_after):
+def test_a_run_that_was_begun_in_segments_keeps_them(tmp_path, monkeypatch):
     options = {"steps": 4500, "transient": 500, "threads": 1}
     whole, path = lyapy.lyapunov_spectrum(TANH, segments=4, **options), tmp_path / "run.h5"
-    interrupted_after(3, TANH, checkpoint=path, segments=4, **options)
+    with interrupted(monkeypatch, 3):
+        lyapy.lyapunov_spectrum(TANH, checkpoint=path, segments=4, **options)
     with pytest.warns(RuntimeWarning, match="segments is 4 there, 1 here"):
         found = lyapy.lyapunov_spectrum(TANH, checkpoint=path, **options)
     np.testing.assert_array_equal(found.growth, whole.growth)
     assert found.settings["segments"] == 4
 
 
-def test_states_of_another_machine_begin_again(tmp_path, interrupted_after, monkeypatch):
+def test_states_of_another_machine_begin_again(tmp_path, monkeypatch):
     """On another orbit the frames so far would not fit the segments to come."""
     options = {"steps": 4500, "transient": 500, "segments": 4, "threads": 1}
     path, check = tmp_path / "run.h5", segments.check_states
@@ -178,7 +146,8 @@ def test_states_of_another_machine_begin_again(tmp_path, interrupted_after, monk
         states[-1, 0] += 1e-14
         check(states, start)
 
-    interrupted_after(6, TANH, checkpoint=path, **options)
+    with interrupted(monkeypatch, 6):
+        lyapy.lyapunov_spectrum(TANH, checkpoint=path, **options)
     monkeypatch.setattr(segments, "check_states", off)
     whole = lyapy.lyapunov_spectrum(TANH, **options)
     with pytest.warns(RuntimeWarning, match="other bits than those of the checkpoint"):

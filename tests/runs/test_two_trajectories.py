@@ -9,16 +9,12 @@ import lyapy
 from lyapy import largest_exponent, lyapunov_spectrum
 from lyapy.cells.own_map import GivenJacobian
 from lyapy.spectra.uncertainty import half_width, uncertainty
-
-
-def henon():
-    step = lambda h, x: [1 - 1.4 * h[0] ** 2 + h[1], 0.3 * h[0]]  # noqa: E731
-    return lyapy.Map(step, lambda h, x: [[-2.8 * h[0], 1.0], [0.3, 0.0]], state_size=2)
+from tests.support.made_networks import henon
 
 
 def test_henon_map_by_two_functions(backend):
-    network = lyapy.Network([henon()])
-    options = {"steps": 20_000, "transient": 100, "initial_state": [0.1, 0.1]}
+    network, options = henon()
+    options["steps"] = 20_000
     spectrum = lyapunov_spectrum(network, backend=backend, **options)
     assert np.all(np.abs(spectrum.exponents - [0.41922, -1.62319]) < 4 * spectrum.standard_error)
     assert np.all(spectrum.standard_error < 0.01)
@@ -29,7 +25,7 @@ def test_henon_map_by_two_functions(backend):
     assert found.value == pytest.approx(spectrum.largest, abs=1e-4)
 
 
-@pytest.mark.parametrize("cell", [henon(), GivenJacobian(2)])
+@pytest.mark.parametrize("cell", [*henon()[0].cells, GivenJacobian(2)])
 def test_determinants_of_given_jacobians(cell):
     J = np.random.default_rng(2).normal(size=(5, 3, 2, 2))
     found = cell.log_abs_det({"J": J.reshape(5, 3, 4)})
@@ -48,9 +44,9 @@ def test_a_driven_map_reads_its_inputs():
 
 
 def test_digests_of_maps_differ():
-    one = lyapy.Network([henon()]).digest()
+    one = henon()[0].digest()
     other = lyapy.Map(lambda h, x: h, lambda h, x: np.eye(2), state_size=2)
-    assert one == lyapy.Network([henon()]).digest() != lyapy.Network([other]).digest()
+    assert one == henon()[0].digest() != lyapy.Network([other]).digest()
 
 
 @pytest.mark.parametrize("kind", ["vanilla", "gru", "lstm"])

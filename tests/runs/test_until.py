@@ -14,7 +14,7 @@ from lyapy.runs.checkpoint.unfinished import read_unfinished
 from lyapy.runs.trajectory import Trajectory
 from lyapy.runs.until import Until
 from lyapy.spectra.status import target_reached
-from tests.support.made_checkpoints import assert_same_bits
+from tests.support.made_checkpoints import assert_same_bits, interrupt_after
 
 
 def assert_same(one, other):
@@ -137,24 +137,14 @@ def test_arguments_that_do_not_go_together(tmp_path):
 
 def run_in_pieces(monkeypatch, chunks, network, path, **options):
     """Interrupt a run each time a trajectory advanced by ``chunks``; return it, and its pieces."""
-    advance = Trajectory.advance
-
-    def counted(self):
-        self.chunks_done = getattr(self, "chunks_done", 0) + 1
-        if self.chunks_done > chunks:
-            raise KeyboardInterrupt
-        return advance(self)
-
-    monkeypatch.setattr(Trajectory, "advance", counted)
-    for pieces in range(1, 1000):
-        try:
-            found = lyapunov_spectrum(network, checkpoint=path, **options)
-        except Interrupted:
-            unfinished = read_unfinished(path)
-            assert unfinished.spectrum is None or unfinished.spectrum.growth_steps[0] == 64
-            continue
-        monkeypatch.setattr(Trajectory, "advance", advance)
-        return found, pieces
+    with monkeypatch.context() as patched:
+        interrupt_after(chunks, patched)
+        for pieces in range(1, 1000):
+            try:
+                return lyapunov_spectrum(network, checkpoint=path, **options), pieces
+            except Interrupted:
+                unfinished = read_unfinished(path)
+                assert unfinished.spectrum is None or unfinished.spectrum.growth_steps[0] == 64
     raise AssertionError("the run makes no progress")
 
 

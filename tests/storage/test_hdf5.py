@@ -45,6 +45,11 @@ def content():
         file.create_dataset("odd", data=np.arange(331, dtype="u1"), chunks=(13,), fletcher32=True)
         texts = np.array(TEXTS * 9, dtype=h5py.string_dtype())
         file.create_dataset("texts", data=texts, chunks=(4,), compression="gzip")
+        compact = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        compact.set_layout(h5py.h5d.COMPACT)
+        file.create_dataset("compact", data=np.arange(5.0), dcpl=compact)
+        # as deep as groups may be
+        file.create_group("/deep" * 32)
         file.attrs.update(ATTRIBUTES, nothing=h5py.Empty("f8"))
         for number in range(300):
             file[f"many/{number}"] = number
@@ -109,6 +114,16 @@ def test_a_truncated_file_is_refused(content):
     for length in range(0, len(content), 997):
         with pytest.raises(Hdf5Error, match=r"truncated|not an HDF5 file"):
             opened(content[:length])
+
+
+def test_a_superblock_of_version_1_has_four_bytes_more():
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file["a"] = 2.5
+    content = buffer.getvalue()
+    # they push out the end of what HDF5 keeps of the root
+    changed = content[:8] + b"\x01" + content[9:24] + b"\x20\0\0\0" + content[24:92] + content[96:]
+    assert opened(changed)["a"].read() == 2.5
 
 
 @pytest.mark.parametrize(("dtype", "shortest"), [("?", 20), ("<i2", 12), (">f8", 20), ("S5", 8)])

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import h5py
 import numpy as np
@@ -13,6 +13,7 @@ from lyapy.errors import Interrupted
 from lyapy.runs import schedule
 from lyapy.runs.checkpoint import checkpointer
 from lyapy.runs.checkpoint.folder import checkpoint_folder
+from lyapy.runs.gpu import devices
 from lyapy.runs.trajectory import Trajectory
 from lyapy.spectra.file import STORED
 
@@ -58,6 +59,26 @@ def interrupt_after(chunks, monkeypatch, together=1):
         return advance(self)
 
     monkeypatch.setattr(Trajectory, "advance", counted)
+
+
+@contextmanager
+def interrupted(monkeypatch, chunks, kind=Trajectory):
+    """Interrupt the run inside after so many chunks of all its trajectories or batches."""
+    advance, done, lock = kind.advance, [], threading.Lock()
+
+    def counted(self):
+        with lock:
+            done.append(1)
+            if len(done) > chunks:
+                raise KeyboardInterrupt
+        return advance(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, "advance", counted)
+        # each chunk of a batch is published, as if it cost nothing
+        patched.setattr(devices, "CHECKPOINT_SHARE", np.inf)
+        with pytest.raises(Interrupted, match=r"checkpoint \d+ is kept"):
+            yield
 
 
 def stop_after(chunks, monkeypatch):

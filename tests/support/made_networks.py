@@ -1,8 +1,15 @@
-"""Networks whose weights have zeros in a structure."""
+"""Networks whose weights have zeros in a structure, and a map that many know."""
 
 import numpy as np
 
 import lyapy
+
+
+def henon():
+    """Return Hénon's map, and options to begin near its attractor."""
+    step = lambda h, x: [1 - 1.4 * h[0] ** 2 + h[1], 0.3 * h[0]]  # noqa: E731
+    cell = lyapy.Map(step, lambda h, x: [[-2.8 * h[0], 1.0], [0.3, 0.0]], 2)
+    return lyapy.Network([cell]), {"initial_state": [0.1, 0.1], "transient": 100}
 
 
 def modular_mask(sizes, seed, density=0.5):

@@ -1,5 +1,8 @@
 """Weights and inputs in files, for tests of the command line."""
 
+import subprocess
+import sys
+
 import numpy as np
 
 RNG = np.random.default_rng(0)
@@ -18,6 +21,13 @@ RUN = ["--backend", "numpy", "--quiet", "-o", "run.h5"]
 def write_network(path, gain=1.0):
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **{name: gain * array for name, array in GRU.items()})
+
+
+def lyapy_process(*words, python=(), **options):
+    """Run a command of lyapy in a process."""
+    command = [sys.executable, *python, "-m", "lyapy", *words]
+    options = {"timeout": 300, "encoding": "utf-8"} | options
+    return subprocess.run(command, capture_output=True, check=False, **options)
 
 
 def write_files():

@@ -4,15 +4,34 @@ import io
 import struct
 import warnings
 import zipfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lyapy.errors import WeightsError
+from lyapy.networks.forward import forward_chunk
 from lyapy.weights.formats import read_contents
+
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def read_arrays(path):
     return read_contents(path).arrays
+
+
+def of_case(path, case):
+    """Return the arrays of a golden npz file that belong to a case, by their names in it."""
+    with np.load(path) as archive:
+        head = f"{case}/"
+        return {n.removeprefix(head): archive[n] for n in archive.files if n.startswith(head)}
+
+
+def outputs_of(network, inputs, *run):
+    """Return the outputs of the last layer, from the zero state."""
+    states = forward_chunk(network, inputs.astype(float), np.zeros(network.state_size), *run).states
+    below = sum(cell.state_size for cell in network.cells[:-1])
+    return states[:, below : below + network.cells[-1].output_size]
 
 
 def same(found, wanted):

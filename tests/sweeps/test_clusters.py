@@ -15,7 +15,7 @@ import pytest
 
 import lyapy
 from lyapy.sweeps.workers import check_ranks, dask_executor
-from tests.support.made_weights import write_network
+from tests.support.made_weights import lyapy_process, write_network
 
 pytestmark = pytest.mark.cluster
 
@@ -66,8 +66,7 @@ def test_three_ranks_compute_one_sweep(folder):
 def test_ranks_that_do_not_know_of_one_another_are_refused(folder):
     mpiexec()
     environment = {**os.environ, "SLURM_NTASKS": "3"}
-    command = [sys.executable, "-m", "lyapy", *WORDS, "--mpi"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    done = lyapy_process(*WORDS, "--mpi", env=environment)
     assert done.returncode == 2
     assert done.stderr.startswith("lyapy: error: SLURM_NTASKS is 3, but MPI has one rank")
     assert not (folder / "sweep.h5").exists()
@@ -120,8 +119,7 @@ def test_a_dask_worker_is_killed_in_the_middle_and_the_sweep_is_complete(folder,
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_the_command_uses_a_dask_cluster(folder, cluster):
     words = [*WORDS, "--dask", cluster.scheduler_address, "--steps", "50", "--quiet"]
-    command = [sys.executable, "-m", "lyapy", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = lyapy_process(*words)
     assert done.returncode == 0, done.stderr
     assert all(row.has_result for row in lyapy.Sweep.load("sweep.h5").rows)
 

@@ -43,13 +43,6 @@ def test_a_plain_step_is_run_by_the_readable_loop(monkeypatch):
     assert found == NUMPY._replace(run_layer=layer_forward)
 
 
-def test_runs_that_cards_cannot_do_are_refused(monkeypatch):
-    with pytest.raises(ValueError, match=f"the step of {Map.name} is plain Python"):
-        fitted(monkeypatch, CARDS, PLAIN)
-    with pytest.raises(ValueError, match="record is 'factors'"):
-        fitted(monkeypatch, CARDS, NETWORK, ("factors",))
-
-
 def test_cards_take_an_equal_part_each():
     assert [side_by_side(CARDS, n) for n in (1, 2, 3, 7, 8)] == [1, 1, 2, 4, 4]
     assert side_by_side(NUMPY, 7) == default_threads()

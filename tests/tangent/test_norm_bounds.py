@@ -12,12 +12,10 @@ from lyapy.networks.program import Assignment, Coefficient, Columns, Program, Te
 from lyapy.tangent.interval import make_control
 from lyapy.tangent.norm_bounds import NormBounds, _norm_bound, log_norm_bound
 from lyapy.tangent.overflow import describe_overflow
+from tests.support.made_programs import scaling
 
-STATE = Columns(0, 2)
 # a map of two units that scale their own direction, and that of its inverse
-SCALING = Program(
-    (Assignment(STATE, (Term(STATE, False, None, Coefficient(0, 2), None),)),), 2, 2, ({},)
-)
+SCALING = scaling(2)
 INVERTIBLE = SimpleNamespace(program=SCALING, inverse=True, inverse_program=SCALING)
 INVERTIBLE.inverse_coefficients = lambda coefficients: 1.0 / coefficients
 

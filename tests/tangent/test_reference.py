@@ -17,26 +17,13 @@ from lyapy.tangent.qr import orthonormalize, orthonormalize_with
 from lyapy.tangent.reference import ArrayTangent, DecoupledTangent, FactorTangent
 from lyapy.tangent.state import Carry
 from tests.conftest import qr_growth
+from tests.support.made_programs import map_of, scaling
 
 CONTROL = make_control("auto", 1e-8, 64)
 
 
 def as_sparse(matrix):
     return as_weight(scipy.sparse.csr_array(matrix), "U", matrix.shape)
-
-
-def map_of(D):
-    """Return the program of a map whose Jacobian is the coefficients."""
-    state = Columns(0, D)
-    term = Term(state, False, Coefficient(0, D * D), None, None)
-    return Program((Assignment(state, (term,)),), D, D, ({},))
-
-
-def scaling(D):
-    """Return the program of units that scale their own direction by their coefficient."""
-    state = Columns(0, D)
-    term = Term(state, False, None, Coefficient(0, D), None)
-    return Program((Assignment(state, (term,)),), D, D, ({},))
 
 
 def jacobians(steps, D, seed=1):
@@ -227,6 +214,17 @@ def test_the_engine_that_keeps_factors():
     found = tangent.take_factor()
     np.testing.assert_array_equal(other.take_factor(), found)
     assert found[1, 1] > 0.0 and not found[2].any() and not found[:, 2].any()
+
+
+def test_factors_of_graded_steps_are_multiplied_step_by_step():
+    """The rows of two such steps would be parallel to all digits."""
+    turn = np.linalg.qr(jacobians(1, 2)[0])[0]
+    J = np.broadcast_to(turn @ np.diag([1.0, 1e-9]) @ turn.T, (6, 2, 2))
+    tangent, carry = FactorTangent(map_of(2), 2), Carry.begin(np.eye(2), 21.0)
+    ends, alive = np.array([6]), np.array([2])
+    growth = tangent.advance(J.reshape(6, -1), ends, alive, carry, CONTROL)
+    assert carry.state.graded_steps == 6
+    np.testing.assert_allclose(np.log(np.diag(tangent.take_factor())), growth[0], atol=1e-5)
 
 
 def test_units_that_do_not_read_one_another():

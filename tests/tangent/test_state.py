@@ -9,7 +9,7 @@ from lyapy.arrays import UNIT_ROUNDOFF
 from lyapy.tangent import state as module
 from lyapy.tangent.graded.replicas import SAMPLES, disturbed, exchanged, made_replicas, tilts_of
 from lyapy.tangent.graded.run import GradedRun
-from lyapy.tangent.interval import UNDERFLOW, eliminated_growth, make_control
+from lyapy.tangent.interval import SLACK, UNDERFLOW, eliminated_growth, make_control
 from lyapy.tangent.state import Carry
 
 CONTROL = make_control("auto", 1e-8, 64)
@@ -126,7 +126,8 @@ def test_a_frame_is_tilted_until_the_next_interval(large, sign):
     assert not state.tilted(CONTROL._replace(fixed=2))
     state.since[1] = -1.0
     assert not state.tilted(CONTROL)
-    assert not Carry.begin(np.eye(3)).state.tilted(CONTROL)
+    # the first step is an ordinary one
+    assert not Carry.begin(np.eye(3)).state.follows_tilt(CONTROL)
 
 
 @pytest.mark.parametrize(("lost", "error"), [(-math.inf, math.inf), (-140.0, math.exp(103.0))])
@@ -154,13 +155,14 @@ def test_graded_steps_go_on_until_the_spread_has_fallen():
 class Scripted:
     """Runs of graded steps with scripted growth, and a list of the arguments they get."""
 
-    def __init__(self, *log_r, steps=3):
+    def __init__(self, *log_r, steps=3, error=1e-12):
         self.calls, self.log_r, self.steps = [], [*map(np.array, log_r)], steps
+        self.error = error
 
     def __call__(self, coefficients, scales, frame, control, rate):
         self.calls.append((coefficients, scales, frame.copy(), control, rate))
         log_r, k = self.log_r.pop(0), len(frame)
-        error = np.full(k, 1e-12)
+        error = np.full(k, self.error)
         return GradedRun(-frame, log_r, log_r + 0.5, error, self.steps, 7.0, 9.0, 1.0)
 
 
@@ -240,6 +242,22 @@ def test_the_first_graded_step_begins_with_what_intervals_left():
     assert run.calls[0][4] == max(40.0, 2.0 * CONTROL.limit)
 
 
+@pytest.mark.parametrize(("D", "known"), [(4, False), (5, True)])
+def test_growth_that_is_not_exchanged_but_differs_is_unknown_in_a_full_frame(D, known):
+    run, carry = Scripted(np.zeros(4), [0.0, 3.0, -1.0, 0.0]), Carry.begin(np.eye(D)[:4])
+    carry.take_graded_steps(run, COEFFICIENTS, 4, 0.0, CONTROL)
+    assert np.isfinite(carry.statistics.error[1]) == known
+
+
+@pytest.mark.parametrize("second", [-math.inf, -2.0])
+def test_hidden_growth_next_to_a_vanished_vector_is_bounded_by_the_largest(second):
+    log_r = [0.0, second, -3.0]
+    run = Scripted(log_r, log_r, error=[1e-12, math.inf, math.inf])
+    growth, _ = Carry.begin(np.eye(3)).take_graded_steps(run, COEFFICIENTS, 3, 0.0, CONTROL)
+    wanted = [0.5, second + 0.5, 0.5 + SLACK if second == -math.inf else -2.5]
+    np.testing.assert_array_equal(growth, wanted)
+
+
 @pytest.mark.parametrize("largest", [math.inf, math.nan])
 def test_graded_steps_that_overflow_change_nothing(largest):
     carry = filled()
@@ -285,13 +303,15 @@ def test_an_interval_is_absorbed():
     np.testing.assert_allclose(counted.error, wanted, rtol=1e-15)
     assert (counted.intervals, counted.rejections, state.rate) == (6, 9, 3.0)
     assert counted.largest_spread == 8.0
-    carry = Carry.begin(np.eye(2))
-    log_r = np.array([0.0, -25.0])
-    growth = carry.absorb(np.eye(2), log_r, np.array([0.25, -1.0]), 25.0, 1, 0, CONTROL)
-    np.testing.assert_allclose(carry.state.noise, [1.0, math.exp(25.0)])
+    carry = Carry.begin(np.eye(3))
+    log_r, duals = np.array([0.0, -25.0, -1.0]), np.array([0.25, -1.0, 0.5])
+    growth = carry.absorb(np.eye(3), log_r, duals, 25.0, 1, 0, CONTROL)
+    # noise that leaves digits does not spoil the vectors after it
+    np.testing.assert_allclose(carry.state.noise, [1.0, math.exp(25.0), math.exp(1.0)])
     assert carry.statistics.largest_spread == 25.0
     # where rounding hides growth, its upper bound is counted
-    np.testing.assert_allclose(growth, [0.0, math.log(math.exp(-25.0) + 2 * UNIT_ROUNDOFF)])
+    hidden = math.log(math.exp(-25.0) + 3 * UNIT_ROUNDOFF)
+    np.testing.assert_allclose(growth, [0.0, hidden, -1.0])
 
 
 def test_ends_are_absorbed_by_their_rows():

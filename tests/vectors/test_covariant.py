@@ -9,6 +9,7 @@ from lyapy.cells.own_map import GivenJacobian
 from lyapy.networks.forward import forward_chunk
 from lyapy.networks.jacobian import jacobian
 from lyapy.vectors import passes
+from tests.support.made_networks import henon
 
 
 def of_jacobians(jacobians, **options):
@@ -137,17 +138,8 @@ def test_a_group_that_k_divides_is_missing():
 
 
 def test_henon():
-    network = lyapy.Network(
-        [
-            lyapy.Map(
-                lambda h, x: [1 - 1.4 * h[0] ** 2 + h[1], 0.3 * h[0]],
-                lambda h, x: [[-2.8 * h[0], 1.0], [0.3, 0.0]],
-                2,
-            )
-        ]
-    )
-    options = {"transient": 100, "backward_transient": 100, "initial_state": [0.1, 0.1]}
-    found = lyapy.covariant_vectors(network, steps=8000, **options)
+    network, options = henon()
+    found = lyapy.covariant_vectors(network, steps=8000, backward_transient=100, **options)
     assert np.max(found.covariance_error) < 1e-12
     degrees = np.degrees(found.angle(0, 1))
     # five standard errors, of values over 10⁵ steps

@@ -10,6 +10,7 @@ from lyapy.networks.apply import tangent_step
 from lyapy.networks.forward import forward_chunk
 from lyapy.networks.transposed import transposed
 from lyapy.vectors.images import images_of
+from tests.support.made_networks import henon
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -56,14 +57,8 @@ def test_both_algorithms_agree(kind, options):
 
 
 def test_henon():
-    henon = lyapy.Map(
-        lambda h, x: [1 - 1.4 * h[0] ** 2 + h[1], 0.3 * h[0]],
-        lambda h, x: [[-2.8 * h[0], 1.0], [0.3, 0.0]],
-        2,
-    )
-    options = {"steps": 1000, "transient": 100, "backward_transient": 100}
-    options |= {"initial_state": [0.1, 0.1]}
-    network = lyapy.Network([henon])
+    network, options = henon()
+    options |= {"steps": 1000, "backward_transient": 100}
     angles = lyapy.splitting_angles(network, j=1, **options)
     vectors = lyapy.covariant_vectors(network, **options)
     np.testing.assert_allclose(angles[:, 0], vectors.angle(0, 1), atol=1e-7)

@@ -16,9 +16,9 @@ from lyapy.cells.activations import kind_of
 from lyapy.weights.formats import Contents
 from lyapy.weights.frameworks.layer import Hints
 from lyapy.weights.load import network_from_contents
+from tests.support.weights_files import GOLDEN, of_case
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = ROOT / "tests" / "golden"
 CELLS = {
     "vanilla": "vanilla",
     "gru": "GRU, reset after",
@@ -107,12 +107,9 @@ def _name(path):
 
 
 def in_npz():
-    with np.load(GOLDEN / "torch_cells.npz") as archive:
-        arrays = dict(archive)
-    found = set()
-    for case in {name.partition("/")[0] for name in arrays}:
-        head = f"{case}/weights/"
-        weights = {n.removeprefix(head): a for n, a in arrays.items() if n.startswith(head)}
+    path, found = GOLDEN / "torch_cells.npz", set()
+    for case in {name.partition("/")[0] for name in np.load(path)}:
+        weights = of_case(path, f"{case}/weights")
         hints = Hints(nonlinearity=case.split("_")[1] if case.startswith("rnn") else None)
         found |= columns(network_from_contents(case, Contents(weights, {}), hints))
     return found

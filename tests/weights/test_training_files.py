@@ -1,7 +1,5 @@
 """Files as training leaves them: reparametrised weights, optimizers, TensorFlow's checkpoints."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,8 +9,10 @@ from lyapy.cli import main
 from lyapy.weights.frameworks.layer import Hints
 from lyapy.weights.load import load_closed_loop
 from lyapy.weights.source import read_source
+from tests.support import weights_files
+from tests.support.weights_files import outputs_of
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "training_files"
+GOLDEN = weights_files.GOLDEN / "training_files"
 EXPECTED = dict(np.load(GOLDEN / "expected.npz"))
 FOUND = {name: (GOLDEN / name, *GOLDEN.glob(f"{name}.*")) for name in EXPECTED}
 FILES = {name: next(path for path in paths if path.exists()) for name, paths in FOUND.items()}
@@ -118,3 +118,21 @@ def test_a_checkpoint_of_tensorflow_is_known_by_every_name(tmp_path, given):
     with pytest.raises(WeightsError, match=r"load_checkpoint\('(.*)'\); numpy\.savez") as caught:
         lyapy.load(tmp_path / given)
     assert f"'{prefix}'" in str(caught.value)
+
+
+LIGHTNING = ("lightning.ckpt", "accelerate_model.safetensors", "accelerate_pytorch_model.bin",
+             "omegaconf.pt")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIGHTNING)
+def test_a_checkpoint_computes_the_outputs_of_its_framework(name):
+    folder = weights_files.GOLDEN / "lightning_files"
+    expected = np.load(folder / "expected.npz")
+    found = outputs_of(lyapy.load(folder / name), expected["inputs"])
+    wanted = expected[name.partition("_")[0].partition(".")[0]]
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+
+
+def test_an_optimizer_alone_holds_no_network():
+    with pytest.raises(WeightsError, match=r"holds only the state of an optimizer, 24 tensors"):
+        lyapy.load(weights_files.GOLDEN / "lightning_files/accelerate_optimizer.bin")

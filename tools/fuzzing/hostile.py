@@ -26,7 +26,7 @@ from lyapy.errors import UNSEEN, describe
 
 from .subjects import SUBJECTS, Subject
 
-__all__ = ["judge", "outcomes"]
+__all__ = ["HEAD", "KINDS", "judge", "limit_memory", "outcomes", "print_row"]
 
 CORPUS = Path(__file__).parents[2] / "tests" / "corpus"
 SECONDS, MEMORY, BATCH = 1.0, 512 << 20, 500
@@ -104,7 +104,7 @@ def _child(
         faulthandler.disable()
         try:
             with open(sender, "w") as report, tempfile.TemporaryDirectory() as folder:
-                _limit_memory()
+                limit_memory()
                 _read_all(subject, files, numbers, Path(folder), report)
             code = 0
         finally:
@@ -129,7 +129,8 @@ def _read_all(
         print(json.dumps([number, *outcome]), file=report, flush=True)  # type: ignore[call-overload]
 
 
-def _limit_memory() -> None:
+def limit_memory() -> None:
+    """Let this process have no more than `MEMORY` in addition."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
@@ -204,6 +205,13 @@ def fuzz(name: str, runs: int, seed: int) -> tuple[Counter[str], float]:
     return counts, longest
 
 
+def print_row(name: str, counts: Counter[str], longest: float) -> bool:
+    """Print the counts of a reader; return whether it has read or refused all files."""
+    numbers = (f"{n:,}".replace(",", " ") for n in (counts.total(), *(counts[k] for k in KINDS)))
+    print(f"| {name} | {' | '.join(numbers)} | {longest:.2f} s |", flush=True)
+    return not any(counts[kind] for kind in KINDS[2:])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reader", choices=SUBJECTS, action="append", help="all by default")
@@ -211,14 +219,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     print(HEAD)
-    sound = True
-    for name in given.reader or SUBJECTS:
-        counts, longest = fuzz(name, given.runs, given.seed)
-        cells = [name, *(f"{counts[kind]:,}".replace(",", " ") for kind in KINDS)]
-        cells.insert(1, f"{given.runs:,}".replace(",", " "))
-        print(f"| {' | '.join(cells)} | {longest:.2f} s |", flush=True)
-        sound &= not any(counts[kind] for kind in KINDS[2:])
-    return 0 if sound else 1
+    readers = given.reader or SUBJECTS
+    sound = [print_row(name, *fuzz(name, given.runs, given.seed)) for name in readers]
+    return 0 if all(sound) else 1
 
 
 if __name__ == "__main__":

@@ -24,14 +24,42 @@ from lyapy.sweeps.merged_file import read_network, write_merged
 from lyapy.sweeps.metadata import metadata_of
 from lyapy.sweeps.result import Sweep
 from lyapy.sweeps.text import rows_summary, rows_table
+from lyapy.weights.frameworks.canonical import canonical_bytes
+from lyapy.weights.frameworks.layer import Hints
 from lyapy.weights.load import network_from_contents
 from lyapy.weights.source import read_source
 from tests.support.made_checkpoints import OFTEN, stop_after
 
 from .structures import MUTATORS, Mutator
-from .targets import TARGETS, hints_for, seeds
 
 __all__ = ["SUBJECTS", "Subject"]
+
+GOLDEN = Path(__file__).parents[2] / "tests" / "golden"
+SEED_LIMIT = 32 << 10
+
+
+class Target(NamedTuple):
+    """A format of weights: patterns of golden files to take and to leave out, and layouts."""
+
+    patterns: tuple[str, ...]
+    without: str = ""
+    layouts: tuple[str | None, ...] = (None,)
+
+
+TARGETS = {
+    "torch": Target(("torch_files/*.pt",), without="_old"),
+    "torch-legacy": Target(("torch_files/*_old.pt",)),
+    "safetensors": Target(("jax_files/*.safetensors",)),
+    "npz": Target(
+        ("jax_files/*.npz", "tensorflow1_files/*.npz"),
+        layouts=(None, "haiku", "tensorflow1"),
+    ),
+    "hdf5": Target(("keras_files/*.h5",)),
+    "keras": Target(("keras_files/*.keras",)),
+    "onnx": Target(("onnx_files/*.onnx",)),
+    "msgpack": Target(("jax_files/*.msgpack",)),
+    "equinox": Target(("jax_files/*.eqx",), layouts=("equinox",)),
+}
 
 NETWORK = lyapy.random_network("gru", 3, 2, seed=1)
 DRIVE = np.random.default_rng(0).normal(size=(2, 160, 2))
@@ -52,8 +80,10 @@ def _load(name: str, path: Path) -> None:
     refusals = []
     layouts = TARGETS[name].layouts if name in TARGETS else (None,)
     for layout in layouts:
+        # parameters with which layers are built whatever the file leaves open
+        hints = Hints(nonlinearity="tanh", gate_nonlinearity="sigmoid", layout=layout)
         try:
-            network_from_contents(source, contents, hints_for(layout))
+            network_from_contents(source, contents, hints)
         except WeightsError as error:
             refusals.append(error)
     if len(refusals) == len(layouts):
@@ -116,8 +146,22 @@ def _states() -> Iterator[tuple[str, bytes]]:
             yield path.name, path.read_bytes()
 
 
+def _golden(name: str) -> Iterator[tuple[str, bytes]]:
+    """Yield files that frameworks wrote, and lyapy's own canonical form, by their names."""
+    target = TARGETS[name]
+    for pattern in target.patterns:
+        for path in sorted(GOLDEN.glob(pattern)):
+            if target.without and target.without in path.name:
+                continue
+            if path.stat().st_size <= SEED_LIMIT:
+                yield path.name, path.read_bytes()
+    if name == "hdf5":
+        for kind in ("vanilla", "gru", "lstm", "lstm-projected"):
+            yield f"canonical_{kind}", canonical_bytes(lyapy.random_network(kind, 3, 2))
+
+
 def _weights(name: str) -> Iterator[tuple[str, bytes]]:
-    yield from seeds(name)
+    yield from _golden(name)
     if name == "hdf5":
         buffer = io.BytesIO()
         with h5py.File(buffer, "w", libver="earliest") as file:

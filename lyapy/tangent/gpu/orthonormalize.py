@@ -135,11 +135,16 @@ __device__ double spread_of(Extremes found)
     return greater_of(spread, greater_of(fabs(largest), fabs(smallest)) * LIMIT / LOG_RANGE);
 }
 
-// What an interval adds to the growth of a vector and to its rounding error, and its noise.
-__device__ Counted counted(real norm, real dual, Extremes found)
+// What an interval adds to the growth of vector i and to its rounding error, and its noise.
+__device__ Counted counted(int i, const real* norms, const real* duals, int stride, Extremes found)
 {
-    const double log_r = log((double)norm), largest = log(found.largest);
-    const double noise = image_noise(log_r, largest, dual);
+    const double log_r = log((double)norms[i]), largest = log(found.largest);
+    double noise = image_noise(log_r, largest, duals[i * stride]);
+    // a vector of rounding only points anywhere, and those after it depend on that
+    for (int j = 0; FIXED > 1 && j < i; j++) {
+        const double other = image_noise(log((double)norms[j]), largest, duals[j * stride]);
+        if (ROUNDOFF * other > 1.0) noise = greater_of(noise, other);
+    }
     return {counted_growth(log_r, largest, LIMIT, FLOOR), ROUNDOFF * noise, noise};
 }
 """
@@ -176,7 +181,7 @@ PANEL = """
     __syncthreads();
     if (first + m < k) return;
     for (int i = thread; i < k; i += threads) {
-        const Counted one = counted(norms[b * k + i], frame[i * width + D], found);
+        const Counted one = counted(i, norms + b * k, frame + D, width, found);
         const long long at = b * 3 * all + i;
         results[at] = sums[at] + one.growth;
         results[at + all] = sums[at + all] + one.error;
@@ -193,6 +198,7 @@ def library(device: Device, control: Control, state_size: int, **values: object)
         "GROUP": GROUP,
         "ADDERS": ADDERS,
         "LIMIT": repr(control.limit),
+        "FIXED": f"{control.fixed}LL",
         "LOG_RANGE": repr(precision.log_range),
         "ROUNDOFF": repr(precision.roundoff),
         "FLOOR": repr(float(np.log(state_size * precision.roundoff))),

@@ -126,7 +126,7 @@ class BatchTangent:
                 rejections += rejected
                 (image, results, spread) = found
                 failed |= ~np.isfinite(spread)
-                if steps == 1 and self.control.fixed <= 1:
+                if steps == 1:
                     failed |= spread > self.control.limit
                 if failed.all():
                     break

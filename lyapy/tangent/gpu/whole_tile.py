@@ -72,10 +72,10 @@ TEXT = """
                 rejections++;
                 taken = shorter;
             }}
-            failed = !(spread < 1.0 / 0.0) || (taken == 1 && FIXED <= 1 && spread > LIMIT);
+            failed = !(spread < 1.0 / 0.0) || (taken == 1 && spread > LIMIT);
             if (failed) break;
             for (int i = thread; i < rows; i += threads) {{
-                const Counted one = counted(norms[i], frame[i * ROW + D], found);
+                const Counted one = counted(i, norms, frame + D, ROW, found);
                 grown[i] += one.growth;
                 sums[i] += one.error;
                 sums[k + i] = one.noise;
@@ -143,7 +143,7 @@ class WholeTangent(BatchTangent):
         given += [f"double* {name}" for name in ("rates", "growth", "totals")]
         given += [f"const real* m{i}" for i in range(len(self._matrices))]
         given += [f"long long {name}" for name in ("steps", "k", "width", "C")]
-        values = {"ROW": _row(program), "FIXED": f"{control.fixed}LL", "TILE": f"{control.tile}LL"}
+        values = {"ROW": _row(program), "TILE": f"{control.tile}LL"}
         before = library(self.device, control, program.state_size, **values)
         body = TEXT.format(results=RESULTS, steps=steps)
         text = trajectory_kernel("whole_tile", given, body, before)

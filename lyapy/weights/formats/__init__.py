@@ -1,7 +1,5 @@
 """The bytes of a weights file as named arrays, whichever framework wrote it."""
 
-from __future__ import annotations
-
 import os
 import re
 import stat

@@ -1,13 +1,9 @@
 """The contents of a weights file, and their element types."""
 
-from __future__ import annotations
-
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-__all__ = ["DTYPES", "Contents", "Order", "decode", "itemsize"]
 
 Order = Literal["<", ">"]
 # numpy lacks it

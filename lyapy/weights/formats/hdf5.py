@@ -1,7 +1,5 @@
 """HDF5 files such as Keras writes, alone or in a ``.keras`` archive; no link is followed."""
 
-from __future__ import annotations
-
 import io
 import os
 import zipfile
@@ -13,8 +11,6 @@ from ...storage.hdf5 import Attributes, Dataset, Group, Hdf5Error, open_hdf5, un
 from .contents import Contents
 from .refusal import AGAIN, CONVERT, RefusedError
 from .zip_archive import read_member
-
-__all__ = ["read", "read_keras"]
 
 # parsed JSON takes a hundred times as much
 _TEXT_LIMIT = 4 << 20

@@ -1,7 +1,5 @@
 """MATLAB's files of version 5 to 7 (``save -v7``); scipy's reader crashes on damaged ones."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterator
@@ -14,8 +12,6 @@ from numpy.typing import NDArray
 from ...storage.hdf5 import unpacked_limit
 from .contents import Contents
 from .refusal import CONVERT, RefusedError
-
-__all__ = ["read"]
 
 _HEADER, _MATRIX, _PACKED, _SPARSE = 128, 14, 15, 5
 _COMPLEX = 0x08

@@ -1,7 +1,5 @@
 """Flax's msgpack files: nested dicts of arrays."""
 
-from __future__ import annotations
-
 from math import prod
 from typing import Any, BinaryIO
 
@@ -10,8 +8,6 @@ from numpy.typing import NDArray
 
 from .contents import DTYPES, Contents, decode, itemsize
 from .refusal import CONVERT, NAME_LIMIT, RefusedError
-
-__all__ = ["read"]
 
 _ARRAY, _SCALAR = 1, 3
 _DEPTH_LIMIT = 64

@@ -3,8 +3,6 @@
 ``numpy.load`` would allocate as much as a header declares before it looks for the data.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import zipfile
@@ -17,8 +15,6 @@ from numpy.typing import NDArray
 
 from .contents import Contents
 from .refusal import RefusedError
-
-__all__ = ["read_archive", "read_array", "read_sequence"]
 
 _KINDS = "biufcSU"
 _HEADER_LIMIT = 1000

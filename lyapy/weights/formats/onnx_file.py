@@ -1,7 +1,5 @@
 """ONNX files: constant tensors, and the graph of the other nodes."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator
@@ -13,8 +11,6 @@ from numpy.typing import NDArray
 from ...storage.hdf5 import unpacked_limit
 from .contents import Contents
 from .refusal import CONVERT, RefusedError
-
-__all__ = ["read"]
 
 # nodes whose attributes are kept
 _DESCRIBED = ("RNN", "GRU", "LSTM", "Gemm")

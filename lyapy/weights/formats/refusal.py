@@ -1,14 +1,10 @@
 """Refusals of a file, raised without its name, and the errors with it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 
 from ...errors import WeightsError
-
-__all__ = ["AGAIN", "CONVERT", "NAME_LIMIT", "RefusedError", "weights_errors"]
 
 AGAIN = "save it or download it again"
 CONVERT = "convert it to safetensors or npz where it was written"

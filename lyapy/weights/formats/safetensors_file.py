@@ -1,7 +1,5 @@
 """Files of the safetensors package, with the checks that it does not make."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -10,8 +8,6 @@ from numpy.typing import NDArray
 
 from .contents import Contents, decode
 from .refusal import CONVERT, RefusedError
-
-__all__ = ["read"]
 
 _HEADER_LIMIT = 16 << 20
 _DTYPES = {

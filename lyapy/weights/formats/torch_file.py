@@ -1,7 +1,5 @@
 """Files of torch.save: a zip of a pickle and raw storages, or before PyTorch 1.6 all in a row."""
 
-from __future__ import annotations
-
 import io
 import re
 import zipfile
@@ -16,8 +14,6 @@ from .contents import Contents, Order, decode, itemsize
 from .refusal import NAME_LIMIT, RefusedError
 from .torch_pickle import STATE_DICT, Encoded, NumpyArray, Object, Storage, Tensor, load_pickle
 from .zip_archive import read_member
-
-__all__ = ["read_legacy", "read_zip"]
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001

@@ -4,8 +4,7 @@ Python's own reader trusts memo indices, and allocates as much as a false one as
 a pickle set attributes.
 """
 
-from __future__ import annotations
-
+import pickle
 import pickletools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,8 +12,6 @@ from typing import IO, Any
 
 from .contents import DTYPES, itemsize
 from .refusal import CONVERT, RefusedError
-
-__all__ = ["STATE_DICT", "Encoded", "NumpyArray", "Object", "Storage", "Tensor", "load_pickle"]
 
 STATE_DICT = "write torch.save(model.state_dict(), file) of dense tensors, or use safetensors"
 
@@ -50,7 +47,7 @@ _NO_TENSORS = (
     "torch.cuda.amp.", "torch.utils.data.", "torch.distributed.fsdp.", "torch.distributions.",
 )  # fmt: skip
 _TENSORS = ("torch.nn.parameter.", "torch.nn.quantized.")
-_OPCODE_LIMIT = 3_000_000
+_OPCODE_LIMIT = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +171,17 @@ def load_pickle(stream: IO[bytes], storages: dict[str, Storage] | None = None) -
     the pickle's end. ``storages`` is filled with those that the pickle names, by key.
     """
     machine = _Machine({} if storages is None else storages)
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-        if count > _OPCODE_LIMIT:
-            raise RefusedError("holds too many values", "save a dict of tensors")
-        if opcode.name not in _ACTIONS:
-            raise RefusedError(f"uses the opcode {opcode.name} in its pickle", STATE_DICT)
-        _ACTIONS[opcode.name](machine, argument)
-    return machine.stack.pop()
+    for _ in range(_OPCODE_LIMIT):
+        code = stream.read(1)
+        if code not in _OPCODES:
+            raise ValueError(f"its opcode {code!r} is unknown" if code else "its pickle has no end")
+        name, read, action = _OPCODES[code]
+        if action is None:
+            raise RefusedError(f"uses the opcode {name} in its pickle", STATE_DICT)
+        action(machine, None if read is None else read(stream))
+        if code == pickle.STOP:
+            return machine.stack.pop()
+    raise RefusedError("holds too many values", "save a dict of tensors")
 
 
 def _tensor(
@@ -390,4 +391,9 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
     "OBJ": lambda m, a: m.make(m.since_mark()),
     "INST": lambda m, a: m.inst(a),
     "BINPERSID": lambda m, a: m.persistent(*m.take(1)),
+}
+# the name, reader of the argument and action by the opcode's byte
+_OPCODES: dict[bytes, tuple[str, Callable[[IO[bytes]], Any] | None, Any]] = {
+    one.code.encode("latin-1"): (one.name, getattr(one.arg, "reader", None), _ACTIONS.get(one.name))
+    for one in pickletools.opcodes
 }

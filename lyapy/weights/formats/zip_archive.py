@@ -1,15 +1,11 @@
 """Zip archives whose directory declares no more than the file can hold."""
 
-from __future__ import annotations
-
 import os
 import zipfile
 from typing import BinaryIO
 
 from ...storage.hdf5 import unpacked_limit
 from .refusal import CONVERT, RefusedError
-
-__all__ = ["open_archive", "read_member"]
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 

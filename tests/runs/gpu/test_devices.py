@@ -9,13 +9,11 @@ import pytest
 
 import lyapy
 from lyapy import lyapunov_spectrum
-from lyapy.errors import Interrupted
 from lyapy.runs import schedule
 from lyapy.runs.gpu import batch
-from lyapy.runs.gpu import devices as running
 from lyapy.tangent import engine as engines
 from tests.support import stand_in
-from tests.support.made_checkpoints import assert_same_bits
+from tests.support.made_checkpoints import assert_same_bits, interrupted
 
 NETWORK = lyapy.random_network("gru", 5, 2, layers=2, seed=1)
 DRIVE = np.random.default_rng(0).normal(size=(6, 200, 2))
@@ -81,21 +79,9 @@ def test_each_device_gets_an_equal_part(devices, used):
 
 def test_one_device_goes_on_with_what_two_began(devices, monkeypatch, tmp_path):
     options = {"backend": "cupy", "threads": 2, "checkpoint": tmp_path / "run.h5"}
-    advance, done, lock = batch.Batch.advance, [], threading.Lock()
-
-    def interrupted(self):
-        with lock:
-            done.append(1)
-            if len(done) > 5:
-                raise KeyboardInterrupt
-        return advance(self)
-
-    monkeypatch.setattr(batch.Batch, "advance", interrupted)
-    monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
     devices(2)
-    with pytest.raises(Interrupted):
+    with interrupted(monkeypatch, 5, batch.Batch):
         lyapunov_spectrum(NETWORK, DRIVE, **options)
-    monkeypatch.setattr(batch.Batch, "advance", advance)
     devices(1)
     found = lyapunov_spectrum(NETWORK, DRIVE, **options)
     assert_same_bits(found, lyapunov_spectrum(NETWORK, DRIVE, backend="cupy", threads=2))
@@ -106,18 +92,8 @@ def test_a_run_on_another_card_is_told(monkeypatch, tmp_path):
     network = lyapy.random_network("vanilla", 3, seed=1)
     cards = [stand_in.stand_in()._replace(name=name) for name in ("one card", "another")]
     monkeypatch.setattr(schedule, "CHUNK_TILES", 1)
-    monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
-    advance, done = batch.Batch.advance, []
-
-    def interrupted(self):
-        done.append(1)
-        if len(done) == 2:
-            raise KeyboardInterrupt
-        return advance(self)
-
-    monkeypatch.setattr(batch.Batch, "advance", interrupted)
     monkeypatch.setattr(engines, "find_devices", lambda: (cards[0],))
-    with pytest.raises(Interrupted):
+    with interrupted(monkeypatch, 1, batch.Batch):
         lyapunov_spectrum(network, **options)
     monkeypatch.setattr(engines, "find_devices", lambda: (cards[1],))
     with pytest.raises(ValueError, match="gpu is 'one card' there, 'another' here"):

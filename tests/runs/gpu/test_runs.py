@@ -15,8 +15,9 @@ from lyapy.errors import Interrupted
 from lyapy.runs import schedule
 from lyapy.runs.gpu import batch
 from lyapy.runs.gpu import devices as running
-from lyapy.spectra.file import STORED
+from lyapy.runs.trajectory import Trajectory
 from lyapy.weights.frameworks.canonical import canonical_bytes
+from tests.support.made_checkpoints import assert_same_bits, interrupted
 
 DRIVE = np.random.default_rng(0).normal(size=(3, 300, 2))
 NETWORK = lyapy.random_network("lstm", 5, 2, layers=2, seed=1)
@@ -30,48 +31,26 @@ def _short_chunks(monkeypatch):
     monkeypatch.setattr(schedule, "CHUNK_TILES", 1)
 
 
-def interrupt_after(chunks, monkeypatch, kind=batch.Batch):
-    advance, done = kind.advance, []
-
-    def counted(self):
-        done.append(1)
-        if len(done) > chunks:
-            raise KeyboardInterrupt
-        return advance(self)
-
-    monkeypatch.setattr(kind, "advance", counted)
-    return lambda: monkeypatch.setattr(kind, "advance", advance)
-
-
 def test_an_interrupted_run_ends_with_the_same_bits(tmp_path, monkeypatch):
     options = {"backend": "cupy", "transient": 70, "record": ("states", "frames", "growth")}
     whole = lyapunov_spectrum(NETWORK, DRIVE, checkpoint=tmp_path / "whole.h5", **options)
     path = tmp_path / "run.h5"
     for chunks in (1, 3):
-        go_on = interrupt_after(chunks, monkeypatch)
-        # each chunk is published, as if it cost nothing
-        monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
-        with pytest.raises(Interrupted):
+        with interrupted(monkeypatch, chunks, batch.Batch):
             lyapunov_spectrum(NETWORK, DRIVE, checkpoint=path, **options)
-        go_on()
     continued = lyapunov_spectrum(NETWORK, DRIVE, checkpoint=path, **options)
-    for name in STORED:
-        np.testing.assert_array_equal(getattr(continued, name), getattr(whole, name), strict=True)
+    assert_same_bits(continued, whole)
     assert continued.settings["versions"]
 
 
 def test_trajectories_that_had_ended_have_the_same_bits(tmp_path, monkeypatch):
     options = {"backend": "cupy", "threads": 1, "k": 5}
     whole = lyapunov_spectrum(NETWORK, DRIVE, **options)
-    monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
     # the first of three takes five
-    go_on = interrupt_after(7, monkeypatch)
-    with pytest.raises(Interrupted):
+    with interrupted(monkeypatch, 7, batch.Batch):
         lyapunov_spectrum(NETWORK, DRIVE, checkpoint=tmp_path / "run.h5", **options)
-    go_on()
     found = lyapunov_spectrum(NETWORK, DRIVE, checkpoint=tmp_path / "run.h5", **options)
-    for name in STORED:
-        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name), strict=True)
+    assert_same_bits(found, whole)
 
 
 def test_the_host_does_as_much_for_many_trajectories(counts, monkeypatch):
@@ -140,14 +119,11 @@ def test_a_signal_keeps_the_chunk_that_is_being_computed(restarts, tmp_path, mon
 
 @pytest.mark.parametrize(("first", "second"), [("cupy", "numpy"), ("numpy", "cupy")])
 def test_another_backend_continues_on_request(first, second, tmp_path, monkeypatch):
-    kind = batch.Batch if first == "cupy" else lyapy.runs.trajectory.Trajectory
+    kind = batch.Batch if first == "cupy" else Trajectory
     network = lyapy.random_network("vanilla", 33, 2, gain=0.8, seed=1)
     options = {"frame": "identity", "threads": 1, "checkpoint": tmp_path / "run.h5"}
-    monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
-    go_on = interrupt_after(2, monkeypatch, kind)
-    with pytest.raises(Interrupted):
+    with interrupted(monkeypatch, 2, kind):
         lyapunov_spectrum(network, DRIVE[:1], backend=first, **options)
-    go_on()
     with pytest.raises(ValueError, match=r"backend is .* continue it with any_backend=True"):
         lyapunov_spectrum(network, DRIVE[:1], backend=second, **options)
     with pytest.warns(RuntimeWarning, match="continues under other conditions.*backend is"):
@@ -221,22 +197,6 @@ def test_float32():
     assert np.all(error <= 2.5e-4 * single.intervals[:, 0])
     assert np.all(error > 1e-9)
     assert single.growth.dtype == np.float64
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"precision": "float32"}, "precision is 'float32', in which backend='auto' does not"),
-        ({"precision": "half", "backend": "cupy"}, "precision is 'half'; it must be one of"),
-        (
-            {"precision": "float32", "backend": "cupy", "tolerance": 1e-8},
-            "tolerance is 1e-08; it must lie between 5e-07 and 1",
-        ),
-    ],
-)
-def test_precisions_that_do_not_fit(options, message):
-    with pytest.raises(ValueError, match=message):
-        lyapunov_spectrum(NETWORK, DRIVE, **options)
 
 
 @pytest.mark.repeats

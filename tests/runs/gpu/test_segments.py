@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 
 import lyapy
-from lyapy.errors import Interrupted
 from lyapy.runs import segments
 from lyapy.runs.gpu import batch
-from lyapy.runs.gpu import devices as running
-from lyapy.spectra.file import STORED
+from tests.support.made_checkpoints import assert_same_bits, interrupted
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -125,21 +123,8 @@ def test_an_interrupted_run_ends_with_the_same_bits(chunks, tmp_path, monkeypatc
     network = lyapy.random_network("vanilla", 12, gain=2.0, seed=1)
     options = {"steps": 3200, "transient": 64, "segments": 4, "backend": "cupy", "k": 5}
     whole = lyapy.lyapunov_spectrum(network, **options)
-    advance, done = batch.Batch.advance, []
-
-    def stopping(self):
-        done.append(1)
-        if len(done) > chunks:
-            raise KeyboardInterrupt
-        return advance(self)
-
-    # each chunk is published, as if it cost nothing
-    monkeypatch.setattr(running, "CHECKPOINT_SHARE", np.inf)
-    with monkeypatch.context() as stopped:
-        stopped.setattr(batch.Batch, "advance", stopping)
-        with pytest.raises(Interrupted, match="checkpoint 1 is kept"):
-            lyapy.lyapunov_spectrum(network, checkpoint=tmp_path / "run.h5", **options)
+    with interrupted(monkeypatch, chunks, batch.Batch):
+        lyapy.lyapunov_spectrum(network, checkpoint=tmp_path / "run.h5", **options)
     found = lyapy.lyapunov_spectrum(network, checkpoint=tmp_path / "run.h5", **options)
-    for name in STORED:
-        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name), strict=True)
+    assert_same_bits(found, whole)
     assert found.settings["seam_error"] == whole.settings["seam_error"]

@@ -83,15 +83,6 @@ def test_a_reducible_layer(kind):
     np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
 
 
-def test_a_given_frame_and_no_inputs():
-    network = lyapy.random_network("vanilla", 9, gain=1.5, layers=2, seed=5)
-    frame = np.linalg.qr(drive(18, 4))[0].T
-    options = {"frame": frame, "steps": 100, "trajectories": 2}
-    with pytest.warns(RuntimeWarning, match="are followed as one"):
-        gpu, cpu = both(network, None, **options)
-    np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-8)
-
-
 @pytest.mark.parametrize(
     "kinds", [("gru",), ("state-space", "rate-rk4"), ("lstm", "vanilla"), ("gru", "state-space")]
 )
@@ -172,22 +163,6 @@ def test_trajectories_are_computed_with_others_and_alone():
     assert together.settings["threads"] == 5
 
 
-def test_intervals_that_overshoot_are_repeated():
-    network, inputs = (
-        lyapy.random_network("gru", 8, 3, gain=1.2, bias=0.3, seed=1),
-        drive(2, 400, 3),
-    )
-    inputs[:, :200] *= 0.05
-    inputs[:, 200:] *= 3.0
-    auto, fine = (
-        lyapunov_spectrum(network, inputs, frame="identity", backend="cupy", interval=i)
-        for i in ("auto", 1)
-    )
-    assert auto.rejections.min() > 5
-    assert fine.intervals.tolist() == [[400], [400]]
-    np.testing.assert_allclose(totals(auto), totals(fine), atol=1e-7)
-
-
 def test_a_fixed_interval_that_is_too_long():
     network = lyapy.random_network("gru", 6, 3, gain=2.0, bias=0.3, seed=1)
     spectra = []
@@ -198,6 +173,37 @@ def test_a_fixed_interval_that_is_too_long():
     gpu, cpu = spectra
     np.testing.assert_array_equal(gpu.resolved, cpu.resolved)
     np.testing.assert_allclose(gpu.exponents[cpu.resolved], cpu.exponents[cpu.resolved], atol=1e-6)
+
+
+@pytest.mark.parametrize("interval", [2, 3])
+def test_growth_after_a_vector_of_rounding_is_bounded_in_fixed_intervals(interval):
+    """As on the CPU: such a vector points anywhere, which decides on those after it."""
+    jacobians = np.zeros((2, 60, 5, 5)) + np.diag(np.exp([0.0, -2.0, -45.0, -1.0, -46.0]))
+    with pytest.warns(RuntimeWarning, match="is too long"):
+        gpu, cpu = (
+            lyapy.spectrum_of_jacobians(
+                jacobians, k=4, frame="identity", interval=interval, backend=backend
+            )
+            for backend in ("cupy", "numpy")
+        )
+    assert gpu.bounded.tolist() == cpu.bounded.tolist() == [False, False, True, True]
+    np.testing.assert_allclose(gpu.numerical_error, cpu.numerical_error, rtol=1e-9)
+    np.testing.assert_allclose(gpu.exponents, cpu.exponents, rtol=1e-12)
+
+
+@pytest.mark.repeats
+@pytest.mark.filterwarnings("ignore:interval=2 is too long:RuntimeWarning")
+def test_a_single_step_left_of_a_fixed_interval_is_left_to_the_cpu():
+    """It spreads too far, and is graded there; no interval could shorten it."""
+    jacobians = np.zeros((1, 63, 3, 3)) + np.diag(np.exp([0.0, -8.0, -8.5]))
+    jacobians[:, -1] = np.diag(np.exp([0.0, -30.0, -1.0]))
+    gpu, cpu = (
+        lyapy.spectrum_of_jacobians(jacobians, k=2, frame="identity", interval=2, backend=backend)
+        for backend in ("cupy", "numpy")
+    )
+    assert gpu.settings["repeated_tiles"] > 0
+    np.testing.assert_allclose(gpu.exponents, cpu.exponents, rtol=1e-12)
+    np.testing.assert_allclose(gpu.numerical_error, cpu.numerical_error, rtol=1e-9)
 
 
 @pytest.mark.repeats
@@ -231,15 +237,6 @@ def test_dead_directions():
         assert dead.any()
         np.testing.assert_array_equal(np.isneginf(gpu.per_trajectory), dead)
         np.testing.assert_allclose(gpu.per_trajectory[~dead], cpu.per_trajectory[~dead], atol=1e-8)
-
-
-def test_divergence_names_the_trajectory():
-    network = lyapy.Network([lyapy.Vanilla(None, 3.0 * np.eye(2), nonlinearity="identity")])
-    states = [[0.0, 0.0], [1.0, 1.0]]
-    with pytest.raises(
-        FloatingPointError, match="trajectory 1: the state is not finite after step"
-    ):
-        lyapunov_spectrum(network, steps=1000, initial_state=states, backend="cupy")
 
 
 def test_what_the_device_does_not_do():

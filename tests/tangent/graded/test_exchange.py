@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import lyapy
-from lyapy.networks.program import Assignment, Coefficient, Columns, Program, Term
 from lyapy.tangent.compiled import CompiledTangent
 from lyapy.tangent.interval import make_control
 from lyapy.tangent.reference import ArrayTangent
 from lyapy.tangent.state import Carry
+from tests.support.made_programs import scaling
 from tests.support.precise import precise_growth, precise_jacobians
 
 pytestmark = pytest.mark.filterwarnings("ignore:the Jacobians are too graded:RuntimeWarning")
@@ -67,14 +67,11 @@ def test_the_estimate_is_sharp():
 @pytest.mark.parametrize("kind", [ArrayTangent, CompiledTangent])
 def test_a_diagonal_map_leaves_no_error(kind):
     """Nothing is mixed, so nothing is exchanged, however far the growths are apart."""
-    state = Columns(0, 3)
-    term = Term(state, False, None, Coefficient(0, 3), None)
-    program = Program((Assignment(state, (term,)),), 3, 3, ({},))
     slopes = np.array([8.0, 0.5, 2.0**-40])
     carry, control = Carry.begin(np.eye(3)), make_control("auto", TOLERANCE, 64)
     control = control._replace(graded=True)
     tiles = np.array([20]), np.array([3])
-    growth = kind(program, 3).advance(np.tile(slopes, (20, 1)), *tiles, carry, control)
+    growth = kind(scaling(3), 3).advance(np.tile(slopes, (20, 1)), *tiles, carry, control)
     np.testing.assert_allclose(growth[0], 20 * np.log(slopes), rtol=1e-14)
     assert carry.state.graded_steps == 20
     assert carry.statistics.numerical_error.max() < 1e-12

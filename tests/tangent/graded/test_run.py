@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from lyapy.arrays import UNIT_ROUNDOFF
-from lyapy.networks.program import Assignment, Coefficient, Columns, Program, Term
 from lyapy.tangent.compiled import CompiledTangent
 from lyapy.tangent.graded.elimination import eliminate, reflect
 from lyapy.tangent.graded.run import graded_run, repeat_by_qr, well_conditioned
 from lyapy.tangent.interval import UNDERFLOW, make_control
+from tests.support.made_programs import linear, scaling
 
 D = 4
 # of which the sizes of a stage's rows may use a hundredth
@@ -18,15 +18,9 @@ LIMIT = math.log(1e4)
 CONTROL = make_control("auto", 1e-8, 64)._replace(limit=LIMIT, graded=True)
 
 
-def map_of(matrix, stages=()):
-    state = Columns(0, len(matrix))
-    term = Term(state, False, matrix, None, None)
-    return Program((Assignment(state, (term,)),), len(matrix), len(matrix), ({},), stages)
-
-
 def product_of(*matrices):
     whole = np.linalg.multi_dot([*matrices[::-1], np.eye(D)])
-    return map_of(whole, tuple(map(map_of, matrices)))
+    return linear(whole, tuple(map(linear, matrices)))
 
 
 def scaled(exponents, seed):
@@ -60,7 +54,7 @@ def one_step(engine, program, frame, control=CONTROL, scale=1.0):
 @pytest.mark.parametrize("k", [1, 3, D])
 def test_a_map_without_stages(engine, k):
     matrix = scaled([0, -3, -1, -2], 1)
-    found = one_step(engine, map_of(matrix), np.eye(D)[:k])
+    found = one_step(engine, linear(matrix), np.eye(D)[:k])
     frame, log_r = plain_qr(matrix.T[:k])
     np.testing.assert_allclose(found.log_r, log_r, rtol=1e-12)
     np.testing.assert_allclose(np.abs(found.frame), np.abs(frame), atol=1e-12)
@@ -129,23 +123,23 @@ def test_a_run_ends_where_ordinary_steps_do(engine):
     """The expected spread fades by a twentieth in a step, and faster where far less is found."""
     control = CONTROL._replace(limit=18.0, graded=False)
     matrix = np.diag([1.0, 1.0, 1.0, 1e-6])
-    found = engine(map_of(matrix), np.ones((50, 1)), np.ones(50), np.eye(D), control, 20.0)
+    found = engine(linear(matrix), np.ones((50, 1)), np.ones(50), np.eye(D), control, 20.0)
     assert found.steps == 4
     assert found.rate == pytest.approx(20.0 * 0.95**4)
     steep = np.diag([1.0, 1.0, 1.0, 1e-8])
-    found = engine(map_of(steep), np.ones((50, 1)), np.ones(50), np.eye(D), control, 20.0)
+    found = engine(linear(steep), np.ones((50, 1)), np.ones(50), np.eye(D), control, 20.0)
     assert found.steps == 50
     assert found.rate == pytest.approx(math.log(1e8))
     # of the living, that is
     dead = np.diag([1.0, 1.0, 1e-2, 0.0])
-    found = engine(map_of(dead), np.ones((50, 1)), np.ones(50), np.eye(D), control, 20.0)
+    found = engine(linear(dead), np.ones((50, 1)), np.ones(50), np.eye(D), control, 20.0)
     assert found.steps == 1 and found.rate == 10.0
 
 
 @ENGINES
 def test_a_row_of_zeros_has_underflowed(engine):
     """Dead directions are not among the rows."""
-    found = one_step(engine, map_of(np.diag([2.0, 1.0, 0.5, 0.0])), np.eye(D))
+    found = one_step(engine, linear(np.diag([2.0, 1.0, 0.5, 0.0])), np.eye(D))
     np.testing.assert_array_equal(found.log_r, [*np.log([2.0, 1.0, 0.5]), -math.inf])
     np.testing.assert_array_equal(found.growth, [*found.log_r[:3], UNDERFLOW])
     np.testing.assert_array_equal(np.isfinite(found.error), [True, True, True, False])
@@ -160,7 +154,7 @@ def swapping(closed):
 def test_a_vector_that_vanishes_grows_as_the_fastest_one_does_afterwards(engine):
     """The second is in coordinate 1 at first, which all steps forget: it takes over the third."""
     coefficients = np.ones((30, 1))
-    found = engine(map_of(swapping(0.0)), coefficients, np.ones(30), np.eye(3), CONTROL, 40.0)
+    found = engine(linear(swapping(0.0)), coefficients, np.ones(30), np.eye(3), CONTROL, 40.0)
     np.testing.assert_allclose(found.growth[:2], [0.0, UNDERFLOW + 29 * math.log(0.5)], atol=2.0)
     assert found.growth[2] < UNDERFLOW
 
@@ -171,7 +165,7 @@ def test_growth_of_rounding_alone_is_counted_as_its_bound(engine):
     matrix = np.eye(D)
     matrix[3] = matrix[2] = [0.3, 0.2, 0.1, 0.7]
     matrix[3, 3] += 1e-16
-    found = one_step(engine, map_of(matrix), np.linalg.qr(scaled([0] * D, 5))[0])
+    found = one_step(engine, linear(matrix), np.linalg.qr(scaled([0] * D, 5))[0])
     assert found.error[3] == math.inf
     assert math.log(UNIT_ROUNDOFF) - 5.0 < found.growth[3] < math.log(100.0 * UNIT_ROUNDOFF)
     assert np.all(found.error[:3] < 1e-12)
@@ -183,7 +177,7 @@ def test_an_overflow_is_not_a_number(engine, value):
     matrix = np.eye(D)
     matrix[1, 2] = value
     with np.errstate(invalid="ignore"):
-        assert np.isnan(one_step(engine, map_of(matrix), np.eye(D)).log_r).all()
+        assert np.isnan(one_step(engine, linear(matrix), np.eye(D)).log_r).all()
 
 
 def wilkinson(k):
@@ -197,7 +191,7 @@ def wilkinson(k):
 def test_where_elimination_loses_digits_the_run_is_repeated_by_qr(engine):
     k = 60
     matrix = wilkinson(k)
-    arguments = map_of(matrix), np.ones((1, 1)), np.ones(1), np.eye(k), CONTROL, 40.0
+    arguments = linear(matrix), np.ones((1, 1)), np.ones(1), np.eye(k), CONTROL, 40.0
     plain = graded_run(*arguments)
     assert not well_conditioned(plain)
     found = repeat_by_qr(*arguments) if engine is in_numpy else compiled(*arguments)
@@ -207,9 +201,7 @@ def test_where_elimination_loses_digits_the_run_is_repeated_by_qr(engine):
 
 
 def test_coefficients_are_those_of_each_step():
-    state = Columns(0, 2)
-    term = Term(state, False, None, Coefficient(1, 2), None)
-    program = Program((Assignment(state, (term,)),), 2, 2, ({},))
+    program = scaling(2, first=1)
     coefficients = np.exp(np.random.default_rng(1).normal(size=(9, 3)))
     for engine in (in_numpy, compiled):
         found = engine(program, coefficients, np.ones(9), np.eye(2), CONTROL, 40.0)

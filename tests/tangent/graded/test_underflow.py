@@ -6,30 +6,21 @@ Steps are diagonal, of slopes that are known; 0 stands for a slope below the ran
 import numpy as np
 import pytest
 
-from lyapy.networks.program import Assignment, Coefficient, Columns, Program, Term
 from lyapy.tangent.compiled import CompiledTangent
 from lyapy.tangent.graded.run import add_underflowed
 from lyapy.tangent.interval import make_control
 from lyapy.tangent.reference import ArrayTangent
 from lyapy.tangent.state import Carry
+from tests.support.made_programs import scaling
 
 CONTROL = make_control("auto", 1e-8, 64)._replace(graded=True)
 
 
-def diagonal_program(D):
-    state = Columns(0, D)
-    slopes = Coefficient(0, D)
-    term = Term(state, False, None, slopes, None)
-    return Program((Assignment(state, (term,)),), D, D, ({"a": slopes},))
-
-
 def followed(tangent, slopes, frame, control=CONTROL):
     carry, ends = Carry.begin(np.array(frame)), np.array([len(slopes)])
-    program = diagonal_program(slopes.shape[1])
-    advanced = tangent(program, len(frame)).advance(
-        slopes, ends, np.array([len(frame)]), carry, control
-    )
-    return advanced[0], carry.statistics.numerical_error
+    follow = tangent(scaling(slopes.shape[1]), len(frame))
+    growth = follow.advance(slopes, ends, np.array([len(frame)]), carry, control)
+    return growth[0], carry.statistics.numerical_error
 
 
 TANGENTS = pytest.mark.parametrize("tangent", [ArrayTangent, CompiledTangent])

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,16 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lyapy.errors import WeightsError
-from tests.support.weights_files import read_arrays, refused, same, zipped
+from tests.support import weights_files
+from tests.support.weights_files import of_case, read_arrays, refused, same, zipped
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "torch_files"
+GOLDEN = weights_files.GOLDEN / "torch_files"
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def expected(stem):
-    with np.load(GOLDEN / "expected.npz") as archive:
-        names = [name for name in archive.files if name.startswith(stem + "/")]
-        return {name.removeprefix(stem + "/"): archive[name] for name in names}
+    return of_case(GOLDEN / "expected.npz", stem)
 
 
 @pytest.mark.parametrize("old", ["", "_old"])

@@ -141,7 +141,7 @@ HOSTILE = {
         lambda file: file.create_group("a").__setitem__("b", file["/"]),
         "has the group 'a/b' inside itself",
     ),
-    "deep": (lambda file: file.create_group("/a" * 34), "nests its groups too deeply"),
+    "deep": (lambda file: file.create_group("/a" * 33), "nests its groups too deeply"),
     "nothing": (holding(h5py.Empty("f8")), "holds 'a' without values"),
 }
 
@@ -199,9 +199,16 @@ def long_text(content, at):
     content[at : at + 4] = struct.pack("<I", 1500 << 20)
 
 
+def no_object(content, at):
+    """Let a text be in the free space of its heap."""
+    at = content.index(struct.pack("<IQI", 16, at, 1))
+    content[at + 12 : at + 16] = bytes(4)
+
+
 @pytest.mark.parametrize(
     ("signature", "change", "finding"),
     [
+        (b"GCOL", no_object, "a text in '@keras_version' longer than its heap"),
         (b"GCOL", no_step, "a text in '@keras_version' longer than its heap"),
         (b"GCOL", put(24, b"\xff" * 8), None),
         (b"GCOL", put(8, b"\xff" * 8), "truncated or damaged"),

@@ -5,19 +5,20 @@ import struct
 import sys
 import time
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import lyapy
-from lyapy.networks.forward import forward_chunk
 from lyapy.weights.formats.torch_pickle import Object, load_pickle
+from tests.support import weights_files
 from tests.support.weights_files import (
     PICKLES,
     THING,
     legacy_file,
     numbers,
+    of_case,
+    outputs_of,
     read_arrays,
     refused,
     same,
@@ -28,7 +29,7 @@ from tests.support.weights_files import (
     zipped,
 )
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "torch_files"
+GOLDEN = weights_files.GOLDEN / "torch_files"
 
 
 @pytest.mark.parametrize("build", [torch_file, legacy_file])
@@ -160,26 +161,15 @@ def test_lying_files(tmp_path, content, finding):
     refused(tmp_path / "a.pt", content, finding)
 
 
-def written(name):
-    with np.load(GOLDEN / "modules.npz") as archive:
-        head = name + "/"
-        found = {key.removeprefix(head): archive[key] for key in archive if key.startswith(head)}
-        return found, archive["inputs"], archive.get(f"{name}:outputs")
-
-
 @pytest.mark.parametrize("old", ["", "_old"])
 @pytest.mark.parametrize("name", ["rnn", "rnn_cell", "gru", "lstm", "tagger", "parallel"])
 def test_a_module_gives_its_state_dict_and_computes_as_torch(name, old):
-    wanted, inputs, outputs = written(name)
+    path, wanted = GOLDEN / f"module_{name}{old}.pt", of_case(GOLDEN / "modules.npz", name)
     assert wanted
-    path = GOLDEN / f"module_{name}{old}.pt"
     same(read_arrays(path), wanted)
-    network = lyapy.load(path)
-    start = np.zeros(network.state_size)
-    states = forward_chunk(network, inputs.astype(float), start).states
-    below = sum(cell.state_size for cell in network.cells[:-1])
-    found = states[:, below : below + network.cells[-1].output_size]
-    np.testing.assert_allclose(found, outputs, rtol=0, atol=1e-6)
+    with np.load(GOLDEN / "modules.npz") as archive:
+        found = outputs_of(lyapy.load(path), archive["inputs"])
+        np.testing.assert_allclose(found, archive[f"{name}:outputs"], rtol=0, atol=1e-6)
 
 
 def test_a_checkpoint_with_foreign_objects():
@@ -187,7 +177,7 @@ def test_a_checkpoint_with_foreign_objects():
         path = GOLDEN / f"foreign{old}.pt"
         found = dict(read_arrays(path))
         np.testing.assert_array_equal(found.pop("array"), np.arange(3.0))
-        same(found, written("foreign")[0])
+        same(found, of_case(GOLDEN / "modules.npz", "foreign"))
         assert lyapy.load(path).state_size == 3
 
 

@@ -2,17 +2,14 @@
 
 import struct
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import lyapy
 from lyapy import WeightsError, lyapunov_spectrum
-from lyapy.networks.forward import forward_chunk
-from tests.support.weights_files import read_arrays
+from tests.support.weights_files import GOLDEN, outputs_of, read_arrays
 
-GOLDEN = Path(__file__).parents[2] / "golden"
 JAX = dict(np.load(GOLDEN / "jax_files" / "expected.npz"))
 # computed by the frameworks in double precision with the same weights
 PRECISE = dict(np.load(GOLDEN / "jax_files" / "expected_float64.npz"))
@@ -34,14 +31,9 @@ def load(path):
     return lyapy.load(path, **hints)
 
 
-def outputs(network, inputs):
-    states = forward_chunk(network, inputs.astype(float), np.zeros(network.state_size)).states
-    return states[:, : network.cells[0].output_size]
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_jax_computes_the_same(path):
-    found = outputs(load(path), JAX["inputs"])
+    found = outputs_of(load(path), JAX["inputs"])
     np.testing.assert_allclose(found, JAX[path.stem], rtol=0, atol=1e-6)
     np.testing.assert_allclose(found, PRECISE[path.stem], rtol=0, atol=1e-13)
 
@@ -64,7 +56,7 @@ def test_tensorflow1_computes_the_same(name):
     assert "lstm" not in name or f"{forget or 1:g} is added to the forget" in str(
         network.assumptions
     )
-    found = outputs(network, TF1["inputs"])
+    found = outputs_of(network, TF1["inputs"])
     np.testing.assert_allclose(found, TF1[name], rtol=0, atol=1e-6)
     np.testing.assert_allclose(found, PRECISE_TF1[name], rtol=0, atol=1e-13)
 

@@ -2,19 +2,19 @@
 
 import json
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import lyapy
 from lyapy import WeightsError, lyapunov_spectrum
-from lyapy.networks.forward import forward_chunk
 from lyapy.weights.formats import read_contents
 from lyapy.weights.frameworks import find_layers
 from lyapy.weights.frameworks.layer import Hints
+from tests.support import weights_files
+from tests.support.weights_files import outputs_of
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "keras_files"
+GOLDEN = weights_files.GOLDEN / "keras_files"
 EXPECTED = {
     which: dict(np.load(GOLDEN / f"{which}_expected.npz")) for which in ("keras", "tf_keras")
 }
@@ -46,12 +46,6 @@ def hints(which, name, suffix):
     return said
 
 
-def outputs(network, inputs):
-    states = forward_chunk(network, inputs.astype(float), np.zeros(network.state_size)).states
-    below = sum(cell.state_size for cell in network.cells[:-1])
-    return states[:, below : below + network.cells[-1].output_size]
-
-
 @pytest.mark.parametrize(("which", "name", "suffix"), CASES)
 def test_keras_computes_the_same(which, name, suffix):
     network = lyapy.load(GOLDEN / f"{which}_{name}{suffix}", **hints(which, name, suffix))
@@ -59,9 +53,9 @@ def test_keras_computes_the_same(which, name, suffix):
     if name == "bidirectional":
         back = {**hints(which, name, suffix), "direction": "backward"}
         backward = lyapy.load(GOLDEN / f"{which}_{name}{suffix}", **back)
-        np.testing.assert_allclose(outputs(backward, x[::-1])[::-1], y[:, 3:], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(outputs_of(backward, x[::-1])[::-1], y[:, 3:], rtol=0, atol=1e-6)
         y = y[:, :3]
-    np.testing.assert_allclose(outputs(network, x), y, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(outputs_of(network, x), y, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("which", EXPECTED)

@@ -1,39 +1,30 @@
 """ONNX files with every attribute of their nodes: lyapy and onnxruntime compute the same."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 import lyapy
 from lyapy import WeightsError
-from lyapy.networks.forward import forward_chunk
 from lyapy.tangent.engine import choose_engine
-from tests.support.weights_files import read_arrays
+from tests.support import weights_files
+from tests.support.weights_files import outputs_of, read_arrays
 
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "onnx_files"
+GOLDEN = weights_files.GOLDEN / "onnx_files"
 EXPECTED = dict(np.load(GOLDEN / "expected.npz"))
 
 
-def outputs(network, inputs, backend="numpy"):
-    run = choose_engine(backend).run_layer
-    states = forward_chunk(network, inputs.astype(float), np.zeros(network.state_size), run).states
-    return states[:, :3]
-
-
-@pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize("name", [name for name in EXPECTED if name != "inputs"])
 def test_onnxruntime_computes_the_same(name, backend):
     path, x, y = GOLDEN / f"{name}.onnx", EXPECTED["inputs"], EXPECTED[name]
-    close = {"rtol": 1e-6, "atol": 1e-6}
+    close, run = {"rtol": 1e-6, "atol": 1e-6}, choose_engine(backend).run_layer
     if name == "lstm_reverse" or name == "lstm_bidirectional":
         network = lyapy.load(path, direction="backward")
-        np.testing.assert_allclose(outputs(network, x[::-1], backend)[::-1], y[:, -3:], **close)
+        np.testing.assert_allclose(outputs_of(network, x[::-1], run)[::-1], y[:, -3:], **close)
         if name == "lstm_reverse":
             return
-    np.testing.assert_allclose(outputs(lyapy.load(path), x, backend), y[:, :3], **close)
+    np.testing.assert_allclose(outputs_of(lyapy.load(path), x, run), y[:, :3], **close)
 
 
 def changed(tmp_path, change):

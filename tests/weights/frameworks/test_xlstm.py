@@ -1,7 +1,5 @@
 """sLSTM layers as xLSTM writes them: the states of the package, both kernels, TiRex's limit."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,15 +7,14 @@ import lyapy
 from lyapy import WeightsError
 from lyapy.networks.blocks import diagonal_blocks
 from lyapy.networks.forward import forward_chunk
+from tests.support.weights_files import GOLDEN, of_case
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "xlstm_layers.npz"
 KERNEL, BIAS = "layer.slstm_cell._recurrent_kernel_", "layer.slstm_cell._bias_"
 
 
 def golden(case):
-    with np.load(GOLDEN) as archive:
-        arrays = {n.partition("/")[2]: archive[n] for n in archive if n.startswith(f"{case}/")}
-    return {n[8:]: a for n, a in arrays.items() if n.startswith("weights/")}, arrays
+    path = GOLDEN / "xlstm_layers.npz"
+    return of_case(path, f"{case}/weights"), of_case(path, case)
 
 
 def of_the_cuda_kernel(weights):
