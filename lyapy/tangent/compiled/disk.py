@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import os
 import pickle
 import warnings
 from collections.abc import Callable
@@ -17,8 +19,6 @@ from numba.core.caching import IndexDataCacheFile
 from numba.core.errors import NumbaError
 
 from .linking import link
-
-__all__ = ["Kept", "sources_digest"]
 
 T = TypeVar("T")
 
@@ -54,6 +54,7 @@ class Kept:
     def __init__(self, function: Callable[..., Any], *sources: str, **options: bool) -> None:
         function.__qualname__ = f"{function.__qualname__}.{sources_digest(*sources)[:16]}"
         self.name = function.__qualname__
+        _all_kept.append(self)
         options |= {"nogil": True, "no_cfunc_wrapper": True}
         self.plain = self.dispatcher = numba.njit(error_model="numpy", **options)(function)
         try:
@@ -76,10 +77,33 @@ class Kept:
             self.dispatcher = self.plain
             return action(self.plain)
 
+    def on_disk(self) -> bool:
+        """Return whether the disk has an index of it."""
+        folder = self.dispatcher.stats.cache_path
+        return folder is not None and any(Path(folder).glob(f"*{self.name}*.nbi"))
+
     def index(self) -> Any:
         """Return the keys of what is kept, which begin with signature and processor."""
         kept = self.dispatcher is not self.plain
         return self.dispatcher._cache._cache_file._load_index() if kept else ()
+
+
+_all_kept: list[Kept] = []
+
+
+def compiled_so_far() -> tuple[int, str]:
+    """Return how many functions this process has compiled, and the folder where they are kept.
+
+    Raises
+    ------
+    OSError
+        If there is no such folder.
+    """
+    stats = [kept.dispatcher.stats for kept in _all_kept]
+    folders = {each.cache_path for each in stats}
+    if None in folders:
+        raise OSError(errno.EROFS, "compiled code cannot be kept; set NUMBA_CACHE_DIR")
+    return sum(sum(each.cache_misses.values()) for each in stats), os.path.commonpath(folders)
 
 
 class _CheckedFiles(IndexDataCacheFile):  # type: ignore[misc]

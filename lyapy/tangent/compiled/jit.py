@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import numba
@@ -17,8 +16,6 @@ from .disk import Kept
 from .linking import Linked
 
 logger = logging.getLogger("lyapy")
-
-__all__ = ["borrowed", "compiled", "inlined", "linked", "spliced", "vectorized"]
 
 inlined = register_jitable(error_model="numpy")
 # for what is called in one place: compiled with its caller, not once more before
@@ -65,22 +62,16 @@ def linked(function: Callable[..., Any]) -> Callable[..., Any]:
 def compiled(function: Callable[..., Any], *sources: str) -> Callable[..., Any]:
     """Compile ``function``, and keep it, as `Kept` says."""
     kept = Kept(function, *sources)
-    announced = False
-    lock = threading.Lock()
 
     def call(*args: Any) -> Any:
-        nonlocal announced
-        with lock:
-            if not announced:
-                announced = True
-                _announce(kept.dispatcher, function.__qualname__)
+        if not kept.dispatcher.overloads and not kept.on_disk():
+            _announce()
         return kept.use(lambda dispatcher: dispatcher(*args))
 
     return call
 
 
-def _announce(dispatcher: Any, name: str) -> None:
-    """Log that ``name`` is compiled now, unless it is on the disk."""
-    folder = dispatcher.stats.cache_path
-    if folder is None or not any(Path(folder).glob(f"*{name}*.nbi")):
-        logger.info("compiling %s, once; it is kept in %s", name.rpartition(".")[0], folder)
+@cache
+def _announce() -> None:
+    """Log, once in a process, that it compiles."""
+    logger.info("compiling for this kind of network, once; it takes some tens of seconds")

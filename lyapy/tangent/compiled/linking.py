@@ -18,8 +18,6 @@ from numba.extending import intrinsic
 if TYPE_CHECKING:
     from .disk import Kept
 
-__all__ = ["Linked", "link"]
-
 
 class Linked:
     """A function under one symbol for each kind of arguments."""

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -155,15 +156,17 @@ def sizes(cache):
     return {path.name: path.stat().st_size for path in cache.rglob("*.nb?")}
 
 
-def test_an_unwritable_cache_only_warns(tmp_path):
-    # root may write anywhere, so the folders are made to refuse
-    refuse = """
+# root may write anywhere, so the folders are made to refuse
+REFUSE = """
 from numba.core import caching
 def refuse(self):
     raise PermissionError("read-only")
 caching._CacheLocator.ensure_cache_path = refuse
 """
-    done = run(refuse + COMPARE, "vanilla", cache=tmp_path, warnings="default")
+
+
+def test_an_unwritable_cache_only_warns(tmp_path):
+    done = run(REFUSE + COMPARE, "vanilla", cache=tmp_path, warnings="default")
     assert done.returncode == 0, done.stderr
     assert "NUMBA_CACHE_DIR" in done.stderr
 
@@ -197,3 +200,34 @@ def test_a_linked_function_that_is_not_kept_any_more_is_compiled_again(filled_ca
     after = run(SPECTRUM, cache=cache)
     assert (after.returncode, after.stdout) == (0, before.stdout), after.stderr
     assert all(file.exists() for file in removed)
+
+
+CLI = "import sys; from lyapy.cli import main; sys.exit(main(sys.argv[1:]))"
+MODEL = PACKAGE / "data" / "character_lstm.safetensors"
+EXAMPLE = """
+import lyapy
+network, inputs, _ = lyapy.load_example()
+spectrum = lyapy.lyapunov_spectrum(network, inputs[:1, :70])
+assert spectrum.graded_steps.any()
+lyapy.covariant_vectors(network, inputs[0, :70], k=4, transient=20)
+"""
+
+
+def test_after_lyapy_compile_nothing_is_compiled(filled_cache, tmp_path):
+    cache = shutil.copytree(filled_cache, tmp_path / "cache")
+    done = run(CLI, "compile", str(MODEL), cache=cache)
+    assert done.returncode == 0, done.stderr
+    line = r"lstm: \d+ functions compiled in \d+ s; kept in {}.*\n"
+    assert re.fullmatch(line.format(re.escape(str(cache))), done.stdout)
+    assert done.stderr.count("\n") == done.stderr.count("lyapy: compiling") == 1
+    before = sizes(cache)
+    again = run(CLI, "compile", str(MODEL), cache=cache)
+    assert again.stdout.startswith("lstm: nothing to compile; kept in"), again.stderr
+    assert run(EXAMPLE, cache=cache, warnings="ignore").returncode == 0
+    assert sizes(cache) == before
+
+
+def test_lyapy_compile_fails_where_nothing_can_be_kept(tmp_path):
+    done = run(REFUSE + CLI, "compile", cache=tmp_path, warnings="default")
+    assert done.returncode == 74
+    assert "error: compiled code cannot be kept; set NUMBA_CACHE_DIR" in done.stderr
