@@ -74,6 +74,15 @@ def counts(device, monkeypatch):
     return stand_in.COUNTS
 
 
+@pytest.fixture
+def closed_figures():
+    """Close the figures of a test at its end."""
+    from matplotlib import pyplot
+
+    yield
+    pyplot.close("all")
+
+
 def difference_jacobian(network, state, x, step=1e-3):
     """Differentiate the forward pass alone, by central differences of eighth order."""
     columns = []

@@ -195,7 +195,7 @@ def stages(folder: Path, tiny: bool) -> Iterator[tuple[str, list[str], float]]:
     yield "system", [sys.executable, "-m", "lyapy", "info", "--system"], 40
     yield "smoke", [*here, "--measure", "smoke"], 60
     yield "engine", [*here, "--measure", "engine"], 130
-    yield "tests", [*tests, *([kernels, "-k", "given_frame"] if tiny else ["-n", "6"])], 150
+    yield "tests", [*tests, *([kernels, "-k", "given_jacobians"] if tiny else ["-n", "6"])], 150
     for library in ("jax", "torch"):
         yield library, [*here, "--measure", library], 90
     check = ["compute-sanitizer", "--tool", "racecheck", *tests, kernels]

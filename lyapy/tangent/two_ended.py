@@ -229,9 +229,11 @@ class FullTangent(Tangent):
         growth = np.empty((len(ends), self.vectors))
         rows = np.full(len(ends), p)
         growth[:, :p] = self.leading.advance(span.coefficients, ends, rows, front, control)
+        if front.statistics.largest_spread > control.alone:
+            return None
         rows = np.full(len(ends), self.vectors - p)
         growth[:, p:] = -self.trailing.advance(inverse, ends, rows, back, control)[:, ::-1]
-        if max(end.statistics.largest_spread for end in (front, back)) > control.alone:
+        if back.statistics.largest_spread > control.alone:
             return None
         return front, back, growth
 

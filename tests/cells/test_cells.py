@@ -129,7 +129,7 @@ def test_smooth_activations_are_exact_to_rounding(name, backend):
         ("hard-sigmoid-keras2", 2.5, 1.0, 0.2, 0.0),
     ],
 )
-def test_slopes_at_kinks(name, kink, value, before, after):
+def test_slopes_at_kinks_are_zero(name, kink, value, before, after):
     """As frameworks define them: zero at the kink itself."""
     values, slopes = activation(kink + np.array([-1e-9, 0.0, 1e-9]), kind_of(name))
     np.testing.assert_allclose(values, value, atol=1.1e-9)
@@ -144,7 +144,7 @@ def test_a_clip_keeps_its_limits(limit):
 
 
 @pytest.mark.parametrize("name", CLOSED_FORM)
-def test_log_abs_det(name):
+def test_log_abs_det_is_that_of_the_jacobian(name):
     network = lyapy.random_network(name, 7, 2, gain=1.5, bias=0.5, seed=6)
     rng = np.random.default_rng(7)
     for _ in range(3):
@@ -215,7 +215,7 @@ GATES[6] = 0.0
         (lyapy.LSTM(None, GATES), np.array([1.0, 1.0, 1.0, 0.0, 1.0, 1.0]), 1),
     ],
 )
-def test_dead_directions(cell, state, number):
+def test_dead_directions_are_those_of_the_jacobian(cell, state, number):
     assert dead(lyapy.Network([cell]), state) == (number, number)
 
 
@@ -227,7 +227,7 @@ def test_logarithm_of_a_long_product(size):
     assert log_abs_product(x)[1] == -np.inf
 
 
-def test_determinant_of_a_weight():
+def test_a_determinant_knows_its_nullity_and_condition():
     U = np.random.default_rng(13).normal(size=(6, 6))
     found = determinant(U)
     assert found.log_abs == pytest.approx(np.linalg.slogdet(U)[1], rel=1e-13)

@@ -40,7 +40,7 @@ def test_the_program_of_the_inverse_inverts(name):
 
 
 @pytest.mark.parametrize("name", ["tanh", "lstm"])
-def test_inverses_within_the_tolerance(name):
+def test_inverses_are_given_within_the_tolerance(name):
     network = lyapy.Network([CELLS[name]])
     weight = U[:5] if name == "tanh" else U[15:]
     rounding = 2.0**-53 * np.linalg.cond(weight, 1)

@@ -87,7 +87,7 @@ def symmetric(n, seed, scale=0.5):
 
 
 @pytest.mark.parametrize("kind", [cells.Rate, cells.RateRK4])
-def test_rate_network_at_rest(kind, backend):
+def test_a_rate_network_at_rest_has_the_rates_of_its_matrix(kind, backend):
     """Below the transition the origin is the attractor: log|1 − δ + δμ|/δ by Euler's method."""
     n, dt, U = 8, 0.1, symmetric(8, 1)
     found = spectrum(kind(None, U, dt=dt), initial_state=np.zeros(n), dt=dt, backend=backend)
@@ -108,7 +108,7 @@ def test_runge_kutta_is_nearer_to_the_flow():
     assert errors[1].max() < 1e-3 * errors[0].max()
 
 
-def test_linear_antisymmetric_network(backend):
+def test_a_linear_antisymmetric_network_has_the_rates_of_its_matrix(backend):
     """At every step the same I + ε (U − Uᵀ − γ I), a normal matrix."""
     U = np.random.default_rng(2).normal(size=(7, 7))
     M = np.eye(7) + 0.2 * (U - U.T - 0.3 * np.eye(7))
@@ -119,7 +119,7 @@ def test_linear_antisymmetric_network(backend):
     assert found.exponents.sum() == pytest.approx(np.linalg.slogdet(M)[1], abs=1e-10)
 
 
-def test_linear_lipschitz_network(backend):
+def test_a_linear_lipschitz_network_has_the_rates_of_its_matrix(backend):
     """With β = 0 both matrices are symmetric, and so is the map."""
     B, C = symmetric(6, 3), symmetric(6, 4)
     options = {"epsilon": 0.3, "beta": 0.0, "gamma": 0.5, "alpha": 0.9}
@@ -129,7 +129,7 @@ def test_linear_lipschitz_network(backend):
     np.testing.assert_allclose(found.exponents, rates(J), atol=1e-8)
 
 
-def test_volume_of_a_coupled_oscillator_network(backend):
+def test_exponents_of_a_coupled_oscillator_network_sum_to_its_volume(backend):
     network = lyapy.random_network("cornn", 6, 2, gain=2.0, seed=3)
     (cell,) = network.cells
     inputs = np.random.default_rng(4).normal(size=(200, 2))
@@ -142,7 +142,7 @@ def test_volume_of_a_coupled_oscillator_network(backend):
 
 
 @pytest.mark.parametrize("k", [2, 9])
-def test_independent_network(k, backend):
+def test_exponents_of_an_independent_network_are_means_of_logarithms(k, backend):
     """Each exponent is the mean of log|u φ′|, exactly and in any frame."""
     rng = np.random.default_rng(5)
     W, u, b, inputs = rng.normal(size=(9, 2)), rng.normal(size=9), rng.normal(size=9), []
@@ -157,7 +157,7 @@ def test_independent_network(k, backend):
     np.testing.assert_allclose(found.exponents, wanted, atol=1e-12)
 
 
-def test_units_that_keep_their_directions_in_a_stack_and_in_a_run_file(tmp_path):
+def test_units_that_keep_their_directions_may_be_in_a_stack_and_a_run_file(tmp_path):
     """Leading exponents of two such layers and one that mixes, recorded in a file."""
     rng = np.random.default_rng(14)
     first, second, third = (
@@ -174,7 +174,7 @@ def test_units_that_keep_their_directions_in_a_stack_and_in_a_run_file(tmp_path)
     np.testing.assert_array_equal(saved.growth, found.growth)
 
 
-def test_dead_units_among_the_living(backend):
+def test_dead_units_leave_the_living_alone(backend):
     u = np.array([0.5, 0.9, -0.7, 0.2, 0.0, 0.3])
     W = 0.1 * np.random.default_rng(0).normal(size=(6, 2))
     cell = cells.Independent(W, u, np.array([1.0, -50.0, 2.0, 3.0, 1.0, 1.0]))
@@ -203,7 +203,7 @@ def test_coordinates_that_are_dead_do_not_take_the_others_with_them(backend):
     np.testing.assert_allclose(found.exponents[:4], np.sort(forget)[::-1], atol=2e-4)
 
 
-def test_state_space(backend):
+def test_exponents_of_a_state_space_are_its_moduli(backend):
     network = lyapy.random_network("state-space", 5, 2, seed=6)
     (cell,) = network.cells
     inputs = np.random.default_rng(7).normal(size=(400, 2))
@@ -214,7 +214,7 @@ def test_state_space(backend):
     assert found.sum_rule_residual < 1e-12
 
 
-def test_an_autonomous_state_space():
+def test_an_autonomous_state_space_turns_by_its_eigenvalues():
     cell = cells.DiagonalStateSpace([0.5j, 0.8], None, [[1.0, 1j]], b=[0.25])
     assert cell.input_size == 0
     states = forward_chunk(lyapy.Network([cell]), np.zeros((1, 0)), np.array([1.0, 2, 3, 4])).states

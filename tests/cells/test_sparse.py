@@ -30,7 +30,7 @@ def test_a_sparse_weight_is_a_dense_one_with_zeros(k, backend):
     np.testing.assert_allclose(sparse.final_state, dense.final_state, atol=1e-13)
 
 
-def test_product_with_a_sparse_weight_that_is_not_square():
+def test_a_sparse_weight_need_not_be_square():
     rng = np.random.default_rng(13)
     matrix = rng.normal(size=(5, 3)) * (rng.random((5, 3)) < 0.6)
     x = rng.normal(size=(2, 4, 3))
@@ -38,7 +38,7 @@ def test_product_with_a_sparse_weight_that_is_not_square():
     np.testing.assert_allclose(found, x @ matrix.T, rtol=1e-13, atol=1e-15)
 
 
-def test_sparse_weights_with_factors_on_both_sides(backend):
+def test_sparse_weights_may_have_factors_on_both_sides(backend):
     """As `dh' = l dh + f U s dh`, with two sparse products into the same columns."""
 
     class TwoSided(cells.Reservoir):
@@ -64,7 +64,7 @@ def large_reservoir(density):
 
 
 @pytest.mark.parametrize("density", [0.0025, 0.005, 0.01, 0.02])
-def test_multiplications_of_a_large_reservoir(density):
+def test_a_large_reservoir_multiplies_only_its_numbers(density):
     """One for each vector and number that is not zero, and as many in the forward pass."""
     network = large_reservoir(density)
     # of the sparsest a few units read no others, or are not read
@@ -80,7 +80,7 @@ def test_multiplications_of_a_large_reservoir(density):
     assert plan.merged_size == PANEL * len(block.columns)
 
 
-def test_a_large_reservoir():
+def test_a_large_reservoir_has_finite_exponents():
     network, rng = large_reservoir(0.01), np.random.default_rng(16)
     found = lyapy.lyapunov_spectrum(network, rng.normal(size=(20, 2)), k=20)
     assert np.isfinite(found.exponents).all()

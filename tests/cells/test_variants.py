@@ -31,7 +31,7 @@ CELLS = [
 
 
 @pytest.mark.parametrize("number", range(len(CELLS)))
-def test_engines_and_the_derivative_of_the_step(number):
+def test_engines_agree_and_the_jacobian_is_the_derivative(number):
     network = lyapy.Network([CELLS[number]])
     rng = np.random.default_rng(number)
     state, x = rng.normal(size=network.state_size), rng.normal(size=2)
@@ -44,7 +44,7 @@ def test_engines_and_the_derivative_of_the_step(number):
 
 
 @pytest.mark.parametrize("coupled", [False, True])
-def test_sum_rule(coupled):
+def test_variants_keep_the_sum_rule(coupled):
     network = lyapy.Network([LSTMVariant(W4, U4, b4, peepholes=P, coupled=coupled)])
     inputs = np.random.default_rng(1).normal(size=(300, 2))
     assert lyapunov_spectrum(network, inputs).sum_rule_residual < 1e-10
@@ -68,7 +68,7 @@ def test_a_closed_hard_gate_is_a_dead_direction():
     assert spectrum.bounded.tolist() == [False] * 5 + [True, False, False]
 
 
-def test_defaults_of_variants():
+def test_defaults_of_variants_are_the_usual_ones():
     usual = {"gate": "sigmoid", "nonlinearity": "tanh", "clip": np.inf}
     lstm = {**usual, "output": "tanh", "coupled": False, "peepholes": np.zeros((3, 4))}
     for short, whole in (
@@ -100,7 +100,7 @@ def test_a_clip_must_be_positive(clip):
         GRUVariant(W3, U3, clip=clip)
 
 
-def test_one_network_of_all_frameworks(tmp_path):
+def test_all_frameworks_hold_the_same_network(tmp_path):
     inputs = np.random.default_rng(2).normal(size=(200, 2))
     i, f, g, o = np.split(np.concatenate([W4, U4, b4[:, None]], axis=1), 4)
     zero = np.zeros(16)

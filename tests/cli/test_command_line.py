@@ -61,7 +61,7 @@ def test_an_autonomous_network_and_hints():
     assert lyapy.Spectrum.load("run.h5").per_trajectory.shape == (3, 4)
 
 
-def test_text_through_the_vocabulary(folder):
+def test_text_is_read_through_the_vocabulary(folder):
     (folder / "text.txt").write_text("abcab" * 20)
     (folder / "vocabulary.txt").write_text("cab")
     words = ["gru.npz", "--inputs", "text.txt", "--vocabulary", "vocabulary.txt"]
@@ -72,7 +72,7 @@ def test_text_through_the_vocabulary(folder):
     np.testing.assert_array_equal(lyapy.Spectrum.load("run.h5").exponents, expected.exponents)
 
 
-def test_show(run_file, capsys):
+def test_show_prints_the_exponents(run_file, capsys):
     assert main(["show", "run.h5"]) == 0
     assert "5 of 5 Lyapunov exponents" in capsys.readouterr().out
     assert main(["show", "run.h5", "--json"]) == 0
@@ -81,7 +81,7 @@ def test_show(run_file, capsys):
     assert [entry["value"] for entry in found["exponents"]] == expected.tolist()
 
 
-def test_plot(run_file, capsys):
+def test_plot_writes_a_picture_once(run_file, capsys):
     assert main(["plot", "run.h5"]) == 0
     assert capsys.readouterr().out == "written to run.png\n"
     assert run_file.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
@@ -91,7 +91,7 @@ def test_plot(run_file, capsys):
     assert main(["plot", "run.h5", "--overwrite"]) == 0
 
 
-def test_info(capsys):
+def test_info_describes_the_network(capsys):
     assert main(["info", "gru.npz"]) == 0
     out = capsys.readouterr().out
     assert "layer 0: gru, 3 inputs, state h (5)" in out
@@ -108,7 +108,7 @@ def test_check_passes(capsys):
 
 
 @pytest.mark.parametrize("measure", ["jacobian_difference", "sum_rule_residual"])
-def test_check_fails(monkeypatch, capsys, measure):
+def test_check_reports_a_failure(monkeypatch, capsys, measure):
     monkeypatch.setattr(check, measure, lambda *arguments: 1e-3)
     assert main(["check", "gru.npz", "--backend", "numpy"]) == 1
     out = capsys.readouterr().out
@@ -129,7 +129,7 @@ def test_check_reports_that_the_sum_rule_does_not_apply(capsys, folder):
     assert "does not apply" in capsys.readouterr().out
 
 
-def test_demo(folder, capsys):
+def test_the_demo_writes_a_spectrum_and_a_picture(folder, capsys):
     assert main(["demo", "-o", "made/here"]) == 0
     out = capsys.readouterr().out
     assert "character-level LSTM" in out

@@ -30,7 +30,7 @@ def run(*words):
 WORDS = ("--inputs", "drive.npy", "--backend", "numpy", "-o", "run.h5")
 
 
-def test_a_run_without_them(folder):
+def test_a_run_works_without_them(folder):
     assert "usage: lyapy" in run("--help").stdout
     done = run("spectrum", "gru.npz", *WORDS)
     assert done.returncode == 0, done.stderr

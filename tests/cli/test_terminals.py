@@ -38,7 +38,7 @@ def evil_rows():
 
 
 @pytest.mark.parametrize("form", [[], ["--csv"], ["--json"]])
-def test_merged_files(capsys, form):
+def test_merged_files_show_no_control_characters(capsys, form):
     write_merged(evil_rows(), {}, "all.h5")
     assert main(["show", "all.h5", *form]) == 0
     found = capsys.readouterr().out
@@ -59,7 +59,7 @@ def test_csv_holds_no_formula(capsys):
     assert found == ["'=1+1", "'+1", "'-1", "'@a", "' =1", r"\t=1", "plain", "a=b"]
 
 
-def test_weights_and_errors(capsys):
+def test_weights_and_errors_show_no_control_characters(capsys):
     np.savez("evil.npz", **{f"{EVIL}.{name}": array for name, array in GRU.items()})
     assert main(["info", "evil.npz"]) == 0
     np.savez("others.npz", **{f"{EVIL}\nassumed: nothing": np.zeros(3)} | GRU)
@@ -74,7 +74,7 @@ def test_weights_and_errors(capsys):
     assert r"not recurrent: " + SHOWN + r"\nassumed: nothing (3,)" in found.out
 
 
-def test_the_origin_and_assumptions_of_a_run(capsys):
+def test_a_run_shows_no_control_characters_of_its_origin(capsys):
     np.savez(f"{EVIL}.npz", **GRU)
     assert main(["spectrum", f"{EVIL}.npz", "--inputs", "drive.npy", *RUN]) == 0
     for words in (["show", "run.h5"], ["show", "run.h5", "--json"], ["verify", "run.h5"]):
@@ -128,7 +128,7 @@ def test_a_pattern_looks_into_each_folder_once():
     assert len(list(matching("w/**/*.npz"))) == 3
 
 
-def test_pipes_among_the_parts():
+def test_pipes_among_the_files_are_damage():
     os.mkdir("runs")
     os.mkdir("runs/c.h5.checkpoints")
     for name in (

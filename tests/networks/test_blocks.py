@@ -75,25 +75,6 @@ def test_signs_of_sparse_weights_stay_in_their_block():
         np.testing.assert_array_equal(np.swapaxes(moved, 1, 2), J[:, first::2, first::2])
 
 
-def test_blocks_of_a_stack_share_out_its_columns():
-    lower, upper = (
-        masked("gru", modular_mask(SIZES, 3), 3),
-        masked("lstm", modular_mask((3, 1), 5), 5),
-    )
-    (below,), (above,) = lower.cells, upper.cells
-    widened = np.random.default_rng(1).normal(size=(len(above.W), len(below.W) // 3))
-    network = lyapy.Network([below, lyapy.LSTM(widened, above.weights.U, above.b)])
-    coefficients, J = random_steps(network, 1)
-    blocks = diagonal_blocks(network, whole=False)
-    columns = np.concatenate([block.columns for block in blocks])
-    assert sorted(columns) == list(range(network.state_size))
-    for block in blocks:
-        own, size = block.select(coefficients[0]), block.program.state_size
-        wanted = J[0][np.ix_(block.columns, block.columns)]
-        wanted = np.diag(np.diagonal(wanted)) if block.decoupled else wanted
-        np.testing.assert_allclose(tangent_step(block.program, own, np.eye(size)).T, wanted)
-
-
 def test_columns_that_stand_alone_have_a_determinant():
     """Of triangular weights: for any steps, side by side or one after another."""
     network = vanilla(np.tril(np.random.default_rng(2).normal(size=(5, 5))), np.ones((5, 2)))

@@ -63,7 +63,7 @@ def fed_by_hand(loop, R, state, steps):
         *((KINDS[i], backend, "sigmoid") for i in (-2, -1) for backend in ("numpy", "numba")),
     ],
 )
-def test_states_and_jacobian(kinds, backend, nonlinearity):
+def test_a_loop_is_the_open_loop_fed_by_hand(kinds, backend, nonlinearity):
     loop, R = closed(kinds, nonlinearity)
     state = np.random.default_rng(8).normal(size=loop.state_size)
     run = choose_engine(backend).run_layer
@@ -77,7 +77,7 @@ def test_states_and_jacobian(kinds, backend, nonlinearity):
 
 
 @pytest.mark.parametrize("nonlinearity", ["identity", "tanh"])
-def test_spectrum(backend, nonlinearity):
+def test_a_loop_has_the_growth_of_its_jacobians(backend, nonlinearity):
     loop, _ = closed(("lstm", "gru-reset-before", "vanilla"), nonlinearity)
     D = loop.state_size
     start = np.random.default_rng(9).normal(size=D)
@@ -186,7 +186,7 @@ def test_origin_and_assumptions_of_a_loop():
 # a single step, a few that the state remembers, and more than a chunk
 @pytest.mark.parametrize("steps", [1, 5, 1030])
 @pytest.mark.parametrize("kinds", [("gru",), ("state-space",), ("lstm", "state-space")])
-def test_warming_up(kinds, steps):
+def test_warming_up_ends_where_the_open_loop_does(kinds, steps):
     loop, R = closed(kinds, "tanh")
     inputs = np.random.default_rng(9).normal(size=(steps, 2))
     state = np.zeros(loop.open_loop.state_size)

@@ -161,7 +161,7 @@ class ReadMemory(lyapy.LSTM):
     output = "c"
 
 
-def test_vectors_of_a_block():
+def test_a_block_has_as_many_vectors_as_requested():
     """As many as requested, but all where units keep their directions."""
     (below,), (above,) = (
         lyapy.random_network(kind, n, m).cells

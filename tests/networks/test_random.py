@@ -25,7 +25,7 @@ def test_gaussian_weights_are_drawn_in_a_fixed_order():
 
 
 @pytest.mark.parametrize("distribution", ["gaussian", "uniform", "levy"])
-def test_variance(distribution):
+def test_weights_have_the_variance_of_the_gain(distribution):
     """Lévy's law with α = 2 is Gaussian."""
     U = recurrent(gain=1.7, distribution=distribution, alpha=2.0)
     deviation = 1.7 / np.sqrt(400)
@@ -36,13 +36,13 @@ def test_variance(distribution):
 
 
 @pytest.mark.parametrize("m", [1, 2, 5])
-def test_variance_of_input_weights(m):
+def test_input_weights_have_the_variance_of_their_number(m):
     (cell,) = lyapy.random_network("vanilla", 2000, m).cells
     assert cell.W.var() * m == pytest.approx(1.0, rel=0.15)
 
 
 @pytest.mark.parametrize("kind", ["vanilla", "gru", "lstm", "minimal-gated"])
-def test_orthogonal_weights_of_each_gate(kind):
+def test_each_gate_has_orthogonal_weights(kind):
     U = recurrent(kind, 12, gain=0.8, distribution="orthogonal")
     gates = U.reshape(-1, 12, 12)
     for gate in gates:
@@ -50,7 +50,7 @@ def test_orthogonal_weights_of_each_gate(kind):
     assert len({gate.tobytes() for gate in gates}) == len(gates)
 
 
-def test_orthogonal_weights_that_are_not_square():
+def test_orthogonal_weights_need_not_be_square():
     U = recurrent("lstm-projected", 12, distribution="orthogonal")
     assert U.shape == (48, 6)
     np.testing.assert_allclose(U[:6] @ U[:6].T, np.eye(6), atol=1e-12)
@@ -60,13 +60,13 @@ def test_orthogonal_weights_that_are_not_square():
     np.testing.assert_allclose(np.linalg.norm(U, axis=1), 1.0, rtol=1e-12)
 
 
-def test_defaults_of_draws():
+def test_a_draw_is_gaussian_by_default():
     rng = np.random.default_rng(0)
     assert Draw(rng) == Draw(rng, gain=1.0, bias=0.0, distribution="gaussian", alpha=2.0)
 
 
 @pytest.mark.parametrize("alpha", [1.0, 1.5])
-def test_tails_of_levy_weights(alpha):
+def test_levy_weights_have_their_tails(alpha):
     """Far out, P(|x| > t) is (scale / t)^α 2 Γ(α) sin(πα/2) / π; for α = 1 the law is Cauchy's."""
     U = recurrent(gain=1.3, distribution="levy", alpha=alpha)
     assert np.mean(U > 0.0) == pytest.approx(0.5, abs=5 * 0.5 / 400)
@@ -86,7 +86,7 @@ def test_arguments_of_the_cell_are_passed_on(kind):
     np.testing.assert_array_equal(cell.weights.leak, 0.25)
 
 
-def test_bounded_piecewise_linear_networks():
+def test_piecewise_linear_networks_are_bounded():
     """Decay between 0.3 and 0.9; one basis bends up, the other back."""
     n = 300
     (plrnn,), (shallow,) = (
@@ -106,7 +106,7 @@ def test_bounded_piecewise_linear_networks():
     assert found == pytest.approx([1.0, 1.5, 2.0], rel=0.1)
 
 
-def test_stable_state_spaces():
+def test_state_spaces_are_stable():
     """Moduli from 0.4 to 0.99 at any phase, inputs weighted so that each state has one size."""
     (cell,) = lyapy.random_network("state-space", 400, 5, seed=1).cells
     eigenvalues, B, C, D = (cell.arguments[n] for n in ("eigenvalues", "B", "C", "D"))
@@ -142,7 +142,7 @@ def test_a_state_space_is_drawn_in_a_fixed_order():
 
 
 @pytest.mark.parametrize(("n", "projected"), [(1, 1), (2, 1), (5, 2), (100, 50)])
-def test_projected_size(n, projected):
+def test_projected_units_are_half_of_all(n, projected):
     (cell,) = lyapy.random_network("lstm-projected", n, 2).cells
     assert cell.variables == {"h": projected, "c": n}
     if n == 100:
@@ -185,20 +185,24 @@ def test_numbers_of_random_cells_and_defaults(kind):
         ({"distribution": "levy", "alpha": 2.5}, "alpha is 2.5; it must lie above 0 and be at m"),
         ({"distribution": "levy", "alpha": 0.0}, "alpha is 0.0; it must lie above 0"),
         ({"dt": 0.1}, "dt is no argument of vanilla, which has W, U, b, nonlinearity"),
+        ({"kind": "ltsm"}, "kind is 'ltsm'; it must be one of vanilla, gru"),
+        ({"kind": 3}, "kind is 3; it must be one of vanilla, "),
+        ({"n": 0}, "n is 0; it must be a whole number at least 1"),
+        ({"n": 2.5}, "n is 2.5; it must be a whole number at least 1"),
+        ({"m": -1}, "m is -1; it must be a whole number at least 0"),
+        ({"layers": 0}, "layers is 0; it must be a whole number at least 1"),
+        ({"seed": -1}, "seed is -1; it must be a whole number at least 0"),
+        ({"nonlinearity": "sine"}, "nonlinearity is 'sine'; it must be one of tanh"),
+        ({"gain": np.nan}, "NaN"),
+        ({"bias": np.inf}, "NaN or infinite"),
     ],
 )
-def test_arguments_that_do_not_fit(options, message):
+def test_arguments_that_do_not_fit_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        lyapy.random_network("vanilla", 3, **options)
+        lyapy.random_network(**{"kind": "vanilla", "n": 3} | options)
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "GRUResetBefore", "gru_reset_before", "RateRK4"])
 def test_a_cell_may_be_named_as_its_class(kind):
     (cell,) = lyapy.random_network(kind, 3).cells
     assert type(cell).__name__.lower() == kind.lower().replace("_", "")
-
-
-def test_unknown_kinds_are_refused():
-    for kind in ("ltsm", 3):
-        with pytest.raises(ValueError, match=r"kind is .*; it must be one of vanilla, "):
-            lyapy.random_network(kind, 3)

@@ -83,7 +83,7 @@ def test_a_matrix_of_rows_that_underflow_is_exact():
 
 
 @pytest.mark.parametrize(
-    "kind", ["vanilla", "gru", "gru-reset-before", "lstm", "rate", "antisymmetric"]
+    "kind", ["vanilla", "gru", "gru-reset-before", "lstm", "rate", "antisymmetric", "stack"]
 )
 def test_blocks_are_cut_out_of_the_jacobian(kind):
     """Their programs and stages give its diagonal blocks; the rest is triangular."""
@@ -96,7 +96,11 @@ def test_blocks_are_cut_out_of_the_jacobian(kind):
         changed = cell.arguments | {"U": cell.arguments["U"] * mask}
         network = lyapy.Network([type(cell)(**changed)])
     else:
-        network = masked(kind, mask, 3)
+        network = masked("lstm" if kind == "stack" else kind, mask, 3)
+    if kind == "stack":
+        (above,) = network.cells
+        wide = type(above)(rng.normal(size=(len(above.W), len(mask))), above.weights.U, above.b)
+        network = lyapy.Network([*masked("gru", mask, 3).cells, wide])
     state, x = rng.normal(size=network.state_size), rng.normal(size=2)
     J = lyapy.jacobian(network, state, x)
     coefficients = forward_chunk(network, x[None], state).coefficients[0]
@@ -116,7 +120,7 @@ def test_blocks_are_cut_out_of_the_jacobian(kind):
             np.testing.assert_allclose(product.T, wanted, atol=1e-14)
 
 
-def test_a_reducible_closed_loop():
+def test_a_reducible_closed_loop_agrees_with_its_network():
     """Modules that hold their inputs: as many dead directions as inputs, and none more."""
     rng = np.random.default_rng(5)
     mask = np.kron(np.eye(2), np.ones((3, 3)))
@@ -168,7 +172,7 @@ def test_a_run_of_many_blocks_continues_bit_for_bit(kind, tmp_path, monkeypatch)
     np.testing.assert_allclose(np.linalg.norm(found.final_frame[0], axis=1), 1.0, atol=1e-7)
 
 
-def test_a_stack_of_reducible_layers():
+def test_a_stack_has_the_blocks_of_its_reducible_layers():
     mask = modular_mask(SIZES, 4)
     below, above = (masked(kind, mask, 2).cells[0] for kind in ("vanilla", "gru"))
     above = type(above)(np.ones((len(above.W), len(mask))), above.weights.U, above.b)
@@ -183,15 +187,6 @@ def test_a_stack_of_reducible_layers():
     wanted = np.sort(np.concatenate([layer.exponents for layer in layers]))[::-1]
     np.testing.assert_allclose(found.exponents, wanted, atol=1e-10)
     assert found.settings["blocks"] == sum(layer.settings["blocks"] for layer in layers)
-
-
-def test_a_frame_that_is_given_follows_all_blocks_as_one_with_a_warning():
-    network = masked("gru", modular_mask(SIZES, 1), 1)
-    x = np.random.default_rng(1).normal(size=(100, 2))
-    message = f"the {len(SIZES)} diagonal blocks .* are followed as one"
-    with pytest.warns(RuntimeWarning, match=message):
-        found = lyapy.lyapunov_spectrum(network, x, frame=np.eye(12)[:3])
-    assert found.settings["blocks"] == 1
 
 
 def test_weak_couplings_are_weak_in_their_row():
@@ -227,12 +222,6 @@ def test_zero_rows_and_columns_of_a_program():
     given = lyapy.Map(lambda h, x: h, lambda h, x: np.diag([0.0, 1.0, 0.0]), 3)
     values = forward_chunk(lyapy.Network([given]), np.zeros((1, 0)), np.ones(3)).coefficients
     assert vanishing(lyapy.Network([given]).program, values).tolist() == [2]
-
-
-def test_an_irreducible_layer_is_one_block_of_all_coefficients():
-    for kind in ("vanilla", "gru", "lstm"):
-        (block,) = diagonal_blocks(lyapy.random_network(kind, 6, 2), whole=False)
-        assert block.entries is None
 
 
 @pytest.mark.parametrize("backend", ENGINES)

@@ -62,7 +62,7 @@ def test_all_fixed_points_of_a_small_plrnn():
     assert gaps.min(axis=1).max() < 1e-12 and len(set(gaps.argmin(axis=1))) == len(exact)
 
 
-def test_flip_flop():
+def test_a_flip_flop_has_27_fixed_points():
     found = fixed_points(FLIP_FLOP, starts=500)
     assert np.bincount(found.unstable).tolist() == [8, 12, 6, 1]
     assert set(found.labels) == {"certified"} and found.radius.max() < 1e-13
@@ -203,7 +203,7 @@ def test_networks_without_a_derivative_or_an_input_are_refused():
         fixed_points(cells.CELLS["gru"])
 
 
-def test_nothing_found():
+def test_a_search_may_find_nothing():
     network = lyapy.Network([lyapy.Vanilla(None, np.eye(2), [1.0, 1.0], nonlinearity="identity")])
     found = fixed_points(network, starts=3, slow=1e9)
     assert len(found) == 0 and found.lost == 3 and repr(found) == "FixedPoints(none, period=1)"
@@ -211,7 +211,7 @@ def test_nothing_found():
         plot_fixed_points(found)
 
 
-def test_command_line(tmp_path, capsys):
+def test_the_command_line_writes_points_and_a_plot(tmp_path, capsys):
     weights, out = tmp_path / "net.npz", tmp_path / "points.npz"
     np.savez(weights, W=np.ones((3, 2)), U=SMALL[:3, :3], b=np.ones(3))
     command = ["fixed-points", str(weights), "--cell", "reservoir"]

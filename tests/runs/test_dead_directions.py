@@ -145,7 +145,7 @@ UNDERFLOWING = {
 
 
 @pytest.mark.parametrize("kind", UNDERFLOWING)
-def test_what_underflows_is_never_dead(kind, backend):
+def test_slopes_that_underflow_are_never_dead(kind, backend):
     """Units that read nothing are, also among others that underflow."""
     cell = UNDERFLOWING[kind]
     with warnings.catch_warnings():
@@ -186,7 +186,7 @@ def test_zeros_of_slopes_that_are_exact_kill(cell, dead, backend):
 
 
 @pytest.mark.parametrize("scale", [1e-170, 1e-300])
-def test_weights_whose_squares_underflow(scale, backend):
+def test_weights_whose_squares_underflow_are_not_dead(scale, backend):
     """Relu units that are on: nothing is dead, and log of the scale is exact."""
     U = scale * np.abs(RELATED[:3])
     found = spectrum(vanilla(U, b=np.ones(3), nonlinearity="relu"), steps=100, backend=backend)

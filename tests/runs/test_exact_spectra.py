@@ -69,7 +69,7 @@ def test_periodic_orbit_of_a_network(kind, backend, period):
     np.testing.assert_allclose(found, exact, atol=1e-2)
 
 
-def test_lstm_without_recurrence(backend):
+def test_an_lstm_without_recurrence_grows_by_its_forget_gates(backend):
     rng = np.random.default_rng(2)
     W, b, inputs = rng.normal(size=(16, 3)), rng.normal(size=16), rng.normal(size=(300, 3))
     network = lyapy.Network([lyapy.LSTM(W, np.zeros((16, 4)), b)])
@@ -91,7 +91,7 @@ def test_lstm_without_recurrence(backend):
     assert np.isnan(full.sum_rule_residual)
 
 
-def test_dead_relu_units(backend):
+def test_dead_relu_units_leave_the_spectrum_of_the_others(backend):
     rng = np.random.default_rng(3)
     n, dead = 7, 3
     U, b = rng.normal(size=(n, n)) / np.sqrt(n), np.where(np.arange(n) < dead, -50.0, 50.0)
@@ -115,7 +115,7 @@ def test_relu_units_that_die_now_and_then(seed, backend):
     assert spectrum.resolved.all()
 
 
-def test_sum_rule(kind, backend):
+def test_exponents_sum_to_the_mean_log_determinant(kind, backend):
     network = lyapy.random_network(kind, 6, 3, gain=1.5, bias=0.5, seed=4)
     D, inputs = network.state_size, np.random.default_rng(5).normal(size=(300, 3))
     # the sum may be wrong by the tolerance of an interval, and intervals have one step at least

@@ -27,7 +27,7 @@ def delta_net(steps=T, d=D, seed=2):
     return log_alpha, beta, (log_alpha, -np.exp(log_alpha) * beta * k, k)
 
 
-def test_against_dense_jacobians(backend, rng):
+def test_gates_agree_with_dense_jacobians(backend, rng):
     decay, left, right = -rng.exponential(size=(T, D)), *rng.normal(size=(2, T, D))
     J = np.exp(decay)[:, :, None] * np.eye(D) + left[:, :, None] * right[:, None]
     options = {"transient": 50, "frame": np.eye(D), "tolerance": 1e-12}
@@ -37,7 +37,7 @@ def test_against_dense_jacobians(backend, rng):
     assert found.sum_rule_residual < 1e-12
 
 
-def test_gated_delta_net():
+def test_gated_delta_net_sums_to_its_decays_and_updates():
     log_alpha, beta, gates = delta_net()
     found = spectrum_of_gates(*gates)
     wanted = D * log_alpha.mean() + np.log(1.0 - beta).mean()
@@ -45,7 +45,7 @@ def test_gated_delta_net():
     assert found.sum_rule_residual < 1e-13
 
 
-def test_rwkv_7(rng):
+def test_rwkv_7_sums_to_its_decays_and_removals(rng):
     """S′ = S (diag w − κ̂ (a κ̂)ᵀ) + v kᵀ: rows of S are multiplied from the right."""
     log_w = -0.60653 / (1.0 + np.exp(-rng.normal(size=(T, D))))
     kappa, a = unit(rng.normal(size=(T, D))), rng.uniform(size=(T, D))
@@ -99,7 +99,7 @@ def test_decay_alone_is_a_mean(rng):
 
 
 @pytest.mark.parametrize("kind", ["rank one", "decay"])
-def test_multiplicity(tmp_path, rng, kind):
+def test_multiplicity_repeats_exponents_and_errors(tmp_path, rng, kind):
     gates = delta_net()[2] if kind == "rank one" else (-rng.exponential(size=(T, D)),)
     one, four = (spectrum_of_gates(*gates, multiplicity=m, k=3) for m in (1, 4))
     np.testing.assert_array_equal(four.exponents, np.repeat(one.exponents, 4))

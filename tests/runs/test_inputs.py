@@ -80,7 +80,7 @@ def test_a_file_whose_name_has_a_colon_is_read(tmp_path):
         (np.array([[0, 1, 2], [0, np.nan, np.inf]]), ValueError, "2 values .* first at step 1"),
     ],
 )
-def test_an_array_that_does_not_fit(tmp_path, array, error, words):
+def test_an_array_that_does_not_fit_is_refused(tmp_path, array, error, words):
     path = write_npy(tmp_path / "x.npy", array)
     with pytest.raises(error, match=rf"x\.npy: .*{words}"):
         read_inputs(path, NETWORK)
@@ -116,14 +116,14 @@ def test_broken_files_and_pickles_are_refused(tmp_path, suffix, write):
         read_inputs(path, NETWORK)
 
 
-def test_an_archive_without_arrays(tmp_path):
+def test_an_archive_without_arrays_is_refused(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_group("empty")
     with pytest.raises(ValueError, match=r"x\.h5: holds 0 arrays; write one"):
         read_inputs(tmp_path / "x.h5", NETWORK)
 
 
-def test_an_unknown_suffix_and_a_network_without_inputs(tmp_path):
+def test_an_unknown_suffix_and_needless_inputs_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"x\.csv: unsupported type of .* give one of .*npy"):
         read_inputs(tmp_path / "x.csv", NETWORK)
     with pytest.raises(ValueError, match=r"x\.npy: the network reads no inputs; leave them out"):
@@ -163,13 +163,13 @@ def test_line_ends_follow_the_vocabulary(tmp_path):
         ("abc", "abcde", EMBEDDING, r"hold an embedding \(4, 3\)"),
     ],
 )
-def test_text_that_does_not_fit(tmp_path, text, vocabulary, embedding, words):
+def test_text_that_does_not_fit_is_refused(tmp_path, text, vocabulary, embedding, words):
     path = write_text(tmp_path / "x.txt", text)
     with pytest.raises(ValueError, match=rf"x\.txt: .*{words}"):
         read_inputs(path, NETWORK, vocabulary, embedding)
 
 
-def test_text_that_is_not_utf8(tmp_path):
+def test_text_that_is_not_utf8_is_refused(tmp_path):
     (tmp_path / "x.txt").write_bytes(b"ab\xff")
     with pytest.raises(ValueError, match=r"x\.txt: is not UTF-8 text \(.* at byte 2\)"):
         read_inputs(tmp_path / "x.txt", NETWORK, "abc")
@@ -277,7 +277,7 @@ def test_a_tied_embedding_is_one(tmp_path):
         (np.zeros((5, 9)), {}, r"reads 3 inputs; give an array \(T, 3\) or \(B, T, 3\)$"),
     ],
 )
-def test_what_stands_in_front_of_the_network_is_named(tmp_path, array, others, words):
+def test_layers_in_front_of_the_network_are_named(tmp_path, array, others, words):
     network = network_of(tmp_path / "w.safetensors", **{"emb.weight": EMBEDDING, **others})
     with pytest.raises(ValueError, match=rf"x\.npy: .*{words}"):
         read_inputs(write_npy(tmp_path / "x.npy", array), network)

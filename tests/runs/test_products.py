@@ -92,7 +92,7 @@ def test_products_of_their_own_time():
     np.testing.assert_array_equal(found.growth, wanted.growth)
 
 
-def test_until_and_errors():
+def test_products_run_until_their_errors_are_small():
     J = np.random.default_rng(2).normal(size=(100, 3, 3))
     products = lambda t, Q: Q @ J[t % 7 * (t % 13)].T  # noqa: E731
     found = lyapy.spectrum_of_products(products, 3, until=1e-3, max_steps=5000, transient=64)
@@ -168,7 +168,7 @@ def test_two_layers_of_which_one_is_known_by_products():
         ),
     ],
 )
-def test_refused_arguments(build, error, message):
+def test_impossible_arguments_are_refused(build, error, message):
     with pytest.raises(error, match=message):
         build()
 

@@ -93,7 +93,7 @@ spectra = arrays(float, st.integers(1, 8), elements=st.floats(-5, 5)).map(
 
 @settings(few, max_examples=200)
 @given(spectra)
-def test_kaplan_yorke_dimension(exponents):
+def test_the_kaplan_yorke_dimension_is_a_zero_of_the_sum(exponents):
     """It is the zero of the sum of exponents, drawn as a broken line over their number."""
     sums = np.concatenate([[0.0], np.cumsum(exponents)])
     found = measures.kaplan_yorke_dimension(exponents, len(exponents))
@@ -109,7 +109,7 @@ def test_kaplan_yorke_dimension(exponents):
 
 @settings(few, max_examples=100)
 @given(spectra)
-def test_entropy_rate(exponents):
+def test_the_entropy_rate_sums_positive_exponents(exponents):
     found = measures.entropy_rate(exponents, len(exponents))
     assert found == pytest.approx(sum(x for x in exponents if x > 0.0), abs=1e-12)
 

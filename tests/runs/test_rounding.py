@@ -100,7 +100,7 @@ def test_warnings_point_to_the_call():
     network = lyapy.Network([lyapy.Vanilla(None, np.diag([0.9, 1e-5]))])
     options = {"frame": np.eye(2), "interval": 2, "backend": "numpy"}
     with pytest.warns(RuntimeWarning) as found:
-        lyapy.lyapunov_spectrum(network, steps=64, **options)
+        assert lyapy.lyapunov_spectrum(network, steps=64, **options).settings["blocks"] == 1
     assert "the 2 diagonal blocks of the Jacobian are followed as one" in str(found[0].message)
     assert "interval=2 is too long" in str(found[1].message)
     assert {each.filename for each in found} == {__file__}

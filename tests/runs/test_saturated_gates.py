@@ -76,7 +76,7 @@ def biases(*parts):
 
 
 @pytest.mark.parametrize("cell", [lyapy.GRU, lyapy.GRUResetBefore])
-def test_gru(cell, backend):
+def test_gru_coefficients_are_accurate(cell, backend):
     one, other, _ = exactly("sigmoid", "tanh", mpmath.inf)
     found = coefficients(cell(None, np.zeros((3 * N, N)), biases(None, A, B)), H, backend)
     assert_right(found["t"], one)
@@ -87,7 +87,7 @@ def test_gru(cell, backend):
 @pytest.mark.parametrize("candidate", CANDIDATES)
 @pytest.mark.parametrize("gate", GATES)
 @pytest.mark.parametrize("cell", [GRUVariant, GRUResetBeforeVariant])
-def test_variants_of_the_gru(cell, gate, candidate, clip, backend):
+def test_variants_of_the_gru_are_accurate(cell, gate, candidate, clip, backend):
     one, other, _ = exactly(gate, candidate, clip or mpmath.inf)
     options = {"gate": gate, "nonlinearity": candidate, "clip": clip}
     made = cell(None, np.zeros((3 * N, N)), biases(None, A, B), **options)
@@ -97,7 +97,7 @@ def test_variants_of_the_gru(cell, gate, candidate, clip, backend):
 
 
 @pytest.mark.parametrize("gate", GATES)
-def test_a_coupled_forget_gate(gate, backend):
+def test_a_coupled_forget_gate_is_accurate(gate, backend):
     _, other, rest = exactly(gate, "tanh", mpmath.inf)
     b = biases(A, None, B, None)
     made = LSTMVariant(None, np.zeros((4 * N, N)), b, gate=gate, coupled=True)
@@ -106,7 +106,7 @@ def test_a_coupled_forget_gate(gate, backend):
     assert_right(-found["q"], other)
 
 
-def test_minimal_gated_unit(backend):
+def test_a_minimal_gated_unit_is_accurate(backend):
     _, other, rest = exactly("sigmoid", "tanh", mpmath.inf)
     found = coefficients(MinimalGated(None, np.zeros((2 * N, N)), biases(A, B)), H, backend)
     assert_right(found["v"], rest)

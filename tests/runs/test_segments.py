@@ -22,7 +22,7 @@ def chaotic():
     return lyapy.lyapunov_spectrum(TANH, **RUN)
 
 
-def test_passes_of_a_chaotic_network(chaotic, monkeypatch):
+def test_each_pass_brings_a_chaotic_network_nearer(chaotic, monkeypatch):
     """A burn-in leaves 4e-4, a correction 4e-9, another the rounding."""
     errors = []
     for corrections in range(3):
@@ -45,7 +45,7 @@ def test_passes_of_a_chaotic_network(chaotic, monkeypatch):
     assert errors[2] < 1e-9
 
 
-def test_a_driven_network():
+def test_segments_of_a_driven_network_agree():
     network = lyapy.random_network("vanilla", 64, 2, gain=1.2, seed=1)
     inputs = np.random.default_rng(0).normal(size=(5000, 2))
     whole, found = (
@@ -67,7 +67,7 @@ def test_a_driven_network():
         ("independent", {}, None),
     ],
 )
-def test_other_networks(kind, options, k):
+def test_segments_of_other_networks_agree(kind, options, k):
     network = lyapy.random_network(kind, 8, 3, seed=2, **options)
     inputs = np.random.default_rng(1).normal(size=(6000, 3))
     whole, found = (
@@ -81,7 +81,7 @@ def test_other_networks(kind, options, k):
     assert (found.settings["passes"] == 1) == (kind == "independent")
 
 
-def test_layers_of_different_sizes():
+def test_segments_of_layers_of_different_sizes_agree():
     cells = [
         *lyapy.random_network("vanilla", 7, 2, gain=1.5, seed=1).cells,
         *lyapy.random_network("gru", 4, 7, seed=2).cells,
@@ -193,7 +193,7 @@ def test_auto_makes_one_for_each_cpu_of_a_long_trajectory():
         ({"segments": "some"}, "segments is 'some'"),
     ],
 )
-def test_what_is_refused(options, message, tmp_path, monkeypatch):
+def test_impossible_segments_are_refused(options, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     network = lyapy.random_network("vanilla", 4, gain=1.5, seed=1)
     with pytest.raises((ValueError, TypeError), match=message):

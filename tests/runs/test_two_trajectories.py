@@ -12,7 +12,7 @@ from lyapy.spectra.uncertainty import half_width, uncertainty
 from tests.support.made_networks import henon
 
 
-def test_henon_map_by_two_functions(backend):
+def test_two_functions_give_the_spectrum_of_henons_map(backend):
     network, options = henon()
     options["steps"] = 20_000
     spectrum = lyapunov_spectrum(network, backend=backend, **options)
@@ -26,7 +26,7 @@ def test_henon_map_by_two_functions(backend):
 
 
 @pytest.mark.parametrize("cell", [*henon()[0].cells, GivenJacobian(2)])
-def test_determinants_of_given_jacobians(cell):
+def test_determinants_of_given_jacobians_are_exact(cell):
     J = np.random.default_rng(2).normal(size=(5, 3, 2, 2))
     found = cell.log_abs_det({"J": J.reshape(5, 3, 4)})
     np.testing.assert_allclose(found, np.log(np.abs(np.linalg.det(J))), rtol=1e-12)

@@ -194,7 +194,7 @@ def test_a_run_interrupted_before_its_errors_are_compared_compares_them(tmp_path
     assert_same(lyapunov_spectrum(network, checkpoint=path, **options), whole)
 
 
-def test_the_command_line(tmp_path, capsys, monkeypatch):
+def test_the_command_line_runs_until_a_target(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(1)
     weights = {"weight_ih_l0": np.zeros((20, 0)), "weight_hh_l0": rng.normal(size=(20, 20)) / 1.5}

@@ -246,7 +246,7 @@ def test_another_file_is_refused(path, content):
         Spectrum.load(path, check=False)
 
 
-def test_no_flipped_bit_is_silent(path):
+def test_no_flipped_bit_and_no_truncation_is_silent(path):
     write_spectrum(computed(), path)
     content = path.read_bytes()
     rng = np.random.default_rng(0)
@@ -257,7 +257,10 @@ def test_no_flipped_bit_is_silent(path):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"run\.h5: is truncated"):
             Spectrum.load(path)
-    path.write_bytes(content)
+    for length in range(512, len(content), 512):
+        path.write_bytes(content[:length])
+        with pytest.raises(ValueError, match=r"run\.h5: is truncated"):
+            Spectrum.load(path)
     for start in range(0, len(content), 4096):
         path.write_bytes(content[:start] + bytes(512) + content[start + 512 :])
         if path.read_bytes() != content:

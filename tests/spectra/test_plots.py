@@ -25,10 +25,7 @@ SPECTRA = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    pyplot.close("all")
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 def labelled(axes, label):

@@ -30,7 +30,7 @@ def test_a_state_that_doubles_in_each_quarter_escapes(largest, found):
 
 @pytest.mark.parametrize("trajectories", [2, 3, 6])
 @pytest.mark.parametrize("factor", [0.995, 1.005])
-def test_how_far_trajectories_may_be_apart(trajectories, factor):
+def test_trajectories_may_be_apart_by_their_errors(trajectories, factor):
     k, rows = 2, 40
     # the last row is shorter
     ends = np.append(ROW * np.arange(1, rows), ROW * (rows - 1) + 10)
@@ -50,7 +50,7 @@ def test_how_far_trajectories_may_be_apart(trajectories, factor):
     assert apart(growth, ends, 0.01).tolist() == [factor > 1.0, False]
 
 
-def test_the_memory_of_growth_about_its_mean():
+def test_the_memory_of_growth_is_its_autocorrelation_time():
     """Of an AR(1) process it is φ / (1 − φ) rows more than that of independent rows."""
     rng, phi, B, rows = np.random.default_rng(2), 0.9, 100, 2001
     noise = np.zeros((B, rows, 1))

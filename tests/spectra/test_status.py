@@ -43,7 +43,7 @@ def test_a_sound_run_is_converged():
     assert made([-np.inf]).status.code == "converged"
 
 
-def test_a_tail_that_is_not_resolved():
+def test_a_tail_that_is_not_resolved_is_reported():
     status = made([0.5, -1.0, -2.0], unresolved=[1, 2]).status
     assert status.code == "unresolved tail"
     assert status.advice.startswith("2 of 3 exponents are upper bounds: float64")
@@ -68,13 +68,13 @@ def test_an_interrupted_run_reports_all_faults():
     assert "an upper bound" in spectrum.status.advice
 
 
-def test_errors_that_are_not_known():
+def test_errors_that_are_not_known_are_reported():
     status = made([0.5, -1.0], trajectories=1, rows=3).status
     assert status.code == "not converged"
     assert "one trajectory of 192 steps is too short" in status.advice
 
 
-def test_a_target_that_is_missed():
+def test_a_missed_target_is_reported():
     spectrum = made([0.5, -1.0], trajectories=4)
     error = spectrum.standard_error.max()
     assert with_settings(spectrum, until=[1.01 * error, 10_000]).status.code == "converged"
@@ -84,7 +84,7 @@ def test_a_target_that_is_missed():
     assert f"error is {error:.2g}, the target was {error / 3:.2g}." in status.advice
 
 
-def test_a_run_of_few_autocorrelation_times():
+def test_a_run_of_few_autocorrelation_times_is_not_converged():
     status = correlated().status
     assert status.code == "not converged"
     assert "autocorrelation times long" in status.advice
@@ -100,7 +100,7 @@ def test_many_trajectories_do_not_make_up_for_steps():
 
 
 @pytest.mark.parametrize("trajectories", [1, 5])
-def test_a_transient_that_was_too_short(trajectories):
+def test_a_transient_that_was_too_short_is_reported(trajectories):
     spectrum = made([0.5, -1.0], trajectories=trajectories, rows=200)
     decay = np.exp(-np.arange(200) / 10)[:, None] * [1.0, 10.0]
     status = grown(spectrum, 10 * decay).status
@@ -126,7 +126,7 @@ def test_a_drift_is_found_by_the_whole_first_quarter_and_second_half():
     assert "2 exponents drift" in grown(spectrum, offset).status.advice
 
 
-def test_how_much_drift_is_allowed():
+def test_drift_is_allowed_within_its_error():
     """Student's t of one alarm in a hundred, of the error of a quarter and that of a half."""
     spectrum = made([0.5, -1.0], trajectories=5, rows=200)
     noise = spectrum.growth - spectrum.growth.mean(axis=(0, 1))
@@ -225,7 +225,7 @@ def test_a_fixed_interval_whose_spread_saturates_bounds_the_row(steps, found):
 @pytest.mark.parametrize(
     ("name", "allowed"), [("norm_excess", 10 * 1e-8), ("frame_error", 100 * 1e-4)]
 )
-def test_the_limits_of_the_checks(name, allowed):
+def test_checks_fail_beyond_their_limits(name, allowed):
     spectrum = made([0.5, -1.0])
     for part, code in ((0.999, "converged"), (1.001, "failed check")):
         found = getattr(spectrum, name).copy()
@@ -233,7 +233,7 @@ def test_the_limits_of_the_checks(name, allowed):
         assert replace(spectrum, **{name: found}).status.code == code
 
 
-def test_the_allowed_distance_of_the_sum_from_the_determinant():
+def test_the_sum_may_be_off_the_determinant_by_its_rounding():
     spectrum = made([0.5, -1.0])
     for part, code in ((0.999, "converged"), (1.001, "failed check")):
         # log|det J|, growth and steps of each trajectory; two exponents share the difference
@@ -257,7 +257,7 @@ def with_correlation_time(spectrum, rows):
     return spectrum
 
 
-def test_how_many_autocorrelation_times_are_a_run():
+def test_a_run_needs_fifty_autocorrelation_times():
     spectrum = made([0.5, -1.0], trajectories=1, rows=200)
     # of which half a row and its noise are no correlation: 4 rows are a fiftieth of the run
     noise = 4.0 / np.sqrt(200)
@@ -296,7 +296,7 @@ def test_a_few_rows_are_too_short_to_decide(rows, found):
     assert spectrum.status.code == ("converged" if found else "not converged")
 
 
-def test_an_orbit_that_escapes():
+def test_an_orbit_that_escapes_leaves_no_measures():
     """A relu unit that doubles its state, and a phase that grows like the steps."""
     spectrum = made([0.5, -1.0], rows=20)
     steps = spectrum.growth_steps
@@ -315,7 +315,7 @@ def test_an_orbit_that_escapes():
 
 
 @pytest.mark.parametrize("several", [[0], [0, 3]])
-def test_trajectories_on_different_attractors(several):
+def test_trajectories_on_different_attractors_are_reported(several):
     spectrum = made([0.5, -1.0], trajectories=6, rows=40)
     extra = np.zeros((6, 1, 2))
     extra[several, 0, 0] = -64 * 0.3
@@ -338,7 +338,7 @@ def test_trajectories_differ_by_their_inputs():
     assert own.status.code == "converged"
 
 
-def test_transients_that_end_at_random_times():
+def test_transients_that_end_at_random_times_are_reported():
     """Chaos that collapses in each trajectory at another step."""
     spectrum = made([0.5, -1.0], trajectories=6, rows=100)
     ends = np.random.default_rng(3).integers(10, 100, size=6)
@@ -348,7 +348,7 @@ def test_transients_that_end_at_random_times():
     assert "transient at different times" in status.advice
 
 
-def test_a_drift_at_the_very_beginning_without_transient():
+def test_a_drift_at_the_very_beginning_is_found():
     """It is in the first rows only, and enlarges the errors of the whole run."""
     spectrum = replace(made([0.5, -1.0], trajectories=1, rows=63), transient=0)
     extra = np.zeros((63, 2))
@@ -357,7 +357,7 @@ def test_a_drift_at_the_very_beginning_without_transient():
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
-def test_networks_without_one_attractor(backend):
+def test_networks_without_one_attractor_are_not_converged(backend):
     """A relu network whose state grows by 1 % per step, and a unit with two fixed points."""
     options = {"steps": 1000, "transient": 200, "trajectories": 6, "backend": backend}
     growing = Network([Vanilla(np.zeros((2, 0)), [[1.01, 0.0], [0.2, 0.5]], nonlinearity="relu")])

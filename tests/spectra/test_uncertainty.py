@@ -56,7 +56,7 @@ def test_intervals_cover_the_mean_of_correlated_growth(phi, rows):
         assert np.mean(np.abs(samples.mean(axis=0)) <= width) < 0.8
 
 
-def test_rows_of_unequal_length():
+def test_intervals_of_rows_of_unequal_length_cover_the_mean():
     rng = np.random.default_rng(3)
     ends = np.array([64, 128, 192, 256, 320, 384, 448, 512, 520])
     lengths = np.diff(ends, prepend=0)[:, None]
@@ -248,7 +248,7 @@ def test_rows_that_are_correlated_widen_the_interval():
 
 
 @pytest.mark.parametrize("trajectories", [1, 4])
-def test_an_intermittent_map(trajectories):
+def test_intervals_of_an_intermittent_map_cover_its_exponent(trajectories):
     """Pomeau and Manneville's, z = 1.8: 70 % of the usual intervals contain the exponent."""
     z, runs, rows = 1.8, 60, 128
     x = np.random.default_rng(1).random((runs, trajectories))

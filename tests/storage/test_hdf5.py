@@ -139,7 +139,7 @@ def test_a_type_that_is_cut_short_is_refused(dtype, shortest):
         assert not element_of(body[:length], "a").is_text
 
 
-def test_shapes_of_both_versions():
+def test_shapes_of_both_versions_are_read():
     assert shape_of(struct.pack("<BBB5x2Q", 1, 2, 0, 3, 4), "a") == (3, 4)
     assert shape_of(struct.pack("<BBBB2Q", 2, 2, 0, 1, 3, 4), "a") == (3, 4)
 

@@ -8,7 +8,7 @@ import lyapy
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_linear_networks(seed):
+def test_a_linear_network_is_critical_at_spectral_radius_1(seed):
     """Where the spectral radius is 1."""
     found = lyapy.critical_gain("vanilla", 20, nonlinearity="identity", seed=seed, tolerance=1e-3)
     U = lyapy.random_network("vanilla", 20, seed=seed).cells[0].weights.U
@@ -52,7 +52,7 @@ def test_the_interval_covers_gains_with_an_open_sign():
     assert np.all((short.low < short.gains[open_ones]) & (short.gains[open_ones] < short.high))
 
 
-def test_what_is_refused():
+def test_impossible_searches_are_refused():
     with pytest.raises(ValueError, match=r"at gain 2 is .* which is not negative; give"):
         lyapy.critical_gain("vanilla", 20, nonlinearity="identity", between=(2.0, 4.0))
     with pytest.raises(ValueError, match="two positive gains, ascending"):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from matplotlib import pyplot
 
 import lyapy
 from lyapy.cli import main
@@ -17,11 +16,7 @@ from lyapy.sweeps.plots import (
 )
 from tests.sweeps.test_reading import SPECTRA, rows, sweep_with_loss
 
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    pyplot.close("all")
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 def training():

@@ -59,7 +59,7 @@ def test_a_spectrum_with_a_part_of_its_own_adds_it():
         assert found["baseline"].r_squared + increment.value > 0.6
 
 
-def test_what_belongs_together_adds_nothing_by_being_recognized():
+def test_networks_of_one_training_add_nothing_by_being_recognized():
     """Epochs of a training have its loss and almost its spectrum."""
     rng = np.random.default_rng(3)
     centres, losses = rng.normal(size=(12, 4)), rng.normal(size=12)

@@ -91,7 +91,7 @@ def test_a_run_file_instead_of_a_merged_one_is_refused(folder, capsys):
     assert "run.h5: is no merged file; --metric needs one" in capsys.readouterr().err
 
 
-def test_rows_saved_without_runs(folder, capsys):
+def test_rows_may_be_saved_without_runs(folder, capsys):
     found = lyapy.Sweep.load("sweep.h5")
     lyapy.Sweep(found.rows[1:]).save("few.h5")
     again = lyapy.Sweep.load("few.h5")
@@ -105,7 +105,7 @@ def test_rows_saved_without_runs(folder, capsys):
     assert "few.h5: has only the row of net001, without its run" in capsys.readouterr().err
 
 
-def test_features_of_each_spectrum():
+def test_features_are_those_of_each_spectrum():
     features = lyapy.Sweep(rows(SPECTRA)).features()
     np.testing.assert_allclose(features["largest"], [0.3, 0.2, -0.25, np.nan], rtol=1e-12)
     np.testing.assert_allclose(features["positive"], [1, 2, 0, np.nan])

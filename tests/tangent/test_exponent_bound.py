@@ -123,7 +123,7 @@ def test_inputs_that_saturate_lower_it():
 
 
 @pytest.mark.parametrize("kind", NO_BOUND)
-def test_other_cells_have_none(kind):
+def test_other_cells_have_no_bound(kind):
     network = lyapy.random_network(kind, 2, 1)
     with pytest.raises(ValueError, match=f"{kind} cells have no bound"):
         exponent_bound(network, (-1.0, 1.0))

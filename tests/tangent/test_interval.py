@@ -139,7 +139,7 @@ def test_the_signs_by_which_rounding_is_measured_follow_no_pattern():
     assert all(abs(np.mean(signs[lag:] * signs[:-lag])) < 0.5 for lag in range(1, 12))
 
 
-def test_what_is_no_control_is_refused():
+def test_impossible_controls_are_refused():
     # 9 u, in one digit
     assert make_control("auto", 1e-15, 64).limit > 2.0
     assert make_control(np.int64(1), 0.5, 64).fixed == 1

@@ -77,14 +77,22 @@ def test_nan_bounds_nothing():
     np.testing.assert_allclose(found, [np.inf, np.inf, math.log(1e-150), math.log(4.0)])
 
 
-@pytest.mark.parametrize("n", [100, 256])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 5), (40, 7), (7, 40)])
+def test_the_bound_of_a_weight_is_close(shape):
+    matrix = np.random.default_rng(4).normal(size=shape)
+    exact = np.linalg.norm(matrix, 2)
+    assert exact * (1 - 1e-14) <= _norm_bound(matrix) <= 1.01 * exact
+    assert _norm_bound(0.0 * matrix) == 0.0
+
+
+@pytest.mark.parametrize("n", [3, 100, 256])
 def test_four_squares_bound_a_norm(n):
     # ‖1‖ = 1 ≤ n^(1/64)
     assert _norm_bound(np.eye(n)) == pytest.approx(n ** (1 / 64), rel=1e-12)
     assert _norm_bound(np.eye(n)[:, : n // 2]) == pytest.approx((n // 2) ** (1 / 64), rel=1e-12)
 
 
-def test_larger_ones_are_bounded_by_sums():
+def test_larger_norms_are_bounded_by_sums():
     n = 257
     assert _norm_bound(np.eye(n)) == 1.0
     corner = np.zeros((n, n + 1))
@@ -96,7 +104,7 @@ def test_larger_ones_are_bounded_by_sums():
     assert _norm_bound(two) == pytest.approx(math.sqrt(3 * 2))
 
 
-def test_sparse_ones_too():
+def test_norms_of_sparse_matrices_are_bounded():
     matrix = scipy.sparse.csr_array(np.array([[1.0, -2.0, 0.0], [0.0, 4.0, 0.0]]))
     assert _norm_bound(as_weight(matrix, "U", (2, 3))) == pytest.approx(math.sqrt(4.0 * 6.0))
     assert _norm_bound(as_weight(0.01 * matrix, "U", (2, 3))) == pytest.approx(0.01 * math.sqrt(24))
@@ -110,7 +118,7 @@ def overflow(coefficients, interval="auto", frame=None):
     return found.removeprefix("deviation vectors ")
 
 
-def test_where_vectors_overflow():
+def test_the_step_of_an_overflow_is_named():
     steps = np.full((8, 2), 1.0)
     steps[5, 0] = np.inf
     steps[6, 1] = np.nan

@@ -70,7 +70,7 @@ def test_orthonormal_rows_and_what_the_factor_makes_of_a_vector(size):
         np.testing.assert_array_equal(log_r, [math.inf] * 3)
 
 
-def test_many_steps_at_once():
+def test_many_steps_are_taken_at_once():
     J, frames = jacobians(4, 3), np.random.default_rng(3).normal(size=(4, 2, 3))
     found = tangent_step(map_of(3), J.reshape(4, -1), frames[0])
     np.testing.assert_allclose(found, frames[0] @ J.swapaxes(1, 2))
@@ -188,7 +188,7 @@ def test_a_growth_of_zero_is_rounding_where_it_is_not_dead(fixed, graded):
 
 
 @pytest.mark.parametrize(("size", "interval"), [(1e200, 2), (1.5e308, 1), (1.5e308, "auto")])
-def test_what_overflows_is_no_number(size, interval):
+def test_an_overflow_is_not_a_number(size, interval):
     J = np.full((4, 4, 4), size)
     carry = Carry.begin(np.kron([[0.5, 0.5], [0.5, -0.5]], [[1.0, 1.0], [1.0, -1.0]]))
     with np.errstate(over="ignore", invalid="ignore"):

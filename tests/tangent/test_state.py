@@ -78,7 +78,7 @@ def test_statistics_are_reset_and_the_state_is_not():
     assert_same(carry, Carry.begin(np.eye(4)[:3]), set(carry.to_dict()) - set(STATE))
 
 
-def test_what_a_carry_saves_is_a_copy_and_is_all():
+def test_a_carry_saves_copies_of_all_its_fields():
     carry = filled()
     saved = carry.to_dict()
     carry.state.frame[:] = carry.statistics.error[:] = 0.0

@@ -60,7 +60,7 @@ def test_the_fast_vector_of_triangular_jacobians():
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
-def test_floquet_vectors(seed):
+def test_vectors_of_a_periodic_orbit_are_floquets(seed):
     J = np.random.default_rng(seed).normal(size=(3, 6, 6))
     found = of_jacobians(
         np.tile(J, (600, 1, 1)), transient=600, at=[900, 901, 902], tolerance=1e-12
@@ -104,7 +104,7 @@ def turned(blocks, seed=0):
         [(0.8, 3)],
     ],
 )
-def test_groups_of_one_rate(blocks):
+def test_a_group_of_one_rate_spans_its_subspace(blocks):
     """Their spans are exact, and the vectors in them are covariant whichever they are."""
     J, directions = turned(blocks)
     found = of_jacobians(np.tile(J, (400, 1, 1)), transient=200, at=[290, 291])
@@ -137,7 +137,7 @@ def test_a_group_that_k_divides_is_missing():
     assert "Vectors 1, 2 have not converged on the way forward" in found.advice
 
 
-def test_henon():
+def test_angles_of_henons_map_have_their_known_distribution():
     network, options = henon()
     found = lyapy.covariant_vectors(network, steps=8000, backward_transient=100, **options)
     assert np.max(found.covariance_error) < 1e-12
@@ -179,7 +179,7 @@ def lorenz(dt):
     return step, step_jacobian, flow
 
 
-def test_lorenz():
+def test_the_neutral_vector_of_lorenz_is_the_flow():
     """The neutral vector is the flow, up to dt⁴; the stable one keeps its distance."""
     largest = []
     for dt in (0.01, 0.005):
@@ -200,7 +200,7 @@ def test_lorenz():
     assert 12.0 < largest[0] / largest[1] < 24.0
 
 
-def test_the_splitting_of_lorenz():
+def test_the_stable_vector_of_lorenz_keeps_its_distance():
     """As far apart as in 320 units of time, where the least angle is 8 to 10°, the median 67°."""
     step, step_jacobian, _ = lorenz(0.01)
     network = lyapy.Network([lyapy.Map(step, step_jacobian, 3)])
@@ -229,7 +229,7 @@ def test_units_that_do_not_read_one_another():
     np.testing.assert_allclose(found.growth.mean(axis=0), wanted, atol=1e-13)
 
 
-def test_participation_of_vectors():
+def test_vectors_spread_from_all_units_to_few():
     """Of x′ = U tanh x: from all units in the first vector to few, saturated ones in the last."""
     network = lyapy.random_network("rate", 64, gain=3.0, seed=1, dt=1.0)
     at = range(1200, 1500, 10)

@@ -116,7 +116,7 @@ def test_an_unfinished_computation_is_shown(tmp_path, monkeypatch, capsys, share
     assert "DAMAGED" in capsys.readouterr().out
 
 
-def test_the_command(tmp_path, monkeypatch, capsys):
+def test_the_command_computes_shows_and_plots_vectors(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     weights = {"weight_ih_l0": (15, 2), "weight_hh_l0": (15, 5), "bias_ih_l0": 15, "bias_hh_l0": 15}
@@ -165,7 +165,7 @@ def test_the_command_reads_text_by_a_vocabulary(tmp_path, monkeypatch):
     assert_same(lyapy.CovariantVectors.load("vectors.h5"), wanted)
 
 
-def test_plots(tmp_path):
+def test_plots_show_shares_and_angles(tmp_path):
     found = lyapy.covariant_vectors(NETWORK, **OPTIONS)
     axes = plots.plot_vectors(found, Figure().subplots())
     (image,) = axes.get_images()

@@ -14,7 +14,7 @@ from tests.support.made_networks import henon
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_transposed_programs(kind, layers):
+def test_programs_are_transposed(kind, layers):
     network = lyapy.random_network(kind, 6, 3, layers=layers, seed=1)
     rng = np.random.default_rng(0)
     state, x = rng.normal(size=network.state_size), rng.normal(size=(3, 3))
@@ -29,7 +29,7 @@ def test_transposed_programs(kind, layers):
     np.testing.assert_allclose(by_engine, J.T, atol=1e-13)
 
 
-def test_given_jacobians_transposed():
+def test_given_jacobians_are_transposed():
     J = np.random.default_rng(0).normal(size=(5, 5))
     program = lyapy.Network([lyapy.Map(lambda h, x: h, lambda h, x: J, 5)]).program
     np.testing.assert_array_equal(tangent_step(transposed(program), J.ravel(), np.eye(5)), J)
@@ -56,7 +56,7 @@ def test_both_algorithms_agree(kind, options):
     np.testing.assert_allclose(angles[known], wanted[known], atol=1e-7)
 
 
-def test_henon():
+def test_angles_of_henons_map_agree():
     network, options = henon()
     options |= {"steps": 1000, "backward_transient": 100}
     angles = lyapy.splitting_angles(network, j=1, **options)
@@ -71,7 +71,7 @@ def test_angles_that_have_not_converged_are_missing():
     assert np.isnan(angles[-1, 0]) and np.isfinite(angles[0, 0])
 
 
-def test_what_is_refused():
+def test_impossible_splittings_are_refused():
     network = lyapy.random_network("vanilla", 4)
     with pytest.raises(ValueError, match="j is 4; it must be a whole number from 1 to 3"):
         lyapy.splitting_angles(network, steps=90, j=4)

@@ -31,7 +31,7 @@ NETWORKS |= {name: lyapy.Network([cell]) for name, cell in CHOSEN.items()}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_round_trip(tmp_path, name):
+def test_every_network_survives_a_round_trip(tmp_path, name):
     network, path = NETWORKS[name], tmp_path / "a.h5"
     path.write_bytes(canonical_bytes(network))
     found = lyapy.load(path)
@@ -40,7 +40,7 @@ def test_round_trip(tmp_path, name):
     assert found.assumptions == ()
 
 
-def test_on_the_command_line(tmp_path, capsys):
+def test_a_converted_file_is_the_same_network(tmp_path, capsys):
     arrays = {"rnn.weight_ih_l0": W3, "rnn.weight_hh_l0": U3, "head": np.ones(3)}
     np.savez(tmp_path / "a.npz", **arrays)
     target = str(tmp_path / "b.h5")
@@ -75,7 +75,7 @@ def test_info_lists_candidates(tmp_path, capsys):
         (lambda d: json.dumps(d | {"cells": []}), "no recurrent layer"),
     ],
 )
-def test_damaged(tmp_path, change, what):
+def test_a_damaged_description_is_refused(tmp_path, change, what):
     path = tmp_path / "a.h5"
     path.write_bytes(canonical_bytes(NETWORKS["gru"]))
     with h5py.File(path, "r+") as file:
@@ -84,7 +84,7 @@ def test_damaged(tmp_path, change, what):
         lyapy.load(path)
 
 
-def test_cells_without_a_form():
+def test_cells_without_a_form_are_refused():
     class Own(lyapy.GRU):
         name = "own"
 

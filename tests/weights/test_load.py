@@ -71,7 +71,7 @@ def test_any_precision_is_computed_in_float64(write, kind, dtype):
     assert results[0].growth.dtype == np.float64
 
 
-def test_layers_in_their_order(write):
+def test_layers_keep_their_order(write):
     arrays = {}
     for number in range(11):
         arrays |= layer("lstm", 2, 2, number, seed=1)
@@ -86,7 +86,7 @@ def test_layers_in_their_order(write):
         lyapy.load(write(shuffled), layers=12)
 
 
-def test_names_of_single_cells_and_of_ports(write):
+def test_names_of_single_cells_and_of_ports_are_read(write):
     arrays = layer("gru", 3, 2)
     wanted = states(lyapy.load(write(arrays)))
     cell = {name.removesuffix("_l0"): array for name, array in arrays.items()}
@@ -95,7 +95,7 @@ def test_names_of_single_cells_and_of_ports(write):
     np.testing.assert_array_equal(states(lyapy.load(write(port))), wanted)
 
 
-def test_prefixes(write):
+def test_a_prefix_picks_a_network(write):
     encoder, decoder = layer("gru", 3, 2, seed=1), layer("lstm", 2, 3, seed=2)
     arrays = prefixed("model.encoder.", encoder) | prefixed("decoder_", decoder)
     path = write(arrays | {"embedding.weight": np.ones((5, 2)), "head.bias": np.ones(3)})
@@ -114,7 +114,7 @@ def test_prefixes(write):
         lyapy.load(path, prefix=["decoder", "decoder"])
 
 
-def test_hints(write):
+def test_hints_choose_cell_and_layers(write):
     arrays = layer("gru", 3, 2)
     path = write(arrays)
     network = lyapy.load(path, cell="gru-reset-before")
@@ -143,13 +143,13 @@ def test_nonlinearity_is_not_in_the_file(write):
         lyapy.load(path, nonlinearity="sine")
 
 
-def test_no_biases(write):
+def test_missing_biases_are_zero(write):
     network = lyapy.load(write(layer("lstm", 3, 2, bias=False)))
     assert network.assumptions == ("layer 0 has no biases in the file: zero",)
     assert not network.cells[0].b.any()
 
 
-def test_bidirectional_layers(write):
+def test_bidirectional_layers_lose_their_other_direction(write):
     def both(number, m):
         forward, backward = (layer("gru", 3, m, number, seed=s) for s in (1, 2))
         return forward | {f"{name}_reverse": array for name, array in backward.items()}
@@ -169,7 +169,7 @@ def test_bidirectional_layers(write):
 @pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("direction", ["forward", "backward"])
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_both_directions_of_torch(kind, direction, suffix):
+def test_both_directions_compute_as_in_torch(kind, direction, suffix):
     folder = Path(__file__).parents[1] / "golden" / "torch_files"
     expected = np.load(folder / "bidirectional.npz")
     hints = {"nonlinearity": "tanh"} if kind == "rnn" else {}
@@ -231,7 +231,7 @@ def spoiled(value):
         ({f"w{i}": np.ones(1) for i in range(20)}, r"among 20 tensors: .* …; recurrent weights"),
     ],
 )
-def test_files_that_hold_no_network(write, arrays, message):
+def test_files_that_hold_no_network_are_refused(write, arrays, message):
     path = write(arrays)
     with pytest.raises(WeightsError, match=message) as caught:
         lyapy.load(path)

@@ -111,7 +111,7 @@ def nested(arrays):
         Module({name: Tensor(array) for name, array in ARRAYS.items()}),
     ],
 )
-def test_a_mapping_or_a_module(source):
+def test_a_mapping_or_a_module_is_the_network_of_its_file(source):
     network = lyapy.load(source)
     assert network.digest() == WANTED
     assert network.origin == f"a {type(source).__name__} in memory"
@@ -119,7 +119,7 @@ def test_a_mapping_or_a_module(source):
     assert loop.digest() == load_closed_loop(TORCH, Hints()).digest()
 
 
-def test_open_files(tmp_path):
+def test_open_files_are_read(tmp_path):
     content = TORCH.read_bytes()
     with open(TORCH, "rb") as file:
         network = lyapy.load(file)
@@ -168,12 +168,12 @@ def test_a_keras_model_says_its_configuration(version, gate):
 
 
 @pytest.mark.parametrize("source", [3, np.ones((3, 3)), object(), ["a"]])
-def test_other_objects(source):
+def test_other_objects_are_refused(source):
     with pytest.raises(TypeError, match=r"source is a \w+; give a path, an open file, a mapping"):
         lyapy.load(source)
 
 
-def test_a_mapping_without_arrays():
+def test_a_mapping_without_arrays_is_refused():
     with pytest.raises(WeightsError, match="a dict in memory: holds no arrays; give a mapping"):
         lyapy.load({"a": None, "b": object()})
     cyclic = {}
@@ -185,7 +185,7 @@ def test_a_mapping_without_arrays():
 SCRIPT = {"W_in": np.ones((3, 2)), "W_rec": np.eye(3) + 0.5, "b": np.arange(3.0)}
 
 
-def test_arrays_of_numpy_in_a_torch_file(tmp_path):
+def test_arrays_of_numpy_in_a_torch_file_are_read(tmp_path):
     """Pickled by torch.save in protocol 2, where bytes are text of Latin-1; here by hand."""
     wanted = lyapy.load(SCRIPT, nonlinearity="tanh").digest()
     stored = {
@@ -218,7 +218,7 @@ def test_other_arrays_of_numpy_are_refused(tmp_path, array, what):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_files_of_matlab(tmp_path, packed):
+def test_files_of_matlab_are_read(tmp_path, packed):
     content = SCRIPT | {"notes": "hello", "options": {"leak": 0.5}}
     savemat(tmp_path / "a.mat", content, do_compression=packed)
     network = lyapy.load(tmp_path / "a.mat", nonlinearity="tanh")
@@ -230,7 +230,7 @@ def test_files_of_matlab(tmp_path, packed):
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_numbers_that_matlab_stores_in_fewer_bytes(tmp_path, order):
+def test_numbers_that_matlab_stores_in_fewer_bytes_are_read(tmp_path, order):
     """MATLAB stores whole numbers of class double as int8, up to four bytes in the tag."""
     body = b"".join([
         struct.pack(f"{order}IIII", 6, 8, 6, 0), struct.pack(f"{order}IIii", 5, 8, 2, 2),
@@ -244,7 +244,7 @@ def test_numbers_that_matlab_stores_in_fewer_bytes(tmp_path, order):
     np.testing.assert_array_equal(read_arrays(tmp_path / "a.mat")["J"], [[1.0, 3.0], [2.0, 4.0]])
 
 
-def test_damaged_files_of_matlab(tmp_path):
+def test_damaged_files_of_matlab_are_refused(tmp_path):
     savemat(tmp_path / "a.mat", {"W_rec": np.zeros((5000, 5000))}, do_compression=True)
     with pytest.raises(WeightsError, match="unpacks to more than a file of its size may"):
         lyapy.load(tmp_path / "a.mat")

@@ -62,7 +62,7 @@ MODULES = {
     "tangent/compiled/graded": Tests(f"{GRADED}/test_run.py", fresh=True),
     "tangent/engine": Tests(
         "tests/tangent/test_engine.py",
-        "tests/tangent/gpu/test_engine.py -k 'device_does_not_do and panels'",
+        "tests/tangent/gpu/test_engine.py -k 'cards_cannot_do and panels'",
     ),
     "tangent/two_ended": Tests(
         "tests/tangent/test_two_ended.py", "tests/tangent/test_checks.py -k sound"

@@ -12,6 +12,7 @@ from ..graded.run import GradedRun, repeat_by_qr, well_conditioned
 from ..interval import Control
 from ..reference import Tangent
 from ..state import Carry
+from .elimination import Elimination, make_elimination
 from .graded import Sums, advance_graded
 from .layers import layer_forward
 from .loop import IntervalSums, advance_frame
@@ -123,21 +124,22 @@ class CompiledTangent(Tangent):
         return steps
 
     @cached_property
-    def graded(self) -> tuple[Plan, Memory]:
-        """Products of the stages, and their workspaces."""
+    def graded(self) -> tuple[Plan, Memory, Elimination]:
+        """Products of the stages, and the workspaces of products and of eliminations."""
         plan = make_plan(self.program, self.blas, by_stages=True)
-        return plan, self.memory._replace(merged=aligned(plan.merged_size))
+        memory = self.memory._replace(merged=aligned(plan.merged_size))
+        return plan, memory, make_elimination(self.vectors, self.program.state_size)
 
     def _advance_graded(
         self, coefficients: Array, scales: Array, frame: Array, control: Control, rate: float
     ) -> GradedRun:
         k, D = frame.shape
-        plan, memory = self.graded
+        plan, memory, work = self.graded
         frames = self.frames[: 2 * k * self.stride].reshape(2, k, self.stride)
         frames[0, :, :D] = frame
         sums = Sums(*np.zeros((3, k)))
         memory = memory._replace(frames=frames)
-        arguments = plan, coefficients, scales, memory, k, D, control, rate, sums
+        arguments = plan, coefficients, scales, memory, work, k, D, control, rate, sums
         at, *reached = advance_graded(*arguments)
         run = GradedRun(frames[at, :, :D].copy(), *sums, *reached)
         if well_conditioned(run):

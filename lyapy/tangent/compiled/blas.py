@@ -1,4 +1,4 @@
-"""Matrix products and elimination on row-major frames, through the BLAS that SciPy brings.
+"""Matrix products on row-major frames, through the BLAS that SciPy brings.
 
 ``np.dot`` inside Numba wants contiguous arrays; a block of a frame's columns is not.
 The function is bound by its symbol's name, so compiled code that calls it can be cached.
@@ -9,26 +9,22 @@ from __future__ import annotations
 from typing import Any
 
 import llvmlite.binding
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic, register_jitable
 
-from ...arrays import Array
-
-__all__ = ["eliminate", "multiply"]
+__all__ = ["multiply"]
 
 
-def _routine(name: str, arguments: int, module: str = "blas") -> types.ExternalFunction:
+def _routine(name: str, arguments: int) -> types.ExternalFunction:
     symbol = f"lyapy_{name}"
-    address = get_cython_function_address(f"scipy.linalg.cython_{module}", name)
+    address = get_cython_function_address("scipy.linalg.cython_blas", name)
     llvmlite.binding.add_symbol(symbol, address)
     return types.ExternalFunction(symbol, types.void(*([types.uintp] * arguments)))
 
 
 _dgemm = _routine("dgemm", 13)
-_dgetrf = _routine("dgetrf", 6, "lapack")
 
 
 @intrinsic
@@ -79,23 +75,3 @@ def multiply(
         types.uintp(out),
         _address(types.int32(out_stride)),
     )
-
-
-@register_jitable
-def eliminate(frame: int, stride: int, rows: int, columns: int, swaps: Array) -> None:
-    """Factorize ``frame.T`` (columns, rows) in place by elimination, from an address and a stride.
-
-    Written are U, and L without its diagonal, as LAPACK packs them, and ``swaps`` (rows,) of int32:
-    the coordinates, from 1 on, with which each one was exchanged.
-    """
-    found = np.zeros(1, np.int32)
-    _dgetrf(
-        _address(types.int32(columns)),
-        _address(types.int32(rows)),
-        types.uintp(frame),
-        _address(types.int32(stride)),
-        types.uintp(swaps.ctypes.data),
-        types.uintp(found.ctypes.data),
-    )
-    # Numba would free arrays that are not used after the call
-    swaps[0] += 0 * found[0]

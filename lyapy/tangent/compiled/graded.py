@@ -10,14 +10,18 @@ import numpy as np
 from ...arrays import UNIT_ROUNDOFF, Array
 from .. import interval
 from ..interval import Control
-from . import blas
+from .elimination import Elimination, eliminate, restore
 from .jit import borrowed, compiled, inlined, spliced
 from .plan import Plan
 from .products import address
 from .qr import extremes, orthonormalize
+from .simd.elimination_tiles import sizes_tile
+from .simd.vectors import PANEL
 from .step import Memory, step
 
 __all__ = ["Sums", "advance_graded"]
+
+_SIZES = sizes_tile()
 
 
 class Sums(NamedTuple):
@@ -54,47 +58,6 @@ def _scale(frame: Array, rows: int, columns: int, factor: float) -> None:
 
 
 @spliced
-def _sizes(frame: Array, rows: int, columns: int, sizes: Array) -> None:
-    """Write the largest |number| of each coordinate, NaN where one is."""
-    _fill(sizes, 0.0)
-    for i in range(rows):
-        row = frame[i]
-        for d in range(columns):
-            size = abs(row[d])
-            sizes[d] = sizes[d] if size <= sizes[d] else size
-
-
-@spliced
-def _eliminate(frame: Array, rows: int, columns: int, order: Array, diagonal: Array) -> None:
-    """Factorize the frame in place, in the order of coordinates that is written."""
-    swaps = np.empty(rows, np.int32)
-    blas.eliminate(address(frame, 0), frame.shape[1], rows, columns, swaps)
-    for d in range(columns):
-        order[d] = d
-    for i in range(rows):
-        j = swaps[i] - 1
-        order[i], order[j] = order[j], order[i]
-        diagonal[i] = abs(frame[i, i])
-
-
-@inlined
-def _terms(packed: Array, rows: int, terms: Array) -> None:
-    """Write the sizes of the terms of which each growth in a factorization is the sum."""
-    for i in range(rows):
-        terms[i] = abs(packed[i, i])
-        for d in range(i):
-            terms[i] += abs(packed[d, i] * packed[i, d])
-
-
-@inlined
-def _copy(source: Array, rows: int, columns: int, target: Array) -> None:
-    for i in range(rows):
-        row, other = source[i], target[i]
-        for d in range(columns):
-            other[d] = row[d]
-
-
-@spliced
 def _replace(image: Array, rows: int, columns: int, order: Array, growth: Array) -> None:
     """Put another in the place of each vector that vanished, but for coordinates before it."""
     for i in range(rows):
@@ -105,34 +68,16 @@ def _replace(image: Array, rows: int, columns: int, order: Array, growth: Array)
 
 
 @spliced
-def _add_underflowed(image: Array, rows: int, columns: int, sizes: Array) -> None:
+def _add_underflowed(image: Array, rows: int, columns: int, largest: Array, least: Array) -> None:
     """Move coordinates in which numbers underflow, as `add_underflowed` does."""
     size = math.exp(interval.UNDERFLOW)
     for d in range(columns):
-        sizes[d] = math.inf
-    for i in range(rows):
-        row = image[i]
-        for d in range(columns):
-            if row[d] != 0.0:
-                sizes[d] = min(sizes[d], abs(row[d]))
-    for i in range(rows):
-        row = image[i]
-        for d in range(columns):
-            moved = sizes[d] < interval.TINY or sizes[d] == math.inf
-            # larger numbers do not change
-            if moved and abs(row[d]) < 1e20 * size:
-                row[d] += size * interval.filling(i, d)
-
-
-@spliced
-def _unpack(packed: Array, rows: int, columns: int, order: Array, frame: Array) -> None:
-    """Write the vectors of a factorization."""
-    for i in range(rows):
-        row = frame[i]
-        _fill(row, 0.0)
-        row[order[i]] = 1.0
-        for d in range(i + 1, columns):
-            row[order[d]] = packed[i, d]
+        # larger numbers do not change
+        if least[d] < interval.TINY or largest[d] == 0.0:
+            for i in range(rows):
+                if abs(image[i, d]) < 1e20 * size:
+                    image[i, d] += size * interval.filling(i, d)
+                    largest[d] = max(largest[d], abs(image[i, d]))
 
 
 @compiled
@@ -141,6 +86,7 @@ def advance_graded(
     coefficients: Array,
     scales: Array,
     memory: Memory,
+    work: Elimination,
     rows: int,
     columns: int,
     control: Control,
@@ -149,8 +95,10 @@ def advance_graded(
 ) -> Reached:
     """Advance the first of ``memory.frames`` by graded steps, as `graded_run` does."""
     plan, coefficients, memory = borrowed(plan), borrowed(coefficients), borrowed(memory)
+    work, stride = borrowed(work), memory.frames.shape[2]
+    whole = -(-columns // PANEL) * PANEL
     floor, admitted = math.log(columns * UNIT_ROUNDOFF), interval.admitted_ratio(control.limit)
-    sizes, order = np.empty(columns), np.empty(columns, np.int64)
+    largest, least = np.empty(stride), np.empty(stride)
     diagonal, terms, logs = np.empty(rows), np.empty(rows), np.empty(rows)
     growth, rounded = np.empty(rows), np.empty(rows)
     at, scale, widest, steps = 0, 1.0, 0.0, 0
@@ -167,31 +115,27 @@ def advance_graded(
             step(plan, instructions, coefficients[t], source, target, rows, memory)
             at = 1 - at
             image = memory.frames[at]
+            tops, bottoms = address(largest, 0), address(least, 0)
+            _SIZES((address(image, 0), stride, rows, whole, tops, bottoms))
             if scales[t] != 1.0:
-                _add_underflowed(image, rows, columns, sizes)
-            _sizes(image, rows, columns, sizes)
-            smallest, largest = extremes(sizes)
-            if not largest < math.inf:
+                _add_underflowed(image, rows, columns, largest, least)
+            low, high = extremes(largest[:columns])
+            if not high < math.inf:
                 return Reached(at, t + 1, rate, widest, math.inf)
             last = stage == len(plan.ends) - 1
-            if largest <= admitted * smallest and (factorized or not last):
+            if high <= admitted * low and (factorized or not last):
                 continue
             factorized = True
-            _copy(image, rows, columns, source)
-            _eliminate(image, rows, columns, order, diagonal)
-            _terms(image, rows, terms)
+            eliminate(image, rows, columns, work, diagonal, terms, plan.blas)
             if extremes(diagonal)[0] == 0.0:
                 for i in range(rows):
                     growth[i], rounded[i] = diagonal[i], terms[i]
-                _copy(source, rows, columns, image)
-                _replace(image, rows, columns, order, growth)
-                _eliminate(image, rows, columns, order, diagonal)
-                _terms(image, rows, terms)
+                _replace(image, rows, columns, work.order, growth)
+                eliminate(image, rows, columns, work, diagonal, terms, plan.blas)
                 for i in range(rows):
                     if growth[i] == 0.0:
                         diagonal[i], terms[i] = 0.0, rounded[i]
-            _unpack(image, rows, columns, order, memory.frames[1 - at])
-            at = 1 - at
+            restore(work, image, rows, columns)
             for i in range(rows):
                 log = math.log(diagonal[i] / scale) if diagonal[i] != 0.0 else -math.inf
                 top = math.log(terms[i] / scale) if terms[i] > 0.0 else -math.inf

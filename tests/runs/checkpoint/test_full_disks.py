@@ -82,7 +82,7 @@ def refuse_from(number, code):
     return before
 
 
-def test_a_quota_that_ends_at_any_write(whole, tmp_path, monkeypatch):
+def test_a_quota_may_end_at_any_write(whole, tmp_path, monkeypatch):
     """Whichever write fails, the run ends in good order, and continues once there is room."""
     checkpoint_every_chunk(monkeypatch)
     wanted = whole(record_every=64)
@@ -135,7 +135,7 @@ def test_records_without_room_are_refused_at_the_start(mount, words, capsys):
     assert os.listdir(folder) == []
 
 
-def test_a_disk_that_fills_on_the_way(mount, words, whole, monkeypatch, capsys):
+def test_a_disk_that_fills_on_the_way_loses_nothing(mount, words, whole, monkeypatch, capsys):
     folder = mount("size=1m")
     checkpoint_every_chunk(monkeypatch)
     write, filler = lyapy.runs.checkpoint.checkpointer.write_checkpoint, folder / "filler"
@@ -162,7 +162,7 @@ def test_a_disk_that_fills_on_the_way(mount, words, whole, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("room", [0, 4096, 16384, 40960])
-def test_a_disk_that_fills_at_the_end(room, mount, words, whole, monkeypatch, capsys):
+def test_a_disk_that_fills_at_the_end_loses_nothing(room, mount, words, whole, monkeypatch, capsys):
     """In the merge of the records h5py must not crash, and nothing is lost."""
     folder = mount("size=1m")
     merge, filler = lyapy.runs.checkpoint.run.write_result, folder / "filler"
@@ -190,7 +190,7 @@ def fill(filler, but=0):
             file.truncate(max(0, file.tell() - but))
 
 
-def test_a_folder_that_cannot_be_written(mount, words, whole, monkeypatch, capsys):
+def test_a_folder_that_cannot_be_written_is_named(mount, words, whole, monkeypatch, capsys):
     folder = mount("size=4m")
     remount(folder, "ro")
     assert main(words(folder, **FRAMES)) != 0
@@ -226,7 +226,7 @@ def begin(words):
     return subprocess.Popen([*COMMAND, *words], stderr=subprocess.PIPE, text=True)
 
 
-def test_two_writers(words, tmp_path):
+def test_two_writers_do_no_harm(words, tmp_path):
     """One computes, the other names it and ends; started together, neither harms the other."""
     line = words(tmp_path, drive="long.npy")
     first = begin(line)

@@ -87,7 +87,7 @@ def test_one_device_goes_on_with_what_two_began(devices, monkeypatch, tmp_path):
     assert_same_bits(found, lyapunov_spectrum(NETWORK, DRIVE, backend="cupy", threads=2))
 
 
-def test_a_run_on_another_card_is_told(monkeypatch, tmp_path):
+def test_a_run_that_continues_on_another_card_warns(monkeypatch, tmp_path):
     options = {"backend": "cupy", "checkpoint": tmp_path / "run.h5", "steps": 128, "seed": 2}
     network = lyapy.random_network("vanilla", 3, seed=1)
     cards = [stand_in.stand_in()._replace(name=name) for name in ("one card", "another")]
@@ -103,7 +103,7 @@ def test_a_run_on_another_card_is_told(monkeypatch, tmp_path):
     assert any("gpu is" in change for change in found.settings["environment_changes"])
 
 
-def test_what_goes_wrong_on_one_device_stops_the_other(devices):
+def test_an_error_on_one_device_stops_the_other(devices):
     """And the trajectory is named."""
     devices(2)
     network = lyapy.Network([lyapy.Vanilla(None, 3.0 * np.eye(2), nonlinearity="identity")])

@@ -175,14 +175,14 @@ def test_a_batch_is_halved_where_memory_runs_out(error, monkeypatch, caplog):
         (2, 1, r"with 3 trajectories at a time, .* 64 steps, float64\); give threads=1 \(--thr"),
     ],
 )
-def test_memory_that_does_not_suffice(most, chunks, message, monkeypatch):
+def test_memory_that_does_not_suffice_names_a_remedy(most, chunks, message, monkeypatch):
     """For one trajectory, or in the middle of a run, which is not begun again."""
     exhaust(monkeypatch, ERRORS[0], most, chunks)
     with pytest.raises(MemoryError, match=message):
         lyapunov_spectrum(NETWORK, DRIVE, backend="cupy")
 
 
-def test_float32():
+def test_float32_keeps_a_tolerance_of_its_own():
     """An explicit choice: its tolerance follows from its roundoff, and so do the intervals."""
     network = lyapy.random_network("gru", 8, 2, gain=0.8, seed=3)
     double = lyapunov_spectrum(network, DRIVE, backend="cupy", frame="identity")
@@ -200,7 +200,7 @@ def test_float32():
 
 
 @pytest.mark.repeats
-def test_on_the_command_line(tmp_path, monkeypatch, capsys):
+def test_the_command_line_takes_a_precision(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.h5").write_bytes(canonical_bytes(NETWORK))
     np.save("drive.npy", DRIVE[:, :100])

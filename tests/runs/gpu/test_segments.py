@@ -33,7 +33,7 @@ def three_ways(network, inputs=None, count=5, **options):
     ],
 )
 @pytest.mark.repeats
-def test_the_segments_of_the_cpu(kind, options, run):
+def test_segments_agree_with_those_of_the_cpu(kind, options, run):
     network = lyapy.random_network(kind, 12, 2, seed=1, **options)
     inputs = 0.3 * np.random.default_rng(0).normal(size=(3050, 2))
     whole, cpu, gpu = three_ways(network, inputs, **{"transient": 100} | run)
@@ -49,7 +49,7 @@ def test_the_segments_of_the_cpu(kind, options, run):
     assert gpu.frame_error.max() < 1e-7
 
 
-def test_a_full_spectrum_without_inputs():
+def test_a_full_spectrum_needs_no_inputs():
     network = lyapy.random_network("vanilla", 16, gain=1.5, seed=1)
     whole, cpu, gpu = three_ways(network, steps=3000, transient=300, two_ended=False)
     np.testing.assert_array_equal(gpu.final_state, whole.final_state)
@@ -105,7 +105,7 @@ def test_chunks_that_are_left_to_the_cpu_are_counted():
     np.testing.assert_allclose(gpu.exponents, whole.exponents, rtol=0.0, atol=1e-5)
 
 
-def test_float32():
+def test_seams_close_in_float32_too():
     network = lyapy.random_network("gru", 12, 2, gain=0.8, seed=1)
     inputs = 0.3 * np.random.default_rng(0).normal(size=(3050, 2))
     options = {"backend": "cupy", "precision": "float32", "k": 4, "transient": 100}

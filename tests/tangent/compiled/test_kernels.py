@@ -128,7 +128,7 @@ def test_borrowed_arrays_are_the_callers():
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 2), (5, 3), (9, 8)])
 @pytest.mark.parametrize("inner", [1, 4, 15, 64])
-def test_inner_products(shape, inner):
+def test_inner_products_agree_with_numpy(shape, inner):
     a, b = (RNG.normal(size=(n, inner + 5)) for n in shape)
     out = np.zeros(shape)
     run_cross(a, b, inner, out)
@@ -148,7 +148,7 @@ def test_a_product_that_is_taken_away(rows, inner, columns):
 @pytest.mark.parametrize("by_blas", [False, True])
 @pytest.mark.parametrize("limit", [0.0, 9.0])
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (7, 9), (40, 41), (300, 310)])
-def test_orthonormalization(rows, columns, limit, by_blas):
+def test_orthonormalization_agrees_with_householders(rows, columns, limit, by_blas):
     start = RNG.normal(size=(rows, columns))
     frame = make_frame(start)
     wanted = np.linalg.qr(frame[:, :columns].T)[1].diagonal()
@@ -227,7 +227,7 @@ print(PANEL, ROWS)
 
 
 @pytest.mark.parametrize(("wide", "shape"), [(True, "16 8"), (False, "4 6")])
-def test_vectors_of_another_length(wide, shape, tmp_path):
+def test_vectors_of_another_length_give_the_same_growth(wide, shape, tmp_path):
     """Tiles for longer and shorter vectors, which LLVM makes of those of the processor."""
     command = [sys.executable, "-c", OTHER_PROCESSOR.format(wide=wide)]
     options = {"cwd": tmp_path, "env": os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}}

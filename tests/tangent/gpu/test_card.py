@@ -21,7 +21,7 @@ def card():
 @pytest.mark.parametrize(
     ("kind", "n", "trajectories"), [("vanilla", 1024, 4), ("lstm", 512, 8), ("gru", 32, 1024)]
 )
-def test_large_sizes(kind, n, trajectories):
+def test_large_sizes_do_not_depend_on_the_interval(kind, n, trajectories):
     network = lyapy.random_network(kind, n, 4, bias=0.1, seed=1)
     inputs = np.random.default_rng(0).normal(size=(trajectories, 128, 4))
     found = lyapy.lyapunov_spectrum(network, inputs, backend="cupy", transient=64)
@@ -30,7 +30,7 @@ def test_large_sizes(kind, n, trajectories):
     assert np.isnan(found.sum_rule_residual) or found.sum_rule_residual < 1e-9
 
 
-def test_blocks_of_two_sizes():
+def test_blocks_of_two_sizes_agree_with_the_cpu():
     """Each layer is followed in shared memory, by the same kernel with more and with less of it."""
     large = lyapy.random_network("gru", 128, 4, bias=0.1, seed=1)
     small = lyapy.random_network("gru", 88, 128, bias=0.1, seed=2)
@@ -52,7 +52,7 @@ def test_a_linear_map_of_known_exponents():
     np.testing.assert_allclose(found.exponents, np.log(moduli[::-1]), atol=1e-9)
 
 
-def test_several_cards(monkeypatch):
+def test_several_cards_give_the_bits_of_one(monkeypatch):
     """Batches of the same size come to the same, whichever card computes them."""
     cards = find_devices()
     if len(cards) < 2:
@@ -66,7 +66,7 @@ def test_several_cards(monkeypatch):
     np.testing.assert_array_equal(several.growth, one.growth)
 
 
-def test_memory_that_runs_out(card, caplog):
+def test_a_batch_is_halved_where_memory_runs_out(card, caplog):
     cupy = pytest.importorskip("cupy")
     network = lyapy.random_network("vanilla", 512, seed=1)
     taken = cupy.empty(card.free_bytes() - 3 * 10**8, dtype=np.uint8)

@@ -158,7 +158,7 @@ def test_a_gpu_that_cannot_be_used(broken, monkeypatch, capsys):
     assert re.search(r"^GPU: none: backend='cupy' finds an NVIDIA GPU", out, re.M)
 
 
-def test_a_machine_without_cupy(monkeypatch, capsys):
+def test_a_machine_without_cupy_names_the_extra(monkeypatch, capsys):
     monkeypatch.setattr(device, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"needs CuPy.*lyapy\[cuda12\]"):
         device.find_devices()
@@ -168,6 +168,6 @@ def test_a_machine_without_cupy(monkeypatch, capsys):
     assert "\nGPU: none: backend='cupy' needs CuPy" in out
 
 
-def test_info_needs_something_to_tell_of(capsys):
+def test_info_needs_weights_or_a_flag(capsys):
     assert main(["info"]) == 2
     assert "WEIGHTS is missing; give a weights file, or --system" in capsys.readouterr().err

@@ -61,13 +61,13 @@ def test_it_agrees_with_the_cpu(kind):
         (lyapy.Network([RateByParts(drive(7, 7) / 3, 0.2, drive(7, 2))]), 2),
     ],
 )
-def test_sizes_and_programs(network, k):
+def test_sizes_and_programs_agree_with_the_cpu(network, k):
     gpu, cpu = both(network, drive(2, 100, 2), k=k)
     np.testing.assert_allclose(gpu.per_trajectory, cpu.per_trajectory, atol=1e-9)
 
 
 @pytest.mark.parametrize(("D", "k"), [(1, 1), (9, 4), (40, 33)])
-def test_given_jacobians(D, k):
+def test_given_jacobians_agree_with_a_plain_qr(D, k):
     jacobians = drive(2, 70, D, D) / np.sqrt(D)
     found = lyapy.spectrum_of_jacobians(jacobians, k=k, frame="identity", backend="cupy")
     for b in range(2):
@@ -76,7 +76,7 @@ def test_given_jacobians(D, k):
 
 
 @pytest.mark.parametrize("kind", ["vanilla", "gru"])
-def test_a_reducible_layer(kind):
+def test_a_reducible_layer_agrees_with_the_cpu(kind):
     network = masked(kind, modular_mask((3, 1, 2, 1), 2), 2)
     gpu, cpu = both(network, drive(2, 100, 2))
     assert gpu.settings["blocks"] == 3
@@ -86,7 +86,7 @@ def test_a_reducible_layer(kind):
 @pytest.mark.parametrize(
     "kinds", [("gru",), ("state-space", "rate-rk4"), ("lstm", "vanilla"), ("gru", "state-space")]
 )
-def test_closed_loops(kinds):
+def test_closed_loops_agree_with_the_cpu(kinds):
     network = mixed_stack(kinds)
     readout = drive(network.input_size, network.cells[-1].output_size) / 3.0
     loop = lyapy.ClosedLoop(network, readout)
@@ -102,7 +102,7 @@ class TwoSided(cells.Reservoir):
 
 
 @pytest.mark.parametrize("kind", [cells.Reservoir, TwoSided])
-def test_sparse_weights(kind):
+def test_sparse_weights_agree_with_the_cpu(kind):
     rng = np.random.default_rng(12)
     U = csr_array(rng.normal(size=(20, 20)) * (rng.random((20, 20)) < 0.2))
     network = lyapy.Network([kind(drive(20, 2), U, leak=0.4)])
@@ -127,7 +127,7 @@ def test_sparse_weights_stay_sparse(counts):
     assert peak < 8 * n * n
 
 
-def test_until_a_standard_error():
+def test_a_run_until_a_standard_error_ends_as_on_the_cpu():
     network = lyapy.random_network("vanilla", 5, gain=1.5, seed=1)
     options = {"until": 0.05, "max_steps": 2000, "trajectories": 3, "transient": 64}
     gpu, cpu = both(network, None, **options)
@@ -226,7 +226,7 @@ def test_saturated_units_are_left_to_the_cpu(kind, gain, caplog):
 
 
 @pytest.mark.repeats
-def test_dead_directions():
+def test_dead_directions_are_those_of_the_cpu():
     """Some in all trajectories, by a weight, and others in some, by their inputs."""
     U = drive(6, 6)
     U[5] = U[4]
@@ -239,7 +239,7 @@ def test_dead_directions():
         np.testing.assert_allclose(gpu.per_trajectory[~dead], cpu.per_trajectory[~dead], atol=1e-8)
 
 
-def test_what_the_device_does_not_do():
+def test_runs_that_cards_cannot_do_are_refused():
     network = lyapy.Network([lyapy.Map(lambda h, x: h, lambda h, x: np.eye(2), state_size=2)])
     with pytest.raises(ValueError, match="map is plain Python, which backend='cupy' cannot run"):
         lyapunov_spectrum(network, steps=3, backend="cupy")

@@ -7,12 +7,12 @@ import lyapy
 from lyapy import lyapunov_spectrum
 from lyapy.cells import Independent
 from tests.runs.test_exact_spectra import (  # noqa: F401
-    test_dead_relu_units,
-    test_lstm_without_recurrence,
+    test_an_lstm_without_recurrence_grows_by_its_forget_gates,
+    test_dead_relu_units_leave_the_spectrum_of_the_others,
+    test_exponents_sum_to_the_mean_log_determinant,
     test_mean_exponent_of_a_random_tanh_network,
     test_periodic_orbit_of_a_network,
     test_relu_units_that_die_now_and_then,
-    test_sum_rule,
 )
 from tests.runs.test_resolution import (
     test_cases_that_were_wrong_and_marked_resolved,
@@ -33,8 +33,8 @@ pytestmark = [
 # left to the CPU in part: whether a slope is zero or has underflowed, frames to be completed where
 # the transient ends, the wide growth of an sLSTM, and saturated units
 for each in (
-    test_lstm_without_recurrence,
-    test_dead_relu_units,
+    test_an_lstm_without_recurrence_grows_by_its_forget_gates,
+    test_dead_relu_units_leave_the_spectrum_of_the_others,
     test_periodic_orbit_of_a_network,
     test_cases_that_were_wrong_and_marked_resolved,
     test_every_exponent_is_right_or_marked,

@@ -70,7 +70,7 @@ def test_a_step_that_is_not_traceable_is_computed_as_it_is(monkeypatch, caplog):
 
 @pytest.mark.parametrize("merged_share", [0.0, 9.0])
 @pytest.mark.parametrize("kind", CELLS)
-def test_the_tangent_step_of_every_cell(kind, merged_share, monkeypatch):
+def test_the_tangent_step_of_every_cell_agrees_with_numpy(kind, merged_share, monkeypatch):
     """With one matrix for each trajectory, and with products of constant weights."""
     monkeypatch.setattr(step, "MERGED_SHARE", merged_share)
     network = lyapy.random_network(kind, 6, 3, layers=2, seed=1)
@@ -94,7 +94,7 @@ def graded_rows(B, k, D, spread):
 @pytest.mark.parametrize("shared", [96 * 1024, 10_000, 8_400])
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(("k", "D"), [(1, 1), (1, 5), (7, 7), (20, 33), (41, 41)])
-def test_orthonormalization(k, D, precision, shared):
+def test_orthonormalization_agrees_with_householders(k, D, precision, shared):
     """R_ii and R⁻ᵀ b are those of Householder's QR, and growth and errors follow from them."""
     arithmetic, B = PRECISIONS[precision], 3
     half = shared if precision == "float64" else shared // 2
@@ -133,7 +133,7 @@ def test_orthonormalization(k, D, precision, shared):
 
 
 @pytest.mark.parametrize(("n", "most"), [(128, 1), (256, 15), (512, 60), (1024, 220)])
-def test_how_many_operations_orthonormalize_a_frame(n, most):
+def test_few_operations_orthonormalize_a_frame(n, most):
     assert qr_operations(n) <= most
 
 
@@ -191,7 +191,7 @@ def test_the_functions_of_the_interval_are_the_same_on_the_device(name):
 
 
 @pytest.mark.parametrize("text", ["for i in x: pass", "return max(x)", "return x ** 2", "x += 1"])
-def test_what_is_not_translated_is_refused(text, tmp_path, monkeypatch):
+def test_functions_that_cannot_be_translated_are_refused(text, tmp_path, monkeypatch):
     (tmp_path / "odd_function.py").write_text(f"def odd(x: float) -> float:\n    {text}\n")
     monkeypatch.syspath_prepend(tmp_path)
     import odd_function
@@ -305,7 +305,7 @@ def test_an_entry_of_a_state_is_not_traced():
         state[1]
 
 
-def test_which_frames_go_through_a_tile_in_one_launch():
+def test_small_frames_go_through_a_tile_in_one_launch():
     hopper = stand_in.stand_in()._replace(shared_bytes=232448)
     for n, precision, small in ((96, "float64", True), (104, "float64", False)):
         program = lyapy.random_network("gru", n, seed=1).program
@@ -335,7 +335,7 @@ def test_cuda_compiles_the_kernels(precision, library):
     assert not local
 
 
-def test_what_is_spilled_is_seen(library):
+def test_spilled_registers_are_seen(library):
     """By a kernel that indexes a local array."""
     text = """extern "C" __global__ void wide(double* x, long long j)
     {

@@ -83,7 +83,7 @@ def test_a_vector_that_vanished_leaves_zero(factorize):
     assert np.linalg.matrix_rank(found.frame) == 4
 
 
-def test_what_takes_the_place_of_a_vanished_vector_is_in_every_free_direction():
+def test_the_substitute_of_a_vanished_vector_has_every_free_direction():
     """It comes before a vector that lives, and the growth of that is still the image's."""
     image = np.zeros((3, 4))
     image[0, 1], image[2, 3] = 2.0, 5.0
@@ -95,7 +95,7 @@ def test_what_takes_the_place_of_a_vanished_vector_is_in_every_free_direction():
     assert np.linalg.matrix_rank(found.frame) == 3
 
 
-def test_what_takes_the_place_of_vanished_vectors_is_alike_in_no_few_coordinates():
+def test_substitutes_of_vanished_vectors_differ_in_any_few_coordinates():
     """Otherwise it would vanish with the next slopes, and its bound be below the growth."""
     frame = eliminate(np.zeros((8, 12)), np.zeros(12)).frame
     for first in range(10):

@@ -102,7 +102,7 @@ def test_the_estimate_covers_errors_of_the_same_distribution():
     assert 0.01 < np.mean(np.abs(error) > estimate) < 0.03
 
 
-def test_what_runs_take_back_from_one_another_still_counts():
+def test_growth_that_runs_take_back_still_counts():
     turnover = np.full((1, SAMPLES), 1e-18)
     assert exchanged(np.zeros((1, SAMPLES)), turnover)[0] == pytest.approx(module.MARGIN * 1e-9)
 

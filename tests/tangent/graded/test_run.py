@@ -52,7 +52,7 @@ def one_step(engine, program, frame, control=CONTROL, scale=1.0):
 
 @ENGINES
 @pytest.mark.parametrize("k", [1, 3, D])
-def test_a_map_without_stages(engine, k):
+def test_a_map_without_stages_takes_one_qr(engine, k):
     matrix = scaled([0, -3, -1, -2], 1)
     found = one_step(engine, linear(matrix), np.eye(D)[:k])
     frame, log_r = plain_qr(matrix.T[:k])

@@ -27,7 +27,7 @@ def expected(stem):
 
 @pytest.mark.parametrize("old", ["", "_old"])
 @pytest.mark.parametrize("stem", ["state", "types", "views", "lightning", "protocol4"])
-def test_torch_files(stem, old):
+def test_torch_files_come_back_exactly(stem, old):
     wanted = expected(stem.replace("protocol4", "state"))
     assert wanted
     same(read_arrays(GOLDEN / f"{stem}{old}.pt"), wanted)
@@ -45,7 +45,7 @@ def test_torch_files(stem, old):
         ("script", "TorchScript.*torch.jit.load"),
     ],
 )
-def test_unsupported_torch_files(stem, finding):
+def test_unsupported_torch_files_are_refused(stem, finding):
     with pytest.raises(WeightsError, match=f"bad_{stem}.pt: .*{finding}"):
         read_arrays(GOLDEN / f"bad_{stem}.pt")
 
@@ -65,7 +65,7 @@ def test_content_decides_not_the_name(tmp_path):
         same(read_arrays(str(path)), expected("state"))
 
 
-def test_big_endian_torch_file(tmp_path):
+def test_a_big_endian_torch_file_is_read(tmp_path):
     path = tmp_path / "big.pt"
     with zipfile.ZipFile(GOLDEN / "views.pt") as old, zipfile.ZipFile(path, "w") as new:
         for name in old.namelist():
@@ -76,7 +76,7 @@ def test_big_endian_torch_file(tmp_path):
     same(read_arrays(path), expected("views"))
 
 
-def test_python_2_pickle_of_pairs(tmp_path):
+def test_a_pickle_of_python_2_is_read(tmp_path):
     tensor = (
         b"ctorch._utils\n_rebuild_tensor\n((S'storage'\nctorch\nFloatStorage\nS'0'\nS'cpu'\n"
         b"I2\ntQI0\n(I2\nt(I1\nttR"
@@ -103,12 +103,12 @@ def test_python_2_pickle_of_pairs(tmp_path):
         (b"PK\x03\x04", "truncated or damaged zip"),
     ],
 )
-def test_foreign_files(tmp_path, content, finding):
+def test_foreign_files_are_named_and_refused(tmp_path, content, finding):
     path = tmp_path / "a.pt"
     refused(path, content, "^" + re.escape(str(path)) + ": .*" + finding)
 
 
-def test_paths_that_are_not_small_files(tmp_path, monkeypatch):
+def test_paths_that_are_not_small_files_are_refused(tmp_path, monkeypatch):
     with pytest.raises(WeightsError, match=r"absent\.pt: does not exist"):
         read_arrays(tmp_path / "absent.pt")
     with pytest.raises(WeightsError, match="is a directory"):
@@ -138,7 +138,7 @@ def test_import_is_cheap():
 
 
 @pytest.mark.parametrize("name", ["state.pt", "state_old.pt", "types.pt", "lightning_old.pt", "h5"])
-def test_truncated(tmp_path, name):
+def test_truncated_files_are_refused(tmp_path, name):
     path = GOLDEN.parent / "keras_files/keras_gru.weights.h5" if name == "h5" else GOLDEN / name
     good = path.read_bytes()
     for length in [*range(0, len(good) - 1, 97), len(good) - 1]:

@@ -21,7 +21,7 @@ def written(fill):
     return buffer.getvalue()
 
 
-def test_arrays_and_texts(tmp_path):
+def test_arrays_and_texts_come_back_exactly(tmp_path):
     path = tmp_path / "a.h5"
     arrays = {
         "plain": np.arange(6.0).reshape(2, 3),
@@ -47,7 +47,7 @@ def test_arrays_and_texts(tmp_path):
     assert metadata == {"model_config": "text", "group@name": "fixed"}
 
 
-def test_keras_archive_of_hdf5(tmp_path):
+def test_a_keras_archive_holds_hdf5(tmp_path):
     inner = written(lambda file: file.__setitem__("layers/vars/0", np.arange(3.0)))
     config = '{"class_name": "Sequential"}'
     path = tmp_path / "a.keras"
@@ -147,7 +147,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_hdf5(tmp_path, name):
+def test_hostile_hdf5_is_refused(tmp_path, name):
     fill, finding = HOSTILE[name]
     content = written(fill)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -217,7 +217,7 @@ def no_object(content, at):
         (b"\x89HDF", put(13, b"\x04"), "offsets of other than 8 bytes"),
     ],
 )
-def test_damaged_structures(tmp_path, signature, change, finding):
+def test_damaged_structures_are_refused_or_harmless(tmp_path, signature, change, finding):
     content = damaged(signature, change)
     if finding is not None:
         return refused(tmp_path / "a.h5", content, finding)
@@ -228,7 +228,7 @@ def test_damaged_structures(tmp_path, signature, change, finding):
     assert found.metadata == {"keras_version": "a text in a heap"}
 
 
-def test_a_tree_below_itself(tmp_path):
+def test_a_tree_below_itself_is_refused(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         for i in range(400):

@@ -23,7 +23,7 @@ ARRAYS = {
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_npz(tmp_path, save):
+def test_npz_comes_back_exactly(tmp_path, save):
     odd = {
         "fortran": np.asfortranarray(ARRAYS["a.b"]),
         "text": np.array(["relu", "tanh"]),
@@ -43,7 +43,7 @@ def test_safetensors_come_in_the_files_order(tmp_path):
     same(read_arrays(tmp_path / "a.safetensors"), wanted)
 
 
-def test_bfloat16_safetensors(tmp_path):
+def test_bfloat16_safetensors_are_read(tmp_path):
     path = tmp_path / "a.safetensors"
     head = {"w": entry(shape=(2, 1), dtype="BF16")}
     path.write_bytes(tensors(head, b"\x80\x3f\x20\xc0"))
@@ -94,7 +94,7 @@ def declaring(size, field=24):
         (npz("a" * 1001 + ".npy"), "names that are too long"),
     ],
 )
-def test_hostile_npz(tmp_path, content, finding):
+def test_hostile_npz_is_refused(tmp_path, content, finding):
     refused(tmp_path / "a.npz", content, finding)
 
 
@@ -127,7 +127,7 @@ ONE = json.dumps(entry()).encode()
         (tensors({}, b""), "holds no arrays"),
     ],
 )
-def test_hostile_safetensors(tmp_path, content, finding):
+def test_hostile_safetensors_are_refused(tmp_path, content, finding):
     refused(tmp_path / "a.safetensors", content, finding)
 
 
@@ -141,7 +141,7 @@ def test_hostile_safetensors(tmp_path, content, finding):
         (functools.reduce(lambda tree, _: {"a": tree}, range(99)), "too deeply"),
     ],
 )
-def test_hostile_msgpack(tmp_path, tree, finding):
+def test_hostile_msgpack_is_refused(tmp_path, tree, finding):
     msgpack = pytest.importorskip("msgpack", reason="needs the extra flax")
 
     def extension(value):

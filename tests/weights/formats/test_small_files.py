@@ -173,7 +173,7 @@ def empty_values(sort):
     return "[" + ",".join([sort] * 1_398_000) + "]"
 
 
-def test_small_files(tmp_path):
+def test_small_files_take_little_time_and_memory(tmp_path):
     again = "is damaged: it refers to the same bytes over and over"
     files = {
         "numbers.pt": (numbers_of_one_hash(), "holds no arrays"),

@@ -34,7 +34,7 @@ GOLDEN = weights_files.GOLDEN / "torch_files"
 
 @pytest.mark.parametrize("build", [torch_file, legacy_file])
 @pytest.mark.parametrize("name", PICKLES)
-def test_hostile_pickle(tmp_path, monkeypatch, name, build):
+def test_a_hostile_pickle_is_refused(tmp_path, monkeypatch, name, build):
     monkeypatch.chdir(tmp_path)
     pickle, finding = PICKLES[name]
     refused(tmp_path / "a.pt", build(pickle), finding)
@@ -157,7 +157,7 @@ TWICE = b"}Va.b\n" + tensor() + b"sVa\n}Vb\n" + tensor() + b"ss."
         (encrypted(zipped(GOOD)), "is an encrypted"),
     ],
 )
-def test_lying_files(tmp_path, content, finding):
+def test_files_that_lie_are_refused(tmp_path, content, finding):
     refused(tmp_path / "a.pt", content, finding)
 
 
@@ -172,7 +172,7 @@ def test_a_module_gives_its_state_dict_and_computes_as_torch(name, old):
         np.testing.assert_allclose(found, archive[f"{name}:outputs"], rtol=0, atol=1e-6)
 
 
-def test_a_checkpoint_with_foreign_objects():
+def test_a_checkpoint_with_foreign_objects_is_read():
     for old in ("", "_old"):
         path = GOLDEN / f"foreign{old}.pt"
         found = dict(read_arrays(path))

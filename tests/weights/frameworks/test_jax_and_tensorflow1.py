@@ -67,7 +67,7 @@ def test_checkpoints_of_tensorflow_are_named(part):
         lyapy.load(GOLDEN / "tensorflow1_files" / part)
 
 
-def test_layouts_that_need_a_hint():
+def test_layouts_that_need_a_hint_are_refused_without_it():
     path = GOLDEN / "tensorflow1_files" / "basic_lstm.npz"
     with pytest.raises(WeightsError, match="no recurrent layer is recognised"):
         lyapy.load(path)
@@ -75,7 +75,7 @@ def test_layouts_that_need_a_hint():
         lyapy.load(path, layout="theano")
 
 
-def test_a_leaf_that_lies(tmp_path):
+def test_a_leaf_that_lies_is_refused(tmp_path):
     content = (GOLDEN / "jax_files" / "equinox_gru.eqx").read_bytes()
     path = tmp_path / "a.eqx"
     path.write_bytes(content[:-4])
@@ -83,7 +83,7 @@ def test_a_leaf_that_lies(tmp_path):
         read_arrays(path)
 
 
-def test_a_leaf_whose_header_lies(tmp_path):
+def test_a_leaf_whose_header_lies_is_refused(tmp_path):
     path = tmp_path / "a.eqx"
     path.write_bytes(b"\x93NUMPY\x02\0" + struct.pack("<I", 1 << 31) + bytes(40))
     tracemalloc.start()
@@ -93,7 +93,7 @@ def test_a_leaf_whose_header_lies(tmp_path):
     tracemalloc.stop()
 
 
-def test_msgpack_of_long_lists(tmp_path):
+def test_msgpack_of_long_lists_is_refused(tmp_path):
     pytest.importorskip("msgpack", reason="needs the extra flax")
     path = tmp_path / "a.msgpack"
     # each list would be made before the next is looked at
@@ -102,14 +102,14 @@ def test_msgpack_of_long_lists(tmp_path):
         read_arrays(path)
 
 
-def test_part_of_a_core(tmp_path):
+def test_part_of_a_core_is_refused(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, **{"gru/w_h": np.ones((3, 9))})
     with pytest.raises(WeightsError, match="part of a recurrent layer, but no gru/w_i"):
         lyapy.load(path, layout="haiku")
 
 
-def test_msgpack_that_lies(tmp_path):
+def test_msgpack_that_lies_is_refused(tmp_path):
     msgpack = pytest.importorskip("msgpack", reason="needs the extra flax")
     array = msgpack.packb(((1 << 40,), "float32", bytes(4)))
     path = tmp_path / "a.msgpack"

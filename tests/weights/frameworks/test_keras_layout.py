@@ -71,7 +71,7 @@ def test_a_wrapper_has_the_activations_of_its_layer(wrapper, inside, kind):
         ({}, "gru-reset-before"),
     ],
 )
-def test_where_the_reset_gate_of_a_gru_without_biases_is(config, cell):
+def test_the_configuration_places_the_reset_gate_of_a_gru_without_biases(config, cell):
     layer = only(GRU, model(of("GRU", **config)))
     assert (layer.cell, layer.open_reset) == (cell, False)
 
@@ -92,7 +92,7 @@ def test_smooth_activations_are_read(given, kind):
 
 
 @pytest.mark.parametrize("value", ["softsign", {"class_name": "Own"}, ["tanh"], 1])
-def test_an_activation_that_is_not_known(value):
+def test_an_activation_that_is_not_known_is_refused(value):
     with pytest.raises(WeightsError, match=r"the layer 'it' has the recurrent_activation .*; only"):
         stacks(LSTM, model(of("LSTM", recurrent_activation=value)))
 
@@ -110,7 +110,7 @@ def test_an_activation_that_is_not_known(value):
         ({"model_weights@keras_version": "3.1"}, "hard-sigmoid"),
     ],
 )
-def test_which_hard_sigmoid(metadata, kind):
+def test_the_version_of_keras_decides_on_the_hard_sigmoid(metadata, kind):
     config = model(of("LSTM", recurrent_activation="hard_sigmoid"))
     assert only(LSTM, config, **metadata).activations["gate"] == kind
 
@@ -166,19 +166,19 @@ def test_a_recurrent_kernel_alone_is_no_layer():
         ("layers/lstm/cell", model(3, {}, {"config": 3}, of("LSTM", "first")), {}, "first"),
     ],
 )  # fmt: skip
-def test_the_name_that_the_user_gave(group, config, metadata, name):
+def test_a_layer_has_the_name_that_the_user_gave(group, config, metadata, name):
     found = stacks(arrays(group), config, **metadata)
     assert list(found) == ([] if name is None else [name])
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '"text"', "[3]", '{"config": [[]]}'])
-def test_a_configuration_that_says_nothing(text):
+def test_a_configuration_that_says_nothing_leaves_gates_open(text):
     assert only(LSTM, model_config=text).open_gates
 
 
 @pytest.mark.parametrize("deep", [60, 61])
 @pytest.mark.parametrize("wrap", [lambda x: [x], lambda x: {"a": x}, lambda x: {"config": x}])
-def test_how_deep_a_configuration_is_followed(wrap, deep):
+def test_a_configuration_is_followed_to_a_depth_of_60(wrap, deep):
     config = of("LSTM")
     for _ in range(deep):
         config = wrap(config)

@@ -45,7 +45,7 @@ def npz_of(network):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_round_trips(tmp_path, name):
+def test_every_cell_survives_a_round_trip(tmp_path, name):
     network = NETWORKS[name]
     (tmp_path / "a.h5").write_bytes(canonical_bytes(network))
     np.savez(tmp_path / "a.npz", **npz_of(network))
@@ -58,7 +58,7 @@ def test_round_trips(tmp_path, name):
 
 
 @pytest.mark.parametrize("kind", [cell.name for cell in cells.OTHERS])
-def test_on_the_command_line(tmp_path, monkeypatch, capsys, kind):
+def test_the_command_line_reads_named_arrays(tmp_path, monkeypatch, capsys, kind):
     """From an npz to a spectrum, and by way of the canonical form to the same."""
     monkeypatch.chdir(tmp_path)
     network = lyapy.random_network(kind, 4, 3, bias=0.5, seed=1)
@@ -104,7 +104,7 @@ def test_a_closed_loop_of_an_unusual_cell(tmp_path, monkeypatch):
     np.testing.assert_array_equal(lyapy.Spectrum.load("a.h5").growth, wanted.growth)
 
 
-def test_hints_and_assumed_parameters(tmp_path):
+def test_hints_are_taken_and_the_rest_is_assumed(tmp_path):
     np.savez(tmp_path / "a.npz", W=np.ones((2, 1)), U=np.eye(2), other=np.ones(3))
     found = lyapy.load(tmp_path / "a.npz", cell="reservoir", nonlinearity="relu")
     wanted = lyapy.Network([cells.Reservoir(np.ones((2, 1)), np.eye(2), nonlinearity="relu")])

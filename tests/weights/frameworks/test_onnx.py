@@ -93,7 +93,7 @@ def name_of_bytes(model):
         (name_of_bytes, "holds a name that is not text|damaged"),
     ],
 )
-def test_refused_files(tmp_path, change, finding):
+def test_files_that_lie_are_refused(tmp_path, change, finding):
     with pytest.raises(WeightsError, match=finding):
         lyapy.load(changed(tmp_path, change))
 

@@ -66,7 +66,7 @@ def test_gates_are_stacked_as_in_torch():
 
 
 @pytest.mark.parametrize("bias", [0.5, np.full((N, 1), 0.5), csr_array(np.full((N, 1), 0.5))])
-def test_reservoirpy(bias):
+def test_arrays_of_reservoirpy_are_a_reservoir(bias):
     """Its W is the recurrent weight, and it has sparse matrices, a scalar bias and a leak."""
     arrays = {"W": csr_array(U), "Win": csr_array(W), "bias": bias, "lr": 0.3}
     network = lyapy.load(arrays, nonlinearity="tanh")
@@ -90,7 +90,7 @@ def test_a_named_cell_under_the_names_of_scripts():
     assert network.digest() == lyapy.Network([cells.Reservoir(W, U, B)]).digest()
 
 
-def test_the_read_out_of_a_script():
+def test_the_read_out_of_a_script_closes_the_loop():
     loop = load_closed_loop({"W_in": W, "W_rec": U, "W_out": R}, Hints(nonlinearity="tanh"))
     np.testing.assert_array_equal(loop.cells[0].readout[0], R)
 

@@ -27,7 +27,7 @@ def of_the_cuda_kernel(weights):
 
 @pytest.mark.parametrize("case", ["plain", "convolved"])
 @pytest.mark.parametrize("kernel", [dict, of_the_cuda_kernel])
-def test_states_of_the_package(case, kernel):
+def test_states_are_those_of_the_package(case, kernel):
     weights, wanted = golden(case)
     network = lyapy.load(kernel(weights))
     assert "layer.fgate.weight drives the input gate" in network.assumptions[0]
@@ -54,7 +54,7 @@ def test_the_gauge_of_the_published_state_is_gone():
     assert np.linalg.matrix_rank(lyapy.jacobian(network, state, x[:6])) == 18
 
 
-def test_tirex():
+def test_tirex_cuts_its_forget_gate():
     weights, _ = golden("plain")
     renamed = {f"blocks.0.slstm_{name}": array for name, array in weights.items()}
     network = lyapy.load(of_the_cuda_kernel(weights))

@@ -18,7 +18,7 @@ from .vectors import (
     kernel_of,
 )
 
-__all__ = ["dot_tile", "reflect_tile", "solve_tile", "subtract_tile"]
+__all__ = ["dot_tile", "solve_tile", "subtract_tile"]
 
 
 def dot_tile(rows: int, columns: int) -> Any:
@@ -59,8 +59,8 @@ def dot_tile(rows: int, columns: int) -> Any:
     return kernel_of(f"lyapy_dot_{rows}_{columns}", 7, write)
 
 
-def subtract_tile() -> Any:
-    """Return code for some rows and `PANEL` columns of a product that is subtracted.
+def subtract_tile(vectors: int = VECTORS) -> Any:
+    """Return code for some rows and ``vectors`` times `LANES` columns of a product, subtracted.
 
     Its arguments are the number of rows, and a, a_stride, b, b_stride, inner, out and out_stride,
     and it computes out −= a @ b.
@@ -75,7 +75,7 @@ def subtract_tile() -> Any:
 
         def step(code: Code, p: Any, sums: Values) -> Values:
             row = code.at(b, code.mul(p, b_stride))
-            right = [code.get(row, LANES * j) for j in range(VECTORS)]
+            right = [code.get(row, LANES * j) for j in range(vectors)]
             following: Values = []
             for start in starts:
                 factor = code.fneg(code.spread(code.get(code.at(start, p), 0, NUMBER)))
@@ -83,13 +83,13 @@ def subtract_tile() -> Any:
                     following.append(code.multiply_add(factor, x, sums[len(following)]))
             return following
 
-        found = [code.get(row, LANES * j) for row in targets for j in range(VECTORS)]
+        found = [code.get(row, LANES * j) for row in targets for j in range(vectors)]
         _, *found = code.loop(WORD(0), inner, 1, found, step)
         for i, row in enumerate(targets):
-            for j in range(VECTORS):
-                code.put(found[i * VECTORS + j], row, LANES * j)
+            for j in range(vectors):
+                code.put(found[i * vectors + j], row, LANES * j)
 
-    return kernel_by_rows("lyapy_subtract", 7, write)
+    return kernel_by_rows(f"lyapy_subtract_{vectors}", 7, write)
 
 
 def solve_tile(rows: int) -> Any:
@@ -120,43 +120,3 @@ def solve_tile(rows: int) -> Any:
         code.loop(WORD(0), columns, LANES, [], step)
 
     return kernel_of(f"lyapy_solve_{rows}", 4, write)
-
-
-def reflect_tile() -> Any:
-    """Return code that applies a reflector v to a row, and adds up the size of the rounding.
-
-    Its arguments are v, the row x, its sizes s, columns, a multiple of the lanes, and τ:
-    x −= v w and s += |v w| with w = τ vᵀx.
-    """
-    unrolled = 4
-
-    def write(code: Code, v: Any, row: Any, sizes: Any, columns: Any, factor: Any) -> None:
-        def dot(count: int) -> Callable[[Code, Any, Values], Values]:
-            def step(code: Code, d: Any, sums: Values) -> Values:
-                left, right = code.at(v, d), code.at(row, d)
-                added = [
-                    code.multiply_add(
-                        code.get(left, LANES * i), code.get(right, LANES * i), sums[i]
-                    )
-                    for i in range(count)
-                ]
-                return [*added, *sums[count:]]
-
-            return step
-
-        def subtract(code: Code, d: Any, _: Values) -> Values:
-            x, s = code.at(row, d), code.at(sizes, d)
-            change = code.fmul(w, code.get(code.at(v, d)))
-            size = code.select(code.fcmp_ordered("<", change, ZERO), code.fneg(change), change)
-            code.put(code.fsub(code.get(x), change), x)
-            code.put(code.fadd(code.get(s), size), s)
-            return []
-
-        zeros = [ZERO] * unrolled
-        done, *sums = code.loop(WORD(0), columns, LANES * unrolled, zeros, dot(unrolled))
-        _, *sums = code.loop(done, columns, LANES, sums, dot(1))
-        (total, *_) = code.totals([code.fadd(code.fadd(*sums[:2]), code.fadd(*sums[2:]))])
-        w = code.spread(code.fmul(total, code.get(factor, 0, NUMBER)))
-        code.loop(WORD(0), columns, LANES, [], subtract)
-
-    return kernel_of("lyapy_reflect", 5, write)

@@ -77,6 +77,21 @@ class Code(ir.IRBuilder):  # type: ignore[misc]
             ir.Function(self.module, ir.FunctionType(x.type, [x.type] * 3), name)
         return self.call(self.module.globals[name], [x, y, z])
 
+    def size(self, x: Any) -> Any:
+        """Return the absolute values of a vector."""
+        name = f"llvm.fabs.v{LANES}f64"
+        if name not in self.module.globals:
+            ir.Function(self.module, ir.FunctionType(VECTOR, [VECTOR]), name)
+        return self.call(self.module.globals[name], [x])
+
+    def larger(self, x: Any, y: Any) -> Any:
+        """Return the larger number of each lane; ``y`` where one is NaN."""
+        return self.select(self.fcmp_ordered(">", x, y), x, y)
+
+    def least(self, count: Any, i: int) -> Any:
+        """Return ``i``, or the last of ``count`` numbers from 0 on."""
+        return self.select(self.icmp_signed("<", WORD(i), count), WORD(i), self.sub(count, WORD(1)))
+
     def totals(self, vectors: Values) -> Values:
         """Add the lanes of each vector, always in the same order: in halves, then quarters."""
         count, width = len(vectors), LANES
