@@ -1,36 +1,42 @@
 """Lyapunov spectra of recurrent networks, from exported weights."""
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .cells import GRU, LSTM, GRUResetBefore, ProjectedLSTM, Vanilla
-    from .cells.own_map import Map
-    from .errors import WeightsError
-    from .networks.closed_loop import ClosedLoop
-    from .networks.jacobian import jacobian
-    from .networks.network import Network
-    from .networks.random import random_network
-    from .orbits.fixed_points import fixed_points
-    from .orbits.result import FixedPoints
-    from .runs.example import load_example
-    from .runs.gates import spectrum_of_gates
-    from .runs.lyapunov import lyapunov_spectrum, spectrum_of_jacobians, spectrum_of_products
-    from .runs.options import Compute, Keep, Method
-    from .runs.two_trajectories import largest_exponent
-    from .spectra.spectrum import Spectrum
-    from .sweeps.critical_gain import critical_gain
-    from .sweeps.result import Sweep
-    from .sweeps.sweep import sweep
-    from .sweeps.watch import watch
-    from .tangent.exponent_bound import exponent_bound
-    from .vectors.covariant import covariant_vectors
-    from .vectors.result import CovariantVectors
-    from .vectors.splitting import splitting_angles
-    from .weights.load import load
+    from .cells import GRU as GRU
+    from .cells import LSTM as LSTM
+    from .cells import GRUResetBefore as GRUResetBefore
+    from .cells import ProjectedLSTM as ProjectedLSTM
+    from .cells import Vanilla as Vanilla
+    from .cells.own_map import Map as Map
+    from .errors import WeightsError as WeightsError
+    from .networks.closed_loop import ClosedLoop as ClosedLoop
+    from .networks.jacobian import jacobian as jacobian
+    from .networks.network import Network as Network
+    from .networks.random import random_network as random_network
+    from .orbits.fixed_points import fixed_points as fixed_points
+    from .orbits.result import FixedPoints as FixedPoints
+    from .runs.example import load_example as load_example
+    from .runs.gates import spectrum_of_gates as spectrum_of_gates
+    from .runs.lyapunov import lyapunov_spectrum as lyapunov_spectrum
+    from .runs.lyapunov import spectrum_of_jacobians as spectrum_of_jacobians
+    from .runs.lyapunov import spectrum_of_products as spectrum_of_products
+    from .runs.options import Compute as Compute
+    from .runs.options import Keep as Keep
+    from .runs.options import Method as Method
+    from .runs.two_trajectories import largest_exponent as largest_exponent
+    from .spectra.spectrum import Spectrum as Spectrum
+    from .sweeps.critical_gain import critical_gain as critical_gain
+    from .sweeps.result import Sweep as Sweep
+    from .sweeps.sweep import sweep as sweep
+    from .sweeps.watch import watch as watch
+    from .tangent.exponent_bound import exponent_bound as exponent_bound
+    from .vectors.covariant import covariant_vectors as covariant_vectors
+    from .vectors.result import CovariantVectors as CovariantVectors
+    from .vectors.splitting import splitting_angles as splitting_angles
+    from .weights.load import load as load
 
 __version__ = "0.1.0"
 
@@ -69,40 +75,7 @@ _HOMES = {
     "watch": "sweeps.watch",
 }
 
-__all__ = [
-    "GRU",
-    "LSTM",
-    "ClosedLoop",
-    "Compute",
-    "CovariantVectors",
-    "FixedPoints",
-    "GRUResetBefore",
-    "Keep",
-    "Map",
-    "Method",
-    "Network",
-    "ProjectedLSTM",
-    "Spectrum",
-    "Sweep",
-    "Vanilla",
-    "WeightsError",
-    "covariant_vectors",
-    "critical_gain",
-    "exponent_bound",
-    "fixed_points",
-    "jacobian",
-    "largest_exponent",
-    "load",
-    "load_example",
-    "lyapunov_spectrum",
-    "random_network",
-    "spectrum_of_gates",
-    "spectrum_of_jacobians",
-    "spectrum_of_products",
-    "splitting_angles",
-    "sweep",
-    "watch",
-]
+__all__ = [*_HOMES]
 
 
 # modules that docs/api.md has names of

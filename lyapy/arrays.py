@@ -1,6 +1,7 @@
 """Arrays and numbers that every layer uses: their type, checks, digest and roundoff."""
 
 import hashlib
+from collections.abc import Collection, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +20,11 @@ def array_digest(array: Array) -> str:
     return hasher.hexdigest()
 
 
+def stacked(arrays: Sequence[Array]) -> Array:
+    """Return arrays of one shape along a new first axis; a single one without a copy."""
+    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
+
+
 def check_size(name: str, value: Any, least: int, most: int | None = None, why: str = "") -> None:
     """Raise ValueError unless ``value`` is a whole number from ``least`` to ``most``."""
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
@@ -26,6 +32,19 @@ def check_size(name: str, value: Any, least: int, most: int | None = None, why: 
         limit = f"at least {least}" if most is None else f"from {least} to {most}"
         reason = f"; {why}" if why else ""
         raise ValueError(f"{name} is {value!r}; it must be a whole number {limit}{reason}")
+
+
+def check_choice(name: str, value: Any, choices: Collection[str], more: str = "") -> None:
+    """Raise ValueError unless ``value`` is one of the choices."""
+    if value not in [*choices]:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}{more}")
+
+
+def check_positive(name: str, value: Any, wanted: str = "a positive number") -> None:
+    """Raise ValueError unless ``value`` is a finite number above 0; ``wanted`` describes it."""
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not number or not 0.0 < value < np.inf:
+        raise ValueError(f"{name} is {value!r}; it must be {wanted}")
 
 
 def as_seed(seed: Any, rng: Any = None) -> int:

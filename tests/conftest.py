@@ -28,6 +28,15 @@ def kind(request):
     return request.param
 
 
+# one of each structure: one variable, an auxiliary one, two, three, units alone, and in pairs
+@pytest.fixture(
+    params=["vanilla", "gru-reset-before", "lstm", "slstm", "independent", "state-space"]
+)
+def structure(request):
+    """A cell for tests of everything that does not depend on its equation."""
+    return request.param
+
+
 @pytest.fixture(params=["numpy", "numba"])
 def backend(request):
     return request.param

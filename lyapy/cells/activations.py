@@ -6,7 +6,7 @@ and `choose` have a second, vectorizable form in the compiled engine.
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, check_choice
 
 NONLINEARITIES = (
     "tanh", "relu", "identity", "sigmoid", "hard-sigmoid", "hard-sigmoid-keras2", "softplus",
@@ -165,7 +165,5 @@ def bend(x: Array, kind: int, lengths: Array, radius: float) -> float:
 
 def kind_of(nonlinearity: str, name: str = "nonlinearity") -> int:
     """Return the place in `NONLINEARITIES`; ``name`` is the argument's, for the error."""
-    if nonlinearity not in NONLINEARITIES:
-        names = ", ".join(NONLINEARITIES)
-        raise ValueError(f"{name} is {nonlinearity!r}; it must be one of {names}")
+    check_choice(name, nonlinearity, NONLINEARITIES)
     return NONLINEARITIES.index(nonlinearity)

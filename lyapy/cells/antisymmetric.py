@@ -1,7 +1,5 @@
 """The antisymmetric network."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -11,8 +9,6 @@ from .activations import activation, kind_of
 from .base import Cell, Vectors, as_layer, as_matrix
 from .boxes import Box, Enclosure, activated
 from .images import image
-
-__all__ = ["Antisymmetric"]
 
 
 class Weights(NamedTuple):

@@ -9,8 +9,6 @@ from .activations import gated_differences, logistic, tanh
 from .base import Cell, Vectors, as_layer, as_vector
 from .random_weights import Draw
 
-__all__ = ["FastGRNN"]
-
 
 class Weights(NamedTuple):
     U: Array

@@ -1,7 +1,5 @@
 """The gated recurrent unit, with the reset gate after or before the product."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,8 +7,6 @@ import numpy as np
 from ..arrays import Array
 from .activations import gated_differences, logistic, tanh
 from .base import Cell, Vectors, as_layer, as_vector
-
-__all__ = ["GRU", "GRUResetBefore"]
 
 
 class Weights(NamedTuple):

@@ -13,8 +13,6 @@ from .base import Cell, Vectors, as_input, as_vector, log_abs_product
 from .boxes import Box, Enclosure, activated
 from .random_weights import Draw
 
-__all__ = ["Independent"]
-
 
 class Weights(NamedTuple):
     u: Array
@@ -59,8 +57,7 @@ class Independent(Cell):
         return log_abs_product(coefficients["a"])
 
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
-        dead: Array = np.sum(coefficients["a"] == 0.0, axis=-1)
-        return dead
+        return np.sum(coefficients["a"] == 0.0, axis=-1)
 
     def enclose(self, state: Box, drive: Box) -> Enclosure:
         value, slope = activated(drive + state * self.weights.u, self.weights.kind)

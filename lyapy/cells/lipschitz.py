@@ -13,8 +13,6 @@ from .boxes import Box, Enclosure, activated
 from .images import image
 from .random_weights import Draw
 
-__all__ = ["Lipschitz"]
-
 
 class Weights(NamedTuple):
     K: Array

@@ -23,8 +23,6 @@ from .base import (
 )
 from .random_weights import Draw
 
-__all__ = ["LSTM", "ProjectedLSTM"]
-
 
 class Weights(NamedTuple):
     U: Array

@@ -1,14 +1,10 @@
 """The minimal gated unit."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from ..arrays import Array
 from .activations import gated_differences, logistic, tanh
 from .base import Cell, Vectors, as_layer
-
-__all__ = ["MinimalGated"]
 
 
 class Weights(NamedTuple):

@@ -11,8 +11,6 @@ from .activations import tanh
 from .base import Cell, Vectors, as_input, as_matrix, as_vector
 from .random_weights import Draw
 
-__all__ = ["CoRNN"]
-
 
 class Weights(NamedTuple):
     Y: Array

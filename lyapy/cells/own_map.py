@@ -1,6 +1,4 @@
-"""Cells without weights: any map of one's own, with its Jacobian or with products of it."""
-
-from __future__ import annotations
+"""Cells without weights: Jacobians or gates from outside, and any map of one's own."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -9,9 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array, check_size
-from .base import Cell, Vectors
-
-__all__ = ["Given", "GivenJacobian", "GivenProducts", "Map"]
+from .base import Cell, Vectors, log_abs_product
 
 
 class Weights(NamedTuple):
@@ -34,21 +30,13 @@ class Given(NamedTuple):
     size: int
 
 
-class GivenJacobian(Cell):
-    """A tangent map without a forward pass: the input (D²,) of each step is its Jacobian."""
+class GivenStep(Cell):
+    """A tangent map without a forward pass: the input of each step is its coefficients."""
 
-    name = "given-jacobian"
-    program = "dh' = J dh"
-    coefficients = ("J",)
-
-    def __init__(self, state_size: int) -> None:
-        self.W, self.b = np.zeros((0, state_size**2)), np.zeros(0)
+    def __init__(self, state_size: int, entries: int) -> None:
+        self.W, self.b = np.zeros((0, entries)), np.zeros(0)
         self.weights = Weights()
         self.variables = {"h": state_size}
-
-    @property
-    def exact(self) -> bool:
-        return True
 
     def drive(self, x: Array) -> Array:
         return x
@@ -60,11 +48,69 @@ class GivenJacobian(Cell):
     def matrices(self) -> dict[str, Array]:
         return {}
 
+
+class GivenJacobian(GivenStep):
+    """The input (D²,) of each step is its Jacobian."""
+
+    name = "given-jacobian"
+    program = "dh' = J dh"
+    coefficients = ("J",)
+    exact = True
+
+    def __init__(self, state_size: int) -> None:
+        super().__init__(state_size, state_size**2)
+
     def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array | None:
         if self.matrices():
             return None
         J, D = coefficients["J"], self.state_size
         return np.linalg.slogdet(J.reshape(*J.shape[:-1], D, D))[1]
+
+
+class GivenDecay(GivenStep):
+    """J = diag(a): the input (d,) of each step is a."""
+
+    name = "given-decay"
+    program = "dh' = a dh"
+    coefficients = ("a",)
+    decoupled = True
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, size)
+
+    def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
+        return log_abs_product(coefficients["a"])
+
+
+class GivenGates(GivenStep):
+    """J = diag(a) + left rightᵀ: the input (3d,) of each step is a, left, right."""
+
+    name = "given-gates"
+    # S adds up, T spreads
+    program = """
+    dy = S r dh
+    dh' = a dh + l T dy
+    """
+    coefficients = ("a", "l", "r")
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, 3 * size)
+        self.auxiliary = {"y": 1}
+
+    @staticmethod
+    def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
+        n = state.shape[-1]
+        return (state,), (drive[..., :n], drive[..., n : 2 * n], drive[..., 2 * n :])
+
+    def matrices(self) -> dict[str, Array]:
+        n = self.state_size
+        return {"S": np.ones((1, n)), "T": np.ones((n, 1))}
+
+    def log_abs_det(self, coefficients: Mapping[str, Array]) -> Array:
+        a, left, right = (coefficients[name] for name in self.coefficients)
+        with np.errstate(divide="ignore"):
+            rank_one = np.log(np.abs(1.0 + np.sum(right * left / a, axis=-1)))
+        return log_abs_product(a) + rank_one
 
 
 class GivenProducts(GivenJacobian):

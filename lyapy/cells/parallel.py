@@ -13,8 +13,6 @@ from .base import Cell, Vectors, as_input, as_matrix, as_vector, log_abs_product
 from .boxes import Box, Enclosure, activated, mixed
 from .random_weights import Draw
 
-__all__ = ["ParaGRU", "ParaLSTM"]
-
 SIGMOID = kind_of("sigmoid")
 TANH = kind_of("tanh")
 

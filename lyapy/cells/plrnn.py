@@ -13,8 +13,6 @@ from .boxes import Box, Enclosure, activated
 from .images import image
 from .random_weights import Draw
 
-__all__ = ["PLRNN", "ShallowPLRNN"]
-
 
 class Weights(NamedTuple):
     A: Array
@@ -44,6 +42,7 @@ class PLRNN(Cell):
     output = "z"
     program = "dz' = l dz + W s dz + C dx"
     coefficients = ("s",)
+    exact = True
 
     def __init__(
         self, C: Any, A: Any, W: Any, h: Any = None, *, alphas: Any = None, thetas: Any = None
@@ -59,10 +58,6 @@ class PLRNN(Cell):
         self.weights = Weights(A, as_matrix(W, "W", (n, n)), alphas, thetas)
         self.variables = {"z": n}
         self.constants = {"l": self.weights.A}
-
-    @property
-    def exact(self) -> bool:
-        return True
 
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
@@ -117,6 +112,7 @@ class ShallowPLRNN(Cell):
     """
     coefficients = ("s",)
     typical: ClassVar = {"clipped": True}
+    exact = True
 
     def __init__(
         self, C: Any, A: Any, W_1: Any, W_2: Any, h_1: Any = None, h_2: Any = None, *,
@@ -133,10 +129,6 @@ class ShallowPLRNN(Cell):
         self.variables = {"z": n}
         self.auxiliary = {"y": hidden}
         self.constants = {"l": self.weights.A}
-
-    @property
-    def exact(self) -> bool:
-        return True
 
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:

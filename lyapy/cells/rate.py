@@ -1,7 +1,5 @@
 """Rate networks: leaky units in continuous time, discretized by Euler or Runge and Kutta."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,8 +10,6 @@ from .activations import activation, bend, kind_of
 from .base import Cell, Vectors, as_each, as_layer
 from .boxes import Box, Enclosure, activated
 from .images import image
-
-__all__ = ["Rate", "RateRK4"]
 
 
 class Weights(NamedTuple):

@@ -1,7 +1,5 @@
 """Reservoirs: leaky echo state networks, with sparse or dense weights."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -12,8 +10,6 @@ from .base import Cell, Vectors, as_each, as_input, as_vector
 from .boxes import Box, Enclosure, activated, mixed
 from .images import image
 from .sparse import Sparse, as_scipy, as_weight, product
-
-__all__ = ["Reservoir"]
 
 
 class Weights(NamedTuple):

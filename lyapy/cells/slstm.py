@@ -13,8 +13,6 @@ from ..arrays import Array
 from .activations import logistic, softplus, tanh
 from .base import Cell, Determinant, Vectors, as_layer, determinant, log_abs_product
 
-__all__ = ["SLSTM"]
-
 
 class Weights(NamedTuple):
     U: Array

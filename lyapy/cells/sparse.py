@@ -44,10 +44,8 @@ def product(x: Array, matrix: Any) -> Array:
     rows = as_scipy(matrix) if isinstance(matrix, Sparse) else matrix
     # an attribute of sparse arrays alone, in every array module
     if not hasattr(rows, "nnz"):
-        dense: Array = x @ rows.T
-        return dense
-    result: Array = (rows @ x.reshape(-1, rows.shape[1]).T).T.reshape(*x.shape[:-1], -1)
-    return result
+        return x @ rows.T
+    return (rows @ x.reshape(-1, rows.shape[1]).T).T.reshape(*x.shape[:-1], -1)
 
 
 def as_scipy(matrix: Sparse) -> Any:

@@ -1,15 +1,11 @@
 """Spiking leaky integrate-and-fire units, with a surrogate for the derivative of a spike."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
 from .base import Cell, Vectors, as_each, as_layer
-
-__all__ = ["SpikingSurrogate"]
 
 
 class Weights(NamedTuple):
@@ -40,6 +36,7 @@ class SpikingSurrogate(Cell):
     coefficients = ("s", "g")
     surrogate = True
     typical: ClassVar = {"sharpness": 2.0}
+    exact = True
 
     def __init__(
         self, W: Any, U: Any, b: Any = None, *, decay: Any = 0.9, threshold: float = 1.0,
@@ -55,10 +52,6 @@ class SpikingSurrogate(Cell):
         self.variables = {"v": n}
         self.auxiliary = {"y": n}
         self.constants = {"l": decay}
-
-    @property
-    def exact(self) -> bool:
-        return True
 
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:

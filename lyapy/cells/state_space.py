@@ -13,8 +13,6 @@ from .boxes import Box, Enclosure
 from .images import image
 from .random_weights import Draw
 
-__all__ = ["DiagonalStateSpace"]
-
 
 class Weights(NamedTuple):
     real: Array
@@ -42,6 +40,7 @@ class DiagonalStateSpace(Cell):
     """
     coefficients = ()
     decoupled = True
+    exact = True
 
     def __init__(self, eigenvalues: Any, B: Any, C: Any, D: Any = None, b: Any = None) -> None:
         self.arguments = {"eigenvalues": eigenvalues, "B": B, "C": C, "D": D, "b": b}
@@ -60,10 +59,6 @@ class DiagonalStateSpace(Cell):
         self.auxiliary = {"y": p}
         self.constants = {"r": real, "m": -imaginary, "i": imaginary}
 
-    @property
-    def exact(self) -> bool:
-        return True
-
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
         n = weights.real.shape[0]
@@ -74,8 +69,7 @@ class DiagonalStateSpace(Cell):
     @staticmethod
     def read(weights: Any, new: Vectors, drive: Array) -> Array:
         a, b = new
-        y: Array = a @ weights.C.T + b @ weights.F.T + drive[..., 2 * a.shape[-1] :]
-        return y
+        return a @ weights.C.T + b @ weights.F.T + drive[..., 2 * a.shape[-1] :]
 
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> DiagonalStateSpace:
@@ -94,8 +88,7 @@ class DiagonalStateSpace(Cell):
         return log_abs_product(self._squares(coefficients))
 
     def dead_directions(self, coefficients: Mapping[str, Array]) -> Array:
-        dead: Array = 2 * np.sum(self._squares(coefficients) == 0.0, axis=-1)
-        return dead
+        return 2 * np.sum(self._squares(coefficients) == 0.0, axis=-1)
 
     @staticmethod
     def _squares(coefficients: Mapping[str, Array]) -> Array:

@@ -1,14 +1,10 @@
 """The update gate network, and JANET, which is the same with a shifted gate."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from ..arrays import Array
 from .activations import logistic, tanh
 from .base import Cell, Vectors, as_layer
-
-__all__ = ["UpdateGate"]
 
 
 class Weights(NamedTuple):

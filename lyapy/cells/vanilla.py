@@ -23,8 +23,6 @@ from .base import (
 from .boxes import Box, Enclosure, activated
 from .images import image
 
-__all__ = ["Vanilla"]
-
 
 class Weights(NamedTuple):
     U: Array

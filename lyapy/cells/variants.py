@@ -9,12 +9,10 @@ import numpy as np
 
 from ..arrays import Array
 from .activations import EXACT, activation, clipped, complement, difference, kind_of
-from .base import Vectors, as_matrix
+from .base import Cell, Vectors, as_matrix
 from .gru import GRU, GRUResetBefore
 from .lstm import LSTM
 from .random_weights import Draw
-
-__all__ = ["GRUResetBeforeVariant", "GRUVariant", "LSTMVariant"]
 
 
 class LSTMWeights(NamedTuple):
@@ -35,7 +33,15 @@ class GRUWeights(NamedTuple):
     clip: float
 
 
-class LSTMVariant(LSTM):
+class _Variant(Cell):
+    @property
+    def exact(self) -> bool:
+        weights = self.weights
+        kinds = {weights.gate, weights.candidate, getattr(weights, "output", weights.gate)}
+        return kinds <= {*EXACT}
+
+
+class LSTMVariant(_Variant, LSTM):
     """LSTM with other activations, peepholes, a coupled forget gate or clipping.
 
     i = σ(W x + U h + b + p_i c), f likewise, g = φ(·), c′ = f c + i g,
@@ -80,10 +86,6 @@ class LSTMVariant(LSTM):
         coefficients = (f + p * P[1] + q * P[0], p, q, i * g_slope, o * v_slope + w * P[2], w)
         return (o * v, new_c), coefficients
 
-    @property
-    def exact(self) -> bool:
-        return _exact(self.weights, self.weights.output)
-
     @classmethod
     def random(cls, n: int, m: int, draw: Draw, **options: Any) -> LSTMVariant:
         W, U, b = draw.layer(n, m, gates=4)
@@ -100,10 +102,6 @@ class LSTMVariant(LSTM):
         return np.maximum(np.maximum(*zeros), self._determinant.nullity)
 
 
-def _exact(weights: Any, *kinds: int) -> bool:
-    return {weights.gate, weights.candidate, *kinds} <= {*EXACT}
-
-
 def _gru_weights(plain: Any, gate: str, nonlinearity: str, clip: float | None) -> GRUWeights:
     return GRUWeights(plain.U, plain.c, kind_of(gate, "gate"), kind_of(nonlinearity), _limit(clip))
 
@@ -117,7 +115,7 @@ def update(h: Array, z_in: Array, n_in: Array, weights: Any) -> Vectors:
     return (1.0 - z) * n + z * h, z, p, complement(z_in, gate, clip) * n_slope
 
 
-class GRUVariant(GRU):
+class GRUVariant(_Variant, GRU):
     """`GRU` with another activation of the gates r and z, or of n, or clipped as `LSTMVariant`."""
 
     name = "gru-variant"
@@ -128,10 +126,6 @@ class GRUVariant(GRU):
     ) -> None:  # fmt: skip
         super().__init__(W, U, b, c)
         self.weights = _gru_weights(self.weights, gate, nonlinearity, clip)
-
-    @property
-    def exact(self) -> bool:
-        return _exact(self.weights)
 
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:
@@ -144,7 +138,7 @@ class GRUVariant(GRU):
         return (new,), (z, p, t * v * r_slope, t * r, t)
 
 
-class GRUResetBeforeVariant(GRUResetBefore):
+class GRUResetBeforeVariant(_Variant, GRUResetBefore):
     """`GRUResetBefore` with other activations or clipped, as `GRUVariant`."""
 
     name = "gru-reset-before-variant"
@@ -155,10 +149,6 @@ class GRUResetBeforeVariant(GRUResetBefore):
     ) -> None:  # fmt: skip
         super().__init__(W, U, b)
         self.weights = _gru_weights(self.weights, gate, nonlinearity, clip)
-
-    @property
-    def exact(self) -> bool:
-        return _exact(self.weights)
 
     @staticmethod
     def step(weights: Any, state: Array, drive: Array) -> tuple[Vectors, Vectors]:

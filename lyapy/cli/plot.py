@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Draw a spectrum, or many."""
     from ..storage.atomic import check_apart
     from ..sweeps.merged_file import is_merged
-    from ..vectors.file import is_vectors
+    from ..vectors.result import CovariantVectors, is_vectors
 
     output = arguments.output or str(Path(arguments.run).with_suffix(".png"))
     check_apart(output, [arguments.run])
@@ -45,7 +45,6 @@ def run(arguments: argparse.Namespace) -> int:
         plot_sweep(sweep, output, **options, overwrite=arguments.overwrite)
     elif is_vectors(arguments.run):
         from ..vectors.plots import plot_vectors_summary
-        from ..vectors.result import CovariantVectors
 
         found = CovariantVectors.load(arguments.run)
         plot_vectors_summary(found, output, overwrite=arguments.overwrite)

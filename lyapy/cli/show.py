@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a spectrum, or many."""
-    from ..vectors.file import is_vectors
+    from ..vectors.result import is_vectors
 
     if is_vectors(arguments.run):
         return _show_vectors(arguments)

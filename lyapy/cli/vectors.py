@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from ..runs.options import whole_or_name
 from .arguments import add_overwrite, add_weights, load_network
 from .messages import write_lines
 from .signals import interruptions
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--at", type=_steps, metavar="START:STOP[:EVERY]", help=chosen)
     add("--transient", type=int, default=0, metavar="N", help="steps for the way forward (0)")
     ahead = "steps at the end for the way back (auto: measured)"
-    add("--backward-transient", type=_whole_or_auto, default="auto", metavar="N|auto", help=ahead)
+    add("--backward-transient", type=whole_or_name, default="auto", metavar="N|auto", help=ahead)
     add("--tolerance", type=float, default=1e-8, metavar="X", help="sine of the error (1e-8)")
     add("--seed", type=int, default=0, metavar="N", help="of frames and starts (0)")
     every = "seconds between two checkpoints (300); the same command run again continues"
@@ -88,7 +89,3 @@ def _steps(text: str) -> range:
     if len(words) not in (2, 3):
         raise argparse.ArgumentTypeError(f"{text!r} is no START:STOP or START:STOP:EVERY")
     return range(*map(int, words))
-
-
-def _whole_or_auto(text: str) -> int | str:
-    return text if text == "auto" else int(text)

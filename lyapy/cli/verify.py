@@ -44,8 +44,7 @@ def _load(path: str) -> None:
     from ..spectra.spectrum import Spectrum
     from ..sweeps.merged_file import is_merged, read_rows
     from ..vectors.checkpoint import is_state
-    from ..vectors.file import is_vectors
-    from ..vectors.result import CovariantVectors
+    from ..vectors.result import CovariantVectors, is_vectors
 
     if is_state(path):
         return

@@ -12,12 +12,8 @@ Matrix = Array | Sparse | Coefficient | Applied | None
 def tangent_step(program: Program, coefficients: Array, frame: Array) -> Array:
     """Return ``frame @ J.T`` by the network's linear program.
 
-    Parameters
-    ----------
-    coefficients : array (..., C)
-        Of one step, or of several.
-    frame : array (..., k, D)
-        Deviation vectors as rows; (k, D) is the same frame for all steps.
+    The coefficients (..., C) are those of one step, or of several; deviation vectors are rows of
+    the frame (..., k, D), and (k, D) is the same frame for all steps.
     """
     each = np.broadcast_shapes(coefficients.shape[:-1], frame.shape[:-2])
     new = np.zeros_like(frame, shape=(*each, frame.shape[-2], program.width))

@@ -20,38 +20,25 @@ WEAK = 1e-6
 
 @dataclass(frozen=True)
 class DiagonalBlock:
-    """A diagonal block of the Jacobian, followed separately: it has a spectrum.
+    """A diagonal block of the Jacobian, followed separately: it has a spectrum."""
 
-    Attributes
-    ----------
-    program : Program
-        Over the state of this block.
-    columns : array
-        Its columns in the state.
-    cells : tuple of Cell
-        That have its Jacobian; none where it is cut out of that of a layer.
-    entries : array or None
-        Coefficients of the network that its program uses; None for all of them.
-    inverse : Inverse or None
-        The map J⁻ᵀ, where it is cheap and its rounding within the tolerance.
-    decoupled : bool
-        Whether each unit keeps its own direction, see `Cell`, or each column of the state.
-    exact : bool
-        Whether coefficients of zero are exact, see `Cell`.
-    possible : array
-        Which coefficients may be other than zero.
-    weak : bool
-        Whether only weights below `WEAK` join its columns to one block.
-    """
-
+    # over the state of this block
     program: Program
+    # in the state
     columns: Array
+    # that have its Jacobian; none where it is cut out of that of a layer
     cells: tuple[Cell, ...]
+    # coefficients of the network that its program uses; None for all of them
     entries: Array | None = None
+    # the map J⁻ᵀ, where it is cheap and its rounding within the tolerance
     inverse: Inverse | None = None
+    # whether each unit keeps its own direction, see `Cell`, or each column of the state
     decoupled: bool = False
+    # whether coefficients of zero are exact, see `Cell`
     exact: bool = False
+    # which coefficients may be other than zero
     possible: Array = field(default_factory=lambda: np.ones(0, bool))
+    # whether only weights below `WEAK` join its columns to one block
     weak: bool = False
 
     def select(self, coefficients: Array) -> Array:
@@ -149,12 +136,9 @@ def diagonal_blocks(
     """Return the diagonal blocks of the Jacobian, or the ``whole`` Jacobian as one block.
 
     A layer does not depend on those above it, nor a module of a layer on those that read it. So the
-    Jacobian is block triangular, and its spectrum is the union of the blocks' spectra.
-
-    Parameters
-    ----------
-    tolerance : float
-        Largest relative error of the inverses that come with the blocks; 0 for no inverses.
+    Jacobian is block triangular, and its spectrum is the union of the blocks' spectra. The
+    ``tolerance`` is the largest relative error of the inverses that come with the blocks; 0 for
+    no inverses.
     """
     # kept with the network, until its weights change
     digest, found = vars(network).get("_blocks", ("", {}))

@@ -1,11 +1,11 @@
 """The forward pass over a chunk of time: states, and the coefficients of the Jacobians."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, stacked
 from ..cells.base import Cell, Step, Vectors
 from .network import Network
 from .program import Coefficient
@@ -14,15 +14,7 @@ LayerForward = Callable[[Step, object, Array, Array, Array], None]
 
 
 class Chunk(NamedTuple):
-    """The forward pass over T steps.
-
-    Attributes
-    ----------
-    states : array (T, ..., D)
-        After each step.
-    coefficients : array (T, ..., C)
-        Of each step's Jacobian, the layers one after the other.
-    """
+    """The forward pass over T steps: states (T, ..., D) after them, coefficients (T, ..., C)."""
 
     states: Array
     coefficients: Array
@@ -55,28 +47,53 @@ def forward_chunk(
 ) -> Chunk:
     """Run all layers over the inputs (T, ..., m) of a chunk, from ``state`` (..., D).
 
-    Parameters
-    ----------
-    run_layer
-        The loop over time: `layer_forward` or its compiled twin.
+    ``run_layer`` is the loop over time: `layer_forward` or its compiled twin.
     """
     x = inputs
-    all_states, all_coefficients = [], []
-    placed = network.program.coefficients
-    for cell, start, names in zip(network.cells, network.split_state(state), placed, strict=True):
+    layers = []
+    for cell, start, size in _layers(network, state):
         states = np.empty_like(x, shape=(len(x) + 1, *start.shape))
         states[0] = start
-        size = sum(coefficient.size for coefficient in names.values())
         coefficients = np.empty_like(x, shape=(len(x), *start.shape[:-1], size))
         drive = cell.drive(x)
         # the caller finds a state that overflows
         with np.errstate(over="ignore", invalid="ignore"):
             run_layer(cell.step, cell.weights, drive, states, coefficients)
             x = cell.outputs(states[1:], drive)
-        _write_constants(cell, names, coefficients)
-        all_states.append(states[1:])
-        all_coefficients.append(coefficients)
-    return Chunk(_join(all_states), _join(all_coefficients))
+        layers.append(Chunk(states[1:], coefficients))
+    return _join(network, layers)
+
+
+def forward_together(
+    network: Network, inputs: Sequence[Array], states: Sequence[Array], run_layer: LayerForward
+) -> Chunk:
+    """Run trajectories over the inputs (T, m) of a chunk each, from their ``states`` (D,).
+
+    Returned are states (B, T, D) and coefficients (B, T, C), each trajectory's with the bits that
+    it has alone, which `layer_forward` leaves only as they run one by one.
+    """
+    x, B, T = inputs, len(inputs), len(inputs[0])
+    alone = run_layer is layer_forward
+    layers = []
+    for cell, start, size in _layers(network, stacked(states)):
+        found = np.empty((B, T + 1, start.shape[1]))
+        found[:, 0] = start
+        coefficients = np.empty((B, T, size))
+        drive = stacked([cell.drive(each) for each in x])
+        with np.errstate(over="ignore", invalid="ignore"):
+            arrays = drive, found, coefficients
+            for each in zip(*arrays, strict=True) if alone else [arrays]:
+                run_layer(cell.step, cell.weights, *each)
+            x = [cell.outputs(*each) for each in zip(found[:, 1:], drive, strict=True)]
+        layers.append(Chunk(found[:, 1:], coefficients))
+    return _join(network, layers)
+
+
+def _layers(network: Network, state: Array) -> Iterator[tuple[Cell, Array, int]]:
+    """Yield each layer's cell, its part of the state, and the number of its coefficients."""
+    placed = network.program.coefficients
+    for cell, start, names in zip(network.cells, network.split_state(state), placed, strict=True):
+        yield cell, start, sum(coefficient.size for coefficient in names.values())
 
 
 def _write_constants(cell: Cell, placed: Mapping[str, Coefficient], coefficients: Array) -> None:
@@ -86,5 +103,10 @@ def _write_constants(cell: Cell, placed: Mapping[str, Coefficient], coefficients
         coefficients[..., start : start + placed[name].size] = value
 
 
-def _join(layers: list[Array]) -> Array:
-    return layers[0] if len(layers) == 1 else np.concatenate(layers, axis=-1)
+def _join(network: Network, layers: Sequence[Chunk]) -> Chunk:
+    """Return the chunk of all layers, with coefficients that are constant."""
+    for cell, names, layer in zip(network.cells, network.program.coefficients, layers, strict=True):
+        _write_constants(cell, names, layer.coefficients)
+    if len(layers) == 1:
+        return layers[0]
+    return Chunk(*(np.concatenate(each, axis=-1) for each in zip(*layers, strict=True)))

@@ -10,20 +10,13 @@ from ..arrays import Array
 
 @dataclass(frozen=True)
 class Front:
-    """The layers of a model that lie before its first recurrent layer, as far as they are known.
+    """The layers of a model that lie before its first recurrent layer, as far as they are known."""
 
-    Attributes
-    ----------
-    vocabulary : str or None
-        The characters in the order of their indices.
-    embeddings : dict of array (V, m)
-        Matrices whose rows may be the inputs of tokens, by their names.
-    shapes : dict
-        Shapes of all matrices that belong to no recurrent layer.
-    """
-
+    # the characters in the order of their indices
     vocabulary: str | None = None
+    # matrices (V, m) whose rows may be the inputs of tokens
     embeddings: Mapping[str, Array] = field(default_factory=dict)
+    # of all matrices that belong to no recurrent layer
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
@@ -44,11 +37,8 @@ class Front:
     def embedded(self, name: str, ids: Array) -> Array:
         """Return the rows of the embedding for token ids (T,) or (B, T), in float64.
 
-        Raises
-        ------
-        ValueError
-            If there are several embeddings, or the ids are none of this one; ``name`` is that of
-            the ids.
+        Raises ValueError with the ``name`` of the ids if there are several embeddings, or the ids
+        are none of this one.
         """
         if len(self.embeddings) > 1:
             found = " or ".join(f"{each} {rows.shape}" for each, rows in self.embeddings.items())

@@ -70,28 +70,20 @@ class Assignment(NamedTuple):
 
 
 class _Fields(NamedTuple):
+    # in the order of execution
     assignments: tuple[Assignment, ...]
+    # columns of the state, and of the state with the auxiliary variables
     state_size: int
     width: int
+    # of each layer by name, in order
     coefficients: tuple[dict[str, Coefficient], ...]
+    # programs over the state whose product is this one, each an ungraded map but for a scaling of
+    # its rows; empty where none are given
     stages: tuple[Program, ...] = ()
 
 
 class Program(_Fields):
-    """The tangent step of a network.
-
-    Attributes
-    ----------
-    assignments
-        In the order of execution.
-    state_size, width
-        Columns of the state, and of the state with the auxiliary variables.
-    coefficients
-        The coefficients of each layer by name, in order.
-    stages
-        Programs over the state whose product is this one, each an ungraded map but for a
-        scaling of its rows; empty where none are given.
-    """
+    """The tangent step of a network."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # copies are without what is `kept`, which knows the matrices by their place in memory
@@ -137,10 +129,7 @@ class ParsedTerm(NamedTuple):
 def parse_program(text: str) -> list[tuple[str, list[ParsedTerm]]]:
     """Read a cell's program: a list of (target, terms) in the order of the lines.
 
-    Raises
-    ------
-    ValueError
-        If a line is not of the form ``dTARGET' = TERM + TERM …``.
+    Raises ValueError if a line is not of the form ``dTARGET' = TERM + TERM …``.
     """
     assignments = []
     for line in filter(None, map(str.strip, text.splitlines())):
@@ -212,13 +201,7 @@ def stack_programs(cells: Sequence[Cell]) -> Program:
 
 
 def single_program(text: Text, entries: int = 0) -> Program:
-    """Return the program of ``text`` alone, without a layer below.
-
-    Parameters
-    ----------
-    entries : int
-        Coefficients of a step before the first of these.
-    """
+    """Return the program of ``text`` alone, whose coefficients come after some other entries."""
     size = sum(text.variables.values())
     width = size + sum(text.auxiliary.values())
     variables = _place_variables(text, 0, size)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import as_seed, check_size
+from ..arrays import as_seed, check_choice, check_size
 from ..cells import CELLS, Cell
 from ..cells.random_weights import DISTRIBUTIONS, Draw
 from .network import Network
@@ -66,16 +66,12 @@ def random_network(
     ValueError
         If an argument is out of range.
     """
-    if _plain(kind) not in CELLS:
-        raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(CELLS)}")
     kind = _plain(kind)
+    check_choice("kind", kind, CELLS)
     for name, value, least in (("n", n, 1), ("m", m, 0), ("layers", layers, 1)):
         check_size(name, value, least)
     seed = as_seed(seed, rng)
-    if distribution not in DISTRIBUTIONS:
-        raise ValueError(
-            f"distribution is {distribution!r}; it must be one of {', '.join(DISTRIBUTIONS)}"
-        )
+    check_choice("distribution", distribution, DISTRIBUTIONS)
     if not 0.0 < alpha <= 2.0:
         raise ValueError(f"alpha is {alpha!r}; it must lie above 0 and be at most 2")
     known = inspect.signature(CELLS[kind]).parameters
@@ -96,4 +92,4 @@ def _plain(kind: Any) -> str:
     """Return the name in `CELLS` for a cell's name or class, however it is written."""
     plain = str(kind).lower().replace("_", "-")
     classes = {cell.__name__.lower(): name for name, cell in CELLS.items()}
-    return plain if plain in CELLS else classes.get(plain, plain)
+    return plain if plain in CELLS else classes.get(plain, str(kind))

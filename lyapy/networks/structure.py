@@ -203,15 +203,7 @@ def _submatrix(matrix: Any, rows: Array, columns: Array) -> Any:
 
 
 class _Restriction:
-    """Terms between some of the columns, with the coefficients that they use side by side.
-
-    Parameters
-    ----------
-    nodes : array
-        Columns that remain, sorted.
-    labels : array (width,)
-        A term remains between columns with the same label.
-    """
+    """Terms between some of the columns, with the coefficients that they use; see `restrict`."""
 
     def __init__(self, nodes: Array, labels: Array) -> None:
         self.nodes = nodes
@@ -291,12 +283,8 @@ def _sparse(given: Any, shape: tuple[int, int], one: Array, other: Array) -> Spa
 def restrict(program: Program, nodes: Array, labels: Array) -> tuple[Program, Array]:
     """Return the program between some columns, and the entries of the coefficients it uses.
 
-    Parameters
-    ----------
-    nodes : array
-        Columns of the state and auxiliary ones, sorted.
-    labels : array (width,)
-        Only terms between columns of the same label remain.
+    ``nodes`` are columns of the state and auxiliary ones, sorted; only terms between columns of the
+    same label remain, of ``labels`` (width,).
     """
     restriction = _Restriction(nodes, labels)
     restricted = restriction.program(program)

@@ -11,12 +11,8 @@ def transposed(program: Program) -> Program:
     """Return the program of Jᵀ, with the coefficients of J.
 
     Each term ``target += l M r source`` becomes ``source += r Mᵀ l target``, in the reverse
-    order. The sums of each variable of the step are kept in an auxiliary one.
-
-    Raises
-    ------
-    ValueError
-        If a matrix is known by its products alone.
+    order. The sums of each variable of the step are kept in an auxiliary one. Raises ValueError if
+    a matrix is known by its products alone.
     """
     D = program.state_size
     behind = {a.target: Columns(D + a.target.start, a.target.size) for a in program.assignments}

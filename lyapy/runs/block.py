@@ -1,5 +1,6 @@
 """The deviation vectors of one diagonal block, followed along one trajectory."""
 
+from collections.abc import Generator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from ..tangent.initial_frames import completed, turned
 from ..tangent.interval import Control
 from ..tangent.norm_bounds import NormBounds, frame_error
 from ..tangent.overflow import describe_overflow
-from ..tangent.reference import Tangent
+from ..tangent.reference import Leg, Tangent
 from ..tangent.state import Carry
 from .schedule import Schedule
 
@@ -42,6 +43,49 @@ def living(dead: Array, starts: Array, alive: Any, state_size: int) -> Array:
     """
     most = np.maximum.accumulate(np.maximum.reduceat(dead, starts, axis=0), axis=0)
     return np.asarray(np.minimum(state_size - most, alive))
+
+
+# yields legs, receives their growth, and returns that of the chunk
+Advancing = Generator[Leg, Any, Array]
+
+
+def advance_together(
+    followers: Sequence["Follower"], coefficients: Sequence[Array], start: int
+) -> list[Array]:
+    """Move followers of a block, of a trajectory each, through the same chunk.
+
+    Returns the growth (tiles, k) of each. The second argument of a FloatingPointError is the place
+    of its trajectory.
+    """
+    each = zip(followers, coefficients, strict=True)
+    walks = [follower.advancing(values, start) for follower, values in each]
+    tiles: dict[int, Array] = {}
+    answers: dict[int, Array | None] = dict.fromkeys(range(len(walks)))
+    while answers:
+        legs: dict[int, Leg] = {}
+        for b, answer in answers.items():
+            try:
+                legs[b] = walks[b].send(answer)
+            except StopIteration as end:
+                tiles[b] = end.value
+            except FloatingPointError as error:
+                raise FloatingPointError(str(error), b) from None
+        answers = _advance_legs(legs)
+    return [tiles[b] for b in range(len(walks))]
+
+
+def _advance_legs(legs: dict[int, Leg]) -> dict[int, Array]:
+    """Advance by legs, those of the same tiles together; return the growth of each."""
+    alike: dict[bytes, list[int]] = {}
+    for b, leg in legs.items():
+        alike.setdefault(leg.ends.tobytes(), []).append(b)
+    found: dict[int, Array] = {}
+    for places in alike.values():
+        advance_all = legs[places[0]].tangent.advance_all
+        # the follower finds an overflow
+        with np.errstate(over="ignore", invalid="ignore"):
+            found |= zip(places, advance_all([legs[b] for b in places]), strict=True)
+    return found
 
 
 class Follower:
@@ -83,20 +127,26 @@ class Follower:
 
     def advance(self, coefficients: Array, start: int) -> Array:
         """Move through a chunk that begins at step ``start``; return the growth (tiles, k)."""
+        try:
+            (tiles,) = advance_together([self], [coefficients], start)
+        except FloatingPointError as error:
+            raise FloatingPointError(error.args[0]) from None
+        return tiles
+
+    def advancing(self, coefficients: Array, start: int) -> Advancing:
+        """Do so, and yield what the tangent is to advance by."""
         coefficients = self.block.select(coefficients)
         ends, before = self.schedule.tile_ends(len(coefficients)), self.carry.state.frame.copy()
         if start == self.schedule.transient:
             self._revive(len(before))
         dead = self._dead(coefficients)
         alive = self._living(dead, ends, start)
-        # overflow is found below
-        with np.errstate(over="ignore", invalid="ignore"):
-            fewest = min(self.alive, int(alive.min()))
-            if start < self.schedule.transient and fewest < len(before):
-                tiles = self._advance_apart(coefficients, ends, alive, start, dead)
-            else:
-                lost = start == 0 and bool(dead[: ends[0]].any())
-                tiles = self._advance(coefficients, ends, alive, lost)
+        fewest = min(self.alive, int(alive.min()))
+        if start < self.schedule.transient and fewest < len(before):
+            tiles = yield from self._advance_apart(coefficients, ends, alive, start, dead)
+        else:
+            lost = start == 0 and bool(dead[: ends[0]].any())
+            tiles = yield from self._advance(coefficients, ends, alive, lost)
         if np.isnan(tiles).any():
             program, control = self.block.program, self.schedule.control
             raise FloatingPointError(
@@ -106,27 +156,27 @@ class Follower:
         self._count(tiles, start, ends, coefficients)
         return tiles
 
-    def _advance(self, coefficients: Array, ends: Array, alive: Array, lost: bool) -> Array:
+    def _advance(self, coefficients: Array, ends: Array, alive: Array, lost: bool) -> Advancing:
         """Advance; ``lost`` says that directions are dead in the first tile of all."""
         before = self.carry.state.frame.copy()
         control = self.control
-        tiles = self.tangent.advance(coefficients, ends, alive, self.carry, control)
+        tiles = yield Leg(self.tangent, coefficients, ends, alive, self.carry, control)
         if lost and np.isinf(self.carry.statistics.error[: alive[0]]).any():
             # one of the first rows may be dead, and a living one left out in its place
             self.turn(before)
-            tiles = self.tangent.advance(coefficients, ends, alive, self.carry, control)
+            tiles = yield Leg(self.tangent, coefficients, ends, alive, self.carry, control)
         return tiles
 
     def _advance_apart(
         self, coefficients: Array, ends: Array, alive: Array, start: int, dead: Array
-    ) -> Array:
+    ) -> Advancing:
         """Advance tile by tile: directions that die in one of the transient live in the next."""
         tiles, first = [], 0
         for end, rows in zip(ends.tolist(), alive, strict=True):
             self._revive(int(rows))
             one, length = coefficients[first:end], np.array([end - first])
             lost = start + first == 0 and bool(dead[:end].any())
-            tiles.append(self._advance(one, length, np.array([rows]), lost))
+            tiles.append((yield from self._advance(one, length, np.array([rows]), lost)))
             self.alive, first = int(rows), end
         return np.concatenate(tiles)
 

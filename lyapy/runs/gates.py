@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, as_real, check_size
-from ..cells.given_gates import GivenDecay, GivenGates
+from ..cells.own_map import GivenDecay, GivenGates, GivenStep
 from ..networks.network import Network
 from ..spectra.spectrum import Spectrum
 from .lyapunov import lyapunov_spectrum
@@ -70,7 +70,8 @@ def spectrum_of_gates(
         missing = "left" if left is None else "right"
         raise ValueError(f"{missing} is missing; give left and right, or none of them")
     if left is None:
-        inputs, cell = np.exp(decay), GivenDecay(decay.shape[-1])
+        inputs = np.exp(decay)
+        cell: GivenStep = GivenDecay(decay.shape[-1])
     else:
         vectors = _sequence("left", left), _sequence("right", right)
         shape = vectors[0].shape

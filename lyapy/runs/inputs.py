@@ -130,8 +130,7 @@ def _read_hdf5(file: str, root: Group, name: str | None) -> Array:
     if not isinstance(found, Dataset):
         names = list(_datasets(root))
         found = root[_choose(file, names, name and name.strip("/"))]
-    array: Array = found.read()
-    return array
+    return found.read()
 
 
 def _datasets(group: Group) -> Iterator[str]:

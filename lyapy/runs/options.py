@@ -148,12 +148,11 @@ class Compute:
     )
 
     def __post_init__(self) -> None:
-        from ..arrays import check_size
+        from ..arrays import check_choice, check_size
 
         for name, option in described(Compute).items():
-            value, choices = getattr(self, name), option.choices
-            if choices and value not in choices:
-                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+            if option.choices:
+                check_choice(name, getattr(self, name), option.choices)
         if self.precision != "float64" and self.backend != "cupy":
             raise ValueError(
                 f"precision is {self.precision!r}, in which backend={self.backend!r} does not "
@@ -211,11 +210,9 @@ class Keep:
     )
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.checkpoint_every < float("inf"):
-            raise ValueError(
-                f"checkpoint_every is {self.checkpoint_every!r}; it must be a positive number of "
-                "seconds"
-            )
+        from ..arrays import check_positive
+
+        check_positive("checkpoint_every", self.checkpoint_every, "a positive number of seconds")
         if not self.kinds or not set(self.kinds) <= set(RECORDS):
             raise ValueError(f"record is {self.record!r}; it must be any of {', '.join(RECORDS)}")
 

@@ -32,14 +32,8 @@ def spectrum_reaching(
     """Return a run whose k exponents reach a measure, or are all, as spectrum and plan.
 
     The result is that of a run of this k, to the last bit. k is that of an earlier process that
-    computed the same run, or follows from short runs of the first trajectory.
-
-    Parameters
-    ----------
-    measure : str
-        A name in `REACHED`.
-    plan_of : callable (k) → Plan
-    run : callable (plan, keep) → Spectrum
+    computed the same run, or follows from short runs of the first trajectory. The measure is a
+    name in `REACHED`.
     """
 
     def marked(k: int) -> Plan:

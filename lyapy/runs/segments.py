@@ -42,26 +42,17 @@ LEAST_CHUNKS_ON_DEVICE = 16
 
 
 class _Found(NamedTuple):
-    """The results of a segment so far.
+    """The results of a segment so far."""
 
-    Attributes
-    ----------
-    result : TrajectoryResult
-        With a row of growth for each tile.
-    begun : list of array
-        The frames of all blocks with which it began.
-    kept : dict
-        Those after some counted steps, and at its end.
-    seam : list of array (k,)
-        Nats by which the growth may still be off, or was before this pass.
-    met : bool
-        Whether the frames met those of an earlier pass, so that the last ones are unchanged.
-    """
-
+    # with a row of growth for each tile
     result: TrajectoryResult
+    # the frames of all blocks with which it began
     begun: list[Array]
+    # those after some counted steps, and at its end
     kept: dict[int, list[Array]]
+    # nats (k,) for each block by which the growth may still be off, or was before this pass
     seam: list[Array]
+    # whether the frames met those of an earlier pass, so that the last ones are unchanged
     met: bool
 
     @property

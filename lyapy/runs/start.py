@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import Array, as_real, check_size
+from ..arrays import Array, as_real, check_positive, check_size
 from ..cells import Cell
 from ..cells.rate import Rate
 from ..networks.network import Network
@@ -94,11 +94,7 @@ def time_step(dt: Any, network: Network) -> float | None:
         return steps.pop() if len(steps) == 1 else None
     if isinstance(dt, str) and dt == "step":
         return None
-    number = isinstance(dt, (int, float, np.floating)) and not isinstance(dt, bool)
-    if not (number and 0.0 < dt < np.inf):
-        raise ValueError(
-            f'dt is {dt!r}; it must be the time of a step, a positive number, or "step"'
-        )
+    check_positive("dt", dt, 'the time of a step, a positive number, or "step"')
     return float(dt)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from threadpoolctl import ThreadpoolController
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 # trajectories that are many for a GPU: blocks of threads that a large one runs together
 FULL_BATCH = 128
+# trajectories of a thread that read the weights together, at most: more hardly save any
+GROUP = 16
 
 
 def run_trajectories(
@@ -32,40 +35,68 @@ def run_trajectories(
     checkpointer: Checkpointer | None = None,
     name: Callable[[int], str] = "trajectory {}".format,
 ) -> list[TrajectoryResult]:
-    """Run trajectories by their numbers, which ``begin`` returns, each in one thread.
+    """Run trajectories by their numbers, which ``begin`` returns, some together in each thread.
 
     They have so many steps on average. Errors give the ``name`` of a trajectory.
     """
     display = Progress(len(numbers) * steps, progress)
 
-    def run(b: int) -> TrajectoryResult:
+    def begun(b: int) -> Trajectory:
         trajectory = begin(b)
         if checkpointer is not None:
             checkpointer.restore(b, trajectory)
         display.skip(trajectory.position)
+        return trajectory
+
+    def publish(numbers: Iterable[int], group: dict[int, Trajectory], last: bool = False) -> None:
+        if checkpointer is not None:
+            for b in numbers:
+                checkpointer.publish(b, group[b], last)
+
+    def run(numbers: Sequence[int]) -> list[TrajectoryResult]:
+        group = {b: begun(b) for b in numbers}
+        some: list[int] = []
         try:
-            while not trajectory.finished:
-                done = trajectory.advance()
-                if checkpointer is not None:
-                    checkpointer.publish(b, trajectory)
-                display.update(done)
+            while some := _hindmost(group):
+                first, *others = (group[b] for b in some)
+                done = first.advance(*others)
+                publish(some, group)
+                display.update(done * len(some))
         except KeyboardInterrupt:
-            if checkpointer is not None:
-                checkpointer.publish(b, trajectory, last=True)
+            publish(some, group, last=True)
             raise
         except FloatingPointError as error:
-            raise FloatingPointError(f"{name(b)}: {error}") from None
-        return trajectory.result()
+            what, place = error.args
+            raise FloatingPointError(f"{name(some[place])}: {what}") from None
+        return [trajectory.result() for trajectory in group.values()]
 
+    groups = _groups(numbers, threads)
     with ThreadPoolExecutor(threads) as pool:
         try:
-            return list(pool.map(run, numbers))
+            return [result for results in pool.map(run, groups) for result in results]
         except BaseException:
             display.stop()
             pool.shutdown(cancel_futures=True)
             raise
         finally:
             display.close()
+
+
+def _groups(numbers: Sequence[int], threads: int) -> list[Sequence[int]]:
+    """Cut numbers into groups of about the same size, of `GROUP` at most, for so many threads."""
+    count = max(threads, -(-len(numbers) // GROUP))
+    cuts = [len(numbers) * i // count for i in range(count + 1)]
+    return [numbers[i:j] for i, j in pairwise(cuts) if i < j]
+
+
+def _hindmost(group: dict[int, Trajectory]) -> list[int]:
+    """Return which trajectories of a group go on together: of those at the first step, like cut."""
+    going = [b for b, each in group.items() if not each.finished]
+    if not going:
+        return []
+    first = group[min(going, key=lambda b: group[b].position)]
+    place = first.position, first.schedule
+    return [b for b in going if (group[b].position, group[b].schedule) == place]
 
 
 def most_together(engine: Engine, threads: int | None) -> int:

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from ..networks.forward import forward_chunk
+from ..networks.forward import forward_together
 from ..networks.network import Network
 from ..tangent.engine import Engine
 from ..tangent.norm_bounds import NormBounds
-from .block import BlockResult, Final, Follower
+from .block import BlockResult, Final, Follower, advance_together
 from .recorder import Recorder
 from .schedule import Schedule
 
@@ -26,21 +26,10 @@ class TrajectoryResult(NamedTuple):
 class Trajectory:
     """A trajectory and the deviation vectors along it.
 
-    It is at step ``position``; ``sizes`` are the largest |state| after each row of the history.
-
-    Parameters
-    ----------
-    bounds : sequence of NormBounds
-        One for each diagonal block, which all trajectories share.
-    inputs : array (transient + steps, m)
-    state : array (D,)
-    frames : sequence of array (k, D of the block)
-        Orthonormal rows, for each block.
-    by_lu : bool
-        As for `Follower`.
-    states : array (transient + steps + 1, D), optional
-        Those before each step and after the last one, where they are known. A device then computes
-        no others.
+    It is at step ``position``; ``sizes`` are the largest |state| after each row of the history. It
+    begins at a state (D,), with a frame (k, D of the block) of orthonormal rows for each diagonal
+    block, and reads the inputs (transient + steps, m). Where the ``states`` before each step and
+    after the last one are known, a device computes no others. ``by_lu`` is that of `Follower`.
     """
 
     def __init__(
@@ -66,7 +55,6 @@ class Trajectory:
         self.recorder = Recorder(schedule.recording, schedule.steps, self.followers)
         self.position = 0
         self.sizes = np.zeros(schedule.rows)
-        self._chunks = schedule.chunks(0)
 
     @property
     def end(self) -> int:
@@ -87,17 +75,27 @@ class Trajectory:
         """Rows of the history that are complete."""
         return self.schedule.rows_done(self.position)
 
-    def advance(self) -> int:
-        """Move through one chunk and return its steps; raises FloatingPointError if it diverges."""
-        start, stop = next(self._chunks)
-        chunk = forward_chunk(
-            self.network, self.inputs[start:stop], self.state, self.engine.run_layer
-        )
-        check_states(chunk.states, start)
-        tiles = [follower.advance(chunk.coefficients, start) for follower in self.followers]
+    def advance(self, *others: "Trajectory") -> int:
+        """Move through one chunk, together with ``others`` at the same step; return its steps.
+
+        The numbers of one do not depend on the others. Raises FloatingPointError if one diverges,
+        with its place as the second argument.
+        """
+        every = [self, *others]
+        start, stop = next(self.schedule.chunks(self.position))
+        inputs, states = [t.inputs[start:stop] for t in every], [t.state for t in every]
+        chunk = forward_together(self.network, inputs, states, self.engine.run_layer)
+        for b, found in enumerate(chunk.states):
+            try:
+                check_states(found, start)
+            except FloatingPointError as error:
+                raise FloatingPointError(str(error), b) from None
+        blocks = zip(*(t.followers for t in every), strict=True)
+        growth = [advance_together(each, chunk.coefficients, start) for each in blocks]
         rows, ends = self.schedule.rows_ending(start, stop)
-        self.measure(rows, chunk.states[ends])
-        self.finish(stop, chunk.states, tiles)
+        for b, (trajectory, found) in enumerate(zip(every, chunk.states, strict=True)):
+            trajectory.measure(rows, found[ends])
+            trajectory.finish(stop, found, [tiles[b] for tiles in growth])
         return stop - start
 
     def measure(self, rows: slice, states: Array) -> None:
@@ -134,7 +132,6 @@ class Trajectory:
         """Go on, bit for bit, from a result of `save` and the complete rows of the history."""
         self.position = saved["position"]
         self.state = saved["state"]
-        self._chunks = self.schedule.chunks(self.position)
         self.sizes[: len(history)] = history[:, -1]
         pieces = split_history(history, [f.growth.shape[1] for f in self.followers])
         for i, (follower, piece) in enumerate(zip(self.followers, pieces, strict=True)):
@@ -144,7 +141,6 @@ class Trajectory:
     def extend(self, schedule: Schedule) -> None:
         """Go on to the end of a longer schedule, whose chunks begin with those of this one."""
         self.schedule = schedule
-        self._chunks = schedule.chunks(self.position)
         self.sizes = np.append(self.sizes, np.zeros(schedule.rows - len(self.sizes)))
         for follower in self.followers:
             follower.extend(schedule)

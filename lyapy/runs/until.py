@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from ..arrays import check_size
+from ..arrays import check_positive, check_size
 from ..networks.network import Network
 from .schedule import Recording
 
@@ -38,9 +36,7 @@ def check_until(
     """Return the target, or None if the number of steps is given."""
     if until is None:
         return None
-    number = isinstance(until, (int, float, np.floating)) and not isinstance(until, bool)
-    if not number or not 0.0 < until < np.inf:
-        raise ValueError(f"until is {until!r}; it must be a standard error, a positive number")
+    check_positive("until", until, "a standard error, a positive number")
     check_size("max_steps", max_steps, 1)
     if steps is not None:
         raise ValueError(

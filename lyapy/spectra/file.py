@@ -55,21 +55,9 @@ def write_spectrum(
 ) -> None:
     """Write a spectrum to a sealed HDF5 file, put in place whole or not at all.
 
-    Parameters
-    ----------
-    spectrum : Spectrum or Exponents
-    path : str or path
-    overwrite : bool
-        Replace a file that exists.
-    records : Records, optional
-        For the group ``records``.
-    scratch : Path, optional
-        Folder for the file until it is whole, on the same disk; that of ``path`` by default.
-
-    Raises
-    ------
-    OSError
-        If the file exists and ``overwrite`` is False, or cannot be written.
+    ``records`` fill the group of this name; ``scratch`` is the folder of the file until it is
+    whole, on the same disk, by default that of ``path``. Raises OSError if the file exists and
+    ``overwrite`` is False, or cannot be written.
     """
 
     def fill(file: h5py.File, check: Callable[[], None]) -> None:
@@ -118,12 +106,8 @@ def check_run_output(path: str | PathLike[str], *, overwrite: bool) -> None:
     FileExistsError if there is another file, and ``overwrite`` is False; else as
     `lyapy.storage.atomic.check_output`.
     """
-    check_output(path, overwrite=overwrite or _is_run_file(path))
+    check_output(path, overwrite=overwrite or bool(format_of(path) == FORMAT))
     check_suffix(path)
-
-
-def _is_run_file(path: str | PathLike[str]) -> bool:
-    return bool(format_of(path) == FORMAT)
 
 
 def format_of(path: str | PathLike[str]) -> Any:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..arrays import Array, check_choice, check_positive
 from .exponents import Exponents
 from .file import check_suffix, read_fields, write_spectrum
 from .measures import Measure
 from .plots import KINDS
 from .quantities import with_attributes
-from .slow import slow_directions
 from .status import Status, status_of
 from .tables import data_frame, dataset_of, exponent_columns, spectrum_html
 from .text import spectrum_table
@@ -66,10 +69,7 @@ class Spectrum(Exponents):
         *arguments, **options
             Of that function, ``ax=`` among them.
         """
-        if kind not in KINDS:
-            raise ValueError(
-                f"kind is {kind!r}; it must be one of {', '.join(KINDS)}; axes are ax="
-            )
+        check_choice("kind", kind, KINDS, "; axes are ax=")
         return KINDS[kind](self, *arguments, **options)
 
     def slow_directions(self, T: float) -> Measure:
@@ -88,7 +88,30 @@ class Spectrum(Exponents):
             those that may, as `margin` says. ``not reached`` where all k < D exponents lie above
             it, and more may follow.
         """
-        return slow_directions(self, T)
+        check_positive("T", T, "a positive number, a time in the units of the exponents")
+        if self.escaping.any():
+            return Measure(math.nan, math.nan, "escapes")
+        exponents, bounded = self.exponents, self.bounded
+        margin = np.where(bounded, 0.0, self.margin)
+        samples = self.per_trajectory if self.apart.any() else exponents[None]
+
+        def above(values: Array) -> Array:
+            return np.count_nonzero(values > -1.0 / T, axis=-1)
+
+        # a bound may lie anywhere below itself
+        low = above(np.where(bounded, -np.inf, samples - margin)).min()
+        high = above(samples + margin).max()
+        count, k = float(above(exponents)), len(exponents)
+        high = self.state_size if high == k else high
+        error = self.standard_error[np.isfinite(exponents)]
+        living = exponents[np.isfinite(exponents)]
+        spread = 0.5 * float(above(living + error) - above(living - error))
+        spread = math.nan if np.isnan(error).any() else spread
+        if count == k < self.state_size:
+            return Measure(math.nan, math.nan, "not reached", float(low), float(high))
+        status = "estimate" if (self.estimated & (exponents > -1.0 / T)).any() else "computed"
+        status = "upper bound" if (bounded & (exponents > -1.0 / T)).any() else status
+        return Measure(count, spread, status, float(low), float(high))
 
     def to_dataframe(self) -> DataFrame:
         """Return a pandas DataFrame with a row for each exponent; ``attrs`` has units and status.

@@ -24,11 +24,7 @@ def spectrum_table(spectrum: Exponents) -> str:
 
     ``-inf (dead)`` is a direction that the Jacobians annihilate, ``< x (not resolved)`` one with
     only an upper bound, and ``(rounding e)`` one whose rounding error e exceeds the tolerance.
-
-    Returns
-    -------
-    str
-        Lines of at most 78 characters, but for long names.
+    Lines have at most 78 characters, but for long names.
     """
     count = len(spectrum.exponents)
     head = f"{count} of {spectrum.state_size} Lyapunov exponents, in {spectrum.units}"
@@ -49,14 +45,8 @@ def spectrum_summary(spectrum: Exponents) -> dict[str, Any]:
     JSON has neither −∞ nor NaN: such a number is None, and the ``status`` next to it says why.
     Exponents are ``resolved``, ``rounded`` (up to ``rounding_error``, beyond the tolerance),
     ``not resolved`` (an upper bound) or ``dead`` (−∞); measures are as in
-    `lyapy.spectra.measures.Measure`.
-
-    Returns
-    -------
-    dict
-        units, status, advice, exponents (a list of index, value, the other quantities of each
-        exponent, and status), measures, the integers, the quantities of each trajectory and
-        block, and settings.
+    `lyapy.spectra.measures.Measure`. The other keys are units, status, advice, the integers, the
+    quantities of each trajectory and block, and settings.
     """
     status, measures = status_of(spectrum), spectrum.measures()
     of: dict[tuple[str, ...], list[str]] = {}
@@ -64,7 +54,7 @@ def spectrum_summary(spectrum: Exponents) -> dict[str, Any]:
         if described.axes or described.missing == 0:
             of.setdefault(described.axes, []).append(name)
     statuses = exponent_statuses(spectrum)
-    columns = {name: _plain(getattr(spectrum, name)) for name in of["exponent",]}
+    columns = {name: plain(getattr(spectrum, name)) for name in of["exponent",]}
     values = columns.pop("exponents")
     return {
         "units": spectrum.units,
@@ -76,21 +66,21 @@ def spectrum_summary(spectrum: Exponents) -> dict[str, Any]:
             | {"status": statuses[i]}
             for i, value in enumerate(values)
         ],
-        "measures": {name: _plain(found._asdict()) for name, found in measures.items()},
+        "measures": {name: plain(found._asdict()) for name, found in measures.items()},
         **{name: getattr(spectrum, name) for name in of[()]},
-        **{name: _plain(getattr(spectrum, name)) for name in of[tuple(BLOCKS.split())]},
-        "settings": _plain(spectrum.settings),
+        **{name: plain(getattr(spectrum, name)) for name in of[tuple(BLOCKS.split())]},
+        "settings": plain(spectrum.settings),
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return the value as JSON has it."""
     if isinstance(value, dict):
-        return {name: _plain(entry) for name, entry in value.items()}
+        return {name: plain(entry) for name, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, (np.ndarray, np.generic)):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

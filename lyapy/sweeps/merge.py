@@ -15,10 +15,10 @@ from ..spectra.quantities import counted
 from ..spectra.spectrum import Spectrum
 from ..storage import lock
 from ..storage.sealed import check_seal
-from .columns import Row, row_of, row_without
 from .merged_file import is_merged, read_rows, write_merged
 from .names import failure_file, folders_in, run_file
 from .result import Sweep
+from .rows import Row, row_of, row_without
 
 SECONDS_BETWEEN_TRIES = 0.2
 NAMES_SHOWN = 3

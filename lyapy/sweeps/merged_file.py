@@ -25,7 +25,7 @@ from ..storage.datasets import write_dataset
 from ..storage.hdf5 import Dataset, Group, Hdf5Error
 from ..storage.sealed import open_sealed, write_sealed
 from ..storage.trees import legible
-from .columns import COLUMNS, OWN, SPECTRA, Row, as_table, column_of
+from .rows import COLUMNS, OWN, SPECTRA, Row, as_table, column_of
 
 FORMAT = "lyapy spectra"
 FORMAT_VERSION = 2

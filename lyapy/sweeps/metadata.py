@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..networks.network import Network
-from .columns import COLUMNS
 from .names import without_suffix
+from .rows import COLUMNS
 
 # columns of a table that identify a network
 IDENTITIES = ("name", "weights")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, check_choice
 from ..spectra.exponents import QUANTITIES
 from ..spectra.figures import (
     GREY,
@@ -24,8 +24,7 @@ from ..spectra.figures import (
 )
 from ..spectra.plots import name_places, places_of
 from .association import FEWEST, correlate
-from .columns import COLUMNS
-from .rows import Rows
+from .rows import COLUMNS, Rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -244,8 +243,7 @@ def plot_metric(
         Of the points, as for ``Axes.plot``.
     """
     y, features = sweep.numbers(metric), sweep.features()
-    if feature not in features:
-        raise ValueError(f"feature is {feature!r}; it must be one of {', '.join(features)}")
+    check_choice("feature", feature, features)
     x = features[feature]
     known = np.isfinite(x) & np.isfinite(y)
     if not known.any():

@@ -82,22 +82,12 @@ def left_out(
     tables: Mapping[str, tuple[Kind | Model, Array]], y: Array, folds: Folds,
     baseline: Array | None,
 ) -> dict[str, Array]:  # fmt: skip
-    """Return predictions (N,) for each network by models of the others.
+    """Return predictions (N,) for each network by models of the others, by the tables' names.
 
-    Parameters
-    ----------
-    tables : dict
-        Features (N, F) by name, with the kind of the regression, or a function that makes one.
-    y : array (N,)
-    folds : Folds
-    baseline : array (N, F), optional
-
-    Returns
-    -------
-    dict
-        By name; ``""`` is the mean of the others. With a baseline also ``"baseline"``, and for each
-        name with ``"+ "`` before it what its features add: the regression of what the baseline
-        leaves over in networks that it, too, has not seen.
+    Tables are features (N, F) with the kind of the regression, or a function that makes one; ``""``
+    is the mean of the others. With a baseline (N, F) there is also ``"baseline"``, and each name
+    with ``"+ "`` before it: the baseline and the regression of what it leaves over, in networks
+    that it, too, has not seen.
     """
     names = ["", *tables]
     if baseline is not None:

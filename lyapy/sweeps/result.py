@@ -6,6 +6,7 @@ from html import escape
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from ..arrays import check_choice
 from ..spectra.tables import data_frame, table_html
 from .merged_file import read_rows, write_merged
 from .rows import Rows
@@ -62,10 +63,7 @@ class Sweep(Rows):
         """
         from .plots import KINDS
 
-        if kind not in KINDS:
-            raise ValueError(
-                f"kind is {kind!r}; it must be one of {', '.join(KINDS)}; axes are ax="
-            )
+        check_choice("kind", kind, KINDS, "; axes are ax=")
         return KINDS[kind](self, *arguments, **options)
 
     def __repr__(self) -> str:

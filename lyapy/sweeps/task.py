@@ -130,13 +130,25 @@ def spectrum_of(task: Task) -> Spectrum:
 def network_of(task: Task) -> tuple[Network, str | None]:
     """Return the network of a task and its weights file; raises as `spectrum_of`."""
     from ..runs.inputs import input_file
+    from ..weights.load import load, load_closed_loop
 
     check_readout(task.readout, task.closed_loop)
     if task.vocabulary is not None and task.inputs is None:
         raise ValueError("--vocabulary: is given without a text; add --inputs FILE.txt")
     named = task.network if isinstance(task.network, str) else None
     check_apart(task.run, [named, input_file(task.inputs), task.vocabulary])
-    return _network(task)
+    if isinstance(task.network, Network):
+        return task.network, None
+    # workers may have another working folder, and messages name the file as it was given
+    same_folder = os.getcwd() == task.folder
+    weights = task.network if same_folder else os.path.join(task.folder, task.network)
+    if task.closed_loop:
+        network: Network = load_closed_loop(weights, Hints(**task.load_options), task.readout)
+        network.origin = f"{task.network}, closed loop"
+    else:
+        network = load(weights, **task.load_options)
+        network.origin = task.network
+    return network, weights
 
 
 def inputs_of(task: Task, network: Network, weights: str | None) -> Any:
@@ -156,24 +168,6 @@ def inputs_of(task: Task, network: Network, weights: str | None) -> Any:
             "every step; give a file of them (--inputs)"
         )
     return None
-
-
-def _network(task: Task) -> tuple[Network, str | None]:
-    """Return the network and its weights file."""
-    from ..weights.load import load, load_closed_loop
-
-    if isinstance(task.network, Network):
-        return task.network, None
-    # workers may have another working folder, and messages name the file as it was given
-    same_folder = os.getcwd() == task.folder
-    weights = task.network if same_folder else os.path.join(task.folder, task.network)
-    if task.closed_loop:
-        network: Network = load_closed_loop(weights, Hints(**task.load_options), task.readout)
-        network.origin = f"{task.network}, closed loop"
-    else:
-        network = load(weights, **task.load_options)
-        network.origin = task.network
-    return network, weights
 
 
 @contextmanager

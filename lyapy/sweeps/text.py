@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import one_line
+from ..spectra.text import plain
 from .association import Correlation, associations, predictions
 from .rows import Rows
 
@@ -69,11 +70,7 @@ def reasons(sweep: Rows) -> list[str]:
 
 def rows_summary(sweep: Rows) -> list[dict[str, Any]]:
     """Return the rows as a list of dicts that is valid JSON; numbers not finite are None."""
-    return [
-        {name: _plain(value) for name, value in (row.columns | dict(row.metadata)).items()}
-        | {name: [_plain(x) for x in values.tolist()] for name, values in row.spectra.items()}
-        for row in sweep.rows
-    ]
+    return [plain(row.columns | dict(row.metadata) | row.spectra) for row in sweep.rows]
 
 
 def metric_table(
@@ -110,10 +107,6 @@ def _cell(value: Any, form: str = ".6g") -> str:
     if isinstance(value, (float, np.floating)):
         return "" if math.isnan(value) else f"{value:{form}}"
     return str(value)
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _correlation(found: Correlation) -> str:

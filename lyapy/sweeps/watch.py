@@ -9,6 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+from ..arrays import check_positive
 from .merged_file import is_merged
 from .names import Chosen, as_shard, matching, without_suffix
 from .result import Sweep
@@ -49,8 +50,7 @@ def watch(
     if isinstance(inputs, Mapping):
         finding = "inputs is a mapping, but the names of networks are not known yet"
         raise TypeError(f"{finding}; give a path with fields, or a function")
-    if not every > 0.0:
-        raise ValueError(f"every is {every!r}; it must be a positive number of seconds")
+    check_positive("every", every, "a positive number of seconds")
     base = os.path.commonpath([_fixed_folder(source) for source in sources])
     seen: dict[str, tuple[int, int]] = {}
     taken = _weights_in(options.get("checkpoint", "sweep.h5"))

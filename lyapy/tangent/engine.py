@@ -1,7 +1,5 @@
 """The engines: the readable one on arrays, the compiled one, and the one on a GPU."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -13,8 +11,6 @@ from ..networks.program import Program, by_products
 from .gpu.device import Device, find_devices
 from .reference import ArrayTangent, DecoupledTangent, FactorTangent, SingleTangent, Tangent
 from .two_ended import FullTangent
-
-__all__ = ["Engine", "choose_engine", "fitted_engine"]
 
 BACKENDS = ("auto", "numba", "numpy", "cupy")
 

@@ -1,7 +1,5 @@
 """An upper bound of the largest exponent over all inputs in a box: an echo-state certificate."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple
 
@@ -14,8 +12,6 @@ from ..cells.images import image
 from ..cells.sparse import Sparse, as_scipy
 from ..networks.network import Network
 from ..networks.program import Coefficient, Program, Term, cell_text, single_program
-
-__all__ = ["exponent_bound"]
 
 # boxes of states that are tried, and times that one is made smaller
 RADII, SHRINKS = 2.0 ** np.arange(0, 33, 2), 30

@@ -1,7 +1,5 @@
 """Initial frames of the trajectories."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,8 +7,6 @@ import numpy as np
 from ..arrays import Array
 from ..networks.blocks import DiagonalBlock
 from .qr import orthonormalize
-
-__all__ = ["completed", "initial_frames", "turned"]
 
 
 def initial_frames(

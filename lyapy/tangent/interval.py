@@ -10,8 +10,6 @@ There ``rate`` is the spread per step, ``remaining`` are the steps to the end of
 ``largest`` and ``smallest`` are max and min log R_ii, ``dual`` is |R⁻ᵀ b|_i or the largest of them.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -21,33 +19,6 @@ import numpy as np
 from ..arrays import UNIT_ROUNDOFF, Array
 
 T = TypeVar("T")
-
-__all__ = [
-    "TINY",
-    "UNDERFLOW",
-    "Control",
-    "Counted",
-    "accept_interval",
-    "admitted_ratio",
-    "block_spread_limit",
-    "counted_growth",
-    "disturbed_spread",
-    "dual_sign",
-    "effective_spread",
-    "eliminated_growth",
-    "eliminated_spread",
-    "exponential",
-    "filling",
-    "first_steps",
-    "image_noise",
-    "interval_spread",
-    "leaves_run",
-    "make_control",
-    "next_interval",
-    "next_rate",
-    "repeated_steps",
-    "shortened",
-]
 
 # exp(±300) keeps norms, and their squares in a sum, inside float64's range
 LOG_RANGE = 300.0

@@ -4,16 +4,12 @@ The compiled engine tabulates the products, a GPU prints them as kernels. Both h
 `tangent_step` of `lyapy.networks.apply`, which applies the terms one by one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ..arrays import Array
 from ..cells.sparse import Sparse
 from ..networks.program import Applied, Coefficient, Columns, Program, Term
-
-__all__ = ["Lowered", "Product", "Sum", "Summand", "lower"]
 
 
 class Summand(NamedTuple):

@@ -14,8 +14,6 @@ from ..networks.program import Applied, Coefficient, Columns, Program, Term, kep
 if TYPE_CHECKING:
     from ..networks.blocks import DiagonalBlock
 
-__all__ = ["NormBounds", "frame_error", "log_norm_bound"]
-
 # ‖M‖ ≤ ‖(MᵀM)^16‖_F^(1/32), which is too large by n^(1/64) at most
 SQUARINGS = 4
 # for larger matrices the squares would cost more than many a run

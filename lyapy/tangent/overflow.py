@@ -1,7 +1,5 @@
 """Find the step in which deviation vectors overflow, for an error message."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..arrays import Array
@@ -9,8 +7,6 @@ from ..networks.apply import tangent_step
 from ..networks.program import Program
 from .interval import Control
 from .qr import orthonormalize
-
-__all__ = ["describe_overflow"]
 
 
 def describe_overflow(

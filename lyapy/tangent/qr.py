@@ -1,13 +1,9 @@
 """QR of a frame, by Householder's reflections, in plain array code."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from ..arrays import Array
-
-__all__ = ["orthonormalize", "orthonormalize_ends", "orthonormalize_with"]
 
 
 def orthonormalize(frame: Array) -> tuple[Array, Array]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,11 +17,22 @@ from .interval import HIDDEN, UNDERFLOW, Control, accept_interval, dual_sign, in
 from .qr import orthonormalize_with
 from .state import UNKNOWN_RATE, Carry
 
-__all__ = ["ArrayTangent", "DecoupledTangent", "FactorTangent", "SingleTangent", "Tangent"]
+__all__ = ["ArrayTangent", "DecoupledTangent", "FactorTangent", "Leg", "SingleTangent", "Tangent"]
 
 
 # of the smallest numbers
 LOG_SPACING = float(np.log(5e-324))
+
+
+class Leg(NamedTuple):
+    """A chunk of one trajectory: the arguments of `Tangent.advance`."""
+
+    tangent: Any
+    coefficients: Array
+    ends: Array
+    alive: Array
+    carry: Carry
+    control: Control
 
 
 class Tangent:
@@ -69,6 +81,11 @@ class Tangent:
             norm overflowed.
         """
         raise NotImplementedError
+
+    @staticmethod
+    def advance_all(legs: Sequence[Leg]) -> list[Array]:
+        """Advance by the same chunk of several trajectories; the first leg's class does it."""
+        return [leg.tangent.advance(*leg[1:]) for leg in legs]
 
     def take_factor(self) -> Array:
         """Return R (k, k) of all steps since the last call: J Q = Q′ R, vectors as columns."""

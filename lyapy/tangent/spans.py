@@ -1,12 +1,8 @@
 """How far the spans of two frames' leading rows are apart."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..arrays import Array
-
-__all__ = ["span_sines"]
 
 
 def span_sines(one: Array, other: Array) -> Array:

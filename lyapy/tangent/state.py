@@ -16,16 +16,6 @@ from .graded.run import GradedRun
 from .interval import SLACK, Control, counted_growth, image_noise, leaves_run, next_rate
 from .qr import orthonormalize, orthonormalize_ends
 
-__all__ = [
-    "RESOLVED",
-    "UNKNOWN_RATE",
-    "Carry",
-    "FrameState",
-    "GradedAdvance",
-    "Statistics",
-    "hides",
-]
-
 # so large that the first interval has one step
 UNKNOWN_RATE = 40.0
 # in a mean fixed interval, from which on R_ii may be rounding only: its spread saturates at about

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, check_positive
 from ..errors import Interrupted
 from ..runs.checkpoint.identity import differing, is_place
 from ..spectra.file import format_of
@@ -20,37 +20,26 @@ from ..storage import lock
 from ..storage.atomic import check_output
 from ..storage.sealed import open_sealed, write_sealed
 from ..storage.trees import read_tree, write_tree
-from .file import is_vectors
 from .passes import Position
-from .result import CovariantVectors
+from .result import CovariantVectors, is_vectors
 
 FORMAT = "lyapy checkpoint of covariant vectors"
 
 
 class Resume(NamedTuple):
-    """All that is needed to go on.
+    """All that is needed to go on."""
 
-    Attributes
-    ----------
-    kept : list of Position
-        At the beginnings of the pieces that are still to be gone back through.
-    left : int or None
-        Step that the way back has reached; None on the way forward.
-    before : array (k, 3k)
-        Coefficients at that step.
-    found : dict
-        Results, written row by row.
-    total : array (k,)
-        Sums of log R_ii from that step to the end.
-    sines : array (k,)
-        Between the spans of two frames after the transient.
-    """
-
+    # at the beginnings of the pieces that are still to be gone back through
     kept: list[Position]
+    # step that the way back has reached; None on the way forward
     left: int | None
+    # coefficients (k, 3k) at that step
     before: Array
+    # results, written row by row
     found: dict[str, Array]
+    # sums of log R_ii (k,) from that step to the end
     total: Array
+    # between the spans of two frames after the transient (k,)
     sines: Array
 
 
@@ -64,15 +53,9 @@ class Resumable:
 
 
 class Checkpoints(Resumable):
-    """Writes the states to a file, at regular times.
+    """Writes the states to a file, ``every`` so many seconds.
 
-    Parameters
-    ----------
-    path : Path
-    settings : dict
-        That identify the computation.
-    every : float
-        Seconds between two writes.
+    The settings identify the computation.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any], every: float) -> None:
@@ -163,8 +146,7 @@ def resumable(
     Raises ValueError for another computation's file, LockedError if another process is at work,
     and Interrupted.
     """
-    if not 0.0 < every < float("inf"):
-        raise ValueError(f"checkpoint_every is {every!r}; it must be a positive number of seconds")
+    check_positive("checkpoint_every", every, "a positive number of seconds")
     path, shown = Path(os.path.realpath(output)), os.fspath(output)
     check_output(output, overwrite=overwrite or is_vectors(path))
     if path.exists() and not overwrite:

@@ -40,23 +40,16 @@ class Position(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """Steps between two reorthonormalizations.
-
-    Attributes
-    ----------
-    start, stop : int
-    before, after : array (k, D)
-        The frames Q before and Q′ after the steps.
-    factors : sequence of array (k, k)
-        R of each stage, in order: the images of the rows of Q are Rᵀ Q′.
-    coefficients : array (stop − start, C)
-    """
+    """Steps between two reorthonormalizations."""
 
     start: int
     stop: int
+    # the frames Q before and Q′ after the steps (k, D)
     before: Array
     after: Array
+    # R (k, k) of each stage, in order: the images of the rows of Q are Rᵀ Q′
     factors: Sequence[Array]
+    # (stop − start, C)
     coefficients: Array
 
     @property
@@ -69,17 +62,8 @@ class Interval(NamedTuple):
 class Passes:
     """Forward passes of one trajectory with a frame, and the way back through its intervals.
 
-    Parameters
-    ----------
-    network : Network
-    inputs : array (T, m)
-    vectors : int
-        k.
-    cuts : array
-        Steps before which an interval ends in any case, ascending.
-    control : Control
-    run_layer : callable
-        The loop of the forward pass over time.
+    Inputs are (T, m), ``vectors`` is k, and before the steps ``cuts``, ascending, an interval ends
+    in any case; ``run_layer`` is the loop of the forward pass over time.
     """
 
     def __init__(

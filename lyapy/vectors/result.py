@@ -7,12 +7,19 @@ from functools import cached_property
 from os import PathLike
 from typing import Annotated, Any
 
+import h5py
 import numpy as np
 
 from ..arrays import Array, check_size
 from ..spectra import measures
+from ..spectra.file import check_suffix, format_of
 from ..spectra.quantities import quantities, stored, with_attributes
-from .file import read_vectors, write_vectors
+from ..storage.datasets import write_dataset
+from ..storage.sealed import DamagedError, open_sealed, write_sealed
+from ..storage.trees import read_tree, write_tree
+
+FORMAT = "lyapy covariant vectors"
+FORMAT_VERSION = 2
 
 # vectors in the table
 SHOWN = 16
@@ -166,14 +173,33 @@ class CovariantVectors:
 
     def save(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write all to an HDF5 file, whole or not at all; OSError if it exists already."""
-        described = quantities(CovariantVectors)
-        values = {name: getattr(self, name) for name in described}
-        write_vectors(values, described, self.settings, path, overwrite=overwrite)
+        check_suffix(path)
+
+        def fill(file: h5py.File, check: Any) -> None:
+            file.attrs.update(format=FORMAT, format_version=FORMAT_VERSION)
+            for name, (axes, units, text, *_) in quantities(CovariantVectors).items():
+                write_dataset(file, name, getattr(self, name), axes, units, text)
+            write_tree(file.create_group("settings"), self.settings)
+
+        write_sealed(path, fill, overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> CovariantVectors:
         """Read a file that `save` wrote; ValueError if it is another one, or damaged."""
-        return cls(**read_vectors(path, quantities(cls)))
+        with open_sealed(path) as file:
+            if file.attrs.get("format") != FORMAT:
+                remedy = "give a file of lyapy vectors or CovariantVectors.save"
+                raise ValueError(f"{path}: has no covariant vectors; {remedy}")
+            if file.attrs.get("format_version") != FORMAT_VERSION:
+                raise ValueError(
+                    f"{path}: has format version {file.attrs.get('format_version')}, this lyapy "
+                    f"reads {FORMAT_VERSION}; compute it again"
+                )
+            try:
+                found = {name: file[name].read() for name in quantities(cls)}
+                return cls(**found, settings=read_tree(file["settings"]))
+            except (KeyError, AttributeError) as error:
+                raise DamagedError(f"{path}: is damaged ({error}); compute it again") from None
 
     def __repr__(self) -> str:
         count, k, D = self.vectors.shape
@@ -194,3 +220,8 @@ class CovariantVectors:
         if len(self.exponents) > SHOWN:
             lines.append("     …")
         return "\n".join([*lines, *(["", self.advice] if self.advice else [])])
+
+
+def is_vectors(path: str | PathLike[str]) -> bool:
+    """Return whether a file holds covariant vectors."""
+    return bool(format_of(path) == FORMAT)

@@ -1,14 +1,18 @@
 """From a weights file to a network, or to the closed loop of a network and its read-out."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
 
+import numpy as np
+
 from ..arrays import Array, check_size
 from ..cells import Cell
 from ..errors import WeightsError
 from ..networks.closed_loop import ClosedLoop
+from ..networks.in_front import Front
 from ..networks.network import Network
 from .formats import Contents
 from .formats.refusal import weights_errors
@@ -16,11 +20,11 @@ from .frameworks import find_layers, find_readouts
 from .frameworks.cell import build_cell
 from .frameworks.layer import Hints, Layer, Stacks
 from .frameworks.readout import choose_readout
-from .in_front import front_of
 from .parameters import origins
 from .source import read_source
 
 NAMES_SHOWN = 12
+EMBEDDING = re.compile(r"emb|wte|lookup|token|vocab|encoder", re.IGNORECASE)
 
 
 def load(
@@ -144,8 +148,33 @@ def network_from_contents(path: str, contents: Contents, hints: Hints) -> Networ
         )
         raise WeightsError(path, str(error), remedy) from None
     recurrent = recurrent_names(stacks)
-    network.front = front_of(path, contents, recurrent, network.input_size, hints.embedding)
+    network.front = _front(path, contents, recurrent, network.input_size, hints.embedding)
     return network
+
+
+def _front(path: str, contents: Contents, recurrent: set[str], m: int, name: str | None) -> Front:
+    """Return the layers that may stand in front of a network of m inputs.
+
+    Embeddings are matrices (V, m) that are named as such, or the one that ``name`` names.
+    """
+    matrices = {
+        label: array
+        for label, array in contents.arrays.items()
+        if array.ndim == 2 and array.dtype.kind in "fiu" and label not in recurrent
+    }
+    fitting = {label: array for label, array in matrices.items() if array.shape[1] == m}
+    if name is not None and name not in fitting:
+        found = f"no matrix of {m} columns has the name {name!r}"
+        others = ", ".join(f"{label} {array.shape}" for label, array in fitting.items())
+        raise WeightsError(path, found, f"embedding= (--embedding) may be {others or 'left out'}")
+    embeddings: dict[str, Array] = {}
+    for label, array in fitting.items():
+        taken = EMBEDDING.search(label) if name is None else label == name
+        # one that is tied to another is saved twice
+        if taken and not any(np.array_equal(array, other) for other in embeddings.values()):
+            embeddings[label] = array
+    shapes = {label: array.shape for label, array in matrices.items()}
+    return Front(contents.metadata.get("vocabulary"), embeddings, shapes)
 
 
 def _in_direction(path: str, stack: Sequence[Layer], hints: Hints) -> tuple[list[Layer], list[str]]:

@@ -10,9 +10,9 @@ import pytest
 import lyapy
 from lyapy.cli import main
 from lyapy.errors import LENGTH, UNSEEN, one_line, visible
-from lyapy.sweeps.columns import row_without
 from lyapy.sweeps.merged_file import write_merged
 from lyapy.sweeps.names import expand, matching
+from lyapy.sweeps.rows import row_without
 from tests.support.made_weights import GRU, RUN, lyapy_process
 
 # sets a window's title, clears the screen, turns the direction of writing

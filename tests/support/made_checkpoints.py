@@ -50,13 +50,13 @@ def compute(checkpoint=None, net=None, drive=DRIVE, **options):
 def interrupt_after(chunks, monkeypatch, together=1):
     advance, there = Trajectory.advance, threading.Barrier(together)
 
-    def counted(self):
+    def counted(self, *others):
         done = getattr(self, "chunks_done", 0) + 1
         if done > chunks:
             there.wait(60)
             raise KeyboardInterrupt
         self.chunks_done = done
-        return advance(self)
+        return advance(self, *others)
 
     monkeypatch.setattr(Trajectory, "advance", counted)
 
@@ -66,12 +66,12 @@ def interrupted(monkeypatch, chunks, kind=Trajectory):
     """Interrupt the run inside after so many chunks of all its trajectories or batches."""
     advance, done, lock = kind.advance, [], threading.Lock()
 
-    def counted(self):
+    def counted(self, *others):
         with lock:
-            done.append(1)
+            done.extend((self, *others))
             if len(done) > chunks:
                 raise KeyboardInterrupt
-        return advance(self)
+        return advance(self, *others)
 
     with monkeypatch.context() as patched:
         patched.setattr(kind, "advance", counted)

@@ -16,9 +16,9 @@ SECONDS = float(os.environ.get("LYAPY_SLOW", "0"))
 TILES = 2
 
 
-def slowed(trajectory):
+def slowed(trajectory, *others):
     time.sleep(SECONDS)
-    return advance(trajectory)
+    return advance(trajectory, *others)
 
 
 if __name__ == "__main__":

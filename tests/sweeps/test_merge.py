@@ -15,8 +15,8 @@ import lyapy
 from lyapy.cli import main
 from lyapy.spectra.exponents import QUANTITIES
 from lyapy.storage.sealed import open_sealed
-from lyapy.sweeps.columns import COLUMNS, SPECTRA
 from lyapy.sweeps.merged_file import read_rows
+from lyapy.sweeps.rows import COLUMNS, SPECTRA
 from tests.spectra.test_file import table
 from tests.support.made_spectra import edited
 from tests.support.made_weights import VANILLA, write_files, write_network

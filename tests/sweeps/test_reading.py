@@ -14,9 +14,8 @@ from scipy import stats
 import lyapy
 from lyapy.cli import main
 from lyapy.sweeps.association import associations, correlate, predictions
-from lyapy.sweeps.columns import row_of, row_without
 from lyapy.sweeps.merged_file import write_merged
-from lyapy.sweeps.rows import common_positions, resample
+from lyapy.sweeps.rows import common_positions, resample, row_of, row_without
 from tests.support.made_spectra import made
 
 

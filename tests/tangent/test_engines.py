@@ -139,8 +139,8 @@ def test_the_sum_rule_is_checked_in_a_batch(kind, backend):
     assert spectrum.sum_rule_residual < 1e-9 or not spectrum.resolved.all()
 
 
-def test_threads_change_nothing(kind):
-    network, inputs = small(kind, layers=2), drive(3, 150, 3)
+def test_threads_change_nothing(structure):
+    network, inputs = small(structure, layers=2), drive(3, 150, 3)
     one, two = (lyapunov_spectrum(network, inputs, threads=t) for t in (1, 2))
     assert_identical(one, two)
 
@@ -148,8 +148,8 @@ def test_threads_change_nothing(kind):
 @pytest.mark.parametrize(
     ("name", "value"), [("CHUNK_TILES", 1), ("CHUNK_BYTES", 1), ("CHUNK_TILES", 3)]
 )
-def test_chunks_change_nothing(kind, backend, name, value, monkeypatch):
-    network, inputs = small(kind, layers=2), drive(500, 3)
+def test_chunks_change_nothing(structure, backend, name, value, monkeypatch):
+    network, inputs = small(structure, layers=2), drive(500, 3)
     whole = lyapunov_spectrum(network, inputs, transient=70, backend=backend)
     monkeypatch.setattr(schedule, name, value)
     assert_identical(whole, lyapunov_spectrum(network, inputs, transient=70, backend=backend))
@@ -223,8 +223,8 @@ def test_a_single_step_left_of_a_fixed_interval_may_be_graded():
     )
 
 
-def test_transient_moves_state_and_frame(kind, backend):
-    network, inputs = small(kind), drive(300, 3)
+def test_transient_moves_state_and_frame(structure, backend):
+    network, inputs = small(structure), drive(300, 3)
     options = {"backend": backend, "tolerance": 1e-12}
     before = lyapunov_spectrum(network, inputs[:110], frame="identity", **options)
     start = {"initial_state": before.final_state, "frame": before.final_frame[0]}
@@ -238,8 +238,8 @@ def test_transient_moves_state_and_frame(kind, backend):
     np.testing.assert_allclose(totals(both), totals(after), atol=1e-9)
 
 
-def test_history_is_the_course_of_the_sum(kind, backend, monkeypatch):
-    network, inputs = small(kind), drive(400, 3)
+def test_history_is_the_course_of_the_sum(structure, backend, monkeypatch):
+    network, inputs = small(structure), drive(400, 3)
     options = {"transient": 30, "frame": "identity", "dt": "step", "backend": backend}
     fine = lyapunov_spectrum(network, inputs, **options)
     monkeypatch.setattr(schedule, "HISTORY_ROWS", 3)

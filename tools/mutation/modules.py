@@ -62,7 +62,9 @@ MODULES = {
     "tangent/compiled/graded": Tests(f"{GRADED}/test_run.py", fresh=True),
     "tangent/engine": Tests(
         "tests/tangent/test_engine.py",
-        "tests/tangent/gpu/test_engine.py -k 'cards_cannot_do and panels'",
+        "tests/runs/test_products.py tests/tangent/compiled/test_kernels.py"
+        " tests/tangent/gpu/test_engine.py"
+        " -k 'every_backend or (blas and lstm) or (cards_cannot_do and panels)'",
     ),
     "tangent/two_ended": Tests(
         "tests/tangent/test_two_ended.py", "tests/tangent/test_checks.py -k sound"

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Generator, Sequence
 from functools import cached_property
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, stacked
 from ...networks.program import Program
 from ..graded.run import GradedRun, repeat_by_qr, well_conditioned
 from ..interval import Control
-from ..reference import Tangent
+from ..reference import Leg, Tangent
 from ..state import Carry
 from .elimination import Elimination, make_elimination
-from .graded import Sums, advance_graded
+from .graded import GradedSums, advance_graded
 from .layers import layer_forward
-from .loop import IntervalSums, advance_frame
-from .plan import Plan, make_plan
+from .loop import ACCEPTED, BUFFER, REJECTED, STEP, Chunk, Sums, advance_frames
+from .plan import CACHE, Plan, make_plan
 from .products import SCRATCH, aligned, row_stride
 from .qr import workspace
 from .step import Memory
@@ -29,7 +31,7 @@ LARGE_FRAME = 200
 
 
 class CompiledTangent(Tangent):
-    """The deviation vectors in compiled code, with the tables and workspaces of one trajectory.
+    """The deviation vectors in compiled code, with tables and workspaces.
 
     Parameters
     ----------
@@ -46,16 +48,74 @@ class CompiledTangent(Tangent):
         self.blas = blas or large
         self.plan = make_plan(program, self.blas)
         self.stride = row_stride(max(each.width for each in (program, *program.stages)))
-        self.frames = aligned(3 * vectors * self.stride)
+        self._space = np.zeros(0)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """The workspaces, but for frames: only the first of trajectories in lockstep needs them."""
         merged = aligned(self.plan.merged_size)
-        self.memory = Memory(self.frames, merged, aligned(SCRATCH), workspace(vectors))
+        return Memory(self._space, merged, aligned(SCRATCH), workspace(self.vectors))
+
+    def _frames(self, *shape: int) -> Array:
+        """Return workspace for frames, with what is left there."""
+        size = math.prod(shape) * self.stride
+        if len(self._space) < size:
+            self._space = aligned(size)
+        return self._space[:size].reshape(*shape, self.stride)
+
+    def most_together(self, k: int) -> int:
+        """Return how many trajectories go in lockstep, at most.
+
+        Frames are read once for each panel of the weights, which are read once for all of them.
+        Where the weights are small, all of these are to stay in the cache.
+        """
+        if self.blas:
+            return 1
+        size = int(self.plan.weights.nbytes)
+        room = size // 4 if size > CACHE else CACHE // 16
+        return max(1, room // (8 * k * self.stride))
 
     def advance(
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
     ) -> Array:
         """Move the frame through a chunk of time, as `Tangent.advance` says."""
-        rows = np.arange(len(carry.state.frame))
-        growth = np.where(rows < alive[:, None], 0.0, -np.inf)
+        leg = Leg(self, coefficients, ends, alive, carry, control)
+        (growth,) = self.advance_all([leg])
+        return growth
+
+    @staticmethod
+    def advance_all(legs: Sequence[Leg]) -> list[Array]:
+        """Move frames through a chunk of time, as many as fit into the cache in lockstep."""
+        first: CompiledTangent = legs[0].tangent
+        most = first.most_together(len(legs[0].carry.state.frame))
+        pieces = [legs[i : i + most] for i in range(0, len(legs), most)]
+        return [growth for piece in pieces for growth in first._in_lockstep(piece)]
+
+    def _in_lockstep(self, legs: Sequence[Leg]) -> list[Array]:
+        k = len(legs[0].carry.state.frame)
+        growth = np.stack(
+            [np.where(np.arange(k) < leg.alive[:, None], 0.0, -np.inf) for leg in legs]
+        )
+        coefficients = stacked([leg.coefficients for leg in legs])
+        walks = [leg.tangent._walk(leg, found) for leg, found in zip(legs, growth, strict=True)]
+        starts = {b: next(walk, -1) for b, walk in enumerate(walks)}
+        while waiting := [b for b, start in starts.items() if start >= 0]:
+            some = [legs[b] for b in waiting]
+            chunk = coefficients if len(some) == len(legs) else coefficients[waiting]
+            reached = self._run(some, chunk, [starts[b] for b in waiting], growth, waiting)
+            for b, start in zip(waiting, reached, strict=True):
+                try:
+                    starts[b] = walks[b].send(start)
+                except StopIteration:
+                    starts[b] = -1
+        return list(growth)
+
+    def _walk(self, leg: Leg, growth: Array) -> Generator[int, int, None]:
+        """Yield the steps from which on the loop is to run, and receive where it stopped.
+
+        The steps between are graded ones, which are taken here.
+        """
+        coefficients, ends, alive, carry, control = leg[1:]
         start = 0
         while start < len(coefficients):
             tile = int(ends.searchsorted(start, "right"))
@@ -64,7 +124,7 @@ class CompiledTangent(Tangent):
                 continue
             spread = 0.0
             if not (control.graded or carry.state.follows_tilt(control)):
-                start = self._run(coefficients, start, ends, alive, carry, control, growth)
+                start = yield start
                 # the loop stops before a step that spreads too far
                 spread = 2.0 * control.limit
             tile = int(ends.searchsorted(start, "right"))
@@ -73,40 +133,46 @@ class CompiledTangent(Tangent):
                 start += self._run_graded(values, carry, spread, control, found)
             if np.isnan(growth).any():
                 break
-        return growth
 
     def _run(
         self,
+        legs: Sequence[Leg],
         coefficients: Array,
-        start: int,
-        ends: Array,
-        alive: Array,
-        carry: Carry,
-        control: Control,
+        starts: Sequence[int],
         growth: Array,
-    ) -> int:
-        """Run the loop from step ``start`` on; return the step before which it stops."""
-        state, counted, D = carry.state, carry.statistics, self.program.state_size
-        k = len(state.frame)
-        frames = self.frames[: 3 * k * self.stride].reshape(3, k, self.stride)
-        frames[0, :, :D] = state.frame
-        sums, memory = IntervalSums(counted.error, state.since, state.noise), self.memory
-        at, start, state.rate, *counts = advance_frame(
-            self.plan,
-            coefficients,
-            start,
-            ends,
-            alive,
-            memory._replace(frames=frames),
-            D,
-            control,
-            state.rate,
-            sums,
-            growth,
+        places: Sequence[int],
+    ) -> list[int]:
+        """Run the loop from some steps on; return the steps before which it stops."""
+        B, D = len(legs), self.program.state_size
+        states = [leg.carry.state for leg in legs]
+        k = len(states[0].frame)
+        frames = self._frames(B, 3, k)
+        for b, state in enumerate(states):
+            frames[b, 0, :, :D] = state.frame
+        counts = np.zeros((B, 4), np.int64)
+        counts[:, STEP] = starts
+        errors = [leg.carry.statistics.error for leg in legs]
+        sums = Sums(
+            growth if len(growth) == B else growth[places],
+            stacked(errors),
+            stacked([state.since for state in states]),
+            stacked([state.noise for state in states]),
+            np.array([state.rate for state in states]),
+            np.zeros(B),
+            counts,
         )
-        state.frame[...] = frames[at, :, :D]
-        counted.count(*counts)
-        return int(start)
+        chunk = Chunk(coefficients, legs[0].ends, stacked([leg.alive for leg in legs]))
+        memory = self.memory._replace(frames=frames)
+        advance_frames(self.plan, chunk, memory, D, legs[0].control, sums)
+        if len(growth) > B:
+            growth[places] = sums.growth
+        for b, leg in enumerate(legs):
+            state, statistics, found = leg.carry.state, leg.carry.statistics, counts[b].tolist()
+            state.frame[...] = frames[b, found[BUFFER], :, :D]
+            statistics.error[:], state.since[:] = sums.error[b], sums.since[b]
+            state.noise[:], state.rate = sums.noise[b], float(sums.rates[b])
+            statistics.count(found[ACCEPTED], found[REJECTED], float(sums.spreads[b]))
+        return [int(step) for step in counts[:, STEP]]
 
     def _run_graded(
         self, coefficients: Array, carry: Carry, spread: float, control: Control, growth: Array
@@ -135,9 +201,9 @@ class CompiledTangent(Tangent):
     ) -> GradedRun:
         k, D = frame.shape
         plan, memory, work = self.graded
-        frames = self.frames[: 2 * k * self.stride].reshape(2, k, self.stride)
+        frames = self._frames(2, k)
         frames[0, :, :D] = frame
-        sums = Sums(*np.zeros((3, k)))
+        sums = GradedSums(*np.zeros((3, k)))
         memory = memory._replace(frames=frames)
         arguments = plan, coefficients, scales, memory, work, k, D, control, rate, sums
         at, *reached = advance_graded(*arguments)

@@ -19,12 +19,12 @@ from .simd.elimination_tiles import sizes_tile
 from .simd.vectors import PANEL
 from .step import Memory, step
 
-__all__ = ["Sums", "advance_graded"]
+__all__ = ["GradedSums", "advance_graded"]
 
 _SIZES = sizes_tile()
 
 
-class Sums(NamedTuple):
+class GradedSums(NamedTuple):
     """Arrays (k,) that the run adds to: see `GradedRun`."""
 
     log_r: Array
@@ -91,7 +91,7 @@ def advance_graded(
     columns: int,
     control: Control,
     rate: float,
-    sums: Sums,
+    sums: GradedSums,
 ) -> Reached:
     """Advance the first of ``memory.frames`` by graded steps, as `graded_run` does."""
     plan, coefficients, memory = borrowed(plan), borrowed(coefficients), borrowed(memory)

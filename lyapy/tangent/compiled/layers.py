@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from numba import types
+from numba.core.errors import NumbaError
 from numba.extending import overload, register_jitable
 
 from ...arrays import Array
@@ -20,6 +21,8 @@ from ...networks.forward import write
 from . import slopes as slopes
 from . import sparse_products as sparse_products
 from .jit import borrowed, compiled
+from .plan import CACHE
+from .shared_products import MOST, Desk, answer, guess, shared
 
 __all__ = ["layer_forward"]
 
@@ -33,10 +36,22 @@ KNOWN = (activations.__name__, sparse.__name__)
 def layer_forward(
     step: Step, weights: Any, drive: Array, states: Array, coefficients: Array
 ) -> None:
-    """Run ``step`` over time; see `lyapy.networks.forward.layer_forward`."""
+    """Run ``step`` over time; see `lyapy.networks.forward.layer_forward`.
+
+    Trajectories may be the first axis. They read large weights together, with the same bits as
+    alone: these ways depend on the weights only.
+    """
+    if drive.ndim == 2:
+        drive, states, coefficients = drive[None], states[None], coefficients[None]
+    if (found := shared(weights, CACHE, len(drive))) is not None:
+        with _lock:
+            run_together = _compile_together(step)
+        if run_together(*found, drive, states, coefficients):
+            return
     with _lock:
         run = _compile(step)
-    run(weights, drive, states, coefficients)
+    for each in zip(drive, states, coefficients, strict=True):
+        run(weights, *each)
 
 
 @overload(write, strict=False)
@@ -80,10 +95,6 @@ def _called(step: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
 
 @cache
 def _compile(step: Step) -> Callable[..., None]:
-    functions = [*_called(step)]
-    for function in functions:
-        _register(function)
-
     def run(weights: Any, drive: Array, states: Array, coefficients: Array) -> None:
         weights, drive = borrowed(weights), borrowed(drive)
         states, coefficients = borrowed(states), borrowed(coefficients)
@@ -92,5 +103,68 @@ def _compile(step: Step) -> Callable[..., None]:
             write(states[t + 1], new_state)
             write(coefficients[t], values)
 
-    run.__qualname__ = f"layer_forward.{step.__module__}.{step.__qualname__}"
+    return _compiled(run, step, "layer_forward")
+
+
+@cache
+def _compile_together(step: Step) -> Callable[..., bool]:
+    """Return the loop over time of trajectories that share products; False is "not this step"."""
+
+    def run(weights: Any, desk: Desk, drive: Array, states: Array, coefficients: Array) -> bool:
+        weights, desk, drive = borrowed(weights), borrowed(desk), borrowed(drive)
+        states, coefficients = borrowed(states), borrowed(coefficients)
+        now, first = desk.now, desk.first
+        for t in range(drive.shape[1]):
+            guessed = guess(desk, first, states, t)
+            known = 1 if guessed else 0
+            while True:
+                waiting, missed = False, False
+                for b in range(len(drive)):
+                    now[0], now[1], now[2], now[3] = b, 0, known, guessed
+                    new_state, values = step(weights, states[b, t], drive[b, t])
+                    if now[2] < known:
+                        missed = True
+                    elif now[1] > known:
+                        waiting = True
+                    else:
+                        write(states[b, t + 1], new_state)
+                        write(coefficients[b, t], values)
+                if missed:
+                    # no more guesses
+                    first[2], known = -1, 0
+                elif not waiting:
+                    break
+                elif known == MOST:
+                    return False
+                else:
+                    answer(desk, known)
+                    if known == 0 and first[2] == 0:
+                        for i in range(3):
+                            first[i] = desk.asked[0, i]
+                    known += 1
+                guessed = False
+        return True
+
+    call = _compiled(run, step, "layer_forward_together")
+    possible = True
+
+    def run_if_possible(*arguments: Any) -> bool:
+        nonlocal possible
+        if possible:
+            try:
+                return bool(call(*arguments))
+            except NumbaError:
+                # the step does more with a weight than to multiply by it
+                possible = False
+        return False
+
+    return run_if_possible
+
+
+def _compiled(run: Callable[..., Any], step: Step, name: str) -> Callable[..., Any]:
+    """Compile a loop over time that calls ``step``."""
+    functions = [*_called(step)]
+    for function in functions:
+        _register(function)
+    run.__qualname__ = f"{name}.{step.__module__}.{step.__qualname__}"
     return compiled(run, *sorted({inspect.getfile(function) for function in functions}))

@@ -14,7 +14,7 @@ from ..lowering import Lowered, Product, Sum, lower
 from .products import aligned, pack, packed_size
 from .simd.vectors import PANEL
 
-__all__ = ["DIAGONAL", "GIVEN", "MERGED", "PRODUCT", "SPARSE", "Plan", "make_plan"]
+__all__ = ["CACHE", "DIAGONAL", "GIVEN", "MERGED", "PRODUCT", "SPARSE", "Plan", "make_plan"]
 
 # target = (target if add) + left ⊙ other
 DIAGONAL = 0
@@ -39,6 +39,8 @@ INSTRUCTION = np.dtype(
 )
 TERM = np.dtype([(name, np.int64) for name in ("matrix", "left", "right")])
 NONE = -1
+# bytes of a core's cache: larger weights come from farther away at every step
+CACHE = 1024 * 1024
 
 
 class Plan(NamedTuple):

@@ -113,6 +113,9 @@ def multiply(
     """
     near = scratch + 8 * ROWS * PANEL
     factors = near + 8 * ROWS * PANEL
+    # a tile of few rows takes as long as one of half of all
+    tiles = -(-vectors // ROWS)
+    most = -(-vectors // tiles)
     for j in range(0, columns, PANEL):
         width = min(PANEL, columns - j)
         panel = b + 8 * j * inner
@@ -125,8 +128,8 @@ def multiply(
             if left != 0:
                 _COPY((lefts, 0, 1, width, factors + 8 * PANEL, 0))
                 lefts = factors + 8 * PANEL
-        for i in range(0, vectors, ROWS):
-            rows, at = min(ROWS, vectors - i), a + 8 * i * a_stride
+        for i in range(0, vectors, most):
+            rows, at = min(most, vectors - i), a + 8 * i * a_stride
             to, to_stride = out + 8 * (j + i * out_stride), out_stride
             by, by_stride = other + 8 * (j + i * other_stride) if other != 0 else 0, other_stride
             if width < PANEL and other != 0:

@@ -1,7 +1,5 @@
 """Activations in compiled code: the same text as elsewhere, run in loops that vectorize."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

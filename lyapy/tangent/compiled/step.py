@@ -8,13 +8,13 @@ import numpy as np
 
 from ...arrays import Array
 from . import blas
-from .jit import linked, spliced
+from .jit import inlined, linked, spliced
 from .plan import DIAGONAL, GIVEN, MERGED, PRODUCT, SPARSE, Plan
 from .products import address, multiply
 from .simd.tiles import PANEL, copy_tile, merge_tile
 from .sparse_products import multiply_sparse
 
-__all__ = ["Memory", "step"]
+__all__ = ["Memory", "can_be_cut", "carry_out", "step"]
 
 _MERGE_1, _MERGE_2, _MERGE_3 = (merge_tile(terms, False) for terms in (1, 2, 3))
 _MERGE_RIGHT = merge_tile(1, True)
@@ -75,21 +75,26 @@ def _packed_product(
     new: Array,
     vectors: int,
     memory: Memory,
+    first: int,
+    last: int,
 ) -> None:
-    """Compute target = (target if add) + scale ⊙ (source @ M.T) + left ⊙ other in one pass."""
+    """Compute target = (target if add) + scale ⊙ (source @ M.T) + left ⊙ other in one pass.
+
+    Only the columns of the target from ``first`` to ``last`` are computed, whole panels of them.
+    """
     stride = frame.shape[1]
-    matrix, width = address(memory.merged, 0), row.rows
+    matrix, width = address(memory.merged, 0), last - first
     if row.op == PRODUCT:
-        matrix = address(plan.weights, row.matrix)
+        matrix = address(plan.weights, row.matrix + first * row.columns)
     elif row.op == GIVEN:
         _pack_transposed(address(coefficients, row.matrix), row.columns, row.rows, matrix)
     else:
         width = PANEL
     # behind the last columns in use lie numbers that nobody reads
-    spare = stride - plan.width if row.target + row.rows == plan.width else 0
+    spare = stride - plan.width if row.target + last == plan.width else 0
     # a merged matrix is multiplied panel by panel, while each is still in the cache
-    for j in range(0, row.rows, width):
-        columns = min(width, row.rows - j)
+    for j in range(first, last, width):
+        columns = min(width, last - j)
         if row.op == MERGED:
             terms = plan.terms[row.first : row.last]
             inner, scratch = row.columns, memory.scratch
@@ -154,7 +159,7 @@ def _blas_product(
         _add_diagonal(row, coefficients, frame, new, vectors)
 
 
-@linked
+@inlined
 def step(
     plan: Plan,
     instructions: Array,
@@ -167,20 +172,41 @@ def step(
     """Write the image of ``frame`` by ``instructions`` of a plan into ``new``."""
     for i in range(len(instructions)):
         row = instructions[i]
-        if row.op == SPARSE:
-            source = new if row.new == 1 else frame
-            panel, sums = memory.merged, memory.scratch
-            multiply_sparse(plan, row, coefficients, source, new, vectors, panel, sums)
-        elif row.op != DIAGONAL:
-            if plan.blas:
-                _blas_product(plan, row, coefficients, frame, new, vectors, memory)
-            else:
-                _packed_product(plan, row, coefficients, frame, new, vectors, memory)
-            continue
-        elif row.add == 0:
-            new[:vectors, row.target : row.target + row.rows] = 0.0
-        if row.other >= 0:
-            _add_diagonal(row, coefficients, frame, new, vectors)
+        carry_out(plan, row, coefficients, frame, new, vectors, memory, 0, row.rows)
+
+
+@linked
+def carry_out(
+    plan: Plan,
+    row: Array,
+    coefficients: Array,
+    frame: Array,
+    new: Array,
+    vectors: int,
+    memory: Memory,
+    first: int,
+    last: int,
+) -> None:
+    """Carry out one instruction, on the columns ``first`` to ``last`` where it `can_be_cut`."""
+    if row.op == SPARSE:
+        source = new if row.new == 1 else frame
+        panel, sums = memory.merged, memory.scratch
+        multiply_sparse(plan, row, coefficients, source, new, vectors, panel, sums)
+    elif row.op != DIAGONAL:
+        if plan.blas:
+            _blas_product(plan, row, coefficients, frame, new, vectors, memory)
+        else:
+            _packed_product(plan, row, coefficients, frame, new, vectors, memory, first, last)
+    elif row.add == 0:
+        new[:vectors, row.target : row.target + row.rows] = 0.0
+    if row.other >= 0 and (row.op == SPARSE or row.op == DIAGONAL):
+        _add_diagonal(row, coefficients, frame, new, vectors)
+
+
+@inlined
+def can_be_cut(plan: Plan, row: Array) -> bool:
+    """Whether the columns of an instruction's target can be computed panel by panel."""
+    return not plan.blas and (row.op == PRODUCT or row.op == MERGED)
 
 
 @spliced

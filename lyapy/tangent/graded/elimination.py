@@ -1,7 +1,5 @@
 """Factorizations of a graded image, whose coordinates differ in size."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -10,8 +8,6 @@ from scipy.linalg.lapack import dgetrf
 
 from ...arrays import Array
 from ..interval import filling
-
-__all__ = ["Factors", "eliminate", "fillings", "reflect", "sorted_qr"]
 
 
 class Factors(NamedTuple):

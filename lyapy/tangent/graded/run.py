@@ -7,8 +7,6 @@ operation mixes the rows, so none notices their scale. A map that is a product o
 factorized after each, unless the rows of an image are still alike.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -30,8 +28,6 @@ from ..interval import (
     next_rate,
 )
 from .elimination import Factors, eliminate, fillings, reflect
-
-__all__ = ["GradedRun", "add_underflowed", "graded_run", "repeat_by_qr", "well_conditioned"]
 
 # of the frame by elimination; random matrices stay far below
 LARGEST_DUAL = 1e6

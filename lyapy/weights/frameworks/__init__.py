@@ -5,6 +5,7 @@ from importlib import import_module
 from os import PathLike
 from typing import Any
 
+from ...arrays import check_choice
 from ..formats import Contents
 from ..formats.refusal import weights_errors
 from .layer import Hints, Stacks
@@ -77,8 +78,7 @@ def _search(
 def _candidates(hints: Hints) -> list[str]:
     if hints.layout is not None:
         layouts = [name for name, chosen in LAYOUTS.items() if chosen != CELL]
-        if hints.layout not in layouts:
-            raise ValueError(f"layout is {hints.layout!r}; it must be one of {', '.join(layouts)}")
+        check_choice("layout", hints.layout, layouts)
         return [hints.layout]
     if hints.cell in NAMED:
         return ["canonical", "named", "scripts"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, check_choice
 from ...cells import CELLS
 from ...cells.activations import kind_of
 from ..formats import Contents
@@ -31,10 +31,9 @@ class Hints:
     embedding: str | None = None
 
     def __post_init__(self) -> None:
-        for name, choices in (("cell", tuple(CELLS)), ("direction", DIRECTIONS)):
-            value = getattr(self, name)
-            if value is not None and value not in choices:
-                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+        for name, choices in (("cell", CELLS), ("direction", DIRECTIONS)):
+            if getattr(self, name) is not None:
+                check_choice(name, getattr(self, name), choices)
         for name in ("nonlinearity", "gate_nonlinearity"):
             if getattr(self, name) is not None:
                 kind_of(getattr(self, name), name)

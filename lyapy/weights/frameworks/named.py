@@ -9,7 +9,7 @@ numbers may be ``B.real`` and ``B.imag``. lyapy's canonical files hold such cell
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -25,7 +25,7 @@ SPARSE, COMPLEX = ("data", "indices", "indptr"), ("real", "imag")
 PARTS = (*SPARSE, "shape", *COMPLEX)
 # the input weight, which a file of an autonomous network may lack
 INPUT = {PLRNN.name: "C", ShallowPLRNN.name: "C", DiagonalStateSpace.name: "B"}
-NUMBERS = {"float": float, "bool": bool, "str": str}
+SINGLE = {float, bool, str}
 
 
 def find_layers(contents: Contents, hints: Hints) -> Stacks:
@@ -124,7 +124,7 @@ def build_named(layer: Layer, hints: Hints) -> tuple[Cell, list[str]]:
 
 def _argument(cell: str, name: str, parameter: inspect.Parameter, value: Any) -> Any:
     """Return a number or a text instead of an array of one, if the cell takes one."""
-    kind = NUMBERS.get(str(parameter.annotation).partition(" ")[0])
+    kind = next(iter(SINGLE & {parameter.annotation, *get_args(parameter.annotation)}), None)
     if not isinstance(value, np.ndarray):
         return value
     if value.dtype.kind == "c" and cell != DiagonalStateSpace.name:
@@ -162,4 +162,4 @@ def named_numbers(cell: Cell) -> dict[str, Any]:
 
 
 def _parameters(cell: str) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(CELLS[cell]).parameters
+    return inspect.signature(CELLS[cell], eval_str=True).parameters

@@ -11,7 +11,7 @@ import pytest
 import lyapy
 from lyapy.errors import CheckpointError, Interrupted
 from lyapy.runs import schedule
-from lyapy.runs.checkpoint import checkpointer, records, run
+from lyapy.runs.checkpoint import checkpointer, run
 from lyapy.runs.checkpoint.checkpointer import Checkpointer
 from lyapy.runs.checkpoint.folder import checkpoint_folder
 from lyapy.runs.checkpoint.unfinished import read_unfinished
@@ -112,7 +112,7 @@ def test_an_interruption_of_the_merge(tmp_path, monkeypatch):
     """HDF5 is not interrupted, and the checkpoints stay."""
     path = tmp_path / "run.h5"
     compute(tmp_path / "whole.h5", **STATES)
-    seen, pieces = [], records.Records._pieces
+    seen, pieces = [], run.Records._pieces
 
     def slow(self):
         for piece in pieces(self):
@@ -125,7 +125,7 @@ def test_an_interruption_of_the_merge(tmp_path, monkeypatch):
             yield piece
 
     with monkeypatch.context() as patched:
-        patched.setattr(records.Records, "_pieces", slow)
+        patched.setattr(run.Records, "_pieces", slow)
         with pytest.raises(Interrupted, match="checkpoint 1 is kept"):
             compute(path, **STATES)
     assert seen and threading.main_thread() not in seen
