@@ -186,14 +186,14 @@ def test_a_linked_function_is_compiled_once_for_all_its_callers(tmp_path):
         done = run(SPECTRUM, *arguments, cache=tmp_path)
         assert done.returncode == 0, done.stderr
     kept = [path.name for path in tmp_path.rglob("*.nbc")]
-    for name in ("step.carry_out", "qr.orthonormalize", "products.cross", "products.multiply"):
+    for name in ("step.step", "qr.orthonormalize", "products.cross", "products.multiply"):
         assert sum(file.startswith(f"{name}.") for file in kept) == 1, (name, kept)
 
 
 def test_a_linked_function_that_is_not_kept_any_more_is_compiled_again(filled_cache, tmp_path):
     cache = shutil.copytree(filled_cache, tmp_path / "cache")
     before = run(SPECTRUM, cache=cache)
-    removed = [*cache.rglob("step.carry_out.*.nb?"), *cache.rglob("products.cross.*.nbi")]
+    removed = [*cache.rglob("step.step.*.nb?"), *cache.rglob("products.cross.*.nbi")]
     assert len(removed) == 3
     for file in removed:
         file.unlink()
