@@ -1,9 +1,11 @@
 """Tables of figures: printed as they are measured, and put between their marks in the docs."""
 
 import argparse
+import os
 import platform
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 
 ROUNDS = 3
@@ -39,6 +41,23 @@ def report(lines, note, mark, write):
         raise ValueError(f"{page}: has no marks {begin} and {end}")
     table = "\n".join([*shown, "", note])
     path.write_text(f"{before}{begin}\n{table}\n{end}{after}")
+
+
+def print_benchmark(doc, name, mark, header, measure, cases, tiny):
+    """Print ``measure(name, case)`` of cases by their names, on one core; of tiny ones if asked."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--tiny", action="store_true", help="small sizes, to see that it runs")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    add_write(parser)
+    arguments = parser.parse_args()
+    # before the libraries start their threads
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    chosen = (tiny if arguments.tiny else cases).items()
+    rows = (measure(*each) for each in chosen if arguments.only in each[0])
+    note = environment(f"python -m tools.benchmarks.{name} --write")
+    report(chain([header], rows), note, f"benchmarks.md#{mark}", arguments.write)
 
 
 def print_runs(doc, table, runs):

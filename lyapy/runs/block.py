@@ -1,6 +1,6 @@
 """The deviation vectors of one diagonal block, followed along one trajectory."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -11,10 +11,12 @@ from ..networks.apply import tangent_step
 from ..tangent.engine import Engine
 from ..tangent.initial_frames import completed, turned
 from ..tangent.interval import Control
-from ..tangent.norm_bounds import NormBounds, frame_error
+from ..tangent.norm_bounds import NormBounds, TileBounds, excess, frame_error
 from ..tangent.overflow import describe_overflow
+from ..tangent.qr import orthonormalize
 from ..tangent.reference import Leg, Tangent
 from ..tangent.state import Carry
+from ..tangent.together import Walk, walk_together
 from .schedule import Schedule
 
 
@@ -36,56 +38,66 @@ class Final(NamedTuple):
     error: float
 
 
-def living(dead: Array, starts: Array, alive: Any, state_size: int) -> Array:
-    """Return how many directions (tiles, ...) are alive in each tile; a dead one stays dead.
+def living(dead: Array, starts: Array, alive: Any, state_size: int, counted: bool) -> Array:
+    """Return how many directions (tiles, ...) are alive in each tile.
 
-    ``dead`` are those of each step (T, ...), ``alive`` (...) were before.
+    ``dead`` are those of each step (T, ...), ``alive`` (...) were before. A dead one stays dead
+    where growth is counted, and lives again in the next tile of a transient.
     """
-    most = np.maximum.accumulate(np.maximum.reduceat(dead, starts, axis=0), axis=0)
+    most = np.maximum.reduceat(dead, starts, axis=0)
+    if counted:
+        most = np.maximum.accumulate(most, axis=0)
     return np.asarray(np.minimum(state_size - most, alive))
 
 
-# yields legs, receives their growth, and returns that of the chunk
-Advancing = Generator[Leg, Any, Array]
+class _Chunk(NamedTuple):
+    """A chunk of a block along one trajectory.
+
+    Coefficients (T, C), steps at which its tiles end, dead directions of each step (T,), and bounds
+    on the growth in some tiles.
+    """
+
+    coefficients: Array
+    ends: Array
+    dead: Array
+    bounds: Sequence[TileBounds]
 
 
 def advance_together(
-    followers: Sequence["Follower"], coefficients: Sequence[Array], start: int
+    followers: Sequence["Follower"], coefficients: Array, start: int
 ) -> list[Array]:
-    """Move followers of a block, of a trajectory each, through the same chunk.
+    """Move followers of a block, of a trajectory each, through a chunk of coefficients (B, T, C).
 
     Returns the growth (tiles, k) of each. The second argument of a FloatingPointError is the place
     of its trajectory.
     """
-    each = zip(followers, coefficients, strict=True)
-    walks = [follower.advancing(values, start) for follower, values in each]
-    tiles: dict[int, Array] = {}
-    answers: dict[int, Array | None] = dict.fromkeys(range(len(walks)))
-    while answers:
-        legs: dict[int, Leg] = {}
-        for b, answer in answers.items():
-            try:
-                legs[b] = walks[b].send(answer)
-            except StopIteration as end:
-                tiles[b] = end.value
-            except FloatingPointError as error:
-                raise FloatingPointError(str(error), b) from None
-        answers = _advance_legs(legs)
-    return [tiles[b] for b in range(len(walks))]
+    pairs = zip(followers, _chunks(followers[0], coefficients, start), strict=True)
+    return walk_together([follower.advancing(chunk, start) for follower, chunk in pairs])
 
 
-def _advance_legs(legs: dict[int, Leg]) -> dict[int, Array]:
-    """Advance by legs, those of the same tiles together; return the growth of each."""
-    alike: dict[bytes, list[int]] = {}
-    for b, leg in legs.items():
-        alike.setdefault(leg.ends.tobytes(), []).append(b)
-    found: dict[int, Array] = {}
-    for places in alike.values():
-        advance_all = legs[places[0]].tangent.advance_all
-        # the follower finds an overflow
-        with np.errstate(over="ignore", invalid="ignore"):
-            found |= zip(places, advance_all([legs[b] for b in places]), strict=True)
-    return found
+def _chunks(follower: "Follower", coefficients: Array, start: int) -> list[_Chunk]:
+    """Return chunks of coefficients (B, T, C) for the block of a follower."""
+    coefficients, schedule = follower.block.select(coefficients), follower.schedule
+    ends, tile = schedule.tile_ends(coefficients.shape[1]), schedule.control.tile
+    dead, counted = follower.dead(coefficients), start - schedule.transient
+    bounds: list[list[TileBounds]] = [[] for _ in coefficients]
+    if counted >= 0:
+        bounds = follower.bounds.of_tiles(coefficients, ends, counted // tile)
+    each = zip(coefficients, dead, bounds, strict=True)
+    return [_Chunk(values, ends, *rest) for values, *rest in each]
+
+
+def finals(followers: Sequence["Follower"]) -> list[Final]:
+    """Return the last frames of a block in some trajectories, as the CPU leaves them."""
+    states = [follower.carry.state for follower in followers]
+    frames = np.stack([state.frame for state in states])
+    whole = all(state.split == len(state.frame) for state in states)
+    if whole and np.isfinite(frames).all():
+        ended = list(orthonormalize(frames)[0])
+    else:
+        ended = [state.orthonormal() for state in states]
+    errors = [frame_error(x[f.sure_rows()]) for x, f in zip(frames, followers, strict=True)]
+    return [*map(Final, ended, errors)]
 
 
 class Follower:
@@ -128,18 +140,17 @@ class Follower:
     def advance(self, coefficients: Array, start: int) -> Array:
         """Move through a chunk that begins at step ``start``; return the growth (tiles, k)."""
         try:
-            (tiles,) = advance_together([self], [coefficients], start)
+            (tiles,) = advance_together([self], coefficients[None], start)
         except FloatingPointError as error:
             raise FloatingPointError(error.args[0]) from None
         return tiles
 
-    def advancing(self, coefficients: Array, start: int) -> Advancing:
+    def advancing(self, chunk: _Chunk, start: int) -> Walk[Array]:
         """Do so, and yield what the tangent is to advance by."""
-        coefficients = self.block.select(coefficients)
-        ends, before = self.schedule.tile_ends(len(coefficients)), self.carry.state.frame.copy()
+        coefficients, ends, dead, _ = chunk
+        before = self.carry.state.frame.copy()
         if start == self.schedule.transient:
             self._revive(len(before))
-        dead = self._dead(coefficients)
         alive = self._living(dead, ends, start)
         fewest = min(self.alive, int(alive.min()))
         if start < self.schedule.transient and fewest < len(before):
@@ -153,10 +164,10 @@ class Follower:
                 describe_overflow(program, coefficients, before, start, control)
             )
         self.alive = int(alive[-1])
-        self._count(tiles, start, ends, coefficients)
+        self._count(tiles, start, chunk)
         return tiles
 
-    def _advance(self, coefficients: Array, ends: Array, alive: Array, lost: bool) -> Advancing:
+    def _advance(self, coefficients: Array, ends: Array, alive: Array, lost: bool) -> Walk[Array]:
         """Advance; ``lost`` says that directions are dead in the first tile of all."""
         before = self.carry.state.frame.copy()
         control = self.control
@@ -169,7 +180,7 @@ class Follower:
 
     def _advance_apart(
         self, coefficients: Array, ends: Array, alive: Array, start: int, dead: Array
-    ) -> Advancing:
+    ) -> Walk[Array]:
         """Advance tile by tile: directions that die in one of the transient live in the next."""
         tiles, first = [], 0
         for end, rows in zip(ends.tolist(), alive, strict=True):
@@ -194,21 +205,20 @@ class Follower:
         vars(self).pop("tangent", None)
         self.carry = Carry.begin(frame)
 
-    def _dead(self, coefficients: Array) -> Array:
+    def dead(self, coefficients: Array) -> Array:
+        """Return how many directions are dead (...) for coefficients (..., C)."""
         if self.block.decoupled:
             # each row is a unit's own, and those of the dead are not the last ones
-            return np.zeros(len(coefficients), np.int64)
+            return np.zeros(coefficients.shape[:-1], np.int64)
         dead, vanishing = self.block.dead_directions(coefficients), self.block.vanishing
         return np.maximum(dead, vanishing(coefficients))
 
     def _living(self, dead: Array, ends: Array, start: int) -> Array:
         starts = np.concatenate([[0], ends[:-1]])
-        D, k = self.block.program.state_size, self.growth.shape[1]
-        if start < self.schedule.transient:
-            return np.minimum(D - np.maximum.reduceat(dead, starts), k)
-        return living(dead, starts, self.alive, D)
+        D, counted = self.block.program.state_size, start >= self.schedule.transient
+        return living(dead, starts, self.alive if counted else self.growth.shape[1], D, counted)
 
-    def _count(self, tiles: Array, start: int, ends: Array, coefficients: Array) -> None:
+    def _count(self, tiles: Array, start: int, chunk: _Chunk) -> None:
         """Count the growth (tiles, k) of a chunk that begins at step ``start``."""
         counted, statistics = start - self.schedule.transient, self.carry.statistics
         if counted < 0:
@@ -217,14 +227,13 @@ class Follower:
         first = counted // self.schedule.control.tile
         # growth that rounding hides is a bound, which may exceed those by norms
         known = np.where(np.isinf(statistics.error), -np.inf, tiles)
-        excess = self.bounds.excess(coefficients, ends, known, first)
-        statistics.norm_excess = max(statistics.norm_excess, excess)
+        statistics.norm_excess = max(statistics.norm_excess, excess(chunk.bounds, known))
         rows = (first + np.arange(len(tiles))) // self.schedule.tiles_per_row
         np.add.at(self.growth, rows, tiles)
         if self.full:
             logs = self.tangent.logs
-            logs = self.block.log_abs_det(coefficients) if logs is None else logs
-            self.compare(coefficients, ends, tiles, logs, counted == 0)
+            logs = self.block.log_abs_det(chunk.coefficients) if logs is None else logs
+            self.compare(chunk.coefficients, chunk.ends, tiles, logs, counted == 0)
 
     def compare(
         self, coefficients: Array, ends: Array, tiles: Array, logs: Array | None, first: bool
@@ -277,10 +286,7 @@ class Follower:
         sure = self.carry.statistics.resolved(steps, limit)
         return sure & (np.arange(len(sure)) < self.alive)
 
-    def result(self, final: Final | None = None) -> BlockResult:
-        """Return the result, with the frame orthonormal; ``final`` where a device computed it."""
-        state = self.carry.state
-        if final is None:
-            final = Final(state.orthonormal(), frame_error(state.frame[self.sure_rows()]))
+    def result(self, final: Final) -> BlockResult:
+        """Return the result, with its ``final`` frame."""
         carry = self.carry.ended(*final)
         return BlockResult(self.growth.copy(), carry, self.determinants.copy())

@@ -149,7 +149,7 @@ class _Segment(Trajectory):
         self.seam = _listed(saved["seam"])
         self.kept = {int(counted): _listed(each) for counted, each in saved["kept"].items()}
 
-    def result(self, finals: Sequence[Final] | None = None) -> TrajectoryResult:
+    def result(self, finals: Sequence[Final]) -> TrajectoryResult:
         """Return the result of this pass; `found` adds the rest of the earlier one."""
         found, rows = super().result(finals), self.schedule.rows_done(self.end)
         blocks = [block._replace(growth=block.growth[:rows]) for block in found.blocks]

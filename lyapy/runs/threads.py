@@ -14,7 +14,7 @@ from threadpoolctl import ThreadpoolController
 
 from ..tangent.engine import Engine
 from .progress import Progress
-from .trajectory import Trajectory, TrajectoryResult
+from .trajectory import Trajectory, TrajectoryResult, results
 
 if TYPE_CHECKING:
     from .checkpoint.checkpointer import Checkpointer
@@ -68,12 +68,12 @@ def run_trajectories(
         except FloatingPointError as error:
             what, place = error.args
             raise FloatingPointError(f"{name(some[place])}: {what}") from None
-        return [trajectory.result() for trajectory in group.values()]
+        return results([*group.values()])
 
     groups = _groups(numbers, threads)
     with ThreadPoolExecutor(threads) as pool:
         try:
-            return [result for results in pool.map(run, groups) for result in results]
+            return [result for found in pool.map(run, groups) for result in found]
         except BaseException:
             display.stop()
             pool.shutdown(cancel_futures=True)

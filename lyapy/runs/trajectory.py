@@ -10,7 +10,7 @@ from ..networks.forward import forward_together
 from ..networks.network import Network
 from ..tangent.engine import Engine
 from ..tangent.norm_bounds import NormBounds
-from .block import BlockResult, Final, Follower, advance_together
+from .block import BlockResult, Final, Follower, advance_together, finals
 from .recorder import Recorder
 from .schedule import Schedule
 
@@ -145,11 +145,17 @@ class Trajectory:
         for follower in self.followers:
             follower.extend(schedule)
 
-    def result(self, finals: Sequence[Final] | None = None) -> TrajectoryResult:
-        """Return the result of the steps so far, with final frames if a device computed them."""
-        each: Sequence[Final | None] = finals or [None] * len(self.followers)
-        blocks = [one.result(final) for one, final in zip(self.followers, each, strict=True)]
+    def result(self, finals: Sequence[Final]) -> TrajectoryResult:
+        """Return the result of the steps so far, with the final frame in each block."""
+        blocks = [one.result(final) for one, final in zip(self.followers, finals, strict=True)]
         return TrajectoryResult(self.state, self.sizes.copy(), blocks)
+
+
+def results(trajectories: Sequence[Trajectory]) -> list[TrajectoryResult]:
+    """Return the results of trajectories that ran on the CPU."""
+    blocks = zip(*(t.followers for t in trajectories), strict=True)
+    frames = zip(*map(finals, blocks), strict=True)
+    return [t.result(each) for t, each in zip(trajectories, frames, strict=True)]
 
 
 def split_history(history: Array, vectors: Sequence[int]) -> list[Array]:

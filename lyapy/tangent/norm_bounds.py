@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,6 +25,15 @@ SAMPLED = 32
 LEAST_NORM = 1e-150
 
 
+class TileBounds(NamedTuple):
+    """Bounds on the growth of a step, in a tile of so many steps."""
+
+    tile: int
+    steps: int
+    lower: float
+    upper: float
+
+
 class NormBounds:
     """Bounds on the growth of every deviation vector, by the norms of J and of J⁻ᵀ.
 
@@ -40,31 +50,40 @@ class NormBounds:
     def excess(self, coefficients: Array, ends: Array, growth: Array, first: int = 0) -> float:
         """Return by how much growth passes the bounds at most, in nats per step.
 
-        To save time only some of the tiles are checked, and the bounds of a tile are those of the
-        largest coefficients in it.
-
         Parameters
         ----------
         coefficients : array (T, C)
-        ends : array (tiles,)
+        ends, first
+            As for `of_tiles`.
         growth : array (tiles, k)
-        first : int
-            Number of the first tile; those whose number is a multiple of `SAMPLED` are checked.
 
         Returns
         -------
         float
             Negative where all growth lies inside; −∞ where there is no bound or no growth.
         """
-        worst = -np.inf
-        starts = np.concatenate([[0], ends[:-1]])
+        (bounds,) = self.of_tiles(coefficients[None], ends, first)
+        return excess(bounds, growth)
+
+    def of_tiles(self, coefficients: Array, ends: Array, first: int = 0) -> list[list[TileBounds]]:
+        """Return bounds on the growth of trajectories in some tiles, each those of all its steps.
+
+        To save time only some of the tiles are bounded, by the largest coefficients in each.
+
+        Parameters
+        ----------
+        coefficients : array (B, T, C)
+        ends : array (tiles,)
+        first : int
+            Number of the first tile; those whose number is a multiple of `SAMPLED` are bounded.
+        """
+        found: list[list[TileBounds]] = [[] for _ in coefficients]
         for tile in range(-first % SAMPLED, len(ends), SAMPLED):
-            steps = slice(starts[tile], ends[tile])
-            lower, upper = self._bounds(coefficients[steps])
-            rates = growth[tile] / (ends[tile] - starts[tile])
-            alive = np.where(np.isfinite(rates), rates, np.inf)
-            worst = max(worst, rates.max() - upper, lower - alive.min())
-        return float(worst)
+            start, end = int(ends[tile - 1]) if tile else 0, int(ends[tile])
+            lower, upper = self._bounds(coefficients[:, start:end])
+            for bounds, *sides in zip(found, lower, upper, strict=True):
+                bounds.append(TileBounds(tile, end - start, *sides))
+        return found
 
     def excess_of_steps(self, coefficients: Array, rates: Array) -> Array:
         """Return by how much growth per step (B, k) passes its upper bounds at most (B,).
@@ -77,14 +96,24 @@ class NormBounds:
         upper = log_norm_bound(self.block.program, coefficients)
         return np.asarray(rates.max(axis=1) - upper)
 
-    def _bounds(self, coefficients: Array) -> tuple[float, float]:
-        """Return bounds on the growth of a step, lower and upper, that hold for some of them."""
-        largest = np.abs(coefficients).max(axis=0, keepdims=True)
-        upper = log_norm_bound(self.block.program, largest)[0]
+    def _bounds(self, coefficients: Array) -> tuple[list[float], list[float]]:
+        """Return bounds on the growth of a step, lower and upper, that hold for all (B, T, C)."""
+        upper = log_norm_bound(self.block.program, np.abs(coefficients).max(axis=1))
         if self.block.inverse is None:
-            return -np.inf, upper
-        inverse = np.abs(self.block.inverse_coefficients(coefficients)).max(axis=0, keepdims=True)
-        return -log_norm_bound(self.block.inverse_program, inverse)[0], upper
+            return [-math.inf] * len(upper), upper.tolist()
+        inverse = np.abs(self.block.inverse_coefficients(coefficients)).max(axis=1)
+        lower = -log_norm_bound(self.block.inverse_program, inverse)
+        return lower.tolist(), upper.tolist()
+
+
+def excess(bounds: Sequence[TileBounds], growth: Array) -> float:
+    """Return by how much growth (tiles, k) passes bounds at most, as `NormBounds.excess`."""
+    worst = -math.inf
+    for tile, steps, lower, upper in bounds:
+        rates = growth[tile] / steps
+        alive = np.where(np.isfinite(rates), rates, np.inf)
+        worst = max(worst, float(rates.max()) - upper, lower - float(alive.min()))
+    return worst
 
 
 def log_norm_bound(

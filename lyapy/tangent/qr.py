@@ -7,9 +7,9 @@ from ..arrays import Array
 
 
 def orthonormalize(frame: Array) -> tuple[Array, Array]:
-    """Return the orthonormal rows of ``frame`` (k, D) and log R_ii, by Householder's QR."""
+    """Return the orthonormal rows of a frame (..., k, D) and log R_ii, by Householder's QR."""
     if not np.isfinite(frame).all():
-        return frame, np.full(len(frame), np.inf)
+        return frame, np.full(frame.shape[:-1], np.inf)
     rows, _, log_r = _factorize(frame)
     return rows, log_r
 
@@ -39,9 +39,10 @@ def orthonormalize_with(vector: Array, frame: Array) -> tuple[Array, Array, Arra
 
 def _factorize(frame: Array) -> tuple[Array, Array, Array]:
     """Return orthonormal rows, R with no negative R_ii, and log R_ii."""
-    columns, upper = np.linalg.qr(frame.T)
-    signs = np.where(np.diagonal(upper) < 0.0, -1.0, 1.0)
-    upper *= signs[:, None]
+    columns, upper = np.linalg.qr(np.swapaxes(frame, -1, -2))
+    signs = np.where(np.diagonal(upper, axis1=-2, axis2=-1) < 0.0, -1.0, 1.0)
+    upper *= signs[..., None]
     with np.errstate(divide="ignore"):
-        log_r = np.log(np.diagonal(upper))
-    return np.ascontiguousarray((columns * signs).T), upper, log_r
+        log_r = np.log(np.diagonal(upper, axis1=-2, axis2=-1))
+    rows = np.swapaxes(columns * signs[..., None, :], -1, -2)
+    return np.ascontiguousarray(rows), upper, log_r

@@ -13,6 +13,7 @@ in one frame, and then in graded steps: R can be worse conditioned than its diag
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -22,8 +23,9 @@ from ..arrays import UNIT_ROUNDOFF, Array
 from ..networks.blocks import DiagonalBlock
 from .interval import SAFETY, Control
 from .qr import orthonormalize_ends
-from .reference import Tangent
+from .reference import Leg, Tangent
 from .state import UNKNOWN_RATE, Carry
+from .together import Walk, walk_together
 
 __all__ = ["FullTangent", "best_split"]
 
@@ -33,8 +35,8 @@ SMALL = 32
 FLUCTUATION = 1.2
 # the second pass over coefficients and weights, as rows of the frame at a QR in every step
 OVERHEAD_ROWS = 2.0
-# QRs of an ordinary step that cost as much as those of a graded one
-GRADED_COST = 8.0
+# QRs that cost as much as a graded step with its replica does beyond a product: 3 to 7, measured
+GRADED_COST = 5.0
 # next to the cut no row of the same frame takes up the rounding mixed into a row: the errors there
 # are up to this factor larger, measured
 MARGIN = 16.0
@@ -132,6 +134,17 @@ class FullTangent(Tangent):
         self, coefficients: Array, ends: Array, alive: Array, carry: Carry, control: Control
     ) -> Array:
         """Move the frame through a chunk of time, as `Tangent.advance` says."""
+        (growth,) = self.advance_all([Leg(self, coefficients, ends, alive, carry, control)])
+        return growth
+
+    @staticmethod
+    def advance_all(legs: Sequence[Leg]) -> list[Array]:
+        """Advance by the same chunk of several trajectories."""
+        return walk_together([leg.tangent.walk(leg) for leg in legs])
+
+    def walk(self, leg: Leg) -> Walk[Array]:
+        """Advance, and yield what either end is to advance by."""
+        coefficients, ends, alive, carry, control = leg[1:]
         starts = np.concatenate([[0], ends[:-1]])
         self.logs = self.block.log_abs_det(coefficients)
         assert self.logs is not None
@@ -144,12 +157,12 @@ class FullTangent(Tangent):
             first, tiles = starts[done], slice(done, last)
             each = ends[tiles] - first, steps[tiles], alive[tiles], expected[tiles]
             span = _Span(coefficients[first : ends[last - 1]], *each)
-            found = self._advance_tiles(span, carry, control)
+            found = yield from self._advance_tiles(span, carry, control)
             growth[done : done + len(found)] = found
             done += len(found)
         return growth
 
-    def _advance_tiles(self, span: _Span, carry: Carry, control: Control) -> Array:
+    def _advance_tiles(self, span: _Span, carry: Carry, control: Control) -> Walk[Array]:
         """Advance by the tiles of ``span`` that go the cheapest way; return their growth.
 
         All are tried together, which is cheap where few fail: tiles after one that fails are
@@ -158,17 +171,17 @@ class FullTangent(Tangent):
         if span.alive[0] < self.vectors:
             self._cut(self.vectors, carry)
             self.way.two_ended = False
-        found = self._attempt(span, carry, control)
+        found = yield from self._attempt(span, carry, control)
         count = self._count_agreeing(span, found, control)
         while not count and len(span.ends) > 1:
             span = span.head(len(span.ends) // 2)
-            found = self._attempt(span, carry, control)
+            found = yield from self._attempt(span, carry, control)
             count = self._count_agreeing(span, found, control)
         if 0 < count < len(span.ends):
             span = span.head(count)
-            found = self._attempt(span, carry, control)
+            found = yield from self._attempt(span, carry, control)
         elif not count:
-            found = self._repeat(span, carry, control)
+            found = yield from self._repeat(span, carry, control)
         assert found is not None
         front, back, growth = found
         for i, end in enumerate((front,) if back is None else (front, back)):
@@ -182,20 +195,20 @@ class FullTangent(Tangent):
                 self._cut(best_split(rates, control.limit, control.tile), carry)
         return growth
 
-    def _attempt(self, span: _Span, carry: Carry, control: Control) -> Advance | None:
+    def _attempt(self, span: _Span, carry: Carry, control: Control) -> Walk[Advance | None]:
         if self.way.split < self.vectors:
-            return self._both_ends(span, carry, control)
-        return self._one_frame(span, carry, control)
+            return (yield from self._both_ends(span, carry, control))
+        return (yield from self._one_frame(span, carry, control))
 
-    def _repeat(self, span: _Span, carry: Carry, control: Control) -> Advance:
+    def _repeat(self, span: _Span, carry: Carry, control: Control) -> Walk[Advance]:
         """Repeat a tile on which the way so far fails: in one frame, or in graded steps."""
         if self.way.split < self.vectors:
             self._cut(self.vectors, carry)
-            found = self._one_frame(span, carry, control)
+            found = yield from self._one_frame(span, carry, control)
             if self._count_agreeing(span, found, control):
                 return found
         self.way.graded = True
-        return self._one_frame(span, carry, control)
+        return (yield from self._one_frame(span, carry, control))
 
     def _count_agreeing(self, span: _Span, found: Advance | None, control: Control) -> int:
         """Return how many tiles from the first one on agree with the determinant."""
@@ -208,13 +221,14 @@ class FullTangent(Tangent):
         agrees = ~known | (difference <= admitted)
         return len(agrees) if agrees.all() else int(agrees.argmin())
 
-    def _one_frame(self, span: _Span, carry: Carry, control: Control) -> Advance:
+    def _one_frame(self, span: _Span, carry: Carry, control: Control) -> Walk[Advance]:
         frame = carry.fork(self.way.rates[0])
         control = control._replace(graded=self.way.graded and control.fixed <= 1)
-        growth = self.leading.advance(span.coefficients, span.ends, span.alive, frame, control)
+        chunk = span.coefficients, span.ends, span.alive
+        growth = yield Leg(self.leading, *chunk, frame, control)
         return frame, None, growth
 
-    def _both_ends(self, span: _Span, carry: Carry, control: Control) -> Advance | None:
+    def _both_ends(self, span: _Span, carry: Carry, control: Control) -> Walk[Advance | None]:
         """Advance both ends, the trailing one from its last row upwards; None if impossible."""
         assert self.trailing is not None
         inverse = self.block.inverse_coefficients(span.coefficients)
@@ -228,11 +242,12 @@ class FullTangent(Tangent):
         back = Carry.begin(np.ascontiguousarray(frame[: p - 1 : -1]), rates[1])
         growth = np.empty((len(ends), self.vectors))
         rows = np.full(len(ends), p)
-        growth[:, :p] = self.leading.advance(span.coefficients, ends, rows, front, control)
+        growth[:, :p] = yield Leg(self.leading, span.coefficients, ends, rows, front, control)
         if front.statistics.largest_spread > control.alone:
             return None
         rows = np.full(len(ends), self.vectors - p)
-        growth[:, p:] = -self.trailing.advance(inverse, ends, rows, back, control)[:, ::-1]
+        backwards = yield Leg(self.trailing, inverse, ends, rows, back, control)
+        growth[:, p:] = -backwards[:, ::-1]
         if back.statistics.largest_spread > control.alone:
             return None
         return front, back, growth

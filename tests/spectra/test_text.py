@@ -82,6 +82,12 @@ def test_summary_is_valid_json_with_a_status_for_each_none():
     assert found["status"] == "unresolved tail"
     assert found["advice"].startswith("1 of 3 exponents is an upper bound")
     assert found["settings"]["seconds"] == 12.34
+    spectrum = computed()
+    found = json.loads(json.dumps(spectrum_summary(spectrum), allow_nan=False))
+    assert [entry["value"] for entry in found["exponents"]] == spectrum.exponents.tolist()
+    assert found["measures"]["mean"]["status"] == "computed"
+    assert found["intervals"] == spectrum.intervals.tolist()
+    assert found["settings"]["versions"] == spectrum.settings["versions"]
 
 
 def test_measures_beyond_a_partial_spectrum():
@@ -91,12 +97,3 @@ def test_measures_beyond_a_partial_spectrum():
     assert found["kaplan_yorke_dimension"] == found["entropy_rate"] == nothing
     assert line(table, "Kaplan-Yorke").endswith("not reached")
     assert line(table, "entropy").endswith("not reached")
-
-
-def test_summary_of_a_computed_spectrum():
-    spectrum = computed()
-    found = json.loads(json.dumps(spectrum_summary(spectrum), allow_nan=False))
-    assert [entry["value"] for entry in found["exponents"]] == spectrum.exponents.tolist()
-    assert found["measures"]["mean"]["status"] == "computed"
-    assert found["intervals"] == spectrum.intervals.tolist()
-    assert found["settings"]["versions"] == spectrum.settings["versions"]

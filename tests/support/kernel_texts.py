@@ -9,7 +9,7 @@ from lyapy.runs.gpu.batch import moved_network
 from lyapy.tangent.gpu.device import PRECISIONS
 from lyapy.tangent.gpu.fused_forward import FusedForward
 from lyapy.tangent.gpu.orthonormalize import Orthonormalizer
-from lyapy.tangent.gpu.step import BatchStep
+from lyapy.tangent.gpu.tangent import BatchStep
 from lyapy.tangent.gpu.whole_tile import WholeTangent
 from lyapy.tangent.interval import make_control
 from tests.support import stand_in

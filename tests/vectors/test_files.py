@@ -49,27 +49,36 @@ def test_other_files_are_refused(tmp_path):
         lyapy.covariant_vectors(NETWORK, **OPTIONS, checkpoint=path)
 
 
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.55, 0.9])
-@pytest.mark.parametrize("killed", [False, True])
-def test_an_interrupted_computation_continues_to_the_same_bits(
-    tmp_path, monkeypatch, share, killed
-):
-    path, interval, count = tmp_path / "vectors.h5", Passes._interval, []
-    last = np.inf
+@pytest.fixture
+def stop_after(monkeypatch):
+    """Return the whole result, and set after which share of its two ways the next run stops."""
+    interval, count, last = Passes._interval, [], [np.inf]
 
     def stopping(*words):
         count.append(0)
-        if len(count) >= last:
+        if len(count) >= last[0]:
             raise KeyboardInterrupt
         return interval(*words)
 
-    monkeypatch.setattr(Passes, "_interval", stopping)
-    whole = lyapy.covariant_vectors(NETWORK, **OPTIONS)
-    last = len(count) * (1.0 + share)
-    write = Checkpoints.write
+    def set_share(share):
+        monkeypatch.setattr(Passes, "_interval", stopping)
+        whole = lyapy.covariant_vectors(NETWORK, **OPTIONS)
+        last[0] = len(count) * (1.0 + share)
+        return whole, lambda: len(count) >= last[0]
+
+    return set_share
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.55, 0.9])
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_interrupted_computation_continues_to_the_same_bits(
+    tmp_path, monkeypatch, stop_after, share, killed
+):
+    path, write = tmp_path / "vectors.h5", Checkpoints.write
+    whole, stopped = stop_after(share)
     if killed:
         # nothing is written at the end
-        monkeypatch.setattr(Checkpoints, "write", lambda self: len(count) >= last or write(self))
+        monkeypatch.setattr(Checkpoints, "write", lambda self: stopped() or write(self))
     every = {"checkpoint": path, "checkpoint_every": 1e-9}
     with pytest.raises(Interrupted, match=r"vectors\.h5: interrupted"):
         lyapy.covariant_vectors(NETWORK, **OPTIONS, **every)
@@ -90,19 +99,10 @@ def test_an_interrupted_computation_continues_to_the_same_bits(
 
 
 @pytest.mark.parametrize(("share", "shown"), [(0.3, "forward at step "), (0.8, "back at step ")])
-def test_an_unfinished_computation_is_shown(tmp_path, monkeypatch, capsys, share, shown):
-    count, interval = [], Passes._interval
-
-    def stopping(*words):
-        count.append(0)
-        if len(count) > last:
-            raise KeyboardInterrupt
-        return interval(*words)
-
-    last = np.inf
-    monkeypatch.setattr(Passes, "_interval", stopping)
-    lyapy.covariant_vectors(NETWORK, **OPTIONS)
-    last = len(count) * (1.0 + share)
+def test_an_unfinished_computation_is_shown(
+    tmp_path, monkeypatch, stop_after, capsys, share, shown
+):
+    stop_after(share)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Interrupted):
         lyapy.covariant_vectors(NETWORK, **OPTIONS, checkpoint="v.h5", checkpoint_every=1e-9)

@@ -50,13 +50,6 @@ def features(arrays, chunk):
     return x[:, 0]
 
 
-def heard_by(arrays):
-    """Return the inputs (T, 128) of the LSTM that hears `sound`."""
-    padded = np.concatenate([np.zeros(CONTEXT), sound()])
-    starts = range(0, len(padded) - CONTEXT - CHUNK + 1, CHUNK)
-    return np.stack([features(arrays, padded[s : s + CONTEXT + CHUNK]) for s in starts])
-
-
 @pytest.fixture(scope="module")
 def silero(request, tmp_path_factory):
     name = f"silero_vad-{VERSION}-py3-none-any.whl"
@@ -65,7 +58,10 @@ def silero(request, tmp_path_factory):
         folder = tmp_path_factory.mktemp("silero")
         path = archive.extract("silero_vad/data/silero_vad_16k.safetensors", folder)
     arrays = {name: array.astype(float) for name, array in read_arrays(path).items()}
-    return lyapy.load(path), arrays, heard_by(arrays)
+    padded = np.concatenate([np.zeros(CONTEXT), sound()])
+    starts = range(0, len(padded) - CONTEXT - CHUNK + 1, CHUNK)
+    heard = [features(arrays, padded[start : start + CONTEXT + CHUNK]) for start in starts]
+    return lyapy.load(path), arrays, np.stack(heard)
 
 
 def test_silero_computes_the_same_as_torch(silero):

@@ -3,15 +3,15 @@
 On one core, in one run: lyapy, the floor, and JAX and PyTorch where they are installed.
 """
 
-import argparse
-import os
 import time
 import warnings
 from importlib.util import find_spec
-from itertools import chain
 from typing import NamedTuple
 
-from tools.tables import ROUNDS, add_write, environment, head, report, row
+from tools.tables import ROUNDS, head, print_benchmark, row
+
+# steps of a run in which the time of a call shows
+SHORT = 150
 
 
 class Case(NamedTuple):
@@ -29,7 +29,8 @@ class Case(NamedTuple):
     def name(self) -> str:
         label = f"{self.kind} n={self.n}"
         label += f", {self.layers} layers" if self.layers > 1 else ""
-        return label + (f", k={self.k}" if self.k else "")
+        label += f", k={self.k}" if self.k else ""
+        return label + (f", {self.steps} steps" if self.steps == SHORT else "")
 
 
 CASES = [
@@ -45,8 +46,11 @@ CASES = [
     Case("lstm", 128, k=128, steps=512),
     Case("gru", 64, layers=3, steps=1024),
     Case("lstm", 512, k=10, steps=256),
+    Case("vanilla", 2000, k=20, steps=128, peer_steps=16),
     Case("vanilla", 8, trajectories=1, steps=100_000, peer_steps=20_000),
     Case("vanilla", 16, trajectories=1, steps=100_000, peer_steps=20_000),
+    Case("vanilla", 8, steps=SHORT, peer_steps=SHORT),
+    Case("vanilla", 64, steps=SHORT, peer_steps=SHORT),
 ]
 TINY = [Case("vanilla", 8, steps=64, peer_steps=8), Case("lstm", 6, steps=64, peer_steps=8)]
 
@@ -57,22 +61,7 @@ HEADER = head(
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tiny", action="store_true", help="small sizes, to see that it runs")
-    add_write(parser)
-    parser.add_argument("--only", default="", help="cases whose name contains this")
-    arguments = parser.parse_args()
-    # before the libraries start their threads
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    cases = [c for c in (TINY if arguments.tiny else CASES) if arguments.only in c.name]
-    lines = chain([HEADER], map(measure, cases))
-    command = "python -m tools.benchmarks.cpu --write"
-    report(lines, environment(command), "benchmarks.md#table", arguments.write)
-
-
-def measure(case: Case) -> str:
+def measure(name: str, case: Case) -> str:
     import numpy as np
 
     import lyapy
@@ -101,7 +90,7 @@ def measure(case: Case) -> str:
     interval = f"{intervals:.1f}" + (f" / {spectrum.steps / trailing:.1f}" if trailing else "")
     split = f"{spectrum.split.mean():.0f} of {k}" if trailing else "–"
     error = deviation(network, inputs[:1, : min(case.steps, 256)], k)
-    cells = [case.name, f"{seconds * 1e6:.1f}", f"{seconds / floor:.2f}", *peers]
+    cells = [name, f"{seconds * 1e6:.1f}", f"{seconds / floor:.2f}", *peers]
     return row(*cells, interval, split, f"{error:.0e}")
 
 
@@ -133,4 +122,5 @@ def deviation(network, inputs, k) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    named = ({case.name: case for case in cases} for cases in (CASES, TINY))
+    print_benchmark(__doc__, "cpu", "table", HEADER, measure, *named)

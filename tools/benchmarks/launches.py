@@ -1,7 +1,13 @@
 """Launches of the GPU engine, on the stand-in: ``python -m tools.benchmarks.launches``.
 
-Kernels and products of a run of 128 steps, and per QR of large frames on an H100.
+Kernels and products of a run of 128 steps, and per QR of large frames on an H100. ``--host`` prints
+instead the processor time of the host for an interval of one step of 1024 trajectories, with the
+installed CuPy; on the CUDA emulator with EMU_NOOP=1 and EMU_POISON=0, where kernels do nothing.
 """
+
+import sys
+import time
+import warnings
 
 import numpy as np
 
@@ -16,6 +22,10 @@ SHARED_BYTES = 232448
 
 
 def main() -> None:
+    if "--host" in sys.argv:
+        for kind, n in (("gru", 32), ("vanilla", 136)):
+            print(f"{kind} n={n}: {host_milliseconds(kind, n):.3f} ms an interval", flush=True)
+        return
     print(f"| cell | launches a step, in {STEPS} steps of 2 trajectories | waits a step |")
     print("|---|---|---|")
     for kind in KINDS:
@@ -26,6 +36,32 @@ def main() -> None:
     print("|---|---|")
     for n in (64, 128, 256, 512, 1024, 2048):
         print(f"| {n} | {qr_operations(n)} |")
+
+
+def host_milliseconds(kind: str, n: int, trajectories: int = 1024, chunks: int = 5) -> float:
+    """Return the least over the chunks, of 256 steps each."""
+    from lyapy.runs import schedule
+    from lyapy.runs.gpu import batch, block
+
+    times: list[float] = []
+    advance = batch.Batch.advance
+
+    def timed(self: batch.Batch) -> int:
+        start = time.process_time()
+        done = advance(self)
+        times.append((time.process_time() - start) * trajectories / done)
+        return done
+
+    # nothing that was computed means anything
+    block.BatchBlock._hand_over = lambda *arguments: None  # type: ignore[method-assign]
+    batch.Batch.advance, schedule.CHUNK_TILES = timed, 4  # type: ignore[method-assign]
+    network = lyapy.random_network(kind, n, 3, gain=0.8, seed=1)
+    drive = np.random.default_rng(2).normal(size=(1, 256 * chunks, 3))
+    inputs = np.broadcast_to(drive, (trajectories, *drive.shape[1:]))
+    with warnings.catch_warnings(action="ignore"):
+        lyapy.lyapunov_spectrum(network, inputs, backend="cupy", interval=1, frame="identity")
+    batch.Batch.advance = advance  # type: ignore[method-assign]
+    return 1e3 * min(times)
 
 
 def run_counts(kind: str, n: int) -> tuple[int, int]:

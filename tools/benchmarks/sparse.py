@@ -4,15 +4,12 @@ On one core, in one run: reservoirs of several sizes, densities and numbers of d
 and one of them with its zeros.
 """
 
-import argparse
-import os
 import time
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
-from tools.tables import ROUNDS, add_write, environment, head, report, row
+from tools.tables import ROUNDS, head, print_benchmark, row
 
 HEADER = head("n", "density", "k", "numbers in U", "ms per step", "ns per number and vector")
 
@@ -38,19 +35,7 @@ CASES = [
 TINY = [Case(60, 0.1, 5), Case(60, 0.1, 5, dense=True)]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tiny", action="store_true", help="small sizes, to see that it runs")
-    add_write(parser)
-    arguments = parser.parse_args()
-    # before the libraries start their threads
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    lines = chain([HEADER], map(measure, TINY if arguments.tiny else CASES))
-    command = "python -m tools.benchmarks.sparse --write"
-    report(lines, environment(command), "benchmarks.md#sparse", arguments.write)
-
-
-def measure(case: Case) -> str:
+def measure(_: str, case: Case) -> str:
     from scipy.sparse import random_array
 
     import lyapy
@@ -87,4 +72,5 @@ def _seconds(network, inputs, options) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    named = ({str(case): case for case in cases} for cases in (CASES, TINY))
+    print_benchmark(__doc__, "sparse", "sparse", HEADER, measure, *named)

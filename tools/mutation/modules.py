@@ -60,6 +60,7 @@ MODULES = {
     "tangent/compiled/qr": Tests(f"{KERNELS} -k 'orthonormalization or block'", AGREE, True),
     "tangent/compiled/loop": Tests(AGREE, ROUTES, fresh=True),
     "tangent/compiled/graded": Tests(f"{GRADED}/test_run.py", fresh=True),
+    "tangent/compiled/shared_products": Tests("tests/runs/test_together.py", fresh=True),
     "tangent/engine": Tests(
         "tests/tangent/test_engine.py",
         "tests/runs/test_products.py tests/tangent/compiled/test_kernels.py"

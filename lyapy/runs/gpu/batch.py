@@ -11,7 +11,7 @@ from ...cells.sparse import Sparse
 from ...networks.forward import Chunk, forward_chunk
 from ...networks.network import Network
 from ...tangent.gpu.device import Device
-from ...tangent.gpu.fused_forward import FusedForward
+from ...tangent.gpu.fused_forward import FusedForward, map_weights
 from ..trajectory import Trajectory, TrajectoryResult, check_states
 from .block import BatchBlock
 
@@ -19,12 +19,10 @@ __all__ = ["Batch"]
 
 
 class Batch:
-    """Trajectories that stand at the same step and go on side by side.
+    """Trajectories that stand at the same step and go on side by side; errors have their ``names``.
 
     States, frames and coefficients lie on the device; `fetch` brings states, frames and
     statistics to the trajectories, which write checkpoints and records as they do on the CPU.
-
-    ``names`` are the trajectories', for errors. The device makes the first frames orthonormal.
     """
 
     def __init__(
@@ -52,13 +50,7 @@ class Batch:
         return self.position == self.end or self._ended
 
     def advance(self) -> int:
-        """Move through one chunk and return its steps, of all trajectories together.
-
-        Raises
-        ------
-        FloatingPointError
-            If a state or a norm is not finite; names the trajectory.
-        """
+        """Move through one chunk and return its steps, of all trajectories together."""
         start, stop = next(self._chunks)
         chunk = self._forward(start, stop)
         rows, ends = self.schedule.rows_ending(start, stop)
@@ -130,21 +122,14 @@ class Batch:
 def moved_network(network: Network, device: Device) -> Network:
     """Return the network with the arrays that its forward pass reads on the device."""
 
-    def moved(weights: Any) -> Any:
-        if isinstance(weights, Sparse | np.ndarray):
-            whole = isinstance(weights, np.ndarray) and weights.dtype.kind != "f"
-            return device.to_device(weights) if whole else device.moved(weights)
-        if isinstance(weights, tuple):
-            inside = map(moved, weights)
-            return type(weights)(*inside) if hasattr(weights, "_fields") else tuple(inside)
-        return weights
+    def moved(weight: Any) -> Any:
+        if isinstance(weight, np.ndarray) and weight.dtype.kind != "f":
+            return device.to_device(weight)
+        return device.moved(weight) if isinstance(weight, Sparse | np.ndarray) else weight
 
-    cells = []
-    for cell in network.cells:
-        cell = copy(cell)
-        cell.W, cell.b, cell.weights = moved(cell.W), moved(cell.b), moved(cell.weights)
+    found = Network([copy(cell) for cell in network.cells])
+    for cell in found.cells:
+        cell.W, cell.b, cell.weights = map_weights(moved, (cell.W, cell.b, cell.weights))
         cell.constants = {name: moved(value) for name, value in cell.constants.items()}
-        cells.append(cell)
-    found = Network(cells)
     found.program = network.program
     return found

@@ -21,9 +21,9 @@ from ..threads import default_threads
 
 __all__ = ["BatchBlock"]
 
-# of a carry: arrays over the vectors, and numbers
-VECTORS = ("error", "since", "noise")
-NUMBERS = ("intervals", "rejections", "largest_spread", "norm_excess", "repeated")
+# statistics of a carry: those that go on after the transient, and those that begin again
+KEPT = ("since", "noise")
+COUNTED = ("error", "intervals", "rejections", "largest_spread", "norm_excess", "repeated")
 
 
 class BatchBlock:
@@ -38,13 +38,12 @@ class BatchBlock:
         self.bounds, self.schedule = followers[0].bounds, followers[0].schedule
         self.block = block = followers[0].block
         self._entries = None if block.entries is None else device.to_device(block.entries)
-        B, k = len(followers), len(followers[0].carry.state.frame)
+        B, first = len(followers), followers[0].carry.to_dict()
         self.growth = np.stack([follower.growth for follower in followers])
         self.determinants = np.stack([follower.determinants for follower in followers])
-        self.alive = np.array([follower.alive for follower in followers])
-        self.tilted = np.zeros(B, bool)
-        self.vectors = {name: np.empty((B, k)) for name in VECTORS}
-        self.numbers = {name: np.empty(B) for name in NUMBERS}
+        self.alive, self.tilted = np.zeros(B, int), np.zeros(B, bool)
+        # numbers (B,), and those of each vector (B, k)
+        self.sums = {name: np.zeros((B, *np.shape(first[name]))) for name in KEPT + COUNTED}
         for b, follower in enumerate(followers):
             # the followers see the growth that is counted here
             follower.growth, follower.determinants = self.growth[b], self.determinants[b]
@@ -52,7 +51,7 @@ class BatchBlock:
         carries, control = [follower.carry for follower in followers], self.schedule.control
         # graded steps all along, or no steps: without products, copies cost as much as the rest
         self.on_host = block.weak or block.decoupled
-        whole = fits(block.program, k, device) and not self.on_host
+        whole = fits(block.program, len(first["frame"]), device) and not self.on_host
         kind = WholeTangent if whole else BatchTangent
         self.tangent = kind(block.program, *_frames_and_rates(carries), device, control)
         if not (orthonormal or block.decoupled):
@@ -61,28 +60,23 @@ class BatchBlock:
     def _read(self, b: int) -> None:
         """Take the statistics of a trajectory from its follower."""
         follower = self.followers[b]
-        found = vars(follower.carry.state) | vars(follower.carry.statistics)
-        for name, values in (self.vectors | self.numbers).items():
+        found = follower.carry.to_dict()
+        for name, values in self.sums.items():
             values[b] = found[name]
         self.alive[b], self.tilted[b] = follower.alive, found["tilt"].size > 0
 
     def _write(self, b: int, frame: Array) -> None:
         """Bring frame and statistics of a trajectory to its follower."""
         follower = self.followers[b]
-        carry, follower.alive = follower.carry, int(self.alive[b])
-        kinds = vars(carry.statistics)
-        numbers = {n: type(kinds[n])(values[b]) for n, values in self.numbers.items()}
-        vectors = {n: values[b] for n, values in self.vectors.items()}
-        carry.update(vectors | numbers | {"rate": float(self.tangent.rates[b])})
-        carry.state.frame = frame
+        old, follower.alive = follower.carry.to_dict(), int(self.alive[b])
+        found = {n: x[b] if x.ndim > 1 else type(old[n])(x[b]) for n, x in self.sums.items()}
+        rate = float(self.tangent.rates[b])
+        follower.carry.update({**found, "rate": rate, "frame": frame})
 
     def advance(self, coefficients: Array, start: int) -> Array:
         """Move all frames through a chunk of coefficients (T, B, C); return growth (tiles, B, k).
 
-        Raises
-        ------
-        FloatingPointError
-            If deviation vectors overflow; its second argument is the place of the trajectory.
+        The second argument of a FloatingPointError, if they overflow, is the trajectory's place.
         """
         values, before, to_host = coefficients, self.tangent.frames, self.device.to_host
         ends, expected = self.schedule.tile_ends(len(values)), None
@@ -100,82 +94,77 @@ class BatchBlock:
         alive = self._living(values, starts, start)
         rising = (np.diff(alive, axis=0, prepend=self.alive[None]) > 0).any(axis=0)
         # its last step was a graded one, and so will the next be
-        graded = self.tilted & ~self.vectors["since"].any(axis=1) & (start > 0)
+        graded = self.tilted & ~self.sums["since"].any(axis=1) & (start > 0)
         graded &= self.schedule.control.fixed <= 1
         handed = rising | graded
         if start == self.schedule.transient:
             handed |= self.alive < self.growth.shape[2]
         found = self.tangent.advance(values, ends, alive, handed)
+        known, totals = found.growth > -np.inf, found.growth.sum(axis=2)
         # −∞ of a living direction has underflowed
-        living_rows = np.arange(self.growth.shape[2]) < alive[..., None]
-        handed |= found.failed | (np.isneginf(found.growth) & living_rows).any(axis=(0, 2))
+        handed |= found.failed | (np.count_nonzero(known, axis=2) < alive).any(axis=0)
         if expected is not None:
-            handed |= self._disagrees(found.growth, expected, starts, ends)
-        self._count(found, ~handed, start, expected, values)
+            handed |= self._disagrees(totals, expected, ends - starts)
+            sums = expected.sum(axis=0), totals.sum(axis=0), np.full(len(handed), ends[-1])
+            expected = np.stack(sums, axis=1)
+        self._count(found._replace(failed=handed), known, start, expected, values)
         self.alive = np.where(handed, self.alive, alive[-1])
         self._hand_over(np.flatnonzero(handed), coefficients, start, before, found.growth)
         return found.growth
 
     def _living(self, coefficients: Array, starts: Array, start: int) -> Array:
         """Return how many directions (tiles, B) are alive in each tile."""
-        D, k = self.block.program.state_size, self.growth.shape[2]
+        D, transient = self.block.program.state_size, self.schedule.transient
         dead = self.device.to_host(self.block.dead_directions(coefficients))
         if self.block.counts_zeros:
             dead = np.maximum(dead, self.block.vanishing(self.device.to_host(coefficients)))
-        if start < self.schedule.transient:
-            return np.minimum(D - np.maximum.reduceat(dead, starts), k)
-        before = self.alive if start > self.schedule.transient else np.full_like(self.alive, k)
-        return living(dead, starts, before, D)
+        before = self.alive if start > transient else self.growth.shape[2]
+        return living(dead, starts, before, D, start >= transient)
 
-    def _disagrees(self, growth: Array, expected: Array, starts: Array, ends: Array) -> Array:
-        """Return which of the trajectories (B,) disagree with log|det J| (tiles, B)."""
+    def _disagrees(self, totals: Array, expected: Array, steps: Array) -> Array:
+        """Return in which trajectories (B,) growth disagrees with log|det J|, both (tiles, B)."""
         size, limit = self.block.program.state_size, self.schedule.control.limit
-        admitted = np.exp(limit) * self.device.precision.roundoff * (ends - starts) * np.sqrt(size)
+        admitted = np.exp(limit) * self.device.precision.roundoff * steps * np.sqrt(size)
         known = np.isfinite(expected)
-        difference = np.abs(growth.sum(axis=2) - np.where(known, expected, 0.0))
+        difference = np.abs(totals - np.where(known, expected, 0.0))
         return np.asarray((known & ~(difference <= admitted[:, None])).any(axis=0))
 
     def _count(
-        self, found: Found, taken: Array, start: int, expected: Array | None, coefficients: Array
+        self, found: Found, known: Array, start: int, both: Array | None, coefficients: Array
     ) -> None:
-        """Count a chunk of the trajectories ``taken``, as `Follower` does."""
+        """Count a chunk as `Follower` does, but of trajectories that failed.
+
+        Given are which growth is no −∞, and ``both`` sides of the sum rule (B, 3).
+        """
         counted, tile = start - self.schedule.transient, self.schedule.control.tile
-        vectors, numbers, each = self.vectors, self.numbers, taken[:, None]
-        tiles = np.where(each, found.growth, 0.0)
-        # dead directions have grown by −∞
-        vectors["since"] += np.where(tiles > -np.inf, tiles, 0.0).sum(axis=0)
-        np.copyto(vectors["noise"], found.noise, where=each & (tiles[-1] > -np.inf))
+        sums, tiles, failed, taken = self.sums, found.growth, found.failed, ~found.failed
+        tiles[:, failed], found.error[failed], known[:, failed] = 0.0, 0.0, False
+        sums["since"] += (tiles if known.all() else np.where(known, tiles, 0.0)).sum(axis=0)
+        np.copyto(sums["noise"], found.noise, where=known[-1])
         if counted < 0:
-            vectors["error"][...] = 0.0
-            for name, values in numbers.items():
-                values[...] = -np.inf if name == "norm_excess" else 0.0
+            for name in COUNTED:
+                sums[name][...] = -np.inf if name == "norm_excess" else 0.0
             return
-        vectors["error"] += np.where(each, found.error, 0.0)
-        numbers["intervals"][taken] += found.intervals[taken]
-        numbers["rejections"][taken] += found.rejections[taken]
+        sums["error"] += found.error
+        sums["intervals"] += np.where(taken, found.intervals, 0)
+        sums["rejections"] += np.where(taken, found.rejections, 0)
         largest = {"largest_spread": found.spread}
         for i, growth in enumerate(tiles, counted // tile):
             self.growth[:, i // self.schedule.tiles_per_row] += growth
             if i % SAMPLED == 0:
                 steps = coefficients[i * tile - counted : (i + 1) * tile - counted]
-                known = np.where(np.isinf(vectors["error"]), -np.inf, growth)
-                largest["norm_excess"] = self._excess(steps, known)
+                sizes = self.device.to_host(np.max(np.abs(steps), axis=0)).astype(np.float64)
+                rates = np.where(np.isinf(sums["error"]), -np.inf, growth) / len(steps)
+                largest["norm_excess"] = self.bounds.excess_of_steps(sizes, rates)
         for name, values in largest.items():
-            np.maximum(numbers[name], values, out=numbers[name], where=taken)
-        if expected is not None:
-            steps = np.full(len(taken), len(coefficients))
-            sums = np.stack([expected.sum(axis=0), tiles.sum(axis=(0, 2)), steps], axis=1)
-            self.determinants[taken] += sums[taken]
+            np.maximum(sums[name], values, out=sums[name], where=taken)
+        if both is not None:
+            self.determinants += np.where(taken[:, None], both, 0.0)
         elif counted == 0 and self.followers[0].full:
             for b in (b for b in np.flatnonzero(taken).tolist() if self.followers[b].by_lu):
                 values = self.device.to_host(coefficients[:tile, b]).astype(np.float64)
                 ends = np.array([len(values)])
                 self.followers[b].compare(values, ends, found.growth[:, b], None, True)
-
-    def _excess(self, coefficients: Array, growth: Array) -> Array:
-        """Return by how much the growth (B, k) over a tile passes its bounds (B,)."""
-        largest = self.device.to_host(np.max(np.abs(coefficients), axis=0)).astype(np.float64)
-        return self.bounds.excess_of_steps(largest, growth / len(coefficients))
 
     def _hand_over(
         self, chosen: Array, coefficients: Array, start: int, before: Any, growth: Array

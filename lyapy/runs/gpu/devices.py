@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -47,19 +48,11 @@ def run_batches(
 ) -> list[TrajectoryResult]:
     """Run the trajectories to their end, side by side on the devices.
 
-    They are cut into batches of ``threads`` at most, and each device takes the next one when it is
-    ready. So the result of a batch does not depend on how many devices there are. Where memory
-    runs out at its beginning, a batch is halved; where some of its trajectories end, the others
-    form another one. The rest is as for `lyapy.runs.threads.run_trajectories`.
-
-    Raises
-    ------
-    FloatingPointError
-        If a trajectory diverges; names it.
-    MemoryError
-        If a device's memory does not suffice; names the sizes and what would be smaller.
+    As `lyapy.runs.threads.run_trajectories`, but in batches of ``threads`` at most, of which each
+    device takes the next one when it is ready. So the result of a batch does not depend on how
+    many devices there are. Where memory runs out at its beginning, a batch is halved; where some
+    of its trajectories end, the others form another one.
     """
-    display = Progress(len(numbers) * steps, progress)
 
     def begun(b: int) -> Trajectory:
         trajectory = begin(b)
@@ -67,7 +60,8 @@ def run_batches(
             checkpointer.restore(b, trajectory)
         return trajectory
 
-    trajectories = {b: begun(b) for b in numbers}
+    display = Progress(len(numbers) * steps, progress)
+    trajectories, found = {b: begun(b) for b in numbers}, dict[int, TrajectoryResult]()
     groups: SimpleQueue[list[int]] = SimpleQueue()
     positions = {b: trajectory.position for b, trajectory in trajectories.items()}
     display.skip(sum(positions.values()))
@@ -76,7 +70,6 @@ def run_batches(
         group = [b for b in positions if positions[b] == position]
         for i in range(0, len(group), threads):
             groups.put(group[i : i + threads])
-    found: dict[int, TrajectoryResult] = {}
 
     def finish(numbers: list[int], device: Device) -> None:
         batch, half = None, len(numbers) // 2
@@ -103,12 +96,9 @@ def run_batches(
 
     def work(device: Device) -> None:
         device.activate()
-        while True:
-            try:
-                numbers = groups.get_nowait()
-            except Empty:
-                return
-            finish(numbers, device)
+        with suppress(Empty):
+            while True:
+                finish(groups.get_nowait(), device)
 
     # in separate threads, a chunk that is being computed at an interruption is finished and kept
     with ThreadPoolExecutor(len(devices)) as pool:
@@ -128,7 +118,7 @@ def run_batches(
 
 def _log(batch: Batch) -> None:
     """Report what the device left to slower ways."""
-    repeated = sum(int(block.numbers["repeated"].sum()) for block in batch.blocks)
+    repeated = sum(int(block.sums["repeated"].sum()) for block in batch.blocks)
     if repeated:
         log.info(REPEATED, repeated)
     for reason in sorted(batch.run_layer.plain):
@@ -143,8 +133,8 @@ def _is_exhausted(error: Exception) -> bool:
 def _exhausted(some: list[Trajectory], device: Device) -> str:
     """Return the message for memory that ran out: the sizes, and what would be smaller."""
     one, count = some[0], len(some)
-    remedy = f"give threads={count // 2} (--threads), fewer at a time"
-    remedy = remedy if count > 1 else "give a smaller k"
+    fewer = f"threads={count // 2} (--threads), fewer at a time"
+    remedy = f"give {fewer if count > 1 else 'a smaller k'}"
     if device.precision.itemsize == 8:
         remedy += ", or precision='float32', half as large"
     vectors = sum(len(follower.carry.state.frame) for follower in one.followers)
@@ -161,13 +151,11 @@ def _run(
 ) -> None:
     cost, published = 0.0, time.monotonic()
     while not batch.finished:
-        done = batch.advance()
-        began = time.monotonic()
+        done, began = batch.advance(), time.monotonic()
         ended = batch.finished or display.stopped.is_set()
         if checkpointer is not None and (ended or cost <= CHECKPOINT_SHARE * (began - published)):
             batch.fetch()
-            pairs = zip(numbers, batch.trajectories, strict=True)
-            checkpointer.publish_together(dict(pairs))
+            checkpointer.publish_together(dict(zip(numbers, batch.trajectories, strict=True)))
             published = time.monotonic()
             cost = published - began
         # ends the thread after an interruption

@@ -93,9 +93,8 @@ class CompiledTangent(Tangent):
 
     def _in_lockstep(self, legs: Sequence[Leg]) -> list[Array]:
         k = len(legs[0].carry.state.frame)
-        growth = np.stack(
-            [np.where(np.arange(k) < leg.alive[:, None], 0.0, -np.inf) for leg in legs]
-        )
+        alive = stacked([leg.alive for leg in legs])
+        growth = np.where(np.arange(k) < alive[:, :, None], 0.0, -np.inf)
         coefficients = stacked([leg.coefficients for leg in legs])
         walks = [leg.tangent._walk(leg, found) for leg, found in zip(legs, growth, strict=True)]
         starts = {b: next(walk, -1) for b, walk in enumerate(walks)}
@@ -116,8 +115,8 @@ class CompiledTangent(Tangent):
         The steps between are graded ones, which are taken here.
         """
         coefficients, ends, alive, carry, control = leg[1:]
-        start = 0
-        while start < len(coefficients):
+        start, T = 0, len(coefficients)
+        while start < T:
             tile = int(ends.searchsorted(start, "right"))
             if not alive[tile]:
                 start = int(ends[tile])
@@ -125,14 +124,16 @@ class CompiledTangent(Tangent):
             spread = 0.0
             if not (control.graded or carry.state.follows_tilt(control)):
                 start = yield start
+                if start == T:
+                    break
                 # the loop stops before a step that spreads too far
                 spread = 2.0 * control.limit
-            tile = int(ends.searchsorted(start, "right"))
-            if start < len(coefficients) and alive[tile]:
+                tile = int(ends.searchsorted(start, "right"))
+            if alive[tile]:
                 values, found = coefficients[start : ends[tile]], growth[tile, : alive[tile]]
                 start += self._run_graded(values, carry, spread, control, found)
-            if np.isnan(growth).any():
-                break
+                if np.isnan(found).any():
+                    break
 
     def _run(
         self,

@@ -7,8 +7,6 @@ The first vector of a step is guessed to be the state, and compared, so that mos
 once.
 """
 
-from __future__ import annotations
-
 import operator
 from typing import Any, NamedTuple
 
@@ -19,8 +17,6 @@ from numba.extending import overload
 from ...arrays import Array
 from .jit import inlined
 from .products import address, cross, row_stride
-
-__all__ = ["MOST", "Desk", "Weight", "answer", "guess", "shared"]
 
 # products of a step that are known at a time, at most
 MOST = 8

@@ -1,9 +1,10 @@
 """The devices that arrays lie on; the one file that imports CuPy, and only when it is asked to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,13 @@ from ..interval import LOG_RANGE
 __all__ = ["PRECISIONS", "Device", "Kernel", "Precision", "describe_devices", "find_devices"]
 
 INSTALL = "python -m pip install 'lyapy[cuda12]' (or cuda13, as nvidia-smi shows)"
-LIBRARIES = "python -m pip install 'cupy-cuda12x[ctk]' (or cuda13x)"
+MISSING = (
+    "finds no NVIDIA GPU ({}); run on a machine where nvidia-smi shows one, or use backend='numba'"
+)
+UNUSABLE = (
+    "finds an NVIDIA GPU, but cannot use it ({}); it may be taken, or CUDA's libraries may be "
+    "missing: python -m pip install 'cupy-cuda12x[ctk]' (or cuda13x); or use backend='numba'"
+)
 # bytes of shared memory that a block has without asking
 UNASKED = 48 * 1024
 COMPILER = ("-std=c++14",)
@@ -44,12 +51,6 @@ PRECISIONS = {
 Kernel = Callable[..., None]
 
 
-class Compile(Protocol):
-    """Makes the kernel of a text in CUDA C++ and a name; ``exact`` ones fuse no operations."""
-
-    def __call__(self, text: str, name: str, exact: bool = False) -> Kernel: ...
-
-
 class Device(NamedTuple):
     """An array module's way from the host to one of its devices and back, in one precision.
 
@@ -69,7 +70,8 @@ class Device(NamedTuple):
     activate: Callable[[], object]
     # copies a sparse matrix, to one that `lyapy.cells.sparse.product` takes
     to_sparse: Callable[[Sparse], Any]
-    compile_kernel: Compile
+    # from a text in CUDA C++, its kernel's name, and whether to fuse no operations
+    compile_kernel: Callable[[str, str, bool], Kernel]
     # out = alpha a @ b + beta out, from (a, b, out, alpha = 1, beta = 0): matrices (B, m, p),
     # (B, p, n) or (p, n), and (B, m, n), whose rows may lie apart; b may be transposed
     multiply: Callable[..., None]
@@ -96,40 +98,29 @@ class Device(NamedTuple):
 def find_devices() -> tuple[Device, ...]:
     """Return the CUDA devices that the process sees; CUDA_VISIBLE_DEVICES decides on them.
 
-    Raises
-    ------
-    ModuleNotFoundError
-        If CuPy is not installed.
-    DeviceError
-        If there is no device, or CuPy cannot use it.
+    Raises a ModuleNotFoundError without CuPy, and a DeviceError where it can use no device.
     """
     if find_spec("cupy") is None:
         raise ModuleNotFoundError(f"backend='cupy' needs CuPy, which is not installed; {INSTALL}")
-    try:
+    # libraries that are missing, drivers that are too old, no device at all
+    with _refusing(MISSING):
         import cupy
 
         count = cupy.cuda.runtime.getDeviceCount()
         if not count:
             raise RuntimeError("CUDA_VISIBLE_DEVICES may hide it")
-    except Exception as error:
-        # libraries that are missing, drivers that are too old, no device at all
-        raise DeviceError(
-            f"backend='cupy' finds no NVIDIA GPU ({error}); run on a machine where nvidia-smi "
-            "shows one, or use backend='numba'"
-        ) from error
-    try:
+    # a card that others have to themselves, CUDA's compiler or cuBLAS not installed
+    with _refusing(UNUSABLE):
         return tuple(_device(cupy, number) for number in range(count))
+
+
+@contextmanager
+def _refusing(message: str) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
-        # a card that others have to themselves, CUDA's compiler or cuBLAS not installed
-        raise DeviceError(_unusable(error)) from error
-
-
-def _unusable(error: Exception) -> str:
-    first = str(error).strip().partition("\n")[0]
-    return (
-        f"backend='cupy' finds an NVIDIA GPU, but cannot use it ({first}); it may be taken, "
-        f"or CUDA's libraries may be missing: {LIBRARIES}; or use backend='numba'"
-    )
+        first = str(error).strip().partition("\n")[0]
+        raise DeviceError(f"backend='cupy' {message.format(first)}") from error
 
 
 def describe_devices() -> str:
@@ -144,6 +135,17 @@ def describe_devices() -> str:
 def _device(cupy: Any, number: int) -> Device:
     properties = cupy.cuda.runtime.getDeviceProperties(number)
     shared = int(properties["sharedMemPerBlockOptin"])
+
+    def free_bytes() -> int:
+        with cupy.cuda.Device(number) as device:
+            # the pool keeps what arrays have given back
+            return int(device.mem_info[0]) + int(cupy.get_default_memory_pool().free_bytes())
+
+    def activate() -> None:
+        cupy.cuda.Device(number).use()
+        # each thread has its own handle of cuBLAS, which takes memory while there is some
+        _try(cupy, shared)
+
     with cupy.cuda.Device(number):
         _try(cupy, shared)
     version = cupy.cuda.runtime.runtimeGetVersion()
@@ -153,9 +155,9 @@ def _device(cupy: Any, number: int) -> Device:
         to_device=cupy.asarray,
         to_host=cupy.asnumpy,
         empty=cupy.empty,
-        free_bytes=lambda: _free_bytes(cupy, number),
-        activate=lambda: _activate(cupy, number, shared),
-        to_sparse=lambda matrix: _to_sparse(cupy, matrix),
+        free_bytes=free_bytes,
+        activate=activate,
+        to_sparse=partial(_to_sparse, cupy),
         compile_kernel=partial(_compile, cupy, shared),
         multiply=_multiplier(cupy),
         shared_bytes=shared,
@@ -171,12 +173,6 @@ def _try(cupy: Any, shared: int) -> None:
         one = array.astype(precision)
         _multiplier(cupy)(one, one, one.copy())
     cupy.asnumpy(array + 1.0)
-
-
-def _activate(cupy: Any, number: int, shared: int) -> None:
-    cupy.cuda.Device(number).use()
-    # each thread has its own handle of cuBLAS, which takes memory while there is some
-    _try(cupy, shared)
 
 
 def _compile(cupy: Any, most: int, text: str, name: str, exact: bool = False) -> Kernel:
@@ -223,13 +219,6 @@ def _multiplier(cupy: Any) -> Callable[..., None]:
     return multiply
 
 
-def _free_bytes(cupy: Any, number: int) -> int:
-    with cupy.cuda.Device(number) as device:
-        free, _ = device.mem_info
-        # the pool keeps what arrays have given back
-        return int(free) + int(cupy.get_default_memory_pool().free_bytes())
-
-
 def _to_sparse(cupy: Any, matrix: Sparse) -> Any:
     from cupyx.scipy.sparse import csr_matrix
 
@@ -237,8 +226,6 @@ def _to_sparse(cupy: Any, matrix: Sparse) -> Any:
     indices = (cupy.asarray(a.astype(np.int32)) for a in (matrix.columns, matrix.starts))
     shape = tuple(map(int, matrix.shape))
     found = csr_matrix((cupy.asarray(matrix.values), *indices), shape=shape)
-    try:
+    with _refusing(UNUSABLE):
         found @ cupy.zeros((shape[1], 2), matrix.values.dtype)
-    except Exception as error:
-        raise DeviceError(_unusable(error)) from error
     return found

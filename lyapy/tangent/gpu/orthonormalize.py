@@ -11,10 +11,9 @@ from ...arrays import Array
 from .. import interval
 from ..interval import Control
 from .device import Device, Kernel
-from .kernel_text import trajectory_kernel
-from .plain_functions import HELPERS, cuda_functions
+from .kernel_text import HELPERS, cuda_functions, trajectory_kernel
 
-__all__ = ["THREADS", "Orthonormalizer", "library", "row_length", "scratch"]
+__all__ = ["THREADS", "Orthonormalizer", "library", "scratch"]
 
 # of a block: one for each entry of a row of 256
 THREADS = 256
@@ -208,11 +207,6 @@ def library(device: Device, control: Control, state_size: int, **values: object)
     return given + HELPERS + functions + TEXT
 
 
-def row_length(entries: int) -> int:
-    """Return the distance of rows in shared memory, odd: threads with a row each meet no bank."""
-    return entries | 1
-
-
 def scratch(rows: int) -> int:
     """Return the entries that `orthonormalize` needs besides the rows."""
     return 4 * THREADS + rows * GROUP
@@ -224,7 +218,8 @@ class Orthonormalizer:
     def __init__(self, vectors: int, state_size: int, device: Device, control: Control) -> None:
         self.device, self.itemsize = device, device.precision.itemsize
         self.state_size = state_size
-        row, room = row_length(state_size + 1), device.shared_bytes // self.itemsize
+        # odd: threads with a row each do not meet at a bank of shared memory
+        row, room = (state_size + 1) | 1, device.shared_bytes // self.itemsize
         fitting = (room - 4 * THREADS) // (row + GROUP)
         self.row = row if fitting else 0
         # panels of about the same length
@@ -233,20 +228,23 @@ class Orthonormalizer:
         values = {"ROW": self.row, "SCRATCH": scratch(self.panel)}
         before = library(device, control, state_size, **values)
         given = ["real* frames", "real* norms", "double* state", "const double* sums"]
-        given += ["double* results"]
-        given += [f"long long {name}" for name in ("first", "m", "k", "width", "all")]
+        given += ["double* results", "long long first", "long long m", "long long k"]
+        given += ["long long width", "long long all"]
         text = trajectory_kernel("panel", given, PANEL, before)
         self._kernel: Kernel = device.compile(text, "panel")
+        # norms and state, by how many frames and rows; written again each time
+        self._kept: dict[tuple[int, int], tuple[Array, Array]] = {}
 
     def __call__(self, frames: Array, sums: Array) -> tuple[Array, Array]:
-        """Orthonormalize ``frames``.
+        """Orthonormalize; return in float64 growth, its error, and noise, added to ``sums``.
 
-        Returns, in float64, ``sums`` (B, 3, k or more) of growth, its error, and noise, with those
-        of the interval; and (B, 4), largest and smallest R_ii, largest |R⁻ᵀ b|_i, and the spread.
+        They are (B, 3, k or more). Also (B, 4): the extremes of R_ii and |R⁻ᵀ b|_i, the spread.
         """
         B, k, _ = frames.shape
-        results, state = (self.device.empty(shape, "float64") for shape in (sums.shape, (B, 4)))
-        self._orthonormalize(frames, 0, k, (self.device.new(B, k), state, sums, results))
+        if (B, k) not in self._kept:
+            self._kept[B, k] = self.device.new(B, k), self.device.empty((B, 4), "float64")
+        (norms, state), results = self._kept[B, k], self.device.empty(sums.shape, "float64")
+        self._orthonormalize(frames, 0, k, (norms, state, sums, results))
         return results, state
 
     def _orthonormalize(

@@ -14,7 +14,7 @@ from ...networks.program import Program
 from ..lowering import Product, Sum, lower
 from .device import Device
 from .kernel_text import matrix_text, moved_matrices, sum_text, trajectory_kernel
-from .orthonormalize import THREADS, library, row_length, scratch
+from .orthonormalize import THREADS, library, scratch
 from .tangent import BatchTangent, Found
 
 __all__ = ["WholeTangent", "fits"]
@@ -94,39 +94,45 @@ TEXT = """
         last[0] = intervals;
         last[1] = rejections;
         last[2] = widest;
-        last[3] = rates[b] = rate;
+        last[3] = rate;
         last[4] = failed;
     }}"""
-# the matrix is written once, and multiplied in tiles
+# the matrix of N × COLUMNS is written once, and multiplied in tiles
 PRODUCT = """
+template <int N, int COLUMNS> __device__ void add_product(
+    const real* source, int rows, const real* matrix, real* target)
+{
+    const int apart = (N + ENTRIES - 1) / ENTRIES;
     __syncthreads();
-    for (int i = thread; i < (rows + {VECTORS} - 1) / {VECTORS} * {apart}; i += threads) {{
-        const int v = i / {apart} * {VECTORS}, r = i % {apart};
-        const real* x[{VECTORS}];
-        real y[{VECTORS}][{ENTRIES}];
+    for (int i = threadIdx.x; i < (rows + VECTORS - 1) / VECTORS * apart; i += blockDim.x) {
+        const int v = i / apart * VECTORS, r = i % apart;
+        const real* x[VECTORS];
+        real y[VECTORS][ENTRIES];
         #pragma unroll
-        for (int p = 0; p < {VECTORS}; p++) {{
-            x[p] = {source} + (v + p < rows ? v + p : rows - 1) * ROW;
+        for (int p = 0; p < VECTORS; p++) {
+            x[p] = source + (v + p < rows ? v + p : rows - 1) * ROW;
             #pragma unroll
-            for (int q = 0; q < {ENTRIES}; q++) y[p][q] = 0;
-        }}
-        for (int c = 0; c < {columns}; c++) {{
+            for (int q = 0; q < ENTRIES; q++) y[p][q] = 0;
+        }
+        for (int c = 0; c < COLUMNS; c++) {
             #pragma unroll
-            for (int q = 0; q < {ENTRIES}; q++) {{
-                const int s = r + q * {apart} < {n} ? r + q * {apart} : {n} - 1;
-                const real entry = matrix[c * {n} + s];
+            for (int q = 0; q < ENTRIES; q++) {
+                const int s = r + q * apart < N ? r + q * apart : N - 1;
+                const real entry = matrix[c * N + s];
                 #pragma unroll
-                for (int p = 0; p < {VECTORS}; p++) y[p][q] += x[p][c] * entry;
-            }}
-        }}
+                for (int p = 0; p < VECTORS; p++) y[p][q] += x[p][c] * entry;
+            }
+        }
         #pragma unroll
-        for (int p = 0; p < {VECTORS}; p++)
+        for (int p = 0; p < VECTORS; p++)
             #pragma unroll
-            for (int q = 0; q < {ENTRIES}; q++)
-                if (v + p < rows && r + q * {apart} < {n})
-                    result[(v + p) * ROW + {target} + r + q * {apart}] += y[p][q];
-    }}
-    __syncthreads();"""
+            for (int q = 0; q < ENTRIES; q++)
+                if (v + p < rows && r + q * apart < N)
+                    target[(v + p) * ROW + r + q * apart] += y[p][q];
+    }
+    __syncthreads();
+}
+"""
 
 
 class WholeTangent(BatchTangent):
@@ -140,31 +146,29 @@ class WholeTangent(BatchTangent):
         steps = "".join(map(_step_text, lowered.sums))
         given = [f"const real* {name}" for name in ("coefficients", "frames")]
         given += ["real* images", "const double* alive"]
-        given += [f"double* {name}" for name in ("rates", "growth", "totals")]
+        given += ["const double* rates", "double* growth", "double* totals"]
         given += [f"const real* m{i}" for i in range(len(self._matrices))]
         given += [f"long long {name}" for name in ("steps", "k", "width", "C")]
         values = {"ROW": _row(program), "TILE": f"{control.tile}LL"}
-        before = library(self.device, control, program.state_size, **values)
+        values |= {"VECTORS": VECTORS, "ENTRIES": ENTRIES}
+        before = library(self.device, control, program.state_size, **values) + PRODUCT
         body = TEXT.format(results=RESULTS, steps=steps)
         text = trajectory_kernel("whole_tile", given, body, before)
         self._kernel = self.device.compile(text, "whole_tile")
-        self._alive = self._of_last = np.zeros(0)
 
     def replace(self, at: Any, frames: Array, rates: Array) -> None:
         """Replace the frames (k, D) of some trajectories, and their expected spreads."""
         super().replace(at, frames, rates)
         self.rates[list(at)] = rates
-        self._rates = self.device.to_device(self.rates)
 
     def advance(self, coefficients: Array, ends: Array, alive: Array, skip: Array) -> Found:
         """Move all frames through a chunk, as `BatchTangent.advance` does."""
         (B, k, width), (steps, _, C) = self.frames.shape, coefficients.shape
         rows = np.where(skip, 0, alive).astype(np.float64)
-        if not np.array_equal(rows, self._of_last):
-            self._alive, self._of_last = self.device.to_device(rows), rows
+        moved = map(self.device.to_device, (rows, self.rates))
         images, size = self.device.new(B, k, width), rows.size * k
         results = self.device.empty((size + B * (2 * k + RESULTS),), "float64")
-        arrays = coefficients, self.frames, images, self._alive, self._rates
+        arrays = coefficients, self.frames, images, *moved
         written = results[:size], results[size:]
         numbers = steps, k, width, C, 1
         self._kernel(B, THREADS, (*arrays, *written, *self._matrices, *numbers), self._bytes)
@@ -195,7 +199,8 @@ def shared_bytes(program: Program, k: int, device: Device) -> int:
 
 
 def _row(program: Program) -> int:
-    return row_length(max(program.width, program.state_size + 1))
+    # odd, as in `Orthonormalizer`
+    return max(program.width, program.state_size + 1) | 1
 
 
 def _step_text(one: Sum) -> str:
@@ -206,8 +211,7 @@ def _step_text(one: Sum) -> str:
 
 def _product_text(product: Product, one: Sum) -> str:
     """Return what adds a product."""
-    n, source = one.target.size, "result" if product.new else "frame"
-    values = {"VECTORS": VECTORS, "ENTRIES": ENTRIES, "apart": -(-n // ENTRIES), "n": n}
-    values |= {"columns": product.source.size, "target": one.target.start}
-    source = f"{source} + {product.source.start}"
-    return matrix_text(product, n) + PRODUCT.format(source=source, **values)
+    source = f"{'result' if product.new else 'frame'} + {product.source.start}"
+    arguments = f"{source}, rows, matrix, result + {one.target.start}"
+    call = f"add_product<{one.target.size}, {product.source.size}>({arguments});"
+    return f"{matrix_text(product, one.target.size)}\n    {call}"
