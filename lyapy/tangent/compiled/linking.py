@@ -9,20 +9,17 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import llvmlite.binding
 from numba.core import cgutils, typing
 from numba.extending import intrinsic
 
-if TYPE_CHECKING:
-    from .disk import Kept
-
 
 class Linked:
-    """A function under one symbol for each kind of arguments."""
+    """A `disk.Kept` function, under one symbol for each kind of arguments."""
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: Any) -> None:
         self.kept = kept
         self.prefix = f"lyapy.{kept.name}."
         self.symbols: dict[Any, str] = {}
