@@ -121,7 +121,7 @@ plt.show()
 #   lyapy write a checkpoint, and puts itself back into the queue. It takes the same words:
 #   ``sbatch --array=1-2 spectrum.sh sweep 'weights/*.safetensors' … --shard auto``.
 # - The first run compiles, for some tens of seconds. Before hundreds of tasks do it at once, run
-#   ``lyapy demo`` on a node of the same kind. A script on a cluster also activates the environment
-#   that lyapy is installed in.
+#   ``lyapy compile`` on a node of the same kind. A script on a cluster also activates the
+#   environment that lyapy is installed in.
 #
 # :doc:`/hpc` has threads, long trajectories, logs and all exit codes.

@@ -19,6 +19,7 @@ from .. import __version__
 from ..errors import FAILURES, one_line
 from . import (
     check,
+    compile,
     convert,
     demo,
     fixed_points,
@@ -37,7 +38,7 @@ __all__ = ["main"]
 
 MODULES = (
     *(spectrum, sweep, merge, show, plot, vectors, fixed_points, info, convert, check, verify),
-    demo,
+    *(compile, demo),
 )
 COMMANDS = {m.__name__.rpartition(".")[2].replace("_", "-"): m for m in MODULES}
 
@@ -69,7 +70,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 @contextmanager
 def _log_to_stderr() -> Iterator[None]:
     logger, handler = logging.getLogger("lyapy"), logging.Handler()
-    handler.emit = lambda record: say(record.getMessage())  # type: ignore[method-assign]
+
+    def emit(record: logging.LogRecord) -> None:
+        # a progress bar may have said it
+        if not hasattr(record, "said"):
+            say(record.getMessage())
+
+    handler.emit = emit  # type: ignore[method-assign]
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:

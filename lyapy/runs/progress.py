@@ -1,6 +1,9 @@
 """Progress of a run: tqdm's bar on a terminal or in a notebook, plain lines in a log."""
 
+from __future__ import annotations
+
 import logging
+import multiprocessing
 import sys
 import threading
 import time
@@ -36,8 +39,8 @@ class Progress:
             threading.Thread(target=self._write_lines, daemon=True).start()
         elif shown:
             self._show(self._open_bar)
-        # a cell of a notebook that is silent for half a minute looks broken
-        said = shown or (writable and in_notebook())
+        # a run that is silent for half a minute looks broken; workers leave that to their parent
+        said = shown or (writable and multiprocessing.parent_process() is None)
         self._compiling = _FirstCompilation(partial(self._show, self._say)) if said else None
 
     def _open_bar(self) -> None:
@@ -129,24 +132,32 @@ def in_notebook() -> bool:
 
 
 class _FirstCompilation(logging.Handler):
-    """Says once that functions are compiled, unless lyapy's log is shown already."""
+    """Says that functions are compiled, before handlers of the log, which see ``said``.
+
+    Of several at once, such as those of a sweep and of its networks, the first says it.
+    """
 
     def __init__(self, say: Callable[[str], object]) -> None:
         super().__init__(logging.INFO)
-        self._say: Callable[[str], object] | None = say
+        self._say = say
         self._logger = logging.getLogger("lyapy")
-        self._level = self._logger.level
-        if not self._logger.handlers:
-            self._logger.addHandler(self)
+        others = self._others()
+        self._level: int = others[0]._level if others else self._logger.level
+        self._logger.handlers.insert(len(others), self)
+        if not self._logger.isEnabledFor(logging.INFO):
             self._logger.setLevel(logging.INFO)
 
+    def _others(self) -> list[_FirstCompilation]:
+        return [each for each in self._logger.handlers if isinstance(each, _FirstCompilation)]
+
     def emit(self, record: logging.LogRecord) -> None:
-        if self._say is not None and record.getMessage().startswith("compiling"):
-            self._say("compiling for this kind of network, once; it takes some tens of seconds")
-            self._say = None
+        if record.getMessage().startswith("compiling") and not hasattr(record, "said"):
+            vars(record)["said"] = True
+            self._say(record.getMessage())
 
     def close(self) -> None:
         if self in self._logger.handlers:
             self._logger.removeHandler(self)
-            self._logger.setLevel(self._level)
+            if not self._others():
+                self._logger.setLevel(self._level)
         super().close()

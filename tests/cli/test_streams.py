@@ -1,6 +1,8 @@
 """Streams and disks that cannot be written: runs end with their result, or with exit code 74."""
 
 import errno
+import io
+import logging
 import os
 import subprocess
 import sys
@@ -8,12 +10,26 @@ from pathlib import Path
 
 import pytest
 
+from lyapy import cli
 from lyapy.cli import main
+from lyapy.runs.progress import Progress
 
 WORDS = ["spectrum", "gru.npz", "--inputs", "drive.npy", "--backend", "numpy", "-o", "run.h5"]
 COMMAND = f"{sys.executable} -m lyapy {' '.join(WORDS)}"
 
 pytestmark = pytest.mark.usefixtures("folder")
+
+
+def test_that_it_compiles_is_said_once_and_not_through_a_bar(capsys):
+    logger, log = logging.getLogger("lyapy"), io.StringIO()
+    with cli._log_to_stderr():
+        shown = Progress(10, True, log)
+        logger.info("compiling, once")
+        shown.close()
+        assert capsys.readouterr().err == ""
+        assert log.getvalue().startswith("lyapy: compiling, once\n")
+        logger.info("compiling, once")
+        assert capsys.readouterr().err == "lyapy: compiling, once\n"
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full")

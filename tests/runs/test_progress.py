@@ -3,6 +3,7 @@
 import errno
 import io
 import logging
+import multiprocessing
 import os
 import re
 import signal
@@ -64,22 +65,33 @@ def test_compiling_is_one_line_and_the_log_is_left_as_it_was(monkeypatch, bar):
     log, logger = io.StringIO(), logging.getLogger("lyapy")
     before = (logger.level, list(logger.handlers))
     shown = Progress(1280, True, log)
-    for name in ("forward", "tile"):
-        logger.info("compiling %s, once; it is kept in %s", name, "here")
+    logger.info("compiling, once")
     shown.close()
-    assert log.getvalue().count("lyapy: compiling for this kind of network, once") == 1
+    assert log.getvalue().count("lyapy: compiling, once\n") == 1
     assert (logger.level, logger.handlers) == before
 
 
-@pytest.mark.parametrize("notebook", [False, True])
-def test_a_notebook_says_that_it_compiles_also_without_progress(monkeypatch, notebook):
-    monkeypatch.setattr(progress, "in_notebook", lambda: notebook)
+@pytest.mark.parametrize("worker", [False, True])
+def test_compiling_is_said_without_progress_too_but_not_by_workers(monkeypatch, worker):
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: worker or None)
     log = io.StringIO()
     shown = Progress(1280, False, log)
-    logging.getLogger("lyapy").info("compiling %s, once; it is kept in %s", "tile", "here")
+    logging.getLogger("lyapy").info("compiling, once")
     shown.update(1280)
     shown.close()
-    assert log.getvalue().count("\n") == log.getvalue().count("lyapy: compiling") == notebook
+    assert log.getvalue().count("\n") == log.getvalue().count("lyapy: compiling") == (not worker)
+
+
+def test_of_two_displays_the_first_says_that_it_compiles():
+    """The second would write through the bar of the first."""
+    logger, logs = logging.getLogger("lyapy"), [io.StringIO(), io.StringIO()]
+    before = (logger.level, list(logger.handlers))
+    outer, inner = (Progress(10, False, log) for log in logs)
+    logger.info("compiling, once")
+    outer.close()
+    inner.close()
+    assert [log.getvalue().count("compiling") for log in logs] == [1, 0]
+    assert (logger.level, logger.handlers) == before
 
 
 def test_a_long_chunk_of_steps_is_not_silent(monkeypatch):

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...arrays import Array
 from . import blas
-from .jit import inlined, spliced
+from .jit import linked, spliced
 from .products import address, aligned, row_stride, subtract
 from .simd.elimination_tiles import (
     exchange_tile,
@@ -70,7 +70,7 @@ def make_elimination(vectors: int, columns: int) -> Elimination:
     return Elimination(packed, order, places, panel, aligned(LANES * LANES), np.zeros(1, np.int64))
 
 
-@spliced
+@linked
 def eliminate(
     frame: Array,
     rows: int,
@@ -140,7 +140,7 @@ def _eliminate_panel(
     """Eliminate vectors ``start:stop`` from one another, as rows, and exchange coordinates."""
     packed, panel, order, found = memory.packed, memory.panel, memory.order, memory.found
     width, stride = packed.shape[1], panel.shape[1]
-    inverse, place = address(memory.factors, 0), np.int64(found.ctypes.data)
+    inverse, place = address(memory.factors, 0), address(found, 0)
     for d in range(start, columns, LANES):
         source = address(packed, d * width + start)
         _TRANSPOSE((source, width, columns - d, LANES, address(panel, d), stride))
@@ -196,7 +196,7 @@ def _eliminate_block(
         _subtract(left, width, columns - start, inner, known, count, out)
 
 
-@inlined
+@linked
 def _subtract(
     left: int, stride: int, rows: int, inner: int, right: int, columns: int, out: int
 ) -> None:

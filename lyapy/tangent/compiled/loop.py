@@ -105,7 +105,7 @@ def _step(
     plan: Plan, chunk: Chunk, memory: Memory, running: Array, now: Interval, sums: Sums
 ) -> None:
     """Take one step of each ``running`` trajectory, of whose intervals it is the next."""
-    together = len(running)
+    together, merged, scratch = len(running), memory.merged, memory.scratch
     for i in range(len(plan.instructions)):
         row = plan.instructions[i]
         cut = together > 1 and can_be_cut(plan, row)
@@ -116,7 +116,7 @@ def _step(
                 frame, new = memory.frames[b, now.source[b]], memory.frames[b, now.target[b]]
                 values = chunk.coefficients[b, sums.counts[b, STEP] + now.done[b]]
                 last, vectors = min(first + width, row.rows), now.vectors[b]
-                carry_out(plan, row, values, frame, new, vectors, memory, first, last)
+                carry_out(plan, row, values, frame, new, vectors, merged, scratch, first, last)
     for m in range(together):
         b = running[m]
         at = sums.counts[b, BUFFER]

@@ -6,13 +6,17 @@ zeros: each panel is read from its beginning to its end.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 
 from ...arrays import Array
-from .jit import inlined, spliced
+from .jit import linked
 from .simd.row_tiles import dot_tile, subtract_tile
 from .simd.tiles import PANEL, ROWS, copy_tile, product_tile
-from .simd.vectors import DOT_COLUMNS
+from .simd.vectors import DOT_COLUMNS, WORD
 
 __all__ = [
     "SCRATCH",
@@ -66,13 +70,18 @@ def pack(matrix: Array) -> Array:
     return np.ravel(padded.reshape(inner, panels, PANEL).transpose(1, 0, 2))
 
 
-@inlined
-def address(array: Array, number: int) -> int:
+@intrinsic
+def address(typingctx: Any, array: Any, number: Any) -> Any:
     """Return the address of a number of a contiguous array."""
-    return np.int64(array.ctypes.data) + 8 * number  # type: ignore[return-value]
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        start = context.make_array(array)(context, builder, arguments[0]).data
+        return builder.ptrtoint(builder.gep(start, [arguments[1]]), WORD)
+
+    return types.int64(array, types.int64), codegen
 
 
-@spliced
+@linked
 def multiply(
     a: int,
     a_stride: int,
@@ -139,7 +148,7 @@ def multiply(
                 _COPY((scratch, PANEL, rows, width, out + 8 * (j + i * out_stride), out_stride))
 
 
-@inlined
+@linked
 def cross(
     a: int,
     a_stride: int,
@@ -171,7 +180,7 @@ def cross(
             _DOT_11((at, a_stride, other, b_stride, inner, to, out_stride))
 
 
-@inlined
+@linked
 def subtract(
     a: int,
     a_stride: int,

@@ -10,7 +10,7 @@ import math
 
 from ...arrays import Array
 from . import blas
-from .jit import inlined, spliced, vectorized
+from .jit import inlined, linked, spliced, vectorized
 from .products import address, aligned, cross, subtract
 from .simd.row_tiles import solve_tile
 from .simd.tiles import PANEL
@@ -25,7 +25,7 @@ WIDE = 32
 _SOLVE = solve_tile(BASE)
 
 
-@inlined
+@linked
 def orthonormalize(
     frame: Array,
     rows: int,

@@ -10,7 +10,7 @@ from numba.extending import overload
 
 from ...arrays import Array
 from ...cells import sparse
-from .jit import spliced
+from .jit import linked
 from .plan import Plan
 from .products import address
 from .simd.tiles import PANEL, sparse_tile
@@ -37,7 +37,7 @@ def _overload_product(x: Any, matrix: Any) -> Any:
     return sparse_product
 
 
-@spliced
+@linked
 def multiply_sparse(
     plan: Plan,
     row: Array,

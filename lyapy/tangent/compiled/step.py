@@ -8,7 +8,7 @@ import numpy as np
 
 from ...arrays import Array
 from . import blas
-from .jit import inlined, spliced
+from .jit import inlined, linked, spliced
 from .plan import DIAGONAL, GIVEN, MERGED, PRODUCT, SPARSE, Plan
 from .products import address, multiply
 from .simd.tiles import PANEL, copy_tile, merge_tile
@@ -74,7 +74,8 @@ def _packed_product(
     frame: Array,
     new: Array,
     vectors: int,
-    memory: Memory,
+    merged: Array,
+    scratch: Array,
     first: int,
     last: int,
 ) -> None:
@@ -83,7 +84,7 @@ def _packed_product(
     Only the columns of the target from ``first`` to ``last`` are computed, whole panels of them.
     """
     stride = frame.shape[1]
-    matrix, width = address(memory.merged, 0), last - first
+    matrix, width = address(merged, 0), last - first
     if row.op == PRODUCT:
         matrix = address(plan.weights, row.matrix + first * row.columns)
     elif row.op == GIVEN:
@@ -97,7 +98,7 @@ def _packed_product(
         columns = min(width, last - j)
         if row.op == MERGED:
             terms = plan.terms[row.first : row.last]
-            inner, scratch = row.columns, memory.scratch
+            inner = row.columns
             _merge(terms, plan.weights, coefficients, inner, j, columns, matrix, scratch)
         multiply(
             address(new if row.new == 1 else frame, row.source),
@@ -114,11 +115,11 @@ def _packed_product(
             address(coefficients, row.left + j) if row.left >= 0 else 0,
             address(new if row.other_new == 1 else frame, row.other + j) if row.other >= 0 else 0,
             stride,
-            address(memory.scratch, 0),
+            address(scratch, 0),
         )
 
 
-@spliced
+@linked
 def _blas_product(
     plan: Plan,
     row: Array,
@@ -126,19 +127,19 @@ def _blas_product(
     frame: Array,
     new: Array,
     vectors: int,
-    memory: Memory,
+    merged: Array,
 ) -> None:
     """Compute it by BLAS and two passes over the target."""
     stride = frame.shape[1]
     given = row.op == GIVEN
-    matrix = address(memory.merged, 0)
+    matrix = address(merged, 0)
     if given:
         matrix = address(coefficients, row.matrix)
     elif row.op == PRODUCT:
         matrix = address(plan.weights, row.matrix)
     else:
         terms = plan.terms[row.first : row.last]
-        _merge_rows(terms, plan.weights, coefficients, row.columns, row.rows, memory.merged)
+        _merge_rows(terms, plan.weights, coefficients, row.columns, row.rows, merged)
     blas.multiply(
         1.0,
         address(new if row.new == 1 else frame, row.source),
@@ -159,7 +160,7 @@ def _blas_product(
         _add_diagonal(row, coefficients, frame, new, vectors)
 
 
-@inlined
+@linked
 def step(
     plan: Plan,
     instructions: Array,
@@ -170,9 +171,10 @@ def step(
     memory: Memory,
 ) -> None:
     """Write the image of ``frame`` by ``instructions`` of a plan into ``new``."""
+    merged, scratch = memory.merged, memory.scratch
     for i in range(len(instructions)):
         row = instructions[i]
-        carry_out(plan, row, coefficients, frame, new, vectors, memory, 0, row.rows)
+        carry_out(plan, row, coefficients, frame, new, vectors, merged, scratch, 0, row.rows)
 
 
 @spliced
@@ -183,20 +185,22 @@ def carry_out(
     frame: Array,
     new: Array,
     vectors: int,
-    memory: Memory,
+    merged: Array,
+    scratch: Array,
     first: int,
     last: int,
 ) -> None:
     """Carry out one instruction, on the columns ``first`` to ``last`` where it `can_be_cut`."""
     if row.op == SPARSE:
         source = new if row.new == 1 else frame
-        panel, sums = memory.merged, memory.scratch
-        multiply_sparse(plan, row, coefficients, source, new, vectors, panel, sums)
+        multiply_sparse(plan, row, coefficients, source, new, vectors, merged, scratch)
     elif row.op != DIAGONAL:
         if plan.blas:
-            _blas_product(plan, row, coefficients, frame, new, vectors, memory)
+            _blas_product(plan, row, coefficients, frame, new, vectors, merged)
         else:
-            _packed_product(plan, row, coefficients, frame, new, vectors, memory, first, last)
+            _packed_product(
+                plan, row, coefficients, frame, new, vectors, merged, scratch, first, last
+            )
     elif row.add == 0:
         new[:vectors, row.target : row.target + row.rows] = 0.0
     if row.other >= 0 and (row.op == SPARSE or row.op == DIAGONAL):

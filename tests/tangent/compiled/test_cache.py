@@ -4,6 +4,7 @@ import ast
 import hashlib
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lyapy.tangent.compiled import jit
+from lyapy.tangent.compiled import disk
 
 PACKAGE = Path(__file__).parents[3] / "lyapy"
 
@@ -93,8 +94,8 @@ INLINED = (
 
 
 def test_compiled_code_depends_on_its_inlined_sources(copied, monkeypatch):
-    monkeypatch.setattr(jit, "PACKAGE", copied)
-    digest = jit.sources_digest.__wrapped__
+    monkeypatch.setattr(disk, "PACKAGE", copied)
+    digest = disk.sources_digest.__wrapped__
     seen = {digest()}
     for count, name in enumerate(INLINED, 2):
         with (copied / name).open("a") as file:
@@ -106,7 +107,7 @@ def test_compiled_code_depends_on_its_inlined_sources(copied, monkeypatch):
 
 
 def test_compiled_code_imports_covered_or_never_inlined_modules():
-    covered = {f for name in jit.INLINED for f in [PACKAGE / name, *(PACKAGE / name).rglob("*")]}
+    covered = {f for name in disk.INLINED for f in [PACKAGE / name, *(PACKAGE / name).rglob("*")]}
     never = {"state.py", "reference.py", "lowering.py", "program.py", "forward.py", "run.py"}
     for path in (PACKAGE / "tangent/compiled").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -155,14 +156,77 @@ def sizes(cache):
     return {path.name: path.stat().st_size for path in cache.rglob("*.nb?")}
 
 
-def test_an_unwritable_cache_only_warns(tmp_path):
-    # root may write anywhere, so the folders are made to refuse
-    refuse = """
+# root may write anywhere, so the folders are made to refuse
+REFUSE = """
 from numba.core import caching
 def refuse(self):
     raise PermissionError("read-only")
 caching._CacheLocator.ensure_cache_path = refuse
 """
-    done = run(refuse + COMPARE, "vanilla", cache=tmp_path, warnings="default")
+
+
+def test_an_unwritable_cache_only_warns(tmp_path):
+    done = run(REFUSE + COMPARE, "vanilla", cache=tmp_path, warnings="default")
     assert done.returncode == 0, done.stderr
     assert "NUMBA_CACHE_DIR" in done.stderr
+
+
+SPECTRUM = """
+import numpy as np, sys, lyapy
+network = lyapy.random_network("vanilla", 6, 2, gain=8.0, seed=1)
+inputs = np.random.default_rng(0).normal(size=(40, 2))
+print(*(x.hex() for x in lyapy.lyapunov_spectrum(network, inputs).exponents))
+if sys.argv[1:]:
+    lyapy.covariant_vectors(network, inputs, transient=5)
+"""
+
+
+def test_a_linked_function_is_compiled_once_for_all_its_callers(tmp_path):
+    for arguments in ((), ("vectors",)):
+        done = run(SPECTRUM, *arguments, cache=tmp_path)
+        assert done.returncode == 0, done.stderr
+    kept = [path.name for path in tmp_path.rglob("*.nbc")]
+    for name in ("step.step", "qr.orthonormalize", "products.cross", "products.multiply"):
+        assert sum(file.startswith(f"{name}.") for file in kept) == 1, (name, kept)
+
+
+def test_a_linked_function_that_is_not_kept_any_more_is_compiled_again(filled_cache, tmp_path):
+    cache = shutil.copytree(filled_cache, tmp_path / "cache")
+    before = run(SPECTRUM, cache=cache)
+    removed = [*cache.rglob("step.step.*.nb?"), *cache.rglob("products.cross.*.nbi")]
+    assert len(removed) == 3
+    for file in removed:
+        file.unlink()
+    after = run(SPECTRUM, cache=cache)
+    assert (after.returncode, after.stdout) == (0, before.stdout), after.stderr
+    assert all(file.exists() for file in removed)
+
+
+CLI = "import sys; from lyapy.cli import main; sys.exit(main(sys.argv[1:]))"
+MODEL = PACKAGE / "data" / "character_lstm.safetensors"
+EXAMPLE = """
+import lyapy
+network, inputs, _ = lyapy.load_example()
+lyapy.lyapunov_spectrum(network, inputs[:1, :70])
+lyapy.covariant_vectors(network, inputs[0, :70], k=4, transient=20)
+"""
+
+
+def test_after_lyapy_compile_nothing_is_compiled(filled_cache, tmp_path):
+    cache = shutil.copytree(filled_cache, tmp_path / "cache")
+    done = run(CLI, "compile", str(MODEL), cache=cache)
+    assert done.returncode == 0, done.stderr
+    line = r"lstm: \d+ functions compiled in \d+ s; kept in {}.*\n"
+    assert re.fullmatch(line.format(re.escape(str(cache))), done.stdout)
+    assert done.stderr.count("\n") == done.stderr.count("lyapy: compiling") == 1
+    before = sizes(cache)
+    again = run(CLI, "compile", str(MODEL), cache=cache)
+    assert again.stdout.startswith("lstm: nothing to compile; kept in"), again.stderr
+    assert run(EXAMPLE, cache=cache, warnings="ignore").returncode == 0
+    assert sizes(cache) == before
+
+
+def test_lyapy_compile_fails_where_nothing_can_be_kept(tmp_path):
+    done = run(REFUSE + CLI, "compile", cache=tmp_path, warnings="default")
+    assert done.returncode == 74
+    assert "error: compiled code cannot be kept; set NUMBA_CACHE_DIR" in done.stderr
