@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FULL_BATCH = 128
 # trajectories of a thread that read the weights together, at most: more hardly save any
 GROUP = 16
+# multiplications of their chunk, at most: some seconds, for which a signal waits
+WORK = 1e11
 
 
 def run_trajectories(
@@ -96,7 +98,8 @@ def _hindmost(group: dict[int, Trajectory]) -> list[int]:
         return []
     first = group[min(going, key=lambda b: group[b].position)]
     place = first.position, first.schedule
-    return [b for b in going if (group[b].position, group[b].schedule) == place]
+    alike = [b for b in going if (group[b].position, group[b].schedule) == place]
+    return alike[: max(1, int(WORK / first.chunk_work))]
 
 
 def most_together(engine: Engine, threads: int | None) -> int:

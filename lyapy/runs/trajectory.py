@@ -75,6 +75,12 @@ class Trajectory:
         """Rows of the history that are complete."""
         return self.schedule.rows_done(self.position)
 
+    @property
+    def chunk_work(self) -> float:
+        """About how many multiplications a chunk takes."""
+        vectors = sum(len(follower.carry.state.frame) for follower in self.followers)
+        return float(self.schedule.chunk) * self.network.state_size**2 * (1 + vectors)
+
     def advance(self, *others: "Trajectory") -> int:
         """Move through one chunk, together with ``others`` at the same step; return its steps.
 

@@ -9,6 +9,7 @@ import lyapy
 from lyapy.cells.base import Cell, as_layer
 from lyapy.networks.forward import forward_chunk, forward_together
 from lyapy.runs import threads
+from lyapy.runs.trajectory import Trajectory
 from lyapy.tangent import compiled
 from lyapy.tangent.compiled import layers
 
@@ -122,3 +123,20 @@ def test_groups_are_of_one_size():
     assert [len(group) for group in groups] == [13, 13, 14]
     assert [b for group in groups for b in group] == list(range(40))
     assert [list(group) for group in threads._groups(range(3), 8)] == [[0], [1], [2]]
+
+
+@pytest.mark.parametrize(("work", "together"), [(1.0, 1), (3.0, 3), (1e9, 4)])
+def test_a_signal_does_not_wait_for_chunks_of_much_work(work, together, monkeypatch):
+    """Trajectories whose chunk takes long go one after another."""
+    network, counts = lyapy.random_network("vanilla", 6, 2, seed=1), []
+    advance = Trajectory.advance
+
+    def counted(self, *others):
+        counts.append(1 + len(others))
+        return advance(self, *others)
+
+    monkeypatch.setattr(Trajectory, "chunk_work", 1.0)
+    monkeypatch.setattr(Trajectory, "advance", counted)
+    monkeypatch.setattr(threads, "WORK", work)
+    lyapy.lyapunov_spectrum(network, INPUTS[:4], threads=1)
+    assert max(counts) == together
