@@ -74,7 +74,7 @@ def sweep_group(runs: list[Run], folder: Path, metadata: Path, output: Path) -> 
         metadata=metadata,
     )
     sweep.save(output / f"{name}.h5", overwrite=True)
-    print(f"{name}: {sweep}", flush=True)
+    print(f"{name}: {sweep!r}", flush=True)
 
 
 def main() -> None:
