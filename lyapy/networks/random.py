@@ -66,7 +66,8 @@ def random_network(
     ValueError
         If an argument is out of range.
     """
-    kind = _plain(kind)
+    if _plain(kind) in CELLS:
+        kind = _plain(kind)
     check_choice("kind", kind, CELLS)
     for name, value, least in (("n", n, 1), ("m", m, 0), ("layers", layers, 1)):
         check_size(name, value, least)
