@@ -183,12 +183,16 @@ def repeated_steps(steps: int, spread: float, limit: float, fixed: int) -> int:
     return shortened(steps, spread, limit)
 
 
-def image_noise(log_r: float, largest: float, dual: float) -> float:
-    """Return the rounding of a vector's image, relative to the image, over the roundoff."""
+def image_noise(log_r: float, largest: float, dual: float, fixed: int) -> float:
+    """Return the rounding of a vector's image, relative to the image, over the roundoff.
+
+    That of each step of a fixed interval adds to it, as in a random walk.
+    """
     if largest < -LOG_RANGE:
         # squares lose their digits
         return math.inf
-    return max(exponential(largest - log_r), exponential(largest) * abs(dual))
+    steps = math.sqrt(max(1.0, fixed))
+    return steps * max(exponential(largest - log_r), exponential(largest) * abs(dual))
 
 
 def exponential(x: float) -> float:

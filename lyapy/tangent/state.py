@@ -238,7 +238,7 @@ class Carry:
         state.frame[:rows] = frame
         state.since[:rows] += log_r
         pairs = zip(log_r.tolist(), duals.tolist(), strict=True)
-        noise = np.array([image_noise(log, top, dual) for log, dual in pairs])
+        noise = np.array([image_noise(log, top, dual, control.fixed) for log, dual in pairs])
         # a vector of rounding only points anywhere, and those after it depend on that
         lost = np.where(UNIT_ROUNDOFF * noise > 1.0, noise, 0.0)
         state.noise[:rows] = np.maximum(noise, np.maximum.accumulate(lost))

@@ -6,7 +6,7 @@ import pytest
 
 import lyapy
 from lyapy import lyapunov_spectrum
-from tests.support.precise import precise_growth, precise_jacobians
+from tests.support.precise import precise, precise_growth, precise_jacobians
 
 pytestmark = pytest.mark.filterwarnings("ignore:the Jacobians are too graded:RuntimeWarning")
 
@@ -94,3 +94,20 @@ def test_an_exchange_of_growth_is_marked(backend):
     # below the tolerance a sample is no bound
     assert np.all(wrong <= np.maximum(error, 1e-8))
     assert abs(found.sum() - exact.sum()) < 1e-6
+
+
+@pytest.mark.filterwarnings("ignore:interval=100 is too long:RuntimeWarning")
+def test_the_rounding_of_all_steps_of_a_fixed_interval_counts():
+    """As a random walk: that of one step is short by a factor of three in one of three."""
+    ratios = []
+    for seed in range(40):
+        noise = np.random.default_rng([3, seed]).normal(size=(100, 3, 3))
+        jacobians = np.eye(3) + 0.2 * noise @ np.diag([1.0, 0.8, 0.6])
+        with mpmath.workdps(60):
+            exact = precise_growth([precise(each) for each in jacobians])
+        found = lyapy.spectrum_of_jacobians(
+            jacobians[None], frame="identity", interval=100, tolerance=1e-8, backend="numpy"
+        )
+        wrong = np.abs(found.growth.sum(axis=1)[0] - exact) / 100
+        ratios.extend(wrong / found.numerical_error[0])
+    assert np.mean(np.array(ratios) > 3.0) < 0.1

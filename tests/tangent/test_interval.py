@@ -88,12 +88,13 @@ def test_attempts_are_repeated_until_one_is_accepted():
 def test_rounding_is_that_of_the_spread_or_the_measured_one():
     assert interval_spread(3.0, -2.0, 0.0, 18.0) == effective_spread(3.0, -2.0, 18.0)
     assert interval_spread(3.0, 3.0, 1e9, 18.0) == disturbed_spread(0.0, 3.0, 1e9)
-    assert image_noise(-2.0, 3.0, 0.0) == math.exp(5.0)
-    assert image_noise(-2.0, 3.0, -1e9) == math.exp(3.0) * 1e9
+    assert image_noise(-2.0, 3.0, 0.0, 0) == math.exp(5.0)
+    assert image_noise(-2.0, 3.0, -1e9, 1) == math.exp(3.0) * 1e9
+    assert image_noise(-2.0, 3.0, 0.0, 49) == 7.0 * math.exp(5.0)
     # where exp overflows
     # squares of the image lose their digits
-    assert image_noise(-310.0, -305.0, 0.0) == math.inf
-    assert image_noise(-708.0, 1.0, 0.0) < image_noise(-709.0, 1.0, 0.0) == math.inf
+    assert image_noise(-310.0, -305.0, 0.0, 0) == math.inf
+    assert image_noise(-708.0, 1.0, 0.0, 0) < image_noise(-709.0, 1.0, 0.0, 0) == math.inf
 
 
 def test_growth_that_rounding_hides_is_counted_as_its_bound():

@@ -92,7 +92,7 @@ def _count(
     lost = 0.0
     for i in range(len(log_r)):
         since[i] += log_r[i]
-        noise = interval.image_noise(log_r[i], top, dual[i])
+        noise = interval.image_noise(log_r[i], top, dual[i], control.fixed)
         if UNIT_ROUNDOFF * noise > 1.0:
             lost = max(lost, noise)
         noises[i] = max(noise, lost)

@@ -33,7 +33,7 @@ BLOCK, MOST_BLOCKS = 128, 4096
 TYPES = {"float": "double", "int": "long long", "bool": "bool"}
 CALLS = {
     **{"abs": "fabs", "int": "(long long)", "max": "greater_of", "min": "lesser_of"},
-    **{f"math.{name}": name for name in ("exp", "log", "log1p")},
+    **{f"math.{name}": name for name in ("exp", "log", "log1p", "sqrt")},
 }
 # {0} and {1} are the operands; `/` is never of whole numbers
 INFIX: dict[type, str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.And: "&&", ast.Or: "||"}

@@ -138,10 +138,11 @@ __device__ double spread_of(Extremes found)
 __device__ Counted counted(int i, const real* norms, const real* duals, int stride, Extremes found)
 {
     const double log_r = log((double)norms[i]), largest = log(found.largest);
-    double noise = image_noise(log_r, largest, duals[i * stride]);
+    double noise = image_noise(log_r, largest, duals[i * stride], FIXED);
     // a vector of rounding only points anywhere, and those after it depend on that
     for (int j = 0; FIXED > 1 && j < i; j++) {
-        const double other = image_noise(log((double)norms[j]), largest, duals[j * stride]);
+        const double log_j = log((double)norms[j]);
+        const double other = image_noise(log_j, largest, duals[j * stride], FIXED);
         if (ROUNDOFF * other > 1.0) noise = greater_of(noise, other);
     }
     return {counted_growth(log_r, largest, LIMIT, FLOOR), ROUNDOFF * noise, noise};

@@ -120,7 +120,8 @@ def test_orthonormalization_agrees_with_householders(k, D, precision, shared):
         np.testing.assert_allclose(Q[0], rows[b, 0] / np.linalg.norm(rows[b, 0]), atol=9 * u)
         np.testing.assert_allclose(counted[b, 0] - sums[b, 0], log_r, atol=atol)
         noise = [
-            interval.image_noise(*one) for one in zip(log_r, [log_r[0]] * k, duals, strict=True)
+            interval.image_noise(*one, control.fixed)
+            for one in zip(log_r, [log_r[0]] * k, duals, strict=True)
         ]
         np.testing.assert_allclose(counted[b, 2], noise, rtol=0.1)
         wanted = sums[b, 1] + u * counted[b, 2]
@@ -167,7 +168,9 @@ ARGUMENTS = {
     "next_rate": [(x, y, n) for x in FINITE for y in FINITE for n in (1, 5)],
     "dual_sign": [(n,) for n in range(40)],
     "counted_growth": [(-x, 1.0, 18.0, -30.0) for x in FINITE],
-    "image_noise": [(-x, y, z) for x in NUMBERS[:11] for y in FINITE for z in (-3.0, 5.0)],
+    "image_noise": [
+        (-x, y, z, f) for x in NUMBERS[:11] for y in FINITE for z in (-3.0, 5.0) for f in (0, 9)
+    ],
 }
 
 
