@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compile what runs of the weights files need, or of all cells; print one line."""
+    """Compile the code for runs of the weights files, or of all cells; print one line."""
     from ..tangent.compiled.disk import compiled_so_far
 
     start = time.perf_counter()

@@ -146,7 +146,7 @@ class Follower:
         return tiles
 
     def advancing(self, chunk: _Chunk, start: int) -> Walk[Array]:
-        """Do so, and yield what the tangent is to advance by."""
+        """Advance as `advance` does, but yield each leg for the tangent."""
         coefficients, ends, dead, _ = chunk
         before = self.carry.state.frame.copy()
         if start == self.schedule.transient:

@@ -143,7 +143,7 @@ class FullTangent(Tangent):
         return walk_together([leg.tangent.walk(leg) for leg in legs])
 
     def walk(self, leg: Leg) -> Walk[Array]:
-        """Advance, and yield what either end is to advance by."""
+        """Advance, and yield the legs of both ends."""
         coefficients, ends, alive, carry, control = leg[1:]
         starts = np.concatenate([[0], ends[:-1]])
         self.logs = self.block.log_abs_det(coefficients)

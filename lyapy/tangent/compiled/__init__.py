@@ -57,7 +57,7 @@ class CompiledTangent(Tangent):
         return Memory(self._space, merged, aligned(SCRATCH), workspace(self.vectors))
 
     def _frames(self, *shape: int) -> Array:
-        """Return workspace for frames, with what is left there."""
+        """Return workspace for frames, not cleared."""
         size = math.prod(shape) * self.stride
         if len(self._space) < size:
             self._space = aligned(size)

@@ -83,7 +83,7 @@ class Kept:
         return folder is not None and any(Path(folder).glob(f"*{self.name}*.nbi"))
 
     def index(self) -> Any:
-        """Return the keys of what is kept, which begin with signature and processor."""
+        """Return the keys of the cache's entries, which begin with signature and processor."""
         kept = self.dispatcher is not self.plain
         return self.dispatcher._cache._cache_file._load_index() if kept else ()
 

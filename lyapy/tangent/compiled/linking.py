@@ -1,7 +1,7 @@
 """Compiled functions that other compiled code calls by a symbol, instead of containing them.
 
 Numba compiles a function again with each function that calls it. One that is linked is compiled
-once, by itself, and its code lies in a file of its own.
+once, and its code has a file of its own.
 """
 
 from __future__ import annotations

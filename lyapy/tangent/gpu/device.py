@@ -138,7 +138,7 @@ def _device(cupy: Any, number: int) -> Device:
 
     def free_bytes() -> int:
         with cupy.cuda.Device(number) as device:
-            # the pool keeps what arrays have given back
+            # the pool keeps the memory of freed arrays
             return int(device.mem_info[0]) + int(cupy.get_default_memory_pool().free_bytes())
 
     def activate() -> None:

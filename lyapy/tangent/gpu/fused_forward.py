@@ -55,10 +55,10 @@ FUNCTIONS = {
 
 
 class NotTraceableError(TypeError):
-    """A step does what kernels are not written for; it is computed operation by operation."""
+    """No kernel can be written for this step; it is computed operation by operation."""
 
 
-# names and texts of values that a loop computes, by what they are the value of, and where
+# names and texts of the values that a loop computes, by expression and place
 Lines = dict[tuple[int, str], tuple[str, str]]
 # from a place j in C to the text of that entry, after adding the lines that it needs
 Entry = Callable[[str, Lines], str]
@@ -226,7 +226,7 @@ class FusedForward:
     def _make_pass(
         self, step: Step, weights: object, D: int, rows: int, C: int
     ) -> Callable[..., None] | None:
-        """Return what takes states (T + 1, B, D) through a drive (T, B, rows), and writes both."""
+        """Return a function that fills in states (T + 1, B, D) under a drive (T, B, rows)."""
         products, constants = Products(), list[Array]()
         try:
             traced = traced_weights(weights, products, constants)

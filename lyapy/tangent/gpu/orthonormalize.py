@@ -134,7 +134,7 @@ __device__ double spread_of(Extremes found)
     return greater_of(spread, greater_of(fabs(largest), fabs(smallest)) * LIMIT / LOG_RANGE);
 }
 
-// What an interval adds to the growth of vector i and to its rounding error, and its noise.
+// The growth of vector i in an interval, its rounding error, and its noise.
 __device__ Counted counted(int i, const real* norms, const real* duals, int stride, Extremes found)
 {
     const double log_r = log((double)norms[i]), largest = log(found.largest);

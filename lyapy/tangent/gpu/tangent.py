@@ -71,7 +71,7 @@ class BatchStep:
         return new
 
     def _make(self, one: Sum, lowered: Lowered) -> tuple[list[Multiply], Launcher | None]:
-        """Return a sum's products, and what adds them up, unless there is one without a factor."""
+        """Return a sum's products, and the kernel that adds them; None if one alone is the sum."""
         multiplied, scaled, diagonal = list[Multiply](), list[str](), one.diagonal
         for i, product in enumerate(one.products):
             (matrix, left, right), *more = product.summands
