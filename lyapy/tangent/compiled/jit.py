@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numba
@@ -16,6 +16,8 @@ from .disk import Kept
 from .linking import Linked
 
 logger = logging.getLogger("lyapy")
+# taken for good by the first of the threads that compile
+_announcement = threading.Lock()
 
 inlined = register_jitable(error_model="numpy")
 # for what is called in one place: compiled with its caller, not once more before
@@ -71,7 +73,7 @@ def compiled(function: Callable[..., Any], *sources: str) -> Callable[..., Any]:
     return call
 
 
-@cache
 def _announce() -> None:
     """Log, once in a process, that it compiles."""
-    logger.info("compiling for this kind of network, once; it takes some tens of seconds")
+    if _announcement.acquire(blocking=False):
+        logger.info("compiling for this kind of network, once; it takes some tens of seconds")

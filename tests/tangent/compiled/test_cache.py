@@ -2,17 +2,21 @@
 
 import ast
 import hashlib
+import logging
 import os
 import pickle
 import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from lyapy.tangent.compiled import disk
+from lyapy.tangent.compiled import disk, jit
 
 PACKAGE = Path(__file__).parents[3] / "lyapy"
 
@@ -230,3 +234,20 @@ def test_lyapy_compile_fails_where_nothing_can_be_kept(tmp_path):
     done = run(REFUSE + CLI, "compile", cache=tmp_path, warnings="default")
     assert done.returncode == 74
     assert "error: compiled code cannot be kept; set NUMBA_CACHE_DIR" in done.stderr
+
+
+def test_threads_that_compile_at_the_same_time_say_so_once(monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "lyapy")
+    lines = []
+
+    class Slow(logging.Handler):
+        def handle(self, record):
+            lines.append(record.getMessage())
+            time.sleep(0.1)
+
+    monkeypatch.setattr(jit, "_announcement", threading.Lock())
+    monkeypatch.setattr(jit.logger, "handlers", [Slow()])
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(4):
+            threads.submit(jit._announce)
+    assert len(lines) == 1
